@@ -1,0 +1,1 @@
+"""What a finished or running search means: frames, importance, report, dashboard."""

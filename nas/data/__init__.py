@@ -1,0 +1,1 @@
+"""Images: sources, the stratified split, and augmentation on the device."""

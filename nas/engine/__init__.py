@@ -1,0 +1,1 @@
+"""The search loop and the parts it wires: clock, executor, journal, run folder."""

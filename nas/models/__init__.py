@@ -1,0 +1,1 @@
+"""Networks: one parametrised family from the reduced proxy to the full-size models."""

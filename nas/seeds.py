@@ -1,0 +1,19 @@
+"""One master seed; every part derives its own by name."""
+
+import hashlib
+
+_BITS = 31  # fits NumPy's, scikit-learn's and torch's seed ranges alike
+
+
+def derive(master: int, *names: str | int) -> int:
+    """Derives a seed that depends on the master seed and a path of names only.
+
+    Args:
+        master: The run's master seed.
+        *names: Who asks, for example ``("train", config_id)``.
+
+    Returns:
+        An integer in ``[0, 2**31)``.
+    """
+    text = "/".join(str(part) for part in (master, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> (64 - _BITS)

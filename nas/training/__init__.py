@@ -1,0 +1,1 @@
+"""Training of one network for a budget of epochs."""

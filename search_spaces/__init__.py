@@ -1,0 +1,1 @@
+"""Registry of base architectures that can be searched."""
