@@ -1,1 +1,55 @@
-"""Registry of base architectures that can be searched."""
+"""Registry of base architectures that can be searched.
+
+A new one is a module with a :class:`~search_spaces.base.SearchSpace` and one line at the end of
+this file.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from search_spaces.base import SearchSpace
+
+_TARGETS: dict[str, str] = {}
+
+
+def register(name: str, target: str) -> None:
+    """Makes a search space known; its module is imported by the first :func:`get`.
+
+    Args:
+        name: What users type.
+        target: ``package.module:Class``, a subclass of ``SearchSpace`` that takes no arguments.
+
+    Raises:
+        ValueError: If the name is taken.
+    """
+    if name in _TARGETS:
+        raise ValueError(f"search space {name!r} is registered already, as {_TARGETS[name]}")
+    _TARGETS[name] = target
+
+
+def names() -> list[str]:
+    """Names of all registered search spaces, sorted."""
+    return sorted(_TARGETS)
+
+
+def get(name: str) -> SearchSpace:
+    """Gives a registered search space.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name not in _TARGETS:
+        close = difflib.get_close_matches(name.lower(), names(), n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UserError(f"search space {name!r}: {hint}must be one of {', '.join(names())}")
+    module, _, attribute = _TARGETS[name].partition(":")
+    return getattr(import_module(module), attribute)()
+
+
+register("nexception", "search_spaces.nexception:NEXcepTionSpace")

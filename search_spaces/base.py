@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+import math
+import random
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from ConfigSpace import ConfigurationSpace
+    from torch import nn
 
 Value = str | int | float | bool
 Config = dict[str, Value]
+
+
+def _canonical(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def plain(config: Mapping[str, Any]) -> Config:
@@ -23,5 +37,194 @@ def config_id(config: Mapping[str, Any]) -> str:
 
     NumPy and Python values of equal meaning give one name, which ``Configuration.__hash__`` does not.
     """
-    text = json.dumps(plain(config), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(_canonical(plain(config)).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One choice a network offers.
+
+    Attributes:
+        name: Key in a configuration.
+        choices: All values, in an order that makes sense: a random forest reads it as a scale.
+        default: The base architecture's value.
+        meaning: What it changes, for people.
+        source: Where it comes from, for example a section of a paper.
+        ordinal: Whether the order of the choices is that of a quantity, as of kernel sizes.
+        synonyms: Choices that give the same function. They are kept apart all the same.
+    """
+
+    name: str
+    choices: tuple[Value, ...]
+    default: Value
+    meaning: str
+    source: str
+    ordinal: bool = False
+    synonyms: tuple[Value, ...] = ()
+
+    def canonical(self, value: Any) -> Value:
+        """Gives the choice that equals a value in type and value.
+
+        Raises:
+            UserError: If there is none.
+        """
+        for choice in self.choices:
+            if type(choice) is type(value) and choice == value:
+                return choice
+        listed = ", ".join(json.dumps(choice) for choice in self.choices)
+        raise UserError(f"{self.name}: must be one of {listed}, got {value!r}")
+
+
+class Change(NamedTuple):
+    """A hyperparameter in which a configuration differs from another one."""
+
+    name: str
+    base: Value
+    value: Value
+
+
+class SearchSpace(ABC):
+    """A base architecture with the choices it offers and a builder.
+
+    The space is flat: every combination of choices is a configuration. Conditions between
+    hyperparameters would stop SMAC's local search (it rejects every neighbour of a configuration
+    with an inactive hyperparameter), so let every choice say something about some layer instead.
+
+    Attributes:
+        name: What users type.
+        title: One line for people.
+        hyperparameters: The choices by name.
+        presets: Named widths for :meth:`reduced`.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
+    presets: ClassVar[Mapping[str, int]]
+
+    @property
+    @abstractmethod
+    def points(self) -> dict[str, Config]:
+        """Configurations worth a name.
+
+        The default's is among them, and ``cheapest`` and ``dearest``: between their costs lies,
+        but for a per cent or so, every other one's.
+        """
+
+    @abstractmethod
+    def reduced(self, width: int, image_size: int = 32) -> Any:
+        """Geometry of the small network that a search trains.
+
+        Args:
+            width: Scale of the channels; the presets' values or any other the space allows.
+            image_size: Height and width of the images, pixels, at least 8.
+
+        Raises:
+            UserError: If one of them is out of range.
+        """
+
+    @abstractmethod
+    def build(
+        self,
+        config: Mapping[str, Any],
+        geometry: Any,
+        num_classes: int,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+    ) -> nn.Module:
+        """Builds the network of a configuration.
+
+        Args:
+            config: A configuration of this space.
+            geometry: From :meth:`reduced`, or a full-size one of this architecture.
+            num_classes: Width of the classifier.
+            in_chans: Image channels.
+            drop_path_rate: Probability with which a residual branch is dropped in training.
+
+        Raises:
+            UserError: If the configuration is not of this space.
+        """
+
+    @property
+    def size(self) -> int:
+        """Number of configurations, exactly."""
+        return math.prod(len(hp.choices) for hp in self.hyperparameters.values())
+
+    @property
+    def default(self) -> Config:
+        """The base architecture."""
+        return plain({name: hp.default for name, hp in self.hyperparameters.items()})
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the choices and defaults by a hash: 12 hexadecimal digits.
+
+        It changes whenever a run of the old space could not go on in the new one.
+        """
+        described = [[h.name, h.choices, h.default, h.ordinal] for h in self.hyperparameters.values()]
+        return hashlib.sha256(_canonical([self.name, described]).encode()).hexdigest()[:12]
+
+    def configspace(self, seed: int | None = None) -> ConfigurationSpace:
+        """A fresh ConfigSpace object, seeded if wished."""
+        from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, OrdinalHyperparameter
+
+        space = ConfigurationSpace(name=self.name, seed=seed)
+        for hp in self.hyperparameters.values():
+            if hp.ordinal:
+                space.add(OrdinalHyperparameter(hp.name, hp.choices, default_value=hp.default))
+            else:
+                space.add(CategoricalHyperparameter(hp.name, hp.choices, default_value=hp.default))
+        return space
+
+    def validate(self, config: Any) -> Config:
+        """Gives the canonical form of a configuration: plain Python values, keys sorted.
+
+        Raises:
+            UserError: Naming the first key that is missing, unknown or has no such choice.
+        """
+        if not hasattr(config, "keys"):
+            raise UserError(
+                f"configuration: must be an object with the keys {', '.join(self.hyperparameters)}"
+            )
+        values = plain(dict(config))
+        for key in values:
+            if key not in self.hyperparameters:
+                raise UserError(
+                    f"{key}: no such hyperparameter, {self.name} has {', '.join(self.hyperparameters)}"
+                )
+        for key in self.hyperparameters:
+            if key not in values:
+                raise UserError(f"{key}: missing in the configuration")
+        return {key: self.hyperparameters[key].canonical(value) for key, value in values.items()}
+
+    def enumerate(self) -> Iterator[Config]:
+        """All configurations, the last hyperparameter changing fastest."""
+        for values in product(*(hp.choices for hp in self.hyperparameters.values())):
+            yield plain(dict(zip(self.hyperparameters, values, strict=True)))
+
+    def sample(self, n: int, seed: int) -> list[Config]:
+        """Draws distinct configurations, each with equal probability.
+
+        A longer sample of the same seed begins with the shorter one.
+
+        Args:
+            n: How many; all there are if that is less.
+            seed: Of the draw.
+        """
+        draw = random.Random(seed)
+        ranks: dict[int, None] = {}
+        while len(ranks) < min(n, self.size):
+            ranks[draw.randrange(self.size)] = None
+        return [self._at(rank) for rank in ranks]
+
+    def changes(self, config: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> list[Change]:
+        """Where a configuration differs from another one, by default from the base architecture."""
+        mine, other = self.validate(config), self.validate(self.default if base is None else base)
+        return [Change(key, other[key], mine[key]) for key in self.hyperparameters if mine[key] != other[key]]
+
+    def _at(self, rank: int) -> Config:
+        values = {}
+        for name, hp in reversed(list(self.hyperparameters.items())):
+            rank, index = divmod(rank, len(hp.choices))
+            values[name] = hp.choices[index]
+        return plain(values)
