@@ -1,0 +1,187 @@
+"""One epoch of augmented batches, made on the device.
+
+All of an epoch's randomness is drawn at its start from one seed, on the host and the same for every
+device, and copied over once (``EpochPlan``). A step then only gathers: it draws nothing, never waits
+for the device, and an epoch is a function of its seed alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from nas.data.device import DeviceData, Part
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """What is done to training images.
+
+    Attributes:
+        crop: Padding of the random crop as a share of the image's side; 0 switches it off.
+        flip: Mirror half of the images.
+        mixup: Alpha of Mixup's Beta distribution (arXiv 1710.09412); 0 switches it off.
+        cutmix: Alpha of CutMix's (arXiv 1905.04899); 0 switches it off. With both on, each image gets
+            either, with equal chance, as in the recipe of the NEXcepTion paper (table 1).
+        smoothing: Label smoothing (arXiv 1512.00567).
+    """
+
+    crop: float = 0.125
+    flip: bool = True
+    mixup: float = 0.0
+    cutmix: float = 0.0
+    smoothing: float = 0.0
+
+    @property
+    def mixes(self) -> bool:
+        """Whether images are mixed in pairs."""
+        return self.mixup > 0 or self.cutmix > 0
+
+
+class Normalizer:
+    """Pixels to network input: zero mean and unit variance per channel."""
+
+    def __init__(self, data: DeviceData) -> None:
+        self._scale = 1 / (255 * data.std)
+        self._shift = -data.mean / data.std
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Maps uint8 ``(..., C)`` to float32 of the same shape."""
+        return torch.addcmul(self._shift, pixels.float(), self._scale)
+
+
+def val_batches(data: DeviceData, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields the validation part in order: images ``(B, C, H, W)`` float32 channels_last, labels ``(B,)``."""
+    normalize = Normalizer(data)
+    for start in range(0, len(data.val), batch_size):
+        pixels = data.val.images[start : start + batch_size].permute(0, 2, 3, 1)
+        yield normalize(pixels).permute(0, 3, 1, 2), data.val.labels[start : start + batch_size]
+
+
+def train_batches(
+    data: DeviceData, augmentation: Augmentation, batch_size: int, seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields one epoch of full batches in random order; the incomplete last one is dropped.
+
+    Args:
+        data: Images on their device.
+        augmentation: What to do to them.
+        batch_size: Images a batch, at most the size of the training part.
+        seed: Decides all there is to decide.
+
+    Yields:
+        Images ``(B, C, H, W)``, float32, channels_last, and soft targets ``(B, num_classes)``.
+    """
+    plan = EpochPlan.draw(data.train, augmentation, seed)
+    normalize = Normalizer(data)
+    on = 1 - augmentation.smoothing + augmentation.smoothing / data.num_classes
+    off = augmentation.smoothing / data.num_classes
+    targets = torch.full((data.num_classes,) * 2, off, device=data.device).fill_diagonal_(on)
+    for start in range(0, len(data.train) - batch_size + 1, batch_size):
+        batch = slice(start, start + batch_size)
+        images = normalize(plan.gather(data.train.images, batch))
+        target = targets[data.train.labels[plan.order[batch]]]
+        if augmentation.mixes:
+            weight = plan.weights(batch, *images.shape[1:3])
+            images = torch.lerp(images.flip(0), images, weight)
+            target = torch.lerp(target.flip(0), target, plan.share[batch, None])
+        yield images.permute(0, 3, 1, 2), target
+
+
+@dataclass(frozen=True, eq=False)
+class EpochPlan:
+    """An epoch's random choices, one row an image, in the order the images are seen.
+
+    Attributes:
+        order: Which image, ``(N,)``.
+        start: First source row and column of the crop, negative in the padding, ``(N, 2)``.
+        mirror: Whether the crop is mirrored, ``(N,)``.
+        share: How much of the target is the image's own, ``(N,)``; the rest is its partner's, the
+            image at the mirrored place in the batch.
+        blend: Mixup's weight of the image's own pixels, 1 where CutMix acts, ``(N,)``.
+        box: CutMix's box: first row, row after the last, first column, column after the last,
+            ``(N, 4)``; empty where Mixup acts.
+    """
+
+    order: Tensor
+    start: Tensor
+    mirror: Tensor
+    share: Tensor
+    blend: Tensor
+    box: Tensor
+
+    @classmethod
+    def draw(cls, part: Part, augmentation: Augmentation, seed: int) -> EpochPlan:
+        """Draws an epoch's choices from ``seed``."""
+        rng = np.random.default_rng(seed)
+        n, (height, width) = len(part), part.images.shape[2:]
+        choices = (
+            rng.permutation(n),
+            np.stack([_starts(rng, n, side, augmentation.crop) for side in (height, width)], axis=1),
+            rng.random(n) < (0.5 if augmentation.flip else 0.0),
+            *_mixing(rng, n, height, width, augmentation),
+        )
+        return cls(*(torch.from_numpy(choice).to(part.images.device) for choice in choices))
+
+    def gather(self, images: Tensor, batch: slice) -> Tensor:
+        """Selects, crops and mirrors in one gather: ``(N, C, H, W)`` to ``(B, H, W, C)``, both uint8."""
+        n, channels, height, width = images.shape
+        pixels = images.permute(0, 2, 3, 1).reshape(n * height * width, channels)
+        top, left = self.start[batch, :, None].unbind(1)
+        col = torch.arange(width, device=images.device)
+        col = _reflected(left + torch.where(self.mirror[batch, None], width - 1 - col, col), width)
+        row = _reflected(top + torch.arange(height, device=images.device), height)
+        index = ((self.order[batch, None] * height + row) * width)[:, :, None] + col[:, None, :]
+        return pixels.index_select(0, index.flatten()).view(*index.shape, channels)
+
+    def weights(self, batch: slice, height: int, width: int) -> Tensor:
+        """Weight of the image's own pixels in the mixture, ``(B, H, W, 1)``."""
+        top, bottom, left, right = self.box[batch, :, None].unbind(1)
+        row = torch.arange(height, device=self.box.device)
+        col = torch.arange(width, device=self.box.device)
+        outside_rows = (row < top) | (row >= bottom)
+        outside_cols = (col < left) | (col >= right)
+        outside = outside_rows[:, :, None] | outside_cols[:, None, :]
+        return (self.blend[batch, None, None] * outside)[..., None]
+
+
+def _starts(rng: np.random.Generator, n: int, side: int, share: float) -> NDArray[np.int64]:
+    """Where ``n`` random crops start along one axis: ``(n,)``, within the padding on both sides."""
+    padding = min(round(share * side), side - 1)
+    return rng.integers(-padding, padding + 1, size=n)
+
+
+def _reflected(position: Tensor, side: int) -> Tensor:
+    """Folds positions outside ``[0, side)`` back, without repeating the border."""
+    return side - 1 - (side - 1 - position.abs()).abs()
+
+
+def _mixing(
+    rng: np.random.Generator, n: int, height: int, width: int, augmentation: Augmentation
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
+    """Draws ``share``, ``blend`` and ``box`` of an ``EpochPlan``, for every image on its own."""
+    mixup, cutmix = augmentation.mixup, augmentation.cutmix
+    blend = rng.beta(mixup, mixup, n) if mixup else np.ones(n)
+    keep = rng.beta(cutmix, cutmix, n) if cutmix else np.ones(n)
+    use_cutmix = rng.random(n) < 0.5 if mixup and cutmix else np.full(n, bool(cutmix))
+    side = np.sqrt(1 - keep)
+    box = np.zeros((n, 4), dtype=np.int64)
+    for column, length in ((0, height), (2, width)):
+        size = (length * side).astype(np.int64)
+        centre = rng.integers(0, length, n)
+        box[:, column] = np.clip(centre - size // 2, 0, length)
+        box[:, column + 1] = np.clip(centre + (size + 1) // 2, 0, length)
+    box[~use_cutmix] = 0
+    blend = np.where(use_cutmix, 1.0, blend)
+    area = (box[:, 1] - box[:, 0]) * (box[:, 3] - box[:, 2])
+    share = blend * (1 - area / (height * width))
+    return share.astype(np.float32), blend.astype(np.float32), box

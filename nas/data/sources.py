@@ -1,0 +1,155 @@
+"""Where images come from: ``--dataset`` to an ``ImageSet``.
+
+``load`` gives the training part only; nothing a search does may call ``load_test``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas.data import folder
+from nas.data.images import MIN_SIDE, ImageSet, checked, resized
+from nas.data.split import stratified_split
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FORMS = "cifar100, cifar10, digits, npz:FILE or folder:DIR"
+_SIDE = 32  # what digits and folders are scaled to unless told otherwise
+_DIGITS_TEST_FRACTION = 0.2
+_DIGITS_TEST_SEED = 0  # a constant, never the run's: every run must hold out the same images
+
+
+def load(
+    spec: str,
+    *,
+    data_dir: Path,
+    image_size: int | None = None,
+    max_images: int | None = None,
+    seed: int = 0,
+) -> ImageSet:
+    """Loads the training part of a data set.
+
+    Args:
+        spec: ``cifar100``, ``cifar10``, ``digits``, ``npz:FILE`` or ``folder:DIR``.
+        data_dir: Where downloads and resized images are kept.
+        image_size: Side in pixels to scale and crop to; None: as they are (digits, folders: 32).
+        max_images: Take a stratified subset of at most this many.
+        seed: Chooses that subset.
+
+    Raises:
+        UserError: If the data are not there or not what they should be.
+    """
+    images = _part(spec, data_dir, image_size, test=False)
+    if max_images is not None:
+        images = images.limited(max_images, seed)
+    return images
+
+
+def load_test(spec: str, *, data_dir: Path, image_size: int | None = None) -> ImageSet:
+    """Loads the test part, for the final judgement of a finished network.
+
+    Args:
+        spec: As for ``load``.
+        data_dir: As for ``load``.
+        image_size: As for ``load``.
+
+    Raises:
+        UserError: If there is no test part, or it is not what it should be.
+    """
+    return _part(spec, data_dir, image_size, test=True)
+
+
+def _part(spec: str, data_dir: Path, image_size: int | None, *, test: bool) -> ImageSet:
+    if image_size is not None and image_size < MIN_SIDE:
+        raise UserError(f"--image-size {image_size}: must be at least {MIN_SIDE}")
+    kind, _, place = spec.partition(":")
+    if spec in ("cifar10", "cifar100"):
+        result = _cifar(spec, data_dir, test=test)
+    elif spec == "digits":
+        result = _digits(image_size or _SIDE, test=test)
+    elif kind == "npz" and place:
+        result = _npz(spec, Path(place).expanduser(), test=test)
+    elif kind == "folder" and place:
+        size = image_size or _SIDE
+        images, labels, names = folder.read(Path(place).expanduser(), size, data_dir / "cache", test=test)
+        result = checked(spec, images, labels, names, min_per_class=0 if test else 2)
+    else:
+        raise UserError(f"--dataset {spec}: must be {FORMS}")
+    if image_size is None or result.images.shape[1:3] == (image_size, image_size):
+        return result
+    return ImageSet(
+        result.name, resized(result.images, image_size), result.labels, result.class_names, result.flip
+    )
+
+
+def _cifar(name: str, data_dir: Path, *, test: bool) -> ImageSet:
+    """CIFAR-10 or -100 (Krizhevsky, 2009) through torchvision, which checks every file's MD5."""
+    import tarfile
+
+    from torchvision import datasets
+
+    source = datasets.CIFAR10 if name == "cifar10" else datasets.CIFAR100
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        data = source(root=str(data_dir), train=not test, download=True)
+    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+        raise UserError(f"--data-dir {data_dir}: cannot be written; must be a writable folder") from error
+    except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
+        raise UserError(
+            f"--dataset {name}: download failed; place {source.filename} (MD5 {source.tgz_md5}, from "
+            f"{source.url}) in {data_dir} by hand"
+        ) from error
+    return checked(name, data.data, np.asarray(data.targets), tuple(data.classes))
+
+
+def _digits(size: int, *, test: bool) -> ImageSet:
+    """The 1,797 handwritten 8x8 digits embedded in scikit-learn (UCI, Alpaydin and Kaynak, 1998)."""
+    from sklearn.datasets import load_digits
+
+    data = load_digits()
+    split = stratified_split(data.target.astype(np.int64), _DIGITS_TEST_FRACTION, _DIGITS_TEST_SEED)
+    index = split.val if test else split.train
+    grey = np.rint(data.images[index] * (255 / 16)).astype(np.uint8)[..., None]
+    return checked("digits", resized(grey, size), data.target[index], flip=False)
+
+
+def _npz(spec: str, path: Path, *, test: bool) -> ImageSet:
+    """An archive of x_train, y_train and, if it has them, x_test, y_test and classes."""
+    if not path.is_file():
+        raise UserError(f"--dataset {spec}: no such file; must be an .npz with x_train and y_train")
+    with _opened(spec, path) as archive:
+        classes = archive["classes"] if "classes" in archive.files else None
+        labels = _array(spec, archive, "y_train")
+        names = None if classes is None else tuple(str(name) for name in classes.ravel())
+        if not test:
+            return checked(spec, _array(spec, archive, "x_train"), labels, names)
+        if names is None:
+            names = tuple(map(str, range(int(labels.max()) + 1)))
+        images = _array(spec, archive, "x_test")
+        return checked(spec, images, _array(spec, archive, "y_test"), names, min_per_class=0)
+
+
+def _opened(spec: str, path: Path) -> np.lib.npyio.NpzFile:
+    try:
+        archive = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(f"--dataset {spec}: truncated or no .npz file; must be one NumPy wrote") from error
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise UserError(f"--dataset {spec}: a single array; must be an .npz with x_train and y_train")
+    return archive
+
+
+def _array(spec: str, archive: np.lib.npyio.NpzFile, key: str) -> NDArray[Any]:
+    if key not in archive.files:
+        raise UserError(f"--dataset {spec}: has no array {key}; has {', '.join(archive.files) or 'none'}")
+    try:
+        return archive[key]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"--dataset {spec}: array {key} is truncated or not of plain numbers") from error

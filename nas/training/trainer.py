@@ -1,0 +1,222 @@
+"""Trains one network, epoch by epoch: steps, weight average, validation."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
+from timm.optim import create_optimizer_v2
+from timm.utils import ModelEmaV3
+from torch import nn
+from torch.nn import functional
+
+from nas.data.augment import Augmentation, train_batches, val_batches
+from nas.training.schedule import CosineSchedule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from nas.data.device import DeviceData
+    from nas.training.settings import Recipe
+
+_MIN_VAL_BATCH = 128
+
+
+class Diverged(Exception):
+    """Training left the finite numbers.
+
+    Attributes:
+        epoch: The epoch it was noticed in, counted from 1.
+        reason: One line.
+    """
+
+    def __init__(self, epoch: int, reason: str) -> None:
+        super().__init__(f"diverged in epoch {epoch}: {reason}")
+        self.epoch = epoch
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """One row of a learning curve.
+
+    Attributes:
+        epoch: Epochs done, this one included.
+        train_loss: Mean over the epoch's augmented batches, before each step.
+        val_loss: Softmax cross-entropy on the validation part.
+        top1: Share of validation images whose first guess is right.
+        top5: Likewise among the first five guesses, or all if there are fewer classes.
+        lr: Learning rate of the last step.
+        train_seconds: Wall seconds of training.
+        val_seconds: Wall seconds of validation.
+    """
+
+    epoch: int
+    train_loss: float
+    val_loss: float
+    top1: float
+    top5: float
+    lr: float
+    train_seconds: float
+    val_seconds: float
+
+
+class Trainer:
+    """A network with its optimiser, schedule and weight average.
+
+    Args:
+        model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``. Moved to the device, channels_last.
+        data: Training and validation images on their device.
+        recipe: How to train.
+        max_epochs: The epochs that the schedule spans.
+        micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: DeviceData,
+        recipe: Recipe,
+        max_epochs: int,
+        micro_batch: int | None = None,
+    ) -> None:
+        self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.data = data
+        self.batch_size = min(recipe.batch_size, len(data.train))
+        self.micro_batch = min(micro_batch or self.batch_size, self.batch_size)
+        self.steps = len(data.train) // self.batch_size
+        self.optimizer = _optimizer(model, recipe)
+        self.schedule = CosineSchedule(
+            peak=recipe.lr,
+            floor=min(recipe.min_lr, recipe.lr),
+            warmup=min(round(recipe.warmup_epochs * self.steps), max_epochs * self.steps // 2),
+            total=max_epochs * self.steps,
+        )
+        self.average = _average(model, recipe)
+        self._recipe = recipe
+        self._loss = _loss(recipe)
+        self._augmentation = Augmentation(
+            crop=recipe.crop,
+            flip=recipe.flip,
+            mixup=recipe.mixup,
+            cutmix=recipe.cutmix,
+            smoothing=recipe.smoothing,
+        )
+
+    def epoch(self, done: int, seed: int) -> EpochMetrics:
+        """Trains and validates one epoch after ``done`` others.
+
+        Raises:
+            Diverged: If the training or validation loss is not finite.
+        """
+        began = time.perf_counter()
+        torch.manual_seed(seed)
+        self.model.train()
+        loss_sum = torch.zeros((), device=self.data.device)
+        for step, (images, targets) in enumerate(self.batches(seed), start=done * self.steps):
+            loss_sum += self.step(images, targets, step)
+        train_loss = loss_sum.item() / self.steps  # not finite once any step's loss was not
+        if not math.isfinite(train_loss):
+            raise Diverged(done + 1, f"training loss is {train_loss}")
+        trained = time.perf_counter()
+        val_loss, top1, top5 = self.validate()
+        if not math.isfinite(val_loss):
+            raise Diverged(done + 1, f"validation loss is {val_loss}")
+        return EpochMetrics(
+            epoch=done + 1,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            top1=top1,
+            top5=top5,
+            lr=self.schedule((done + 1) * self.steps - 1),
+            train_seconds=trained - began,
+            val_seconds=time.perf_counter() - trained,
+        )
+
+    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """One epoch of augmented images ``(B, C, H, W)`` and soft targets ``(B, num_classes)``."""
+        return train_batches(self.data, self._augmentation, self.batch_size, seed)
+
+    def validate(self) -> tuple[float, float, float]:
+        """Validation loss, top-1 and top-5 of the averaged weights, or the last if none are averaged."""
+        model = self.model if self.average is None else self.average.module
+        batch_size = max(2 * self.micro_batch, _MIN_VAL_BATCH)
+        return evaluate(model, self.data, batch_size=batch_size, amp=self._recipe.amp)
+
+    def step(self, images: Tensor, targets: Tensor, step: int) -> Tensor:
+        """Update number ``step``, from 0; returns the loss ``()`` without waiting for it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.schedule(step)
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=images.device)
+        parts = math.ceil(len(images) / self.micro_batch)
+        for some, goals in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
+            with _autocast(self._recipe.amp, images.device):
+                logits = self.model(some)
+            loss = self._loss(logits.float(), goals) * (len(some) / len(images))
+            loss.backward()
+            total += loss.detach()
+        if self._recipe.clip_grad and self._recipe.optimizer != "lamb":
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._recipe.clip_grad)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(self.model, step=step + 1)
+        return total
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: DeviceData, *, batch_size: int = 256, amp: str = "auto"
+) -> tuple[float, float, float]:
+    """Judges a network on the validation part.
+
+    Returns:
+        Softmax cross-entropy, top-1 and top-5 accuracy (all guesses, if there are fewer classes).
+    """
+    model.eval()
+    guesses = min(5, data.num_classes)
+    sums = torch.zeros(3, dtype=torch.float64, device=data.device)
+    for images, labels in val_batches(data, batch_size):
+        with _autocast(amp, data.device):
+            logits = model(images)
+        logits = logits.float()
+        hits = logits.topk(guesses).indices == labels[:, None]
+        sums[0] += functional.cross_entropy(logits, labels, reduction="sum")
+        sums[1] += hits[:, 0].sum()
+        sums[2] += hits.any(1).sum()
+    loss, top1, top5 = (sums / len(data.val)).tolist()
+    return loss, top1, top5
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
+    return create_optimizer_v2(
+        model, recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+    )
+
+
+def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    """Polynomial averaging (Shamir and Zhang, arXiv 1212.1824): its window grows with the steps done."""
+    if not recipe.average:
+        return None
+    return ModelEmaV3(model, decay=1.0, use_warmup=True, warmup_gamma=1 / recipe.average, warmup_power=1.0)
+
+
+def _loss(recipe: Recipe) -> nn.Module:
+    """Either takes soft targets, ``(B, num_classes)``."""
+    if recipe.loss == "bce":
+        return BinaryCrossEntropy(smoothing=0.0, target_threshold=recipe.bce_threshold or None)
+    return SoftTargetCrossEntropy()
+
+
+def _autocast(amp: str, device: torch.device) -> torch.autocast:
+    # On CPUs without bfloat16 units it is many times slower than float32; "bf16" insists.
+    capable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    wanted = amp == "bf16" or (amp == "auto" and capable)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
