@@ -1,0 +1,29 @@
+# Everything a new machine needs is Python, make and a network; uv brings the rest.
+
+UV := $(shell scripts/find-uv)
+RUN := .venv/bin/python
+
+.PHONY: search test test-all lint setup help
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+search: setup ## a real search on embedded images, 3 minutes
+	$(RUN) -m nas.search --dataset digits --width tiny --min-epochs 2 --max-epochs 18 --budget 3m
+
+test: setup ## the quick tests
+	$(RUN) -m pytest -q
+
+test-all: setup ## the quick and the slow tests
+	$(RUN) -m pytest -q -m "slow or not slow"
+
+lint: setup ## ruff and mypy
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+
+setup: .venv/.synced ## the environment, from the lock file
+
+.venv/.synced: pyproject.toml uv.lock .python-version
+	$(if $(UV),$(UV),$$(scripts/install-uv)) sync --frozen
+	@touch $@

@@ -1,0 +1,231 @@
+"""The trial process's workplace: data on a device, and one network after another trained on it."""
+
+from __future__ import annotations
+
+import gc
+import io
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import search_spaces
+from nas.data import sources
+from nas.data.device import DeviceData
+from nas.engine.machine import find_device, hardware, versions
+from nas.engine.messages import EpochDone, Facts, Measurement, Note, TrialEnded, TrialPaused
+from nas.engine.worker import PAUSE
+from nas.errors import UserError
+from nas.models.stats import count
+from nas.seeds import derive
+from nas.training import checkpoint
+from nas.training.loop import StaleCheckpoint, train
+from nas.training.measure import epoch_seconds
+from nas.training.memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from multiprocessing.connection import Connection
+
+    from torch import nn
+
+    from nas.engine.messages import TrialSpec
+    from nas.engine.worker import WorkerSettings
+    from nas.training.loop import EpochMetrics, Result, State
+    from search_spaces.base import Config
+
+_FINAL = ("val_loss", "train_loss", "top1", "top5")
+
+
+class Bench:
+    """Everything that stays between trials."""
+
+    def __init__(self, settings: WorkerSettings, pipe: Connection) -> None:
+        """Loads the data onto the device.
+
+        Args:
+            settings: What to train on.
+            pipe: Where reports go and a request to pause comes from.
+
+        Raises:
+            UserError: If space, data, device or training settings are not as they should be.
+        """
+        self._settings = settings
+        self._pipe = pipe
+        self._space = search_spaces.get(settings.space)
+        device = find_device(settings.device)
+        if settings.threads is not None:
+            torch.set_num_threads(settings.threads)
+        width = _width(settings.width, self._space.presets, device)
+        images = sources.load(
+            settings.dataset,
+            data_dir=settings.data_dir,
+            image_size=settings.image_size,
+            max_images=settings.max_images,
+            seed=derive(settings.seed, "subset"),
+        )
+        self._data = data = DeviceData.place(
+            images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
+        )
+        self._image_size = images.images.shape[1]
+        self._recipe = settings.train.resolve(width, len(data.train), flip=data.flip)
+        self._geometry = self._space.reduced(width, image_size=self._image_size)
+        self._store = checkpoint.CheckpointStore(
+            settings.checkpoints, settings.quota_bytes, on_note=lambda text: pipe.send(Note(text))
+        )
+        self.facts = Facts(
+            data={
+                "name": images.name,
+                "fingerprint": data.fingerprint,
+                "split_fingerprint": data.split_fingerprint,
+                "train_images": len(data.train),
+                "val_images": len(data.val),
+                "image_size": self._image_size,
+                "in_chans": data.in_chans,
+                "class_names": list(images.class_names),
+            },
+            hardware=hardware(device),
+            versions=versions(),
+            width=width,
+            train=asdict(self._recipe),
+        )
+
+    def run(self, spec: TrialSpec) -> None:
+        """Runs a trial and reports its end; whatever goes wrong in it is its crash."""
+        micro_batch: int | None = None
+        while True:
+            try:
+                report = self._attempt(spec, micro_batch)
+            except Exception as error:
+                reason = _one_line(error)
+                memory = is_out_of_memory(error)
+            else:
+                break
+            self._free()  # outside the except block, which would hold the failed network
+            if not memory or micro_batch is not None:
+                report = TrialEnded(spec.trial, None, reason=reason)
+                break
+            micro_batch = max(self._recipe.batch_size // 2, 1)
+            self._note(f"trial {spec.trial}: out of memory, once more in micro-batches of {micro_batch}")
+        self._pipe.send(report)
+        self._free()
+
+    def measure(self, config: Config) -> Measurement | UserError:
+        """Times a few steps of a configuration, for the plan."""
+        begin = time.perf_counter()
+        try:
+            model = self._build(config, seed=0)
+            count(model, self._image_size, self._data.in_chans)
+            built = time.perf_counter() - begin
+            train_seconds, val_seconds = epoch_seconds(model, self._data, self._recipe)
+        except RuntimeError as error:
+            return UserError(_one_line(error))
+        buffer = io.BytesIO()
+        torch.save(model.state_dict(), buffer)
+        moments = 1 if self._recipe.optimizer == "sgd" else 2
+        return Measurement(train_seconds, val_seconds, built, (1 + moments) * buffer.tell())
+
+    def _attempt(self, spec: TrialSpec, micro_batch: int | None) -> TrialEnded | TrialPaused:
+        found = self._store.latest(spec.config_id, spec.epochs)
+        if found is not None:
+            try:
+                return self._train(spec, micro_batch, *found)
+            except StaleCheckpoint as error:
+                self._note(f"trial {spec.trial}: trained from the start ({error})")
+        return self._train(spec, micro_batch)
+
+    def _train(
+        self, spec: TrialSpec, micro_batch: int | None, from_epoch: int = 0, state: State | None = None
+    ) -> TrialEnded | TrialPaused:
+        model = self._build(spec.config, spec.seed)
+        stats = count(model, self._image_size, self._data.in_chans)
+        for row in [] if state is None else state["curve"][spec.known_epochs :]:
+            self._pipe.send(_epoch_done(spec, row))
+        saved = time.monotonic()
+
+        def on_epoch(metrics: EpochMetrics, snapshot: Callable[[], State]) -> bool:
+            nonlocal saved
+            pause = self._pipe.poll() and self._pipe.recv() == PAUSE
+            if (
+                pause
+                or metrics.epoch == spec.epochs
+                or time.monotonic() - saved > self._settings.checkpoint_every
+            ):
+                self._save(spec, metrics.epoch, snapshot())
+                saved = time.monotonic()
+            self._pipe.send(_epoch_done(spec, asdict(metrics)))
+            return not pause
+
+        result = train(
+            model,
+            self._data,
+            self._recipe,
+            epochs=spec.epochs,
+            max_epochs=self._settings.max_epochs,
+            seed=spec.seed,
+            state=state,
+            micro_batch=micro_batch,
+            on_epoch=on_epoch,
+        )
+        if result.paused:
+            return TrialPaused(spec.trial)
+        extra = {"from_epoch": float(from_epoch), "params": float(stats.params), "macs": float(stats.macs)}
+        if micro_batch is not None:
+            extra["micro_batch"] = float(micro_batch)
+        return TrialEnded(spec.trial, 1.0 - result.last.top1, {**_outcome(result), **extra})
+
+    def _build(self, config: Config, seed: int) -> nn.Module:
+        torch.manual_seed(derive(seed, "init"))
+        return self._space.build(
+            config,
+            self._geometry,
+            num_classes=self._data.num_classes,
+            in_chans=self._data.in_chans,
+            drop_path_rate=self._recipe.drop_path_rate,
+        )
+
+    def _save(self, spec: TrialSpec, epoch: int, state: State) -> None:
+        """A checkpoint that cannot be written costs training time later, never the trial."""
+        try:
+            self._store.save(spec.config_id, epoch, state)
+            self._store.prune({*spec.keep, spec.config_id}, spec.keep)
+        except OSError as error:
+            self._note(f"trial {spec.trial}: {error}")
+
+    def _note(self, text: str) -> None:
+        self._pipe.send(Note(text))
+
+    def _free(self) -> None:
+        gc.collect()
+        if self._data.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _width(name: str, presets: Mapping[str, int], device: torch.device) -> int:
+    if name == "auto":
+        return presets["paper" if device.type == "cuda" else "tiny"]
+    if name in presets:
+        return presets[name]
+    try:
+        return int(name)
+    except ValueError:
+        raise UserError(f"--width {name}: must be auto, {', '.join(presets)} or a number") from None
+
+
+def _epoch_done(spec: TrialSpec, row: dict[str, Any]) -> EpochDone:
+    return EpochDone(spec.trial, row["epoch"], {key: row[key] for key in row if key != "epoch"})
+
+
+def _outcome(result: Result) -> dict[str, float]:
+    last = asdict(result.last)
+    return {
+        **{key: last[key] for key in _FINAL},
+        "train_seconds": result.train_seconds,
+        "peak_memory": float(result.peak_memory),
+    }
+
+
+def _one_line(error: BaseException) -> str:
+    text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text}"[:300]

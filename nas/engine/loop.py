@@ -1,0 +1,408 @@
+"""The search: the one place that knows optimiser, executor, clock and journal together."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import time
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nas.engine import incumbent
+from nas.engine.clock import from_iso, iso
+from nas.engine.cost import CostModel
+from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused, TrialSpec
+from nas.engine.run import write_json
+from nas.engine.state import BASELINE, SearchState, Trial
+from nas.errors import UserError
+from nas.optimizers.base import Outcome, Suggestion
+from nas.seeds import derive
+from search_spaces.base import config_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nas.engine.clock import Clock
+    from nas.engine.executor import Executor
+    from nas.engine.journal import Event, Journal
+    from nas.engine.messages import Report
+    from nas.engine.run import Run
+    from nas.optimizers.base import Fidelity, Optimizer
+    from search_spaces.base import SearchSpace
+
+_POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
+_GRACE = 45.0  # seconds a running trial gets to reach its epoch's end when the search stops
+_SAME_CRASHES = 5
+_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files
+_TIMEOUT_FACTOR, _TIMEOUT_LEAST, _TIMEOUT_UNKNOWN = 10.0, 120.0, 4 * 3600.0
+
+
+class Listener(Protocol):
+    """Whoever watches a search: a log file, a terminal."""
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Something was journaled; ``state`` includes it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened that is no event."""
+        ...
+
+    def tick(self) -> None:
+        """Time has passed; called several times a second."""
+        ...
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When the loop stops.
+
+    Attributes:
+        seconds: Clock seconds of the whole run.
+        trials: Finished trials of the whole run, None for no limit.
+        trial_timeout: Seconds until a trial counts as hanging, None to predict it.
+    """
+
+    seconds: float
+    trials: int | None = None
+    trial_timeout: float | None = None
+
+
+class Search:
+    """Asks, runs, journals and tells until a limit is reached.
+
+    The order of calls to the optimiser is a function of the journal alone. With one slot: the
+    next trial is always asked while the current one trains, before its end is looked at. So a
+    search that is killed and resumed asks what the unkilled one would have asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        journal: Journal,
+        events: Sequence[Event],
+        space: SearchSpace,
+        fidelity: Fidelity,
+        seed: int,
+        limits: Limits,
+        optimizer: Optimizer,
+        executor: Executor,
+        clock: Clock,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Takes up a run where its journal ends; ``events`` is empty for a new one."""
+        self.state = SearchState.of(events)
+        self._run = run
+        self._journal = journal
+        self._space = space
+        self._fidelity = fidelity
+        self._seed = seed
+        self._limits = limits
+        self._optimizer = optimizer
+        self._executor = executor
+        self._clock = clock
+        self._listeners = listeners
+        self._cost = CostModel()
+        self._stop = ""
+        self._hurry = False
+        self._dry = False  # the optimiser waits for a pending outcome
+        self._saved = clock.used()
+        self._replay(events)
+        self._queue = deque(self.state.open_trials())
+
+    def stop(self, reason: str) -> None:
+        """Asks the loop to wind down; asked twice, running trials are not waited for."""
+        self._hurry = bool(self._stop)
+        self._stop = self._stop or reason
+
+    def run(self, session: dict[str, Any]) -> str:
+        """Searches until a limit, a stop or a fatal error.
+
+        Args:
+            session: Facts of this session, for the journal.
+
+        Returns:
+            Why it ended: ``budget``, ``trials``, ``exhausted``, ``crashes`` or what :meth:`stop` got.
+
+        Raises:
+            UserError: If the disk no longer takes the journal.
+        """
+        self._emit({"event": "session", "phase": "start", **session})
+        try:
+            self._finish_what_was_cut_off()
+            self._work()
+            self._wind_down()
+        except UserError as error:
+            with contextlib.suppress(UserError):  # the journal itself may be what failed
+                self._emit({"event": "session", "phase": "stop", "reason": "error", "message": str(error)})
+            raise
+        self._emit({"event": "session", "phase": "stop", "reason": self._stop})
+        self._snapshot()
+        return self._stop
+
+    def _work(self) -> None:
+        while not self._stop:
+            self._fill_slots()
+            if not self.state.running_trials():
+                self._stop = self._stop or "exhausted"
+                return
+            self._look_ahead()
+            self._poll()
+            if self._clock.used() >= self._limits.seconds:
+                self._stop = self._stop or "budget"
+
+    def _finish_what_was_cut_off(self) -> None:
+        """A kill may fall between a trial's end and what follows from it."""
+        self._answer_from_record()
+        for trial in list(self.state.trials.values()):
+            self._crown(trial)
+        if self.state.incumbent is not None:
+            self._write_incumbent(self.state.trials[self.state.incumbent])
+
+    # What to run next
+
+    def _fill_slots(self) -> None:
+        while not self._stop and len(self.state.running_trials()) < self._executor.slots:
+            if self._limit_reached():
+                return self._end_when_idle("trials")
+            trial = self._next_trial()
+            if trial is None:
+                return None
+            if self._clock.used() + self._predict(trial) > self._limits.seconds:
+                self._queue.appendleft(trial)
+                return self._end_when_idle("budget")
+            self._start(trial)
+        return None
+
+    def _limit_reached(self) -> bool:
+        under_way = self.state.finished + len(self.state.running_trials())
+        return self._limits.trials is not None and under_way >= self._limits.trials
+
+    def _end_when_idle(self, reason: str) -> None:
+        if not self.state.running_trials():
+            self._stop = self._stop or reason
+
+    def _next_trial(self) -> Trial | None:
+        if not self._queue and not self._ask(speculative=False):
+            return None
+        running = {trial.config_id for trial in self.state.running_trials()}
+        for trial in self._queue:
+            if trial.config_id not in running:  # else its checkpoint is still being made
+                self._queue.remove(trial)
+                return trial
+        return None
+
+    def _look_ahead(self) -> None:
+        if not self._queue and not self._dry and not self._limit_reached():
+            self._dry = not self._ask(speculative=True)
+
+    def _ask(self, *, speculative: bool) -> bool:
+        """Puts one trial into the queue; False if there is none to be had now."""
+        while not self._queue:
+            begin = time.perf_counter()
+            suggestion = self._baseline() or self._optimizer.ask(speculative=speculative)
+            if suggestion is None:
+                return False
+            self._emit(
+                {
+                    "event": "asked",
+                    "trial": len(self.state.trials) + 1,
+                    "config_id": config_id(suggestion.config),
+                    "config": suggestion.config,
+                    "epochs": suggestion.epochs,
+                    "origin": suggestion.origin,
+                    "ask_seconds": round(time.perf_counter() - begin, 6),
+                }
+            )
+            self._queue.append(self.state.trials[len(self.state.trials)])
+            self._answer_from_record()
+        return True
+
+    def _baseline(self) -> Suggestion | None:
+        """The space's default at the next rung it has not been asked at: the measure of all others."""
+        asked = self.state.baselines
+        crashed = any(self.state.trials[number].status == "crashed" for number in asked.values())
+        due = [epochs for epochs in self._fidelity.rungs if epochs not in asked]
+        return None if crashed or not due else Suggestion(self._space.default, due[0], BASELINE)
+
+    def _answer_from_record(self) -> None:
+        """Ends queued trials whose configuration was already trained to their budget."""
+        for trial in list(self._queue):
+            known = self.state.answered(trial.config_id, trial.epochs)
+            if known is not None:
+                self._queue.remove(trial)
+                self._end(trial, known.error, known.metrics, cached=True)
+
+    def _predict(self, trial: Trial) -> float:
+        left = max(trial.epochs - self._known_epochs(trial), 0)
+        return self._cost.seconds(trial.config_id, trial.config, left)
+
+    def _known_epochs(self, trial: Trial) -> int:
+        return max(self.state.reached.get(trial.config_id, 0), max(trial.curve, default=0))
+
+    def _start(self, trial: Trial) -> None:
+        timeout = self._limits.trial_timeout
+        if timeout is None:
+            whole = self._cost.seconds(trial.config_id, trial.config, trial.epochs)
+            timeout = max(_TIMEOUT_FACTOR * whole, _TIMEOUT_LEAST) if self._cost.known else _TIMEOUT_UNKNOWN
+        self._emit({"event": "started", "trial": trial.trial})
+        self._executor.submit(
+            TrialSpec(
+                trial=trial.trial,
+                config_id=trial.config_id,
+                config=trial.config,
+                epochs=trial.epochs,
+                seed=derive(self._seed, "train", trial.config_id),
+                timeout=timeout,
+                known_epochs=self._known_epochs(trial),
+                keep=self._keep(),
+            )
+        )
+
+    def _keep(self) -> dict[str, float]:
+        """Config ids whose checkpoints may still be continued, with their errors so far."""
+        keep = self._optimizer.promotable() | {trial.config_id for trial in self.state.open_trials()}
+        if self.state.baseline(self._fidelity.max_epochs) is None:
+            keep.add(config_id(self._space.default))
+        if self.state.incumbent is not None:
+            keep.add(self.state.trials[self.state.incumbent].config_id)
+        return {name: self._error(name) for name in sorted(keep)}
+
+    def _error(self, name: str) -> float:
+        trial = self.state.answered(name, self.state.reached.get(name, 0))
+        return 0.0 if trial is None or trial.error is None else trial.error
+
+    # What came back
+
+    def _poll(self) -> None:
+        for report in self._executor.poll(_POLL):
+            self._take(report)
+        for listener in self._listeners:
+            listener.tick()
+
+    def _take(self, report: Report) -> None:
+        if isinstance(report, Note):
+            self._note(report.text)
+        elif isinstance(report, EpochDone):
+            event = {
+                "event": "epoch",
+                "trial": report.trial,
+                "epoch": report.epoch,
+                "metrics": dict(report.metrics),
+            }
+            # An epoch can be trained again, so a power cut may cost it: no wait for the disk.
+            self._emit(event, durable=False)
+        elif isinstance(report, TrialPaused):
+            self._emit({"event": "paused", "trial": report.trial})
+        elif isinstance(report, TrialEnded):
+            trial = self.state.trials[report.trial]
+            self._end(trial, report.error, dict(report.metrics), reason=report.reason)
+            self._dry = False
+            self._cost.observe(trial)
+            self._crown(trial)
+            self._give_up_on_crashes()
+            if self._clock.used() - self._saved > _SNAPSHOT:
+                self._snapshot()
+
+    def _end(
+        self,
+        trial: Trial,
+        error: float | None,
+        metrics: dict[str, float],
+        *,
+        reason: str = "",
+        cached: bool = False,
+    ) -> None:
+        self._emit(
+            {
+                "event": "ended",
+                "trial": trial.trial,
+                "status": "crashed" if error is None else "success",
+                "error": error,
+                "metrics": metrics,
+                "reason": reason,
+                "seconds": 0.0 if cached else round(self._clock.used() - trial.clock_started, 3),
+                **({"cached": True} if cached else {}),
+            }
+        )
+        if trial.origin != BASELINE:
+            self._optimizer.tell(_suggestion(trial), _outcome(trial))
+
+    def _crown(self, trial: Trial) -> None:
+        if incumbent.is_better(trial, self.state, self._fidelity.max_epochs):
+            self._emit({"event": "incumbent", "trial": trial.trial, "error": trial.error})
+            self._write_incumbent(trial)
+
+    def _write_incumbent(self, trial: Trial) -> None:
+        # The journal has it already, and the next start writes the file again.
+        try:
+            write_json(self._run.incumbent_json, incumbent.describe(trial, self.state, self._space))
+        except OSError as error:
+            self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
+
+    def _give_up_on_crashes(self) -> None:
+        gists = {_gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}
+        if self.state.crashes_in_a_row >= _SAME_CRASHES and len(gists) == 1:
+            self._stop = self._stop or "crashes"
+
+    # The end, and the record
+
+    def _wind_down(self) -> None:
+        if self.state.running_trials():
+            self._executor.pause()
+        deadline = time.monotonic() + _GRACE
+        while self.state.running_trials() and not self._hurry and time.monotonic() < deadline:
+            self._poll()
+
+    def _snapshot(self) -> None:
+        self._saved = self._clock.used()
+        # The snapshot is for other tools: a disk that has no room for it must not end the search.
+        with contextlib.suppress(OSError):
+            self._run.replace_smac(self._optimizer.save)
+
+    def _emit(self, event: Event, *, durable: bool = True) -> None:
+        event = {"time": iso(self._clock.now()), "clock": round(self._clock.used(), 3), **event}
+        self._journal.append(event, durable=durable)
+        self.state.apply(event)
+        for listener in self._listeners:
+            listener.event(event, self.state)
+
+    def _note(self, text: str) -> None:
+        for listener in self._listeners:
+            listener.note(text)
+
+    def _replay(self, events: Iterable[Event]) -> None:
+        """Feeds the optimiser and the cost model what happened, in the order it happened."""
+        for event in events:
+            trial = self.state.trials.get(event.get("trial", 0))
+            if trial is None:
+                continue
+            if event["event"] == "asked" and trial.origin != BASELINE:
+                self._optimizer.replay(_suggestion(trial))
+            elif event["event"] == "ended":
+                self._cost.observe(trial)
+                if trial.origin != BASELINE:
+                    self._optimizer.tell(_suggestion(trial), _outcome(trial))
+
+
+def _suggestion(trial: Trial) -> Suggestion:
+    return Suggestion(trial.config, trial.epochs, trial.origin)
+
+
+def _outcome(trial: Trial) -> Outcome:
+    ended = from_iso(trial.ended)
+    return Outcome(
+        error=trial.error,
+        seconds=trial.seconds,
+        started=ended - trial.seconds,
+        ended=ended,
+        metrics=trial.metrics,
+        reason=trial.reason,
+    )
+
+
+def _gist(reason: str) -> str:
+    """A crash reason without its numbers, so that addresses and sizes do not tell errors apart."""
+    return re.sub(r"0x[0-9a-f]+|\d+", "#", reason)

@@ -1,0 +1,79 @@
+"""The device trials run on, and the facts of the machine that a run records."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from nas.errors import UserError
+
+
+def find_device(name: str) -> torch.device:
+    """Finds the device asked for.
+
+    Args:
+        name: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    count = torch.cuda.device_count()
+    if name == "auto":
+        name = "cuda" if count else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:N") from None
+    if device.type == "cpu":
+        return torch.device("cpu")
+    if device.type != "cuda":
+        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:N")
+    if (device.index or 0) >= count:
+        there = (
+            "no GPU"
+            if count == 0
+            else f"only {count} GPU{'s' if count > 1 else ''} (cuda:0 to cuda:{count - 1})"
+        )
+        raise UserError(f"--device {name}: this machine has {there}; use --device auto or cpu")
+    torch.cuda.set_device(device)
+    return device
+
+
+def hardware(device: torch.device) -> dict[str, object]:
+    """What the machine is, for the record."""
+    facts: dict[str, object] = {
+        "device": str(device),
+        "cpu": _cpu_name(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "system": platform.platform(),
+    }
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        facts |= {
+            "device": f"{device} ({properties.name})",
+            "gpu_memory_bytes": properties.total_memory,
+            "cuda": torch.version.cuda or "",
+            "cudnn": torch.backends.cudnn.version(),
+        }
+    return facts
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that decide what a trial computes."""
+    return {name: metadata.version(name) for name in ("torch", "torchvision", "timm")}
+
+
+def _cpu_name() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

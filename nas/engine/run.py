@@ -1,0 +1,216 @@
+"""The run folder: ``runs/<name>/`` is the interface between search, status, analysis and export."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nas.engine import journal
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nas.engine.journal import Contents
+
+VERSION = 1
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Replaces a JSON file atomically: a reader sees the old one or the new one, whole.
+
+    Raises:
+        OSError: If the disk does not take it; the old file then stays.
+    """
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and the names in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.resolve().name
+
+    @property
+    def search_json(self) -> Path:
+        """Settings, space, data, versions, hardware."""
+        return self.path / "search.json"
+
+    @property
+    def configspace_json(self) -> Path:
+        """ConfigSpace's own JSON of the space."""
+        return self.path / "configspace.json"
+
+    @property
+    def journal(self) -> Path:
+        """The events; the only truth."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def incumbent_json(self) -> Path:
+        """The best trial so far."""
+        return self.path / "incumbent.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights of configurations that may be promoted."""
+        return self.path / "checkpoints"
+
+    @property
+    def smac(self) -> Path:
+        """SMAC's plain files, for other tools."""
+        return self.path / "smac"
+
+    @property
+    def log(self) -> Path:
+        """What happened, in words."""
+        return self.path / "search.log"
+
+    @classmethod
+    def create(cls, path: Path, search: Mapping[str, Any], configspace: Mapping[str, Any]) -> Run:
+        """Makes a new run folder, whole or not at all.
+
+        Raises:
+            UserError: If it exists already or cannot be made.
+        """
+        if path.exists():
+            raise UserError(
+                f"{path}: exists already; continue it with --resume {path}, or take another --name"
+            )
+        staging: Path | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            staging.chmod(0o755)
+            new = cls(staging)
+            new.checkpoints.mkdir()
+            write_json(new.search_json, {"format": VERSION, **search})
+            write_json(new.configspace_json, configspace)
+            new.journal.touch()
+            staging.rename(path)
+        except OSError as error:
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
+            raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
+        return cls(path)
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Finds an existing run.
+
+        Raises:
+            UserError: If the folder is no run.
+        """
+        run = cls(path)
+        if not run.search_json.is_file() or not run.journal.is_file():
+            found = "no such folder" if not path.is_dir() else "no search.json and trials.jsonl in it"
+            raise UserError(f"{path}: not a run folder ({found})")
+        return run
+
+    def read_search(self) -> dict[str, Any]:
+        """Reads ``search.json``.
+
+        Raises:
+            UserError: If it is damaged or of another version.
+        """
+        try:
+            search: dict[str, Any] = orjson.loads(self.search_json.read_bytes())
+            version = search["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.search_json}: not readable ({error})") from None
+        if version != VERSION:
+            raise UserError(f"{self.search_json}: a run of format {version!r}; this program reads {VERSION}")
+        return search
+
+    def read_journal(self) -> Contents:
+        """Reads the whole journal.
+
+        Raises:
+            UserError: If a line is damaged.
+        """
+        return journal.read(self.journal)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Holds the run for writing; ends with the process, however it dies.
+
+        Raises:
+            UserError: If another process has it.
+        """
+        with self._lock_file() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(file, 200, 0).decode(errors="replace").strip() or "another process"
+                raise UserError(
+                    f"{self.path}: in use by {holder}; watch it with: python -m nas.status {self.path}"
+                ) from None
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a search runs on this folder now (seen from this machine)."""
+        try:
+            with self._lock_file(create=False) as file:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except FileNotFoundError:
+            return False
+        return False
+
+    @contextlib.contextmanager
+    def _lock_file(self, create: bool = True) -> Iterator[int]:
+        flags = os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
+        file = os.open(self.path / ".lock", flags | os.O_CLOEXEC, 0o644)
+        try:
+            yield file
+        finally:
+            os.close(file)
+
+    def replace_smac(self, write: Callable[[Path], None]) -> None:
+        """Swaps in a fresh snapshot of the optimiser's files.
+
+        Args:
+            write: Called with an empty folder to fill.
+        """
+        staging = Path(tempfile.mkdtemp(prefix=".smac.", dir=self.path))
+        old = self.path / ".smac.old"
+        try:
+            write(staging)
+            staging.chmod(0o755)
+            shutil.rmtree(old, ignore_errors=True)
+            if self.smac.exists():
+                self.smac.rename(old)
+            staging.rename(self.smac)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)

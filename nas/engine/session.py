@@ -1,0 +1,269 @@
+"""One session of a run: begins or resumes it, searches, and leaves the folder in order."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas import __version__
+from nas.engine.clock import WallClock
+from nas.engine.journal import Journal
+from nas.engine.local import LocalExecutor
+from nas.engine.loop import Limits, Search
+from nas.engine.run import Run, write_json
+from nas.engine.worker import WorkerSettings
+from nas.errors import UserError
+from nas.seeds import derive
+from nas.settings import SearchSettings, refuse_changes
+from nas.view.logfile import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nas.engine.executor import Executor
+    from nas.engine.journal import Contents
+    from nas.engine.loop import Listener
+    from nas.engine.messages import Facts
+    from nas.engine.state import SearchState
+    from nas.optimizers.base import Optimizer
+
+_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a view may look at while a session runs."""
+
+    run: Run
+    search: dict[str, Any]
+    state: SearchState
+    used: Callable[[], float]
+
+
+View = "Callable[[Watched], contextlib.AbstractContextManager[Listener]]"
+
+
+def default_name(settings: SearchSettings) -> str:
+    """A run's name when none is given: the data and the local time."""
+    kind, _, place = settings.data.dataset.partition(":")
+    data = Path(place).stem if place else kind
+    return f"{data}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettings:
+    """What the trial process needs of a search's settings."""
+    return WorkerSettings(
+        space=settings.space.space,
+        width=settings.space.width,
+        dataset=settings.data.dataset,
+        data_dir=settings.data.data_dir,
+        image_size=settings.data.image_size,
+        max_images=settings.data.max_images,
+        val_fraction=settings.data.val_fraction,
+        seed=settings.choice.seed,
+        max_epochs=settings.fidelity.max_epochs,
+        train=settings.train,
+        device=settings.machine.device,
+        threads=settings.machine.threads,
+        checkpoints=checkpoints,
+        quota_bytes=settings.machine.quota_bytes,
+    )
+
+
+def begin(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
+    """Begins a new run and searches until it stops.
+
+    Args:
+        path: The folder to make.
+        settings: All settings.
+        view: Called with :class:`Watched`; gives a context manager that gives a listener.
+
+    Returns:
+        The run, and why it stopped.
+
+    Raises:
+        UserError: If anything is not as it should be; no folder is left behind then.
+    """
+    space = search_spaces.get(settings.space.space)
+    if path.exists():
+        raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
+    _check_writable(path.parent)
+    with contextlib.closing(LocalExecutor(worker_settings(settings, path / "checkpoints"))) as executor:
+        facts = executor.start()
+        search = _describe(settings, facts)
+        configspace = space.configspace().to_serialized_dict()
+        run = Run.create(path, search, configspace)
+        return run, _search(run, settings, search, executor, view)
+
+
+def resume(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
+    """Takes up a run where its journal ends and searches until it stops.
+
+    Args:
+        path: The run's folder.
+        settings: The stored settings, with what may change changed.
+        view: As for :func:`begin`.
+
+    Returns:
+        The run, and why it stopped.
+
+    Raises:
+        UserError: If the run cannot be continued; it is left as it was.
+    """
+    run = Run.open(path)
+    with run.lock():
+        stored = run.read_search()
+        refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
+        run.read_journal()  # damage is found before anything starts
+        with contextlib.closing(LocalExecutor(worker_settings(settings, run.checkpoints))) as executor:
+            facts = executor.start()
+            _refuse_other_data(stored, facts)
+            search = {**stored, **_describe(settings, facts), "created": stored["created"]}
+            write_json(run.search_json, search)
+            return run, _search(run, settings, search, executor, view, locked=True)
+
+
+def _search(
+    run: Run,
+    settings: SearchSettings,
+    search: dict[str, Any],
+    executor: Executor,
+    view: Any,
+    *,
+    locked: bool = False,
+) -> str:
+    from nas.optimizers import create
+
+    with contextlib.ExitStack() as stack:
+        if not locked:
+            stack.enter_context(run.lock())
+        contents = run.read_journal()
+        log = open_log(run.log)
+        if contents.dropped:
+            log.note(f"{run.journal.name}: a half-written last line of {contents.dropped} bytes was dropped")
+        optimizer = create(
+            settings.choice.optimizer,
+            search_spaces.get(settings.space.space),
+            settings.fidelity,
+            derive(settings.choice.seed, "optimizer"),
+            settings.smac,
+        )
+        return _loop(run, settings, search, executor, optimizer, contents, [log], view, stack)
+
+
+def _loop(
+    run: Run,
+    settings: SearchSettings,
+    search: dict[str, Any],
+    executor: Executor,
+    optimizer: Optimizer,
+    contents: Contents,
+    listeners: list[Listener],
+    view: Any,
+    stack: contextlib.ExitStack,
+) -> str:
+    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
+    journal = stack.enter_context(Journal(run.journal, contents.size))
+    loop = Search(
+        run=run,
+        journal=journal,
+        events=contents.events,
+        space=search_spaces.get(settings.space.space),
+        fidelity=settings.fidelity,
+        seed=settings.choice.seed,
+        limits=Limits(settings.budget.seconds, settings.budget.trials, settings.budget.timeout_seconds),
+        optimizer=optimizer,
+        executor=executor,
+        clock=clock,
+        listeners=listeners,
+    )
+    listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))
+    with _signals(loop.stop):
+        return loop.run(_session_facts(search))
+
+
+def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
+    space = search_spaces.get(settings.space.space)
+    return {
+        "program": __version__,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "settings": settings.to_json(),
+        "limits": {"seconds": settings.budget.seconds, "trials": settings.budget.trials},
+        "rungs": list(settings.fidelity.rungs),
+        "space": {
+            "name": space.name,
+            "size": space.size,
+            "fingerprint": space.fingerprint,
+            "default": space.default,
+        },
+        "data": dict(facts.data),
+        "width": facts.width,
+        "train": dict(facts.train),
+        "hardware": dict(facts.hardware),
+        "versions": {**facts.versions, **_versions()},
+    }
+
+
+def _refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
+    space = search_spaces.get(stored["space"]["name"])
+    if space.fingerprint != stored["space"]["fingerprint"]:
+        raise UserError(f"space {space.name}: has changed since this run began; start a new run")
+    for key in ("fingerprint", "split_fingerprint"):
+        if facts.data[key] != stored["data"][key]:
+            raise UserError(
+                f"dataset {stored['data']['name']}: not the images this run began with; put those back, or "
+                "start a new run"
+            )
+    if facts.width != stored["width"]:
+        raise UserError(
+            f"--device: width auto means {facts.width} here, this run was begun with {stored['width']}; "
+            "resume it on the device it began on"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuses a folder that takes no runs before minutes are spent on loading data."""
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--runs-dir: {folder} is not a folder one can write to")
+
+
+def _versions() -> dict[str, str]:
+    names = ("smac", "ConfigSpace", "numpy", "scikit-learn")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def _session_facts(search: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "command": sys.argv,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "program": __version__,
+        "hardware": search["hardware"],
+        "versions": search["versions"],
+    }
+
+
+@contextlib.contextmanager
+def _signals(stop: Callable[[str], None]) -> Iterator[None]:
+    """Turns Ctrl-C, SIGTERM and a closed terminal into an orderly stop."""
+    before = {
+        number: signal.signal(number, lambda n, _: stop(_SIGNALS[signal.Signals(n)])) for number in _SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""The trial process: what it is told, and its main loop.
+
+Light to import, since the search imports it too; torch comes in with :mod:`nas.engine.bench`.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.engine.messages import TrialSpec
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+    from pathlib import Path
+
+    from nas.training.settings import TrainSettings
+    from search_spaces.base import Config
+
+PAUSE = "pause"
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a trial process needs to know, wherever it runs.
+
+    Attributes:
+        space: Name of the search space.
+        width: Width of the reduced network, or a preset's name, or ``auto``.
+        dataset: Which images.
+        data_dir: Where they are kept.
+        image_size: Side to resize to, None for the source's own.
+        max_images: Stratified part to use, None for all.
+        val_fraction: Share of the images that trials are judged on.
+        seed: Master seed.
+        max_epochs: Highest rung; the learning-rate schedule spans it.
+        train: Training settings, ``None`` meaning the preset's own.
+        device: auto, cpu, cuda or cuda:N.
+        threads: CPU threads, None for all cores.
+        checkpoints: Folder for checkpoints.
+        quota_bytes: Disk for checkpoints.
+        checkpoint_every: Seconds of training that a kill may cost.
+    """
+
+    space: str
+    width: str
+    dataset: str
+    data_dir: Path
+    image_size: int | None
+    max_images: int | None
+    val_fraction: float
+    seed: int
+    max_epochs: int
+    train: TrainSettings
+    device: str
+    threads: int | None
+    checkpoints: Path
+    quota_bytes: int
+    checkpoint_every: float = 30.0
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Asks for timed steps of a configuration."""
+
+    config: Config
+
+
+def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, output: str) -> None:
+    """Entry point of the process: says what it is, then answers until the pipe closes.
+
+    Args:
+        pipe: Requests in, reports out.
+        lifeline: Closed when the search dies; the process then ends, even amid native code.
+        settings: What to train on.
+        output: File that takes what libraries print, so that it does not spoil the terminal.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the search decides
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    sink = os.open(output, os.O_WRONLY | os.O_APPEND)
+    os.dup2(sink, 1)
+    os.dup2(sink, 2)
+    try:
+        from nas.engine.bench import Bench
+
+        bench = Bench(settings, pipe)
+    except UserError as error:
+        pipe.send(error)
+        return
+    pipe.send(bench.facts)
+    while True:
+        try:
+            request = pipe.recv()
+        except EOFError:
+            return
+        if isinstance(request, TrialSpec):
+            bench.run(request)
+        elif isinstance(request, Measure):
+            pipe.send(bench.measure(request.config))
+
+
+def _end_with(lifeline: Connection) -> None:
+    try:
+        lifeline.recv()
+    except (EOFError, OSError):
+        os._exit(0)

@@ -1,0 +1,109 @@
+"""How a search stands, running, stopped or dead: ``python -m nas.status runs/<name>``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from nas import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nas.view.snapshot import Snapshot
+
+PROG = "python -m nas.status"
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a search stands."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder."""
+    json: bool = False
+    """Print it for machines."""
+    watch: bool = False
+    """Draw it again every second, until Ctrl-C or the search's end."""
+
+
+class Watcher:
+    """Reads a run's journal as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the run.
+
+        Raises:
+            UserError: If the folder is no run.
+        """
+        from nas.engine.run import Run
+        from nas.engine.state import SearchState
+
+        self._run = Run.open(path)
+        self._search = self._run.read_search()
+        self._state = SearchState()
+        self._offset = 0
+        self._lines = 0
+        self._last = ""
+
+    def look(self) -> Snapshot:
+        """Takes in what was journaled since the last look.
+
+        Raises:
+            UserError: If the journal is damaged.
+        """
+        from nas.engine import journal
+        from nas.engine.clock import from_iso
+        from nas.view import snapshot
+
+        running = self._run.is_locked()
+        contents = journal.read(self._run.journal, self._offset, self._lines + 1)
+        for event in contents.events:
+            self._state.apply(event)
+            self._last = event["time"]
+            if event["event"] == "session":  # a resumed session may have another budget
+                self._search = self._run.read_search()
+        self._offset, self._lines = contents.size, self._lines + len(contents.events)
+        used = self._state.clock
+        if running and self._last:
+            used += max(time.time() - from_iso(self._last), 0.0)
+        status = "running" if running else "stopped" if self._state.stopped else "dead"
+        return snapshot.take(self._state, self._search, name=self._run.name, status=status, used=used)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+    watcher = Watcher(command.run)
+    if command.json:
+        import orjson
+
+        sys.stdout.write(orjson.dumps(watcher.look().to_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        return 0
+
+    from rich.console import Console
+    from rich.live import Live
+
+    from nas.view import panel
+
+    if not command.watch:
+        Console().print(panel.draw(watcher.look()))
+        return 0
+    with contextlib.suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
+        while True:
+            snapshot = watcher.look()
+            live.update(panel.draw(snapshot), refresh=True)
+            if snapshot.status != "running":
+                break
+            time.sleep(1)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

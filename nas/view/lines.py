@@ -1,0 +1,65 @@
+"""One line for each event worth one: the log file and the plain view write the same words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.engine.state import BASELINE
+from nas.quantities import format_count, format_duration, format_size
+
+if TYPE_CHECKING:
+    from nas.engine.journal import Event
+    from nas.engine.state import SearchState, Trial
+
+STOP_REASONS = {
+    "budget": "the time is used",
+    "trials": "the number of trials is reached",
+    "exhausted": "every configuration has been tried",
+    "interrupted": "interrupted; nothing finished is lost",
+    "terminated": "terminated; nothing finished is lost",
+    "crashes": "the same crash five times in a row",
+    "error": "an error",
+}
+
+
+def percent(error: float | None) -> str:
+    """Top-1 accuracy of an error, or a dash."""
+    return "–" if error is None else f"{100 * (1 - error):.2f}%"
+
+
+def describe(event: Event, state: SearchState) -> str | None:
+    """Puts an event into words, None where it needs none."""
+    kind = event["event"]
+    if kind == "session":
+        return _session(event, state)
+    if kind == "ended" and not event.get("cached"):
+        return _ended(state.trials[event["trial"]])
+    if kind == "incumbent":
+        trial = state.trials[event["trial"]]
+        baseline = state.baseline(trial.epochs)
+        if trial.origin == BASELINE or baseline is None:
+            return f"incumbent: trial {trial.trial}, top-1 {percent(trial.error)} (the baseline)"
+        gain = 100 * ((baseline.error or 0.0) - (trial.error or 0.0))
+        head = f"incumbent: trial {trial.trial}, top-1 {percent(trial.error)}"
+        return f"{head}, {gain:+.2f} points on the baseline"
+    return None
+
+
+def _session(event: Event, state: SearchState) -> str:
+    if event["phase"] == "start":
+        return f"session {len(state.sessions)} starts, {format_duration(state.clock)} used so far"
+    words = STOP_REASONS.get(event["reason"], event["reason"])
+    message = event.get("message")
+    return f"search stops: {words}" + (f" ({message})" if message else "")
+
+
+def _ended(trial: Trial) -> str:
+    head = f"trial {trial.trial} {trial.config_id} {trial.epochs} epochs ({trial.origin}), "
+    head += format_duration(trial.seconds)
+    if trial.status == "crashed":
+        return f"{head}: crashed, {trial.reason}"
+    m = trial.metrics
+    return (
+        f"{head}: top-1 {percent(trial.error)}, {format_count(m['params'])} params, "
+        f"{format_count(m['macs'])} MACs, peak {format_size(m['peak_memory'])}"
+    )

@@ -1,0 +1,64 @@
+"""The live view: the panel, redrawn twice a second while the search runs."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from nas.view import panel
+from nas.view.lines import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from rich.console import RenderableType
+
+    from nas.engine.journal import Event
+    from nas.engine.state import SearchState
+    from nas.view.snapshot import Snapshot
+
+
+class LiveView:
+    """Listens to a search and shows it; notes and crashes scroll by above the panel."""
+
+    def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
+        """Takes a function that tells how the search stands now."""
+        self._snapshot = snapshot
+        self._console = Console()
+        # Redrawn by tick alone: another thread would read the state while the loop changes it.
+        self._live = Live(console=self._console, auto_refresh=False, get_renderable=self._draw)
+        self._drawn = 0.0
+
+    def __enter__(self) -> LiveView:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def tick(self) -> None:
+        """Redraws the panel, at most twice a second."""
+        if time.monotonic() - self._drawn > 0.5:
+            self._live.refresh()
+            self._drawn = time.monotonic()
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Lets incumbents and crashes scroll by."""
+        if event["event"] == "incumbent" or event.get("status") == "crashed":
+            text = describe(event, state)
+            if text is not None:
+                self.note(text)
+
+    def note(self, text: str) -> None:
+        """Lets a line scroll by."""
+        self._console.print(Text(text))
+
+    def _draw(self) -> RenderableType:
+        return panel.draw(self._snapshot())

@@ -1,0 +1,57 @@
+"""The log file of a run: always written, whatever the terminal shows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, TextIO
+
+from nas.view.lines import describe
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nas.engine.journal import Event
+    from nas.engine.state import SearchState
+
+
+class LineWriter:
+    """Writes a line for each event worth one, with the local time before it."""
+
+    def __init__(self, file: TextIO) -> None:
+        """Takes the file to write to."""
+        self._file = file
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Writes what happened."""
+        text = describe(event, state)
+        if text is not None:
+            self.note(text)
+
+    def tick(self) -> None:
+        """Nothing to redraw."""
+
+    def note(self, text: str) -> None:
+        """Writes a line."""
+        try:
+            self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+            self._file.flush()
+        except OSError:
+            pass  # the journal is the record; a full disk or a closed terminal must not end the search
+
+
+class Silence:
+    """Shows nothing."""
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Shows nothing."""
+
+    def note(self, text: str) -> None:
+        """Shows nothing."""
+
+    def tick(self) -> None:
+        """Shows nothing."""
+
+
+def open_log(path: Path) -> LineWriter:
+    """Opens a run's log for appending."""
+    return LineWriter(path.open("a", encoding="utf-8"))

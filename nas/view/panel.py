@@ -1,0 +1,139 @@
+"""Draws a snapshot for a terminal with rich."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Group
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nas.quantities import format_count, format_duration
+from nas.view.lines import STOP_REASONS, percent
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from nas.view.snapshot import Leader, RunningTrial, Snapshot
+
+_STATUS_STYLE = {"running": "green", "stopped": "cyan", "dead": "red"}
+
+
+def draw(snapshot: Snapshot) -> RenderableType:
+    """One panel with everything in it."""
+    parts: list[RenderableType] = [_head(snapshot), _time(snapshot)]
+    parts += [_trial(trial) for trial in snapshot.running]
+    parts += [Text(), _rungs(snapshot), Text(), _leader(snapshot)]
+    parts += [
+        Text(f"crashed  {reason}", style="yellow", overflow="ellipsis", no_wrap=True)
+        for reason in snapshot.crash_reasons
+    ]
+    style = _STATUS_STYLE[snapshot.status]
+    title = f"[bold]{snapshot.name}[/] [{style}]{_status(snapshot)}[/]"
+    return Panel(Group(*parts), title=title, title_align="left", border_style=style, box=box.ROUNDED)
+
+
+def _status(snapshot: Snapshot) -> str:
+    if snapshot.status == "stopped":
+        return f"stopped: {STOP_REASONS.get(snapshot.stop_reason, snapshot.stop_reason)}"
+    if snapshot.status == "dead":
+        return "dead: it was killed; --resume continues it"
+    return "running"
+
+
+def _head(snapshot: Snapshot) -> Text:
+    return Text(
+        f"{snapshot.space} at width {snapshot.width} on {snapshot.dataset}, {snapshot.device}, "
+        f"{snapshot.optimizer}; the device trains {100 * snapshot.training_share:.0f}% of the time, "
+        f"the optimiser takes {100 * snapshot.optimizer_share:.1f}%",
+        style="dim",
+    )
+
+
+def _time(snapshot: Snapshot) -> Table:
+    share = snapshot.used_seconds / snapshot.budget_seconds
+    limit = "" if snapshot.trial_limit is None else f" of {snapshot.trial_limit}"
+    crashes = f", [yellow]{snapshot.crashed} crashed[/]" if snapshot.crashed else ""
+    return _bar(
+        "time",
+        share,
+        f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
+        f"  [bold]{snapshot.finished}{limit}[/] trials{crashes}",
+    )
+
+
+def _trial(trial: RunningTrial) -> Table:
+    eta = "" if trial.eta_seconds is None else f", {format_duration(trial.eta_seconds)} to go"
+    accuracy = "" if trial.top1 is None else f", top-1 {100 * trial.top1:.2f}%"
+    return _bar(
+        f"trial {trial.trial}",
+        trial.epochs_done / trial.epochs,
+        f"epoch {trial.epochs_done} of {trial.epochs}{eta}{accuracy}  "
+        f"[dim]{trial.config_id} {trial.origin}[/]",
+    )
+
+
+def _bar(label: str, share: float, text: str) -> Table:
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=10, no_wrap=True)
+    row.add_column(width=24)
+    row.add_column(no_wrap=True, overflow="ellipsis")
+    bar = ProgressBar(total=1.0, completed=min(share, 1.0), width=24)
+    row.add_row(label, bar, Text.from_markup(text))
+    return row
+
+
+def _rungs(snapshot: Snapshot) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for name in ("epochs", "trials", "crashed", "best top-1", "median top-1", "baseline top-1"):
+        table.add_column(name, justify="right")
+    for rung in snapshot.rungs:
+        table.add_row(
+            str(rung.epochs),
+            f"{rung.finished}" + (f" +{rung.running}" if rung.running else ""),
+            str(rung.crashed) if rung.crashed else "–",
+            percent(rung.best_error),
+            percent(rung.median_error),
+            percent(rung.baseline_error),
+        )
+    return table
+
+
+def _leader(snapshot: Snapshot) -> RenderableType:
+    leader = snapshot.incumbent
+    if leader is None:
+        top = snapshot.rungs[-1].epochs if snapshot.rungs else 0
+        return Text(f"no incumbent yet: no trial has been trained for {top} epochs", style="dim")
+    line = Text.assemble(
+        ("incumbent  ", "bold"),
+        f"trial {leader.trial} ({leader.config_id}), top-1 ",
+        (percent(leader.error), "bold green"),
+        f" at {leader.epochs} epochs, {_against_baseline(leader)}",
+        f"; found after {format_duration(leader.found_after_seconds)}",
+    )
+    size = Text(f"           {_size(leader)}", style="dim")
+    changes = ", ".join(f"{name} {word(old)} → {word(new)}" for name, old, new in leader.changes)
+    return Group(line, size, Text(f"           {changes}", style="cyan")) if changes else Group(line, size)
+
+
+def _against_baseline(leader: Leader) -> str:
+    if leader.baseline_error is None:
+        return "no baseline to compare with"
+    if not leader.changes:
+        return "the baseline itself"
+    return f"{100 * (leader.baseline_error - leader.error):+.2f} points on the baseline"
+
+
+def _size(leader: Leader) -> str:
+    own = f"{format_count(leader.params)} params, {format_count(leader.macs)} MACs"
+    if leader.baseline_params is None or leader.baseline_macs is None or not leader.changes:
+        return own
+    return f"{own}; baseline {format_count(leader.baseline_params)}, {format_count(leader.baseline_macs)}"
+
+
+def word(value: object) -> str:
+    """A choice's value as a reader says it."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -1,0 +1,194 @@
+"""A search at one moment, as plain values: what the live view, the status and ``--json`` all show."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nas.engine.state import SearchState, Trial
+
+
+@dataclass(frozen=True)
+class RunningTrial:
+    """A trial under way; ``eta_seconds`` is None until an epoch has been timed."""
+
+    trial: int
+    config_id: str
+    origin: str
+    epochs: int
+    epochs_done: int
+    seconds: float
+    eta_seconds: float | None
+    top1: float | None
+
+
+@dataclass(frozen=True)
+class Rung:
+    """All trials of one budget; errors are None where no trial succeeded."""
+
+    epochs: int
+    finished: int
+    crashed: int
+    running: int
+    best_error: float | None
+    median_error: float | None
+    baseline_error: float | None
+
+
+@dataclass(frozen=True)
+class Leader:
+    """The incumbent, beside the baseline trained for as many epochs."""
+
+    trial: int
+    config_id: str
+    epochs: int
+    error: float
+    baseline_error: float | None
+    found_after_seconds: float
+    params: float
+    macs: float
+    baseline_params: float | None
+    baseline_macs: float | None
+    changes: list[tuple[str, Any, Any]]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What there is to know of a search now.
+
+    Attributes:
+        status: ``running``, ``stopped`` or ``dead`` (killed; ``--resume`` continues it).
+        stop_reason: Why it stopped, "" otherwise.
+        training_share: Share of the clock in which the device trained or validated, 0..1.
+        optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
+    """
+
+    name: str
+    status: str
+    stop_reason: str
+    space: str
+    dataset: str
+    device: str
+    width: int
+    optimizer: str
+    budget_seconds: float
+    used_seconds: float
+    trial_limit: int | None
+    finished: int
+    crashed: int
+    sessions: int
+    running: list[RunningTrial]
+    rungs: list[Rung]
+    incumbent: Leader | None
+    training_share: float
+    optimizer_share: float
+    crash_reasons: list[str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Nested plain values."""
+        return asdict(self)
+
+
+def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: str, used: float) -> Snapshot:
+    """Takes a snapshot.
+
+    Args:
+        state: The journal's fold.
+        search: ``search.json``.
+        name: The run's name.
+        status: running, stopped or dead.
+        used: Clock seconds used by now.
+    """
+    settings = search["settings"]
+    elapsed = max(used, 1e-9)
+    return Snapshot(
+        name=name,
+        status=status,
+        stop_reason=state.stopped,
+        space=search["space"]["name"],
+        dataset=search["data"]["name"],
+        device=search["hardware"]["device"],
+        width=search["width"],
+        optimizer=settings["choice"]["optimizer"],
+        budget_seconds=search["limits"]["seconds"],
+        used_seconds=used,
+        trial_limit=search["limits"]["trials"],
+        finished=state.finished,
+        crashed=len(state.crashed),
+        sessions=len(state.sessions),
+        running=[_running(trial, used) for trial in state.running_trials()] if status == "running" else [],
+        rungs=_rungs(state, search["rungs"]),
+        incumbent=_leader(state, search),
+        training_share=min(state.train_seconds / elapsed, 1.0),
+        optimizer_share=min(state.ask_seconds / elapsed, 1.0),
+        crash_reasons=[f"trial {number}: {state.trials[number].reason}" for number in state.crashed[-3:]],
+    )
+
+
+def _running(trial: Trial, used: float) -> RunningTrial:
+    done = max(trial.curve, default=0)
+    eta = None
+    if trial.curve:
+        per_epoch = statistics.median(m["train_seconds"] + m["val_seconds"] for m in trial.curve.values())
+        eta = per_epoch * max(trial.epochs - done, 0)
+    return RunningTrial(
+        trial=trial.trial,
+        config_id=trial.config_id,
+        origin=trial.origin,
+        epochs=trial.epochs,
+        epochs_done=done,
+        seconds=max(used - trial.clock_started, 0.0),
+        eta_seconds=eta,
+        top1=trial.curve[done]["top1"] if trial.curve else None,
+    )
+
+
+def _rungs(state: SearchState, rungs: Sequence[int]) -> list[Rung]:
+    by_rung: dict[int, list[Trial]] = {epochs: [] for epochs in rungs}
+    for trial in state.trials.values():
+        if not trial.cached:
+            by_rung.setdefault(trial.epochs, []).append(trial)
+    table = []
+    for epochs, trials in sorted(by_rung.items()):
+        errors = [trial.error for trial in trials if trial.error is not None]
+        baseline = state.baseline(epochs)
+        table.append(
+            Rung(
+                epochs=epochs,
+                finished=sum(trial.finished for trial in trials),
+                crashed=sum(trial.status == "crashed" for trial in trials),
+                running=sum(trial.status == "running" for trial in trials),
+                best_error=min(errors, default=None),
+                median_error=statistics.median(errors) if errors else None,
+                baseline_error=None if baseline is None else baseline.error,
+            )
+        )
+    return table
+
+
+def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
+    if state.incumbent is None:
+        return None
+    trial = state.trials[state.incumbent]
+    baseline = state.baseline(trial.epochs)
+    default: Mapping[str, Any] = search["space"]["default"]
+    assert trial.error is not None
+    return Leader(
+        trial=trial.trial,
+        config_id=trial.config_id,
+        epochs=trial.epochs,
+        error=trial.error,
+        baseline_error=None if baseline is None else baseline.error,
+        found_after_seconds=trial.clock_ended,
+        params=trial.metrics["params"],
+        macs=trial.metrics["macs"],
+        baseline_params=None if baseline is None else baseline.metrics["params"],
+        baseline_macs=None if baseline is None else baseline.metrics["macs"],
+        changes=[
+            (key, default[key], value) for key, value in trial.config.items() if value != default.get(key)
+        ],
+    )

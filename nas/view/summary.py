@@ -1,0 +1,109 @@
+"""What is printed when a search ends: the best networks, the winner against the baseline, what next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from nas.engine.state import SearchState
+from nas.quantities import format_count, format_duration
+from nas.view.lines import STOP_REASONS, percent
+from nas.view.panel import word
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from nas.engine.run import Run
+    from nas.engine.state import Trial
+
+_TOP = 10
+
+
+def show(run: Run, reason: str, console: Console | None = None) -> None:
+    """Prints the end of a session.
+
+    Args:
+        run: The run.
+        reason: Why it stopped.
+        console: Where to; standard output if None.
+    """
+    console = console or Console()
+    state = SearchState.of(run.read_journal().events)
+    search = run.read_search()
+    console.print(
+        f"\n[bold]{run.name}[/]: {STOP_REASONS[reason]}, after {format_duration(state.clock)} and "
+        f"{state.finished} trials ({len(state.crashed)} crashed)\n"
+    )
+    if reason == "crashes":
+        console.print(f"[red]the crash: {state.trials[state.crashed[-1]].reason}[/]\n")
+    best = ranking(state)
+    if best:
+        console.print(_table(best[:_TOP], search["space"]["default"]))
+    if state.incumbent is not None:
+        console.print(_winner(state.trials[state.incumbent], state, search["space"]["default"]))
+    console.print(Text(f"run folder   {run.path}"))
+    console.print(Text("next"))
+    for command in next_commands(run, search):
+        console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def ranking(state: SearchState) -> list[Trial]:
+    """The best trial of each configuration: longest trained first, then by error."""
+    best: dict[str, Trial] = {}
+    for trial in state.trials.values():
+        if trial.status == "success" and not trial.cached:
+            known = best.get(trial.config_id)
+            if known is None or trial.epochs > known.epochs:
+                best[trial.config_id] = trial
+    return sorted(best.values(), key=lambda t: (-t.epochs, t.error if t.error is not None else 1.0, t.trial))
+
+
+def next_commands(run: Run, search: Mapping[str, Any]) -> list[str]:
+    """Commands to type next, in the order most people want them."""
+    longer = format_duration(2 * search["limits"]["seconds"]).replace(" ", "")
+    return [
+        f"python -m nas.status {run.path}",
+        f"python -m nas.search --resume {run.path} --budget {longer}",
+        f"python -m json.tool {run.incumbent_json}",
+    ]
+
+
+def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, header_style="bold", title="best networks (validation)", title_justify="left"
+    )
+    for name in ("", "trial", "epochs", "top-1", "params", "MACs"):
+        table.add_column(name, justify="right")
+    table.add_column("changes from the baseline", overflow="fold")
+    for place, trial in enumerate(trials, start=1):
+        table.add_row(
+            str(place),
+            str(trial.trial),
+            str(trial.epochs),
+            percent(trial.error),
+            format_count(trial.metrics["params"]),
+            format_count(trial.metrics["macs"]),
+            ", ".join(f"{k} {word(v)}" for k, v in trial.config.items() if v != default[k]) or "the baseline",
+        )
+    return table
+
+
+def _winner(winner: Trial, state: SearchState, default: Mapping[str, Any]) -> Table:
+    baseline = state.baseline(winner.epochs)
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="winner and baseline", title_justify="left")
+    table.add_column("")
+    table.add_column("baseline", justify="right")
+    table.add_column("winner", justify="right")
+    table.add_row("top-1", percent(None if baseline is None else baseline.error), percent(winner.error))
+    for key, label in (("params", "params"), ("macs", "MACs")):
+        known = None if baseline is None else format_count(baseline.metrics[key])
+        table.add_row(label, known or "–", format_count(winner.metrics[key]))
+    for key, value in winner.config.items():
+        if value != default[key]:
+            table.add_row(key, word(default[key]), word(value))
+    return table
