@@ -1,0 +1,163 @@
+"""Who is promoted: SMAC's successive halving and Hyperband, one step at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from smac.intensifier.hyperband import Hyperband
+from smac.intensifier.successive_halving import SuccessiveHalving
+from smac.runhistory import StatusType, TrialInfo, TrialKey
+from smac.runhistory.errors import NotEvaluatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ConfigSpace import Configuration
+    from smac.scenario import Scenario
+
+
+class StepwiseHalving(SuccessiveHalving):
+    """SMAC's successive halving (arXiv 1502.07943) without its loop; tracker and rules stay SMAC's.
+
+    SMAC samples all configurations of a bracket when it opens, and its loop is a suspended
+    generator. Here every answer is a function of the tracker and the runhistory, so that one can
+    see what would come next without making it happen. Run one trial at a time, the brackets and
+    promotions are SMAC's (tested side by side); beyond that:
+
+    * A configuration is sampled when it is needed, with the outcomes known by then.
+    * Promotions go before new configurations, so that workers in parallel finish brackets first.
+    * A crashed configuration is not promoted, even if that leaves a rung short of configurations.
+    * If the space is exhausted, the last bracket makes do with the configurations there are.
+    * Rungs and their numbers of configurations are exact: by SMAC's logarithms and powers, 243 = 3^5
+      epochs have one rung too few, and of 49 configurations with eta 7 none reaches the last rung.
+    """
+
+    def __init__(self, scenario: Scenario, eta: int) -> None:
+        self._filling: tuple[list[Configuration], int] | None = None
+        self._ready = False
+        super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
+
+    def __post_init__(self) -> None:
+        if self._ready:
+            return
+        super().__post_init__()
+        self._ready = True
+        for bracket, n in self._max_iterations.items():
+            for stage in range(n):
+                self._tracker[bracket, stage] = []
+
+    def __iter__(self) -> Iterator[TrialInfo]:
+        while (trial := self.waiting()) is not None or self.draw():
+            if trial is not None:
+                yield trial
+
+    def waiting(self) -> TrialInfo | None:
+        """Gives a trial of the brackets so far that has not been asked, the highest rung's first."""
+        self._settle()
+        for (bracket, stage), groups in sorted(self._tracker.items(), key=self._height, reverse=True):
+            for seed, configs in groups:
+                keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
+                for config in configs:
+                    for trial in self._get_next_trials(config, keys):
+                        return trial
+        return None
+
+    def draw(self) -> bool:
+        """Adds a configuration to the bracket, a new one if the last is full; False if there is none."""
+        self.__post_init__()
+        if self.config_selector.exhausted:
+            return False
+        config = next(self.config_generator)
+        if self._filling is None:
+            bracket = self._get_next_bracket()
+            self._filling = [], self._n_configs_in_stage[bracket][0]
+            self._tracker[bracket, 0].append((self._get_next_order_seed(), self._filling[0]))
+        configs, size = self._filling
+        configs.append(config)
+        if len(configs) == size:
+            self._filling = None
+        return True
+
+    def decides_by_pending(self) -> bool:
+        """Whether the next configuration would open a bracket while another's promotions are undecided."""
+        undecided = any(groups for place, groups in self._tracker.items() if not self._is_last(*place))
+        return self._filling is None and undecided
+
+    def promotable(self) -> list[Configuration]:
+        """Gives the configurations that may yet be asked at a higher rung than they have finished."""
+        found = []
+        for (bracket, stage), groups in self._tracker.items():
+            for seed, configs in groups:
+                keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
+                for config in configs:
+                    unasked = bool(self._get_next_trials(config, keys))
+                    crashed = self._status(config, keys) == StatusType.CRASHED
+                    if unasked or not (self._is_last(bracket, stage) or crashed):
+                        found.append(config)
+        return found
+
+    def _settle(self) -> None:
+        """Moves the best of every finished group up, as SMAC does at every pass of its loop."""
+        self.__post_init__()
+        if self.config_selector.exhausted:
+            self._filling = None
+        for (bracket, stage), groups in self._tracker.items():
+            for group in list(groups):
+                seed, configs = group
+                if self._filling is not None and configs is self._filling[0]:
+                    continue
+                keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
+                try:
+                    best = self._get_best_configs(configs, bracket, stage, keys)
+                except NotEvaluatedError:
+                    continue
+                groups[:] = [other for other in groups if other is not group]
+                if best:
+                    self._tracker[bracket, stage + 1].append((seed, best))
+
+    def _get_best_configs(
+        self, configs: list[Configuration], bracket: int, stage: int, from_keys: list[Any]
+    ) -> list[Configuration]:
+        statuses = [self._status(config, from_keys) for config in configs]
+        if any(status in (None, StatusType.RUNNING) for status in statuses):
+            raise NotEvaluatedError
+        if self._is_last(bracket, stage):
+            return []
+        alive = [c for c, status in zip(configs, statuses, strict=True) if status == StatusType.SUCCESS]
+        alive.sort(key=lambda config: self.runhistory.average_cost(config, from_keys))
+        return alive[: self._n_configs_in_stage[bracket][stage + 1]]
+
+    def _status(self, config: Configuration, from_keys: list[Any]) -> StatusType | None:
+        if not self.runhistory.has_config(config):
+            return None
+        ((instance, seed, budget),) = [(k.instance, k.seed, k.budget) for k in from_keys]
+        trial = TrialKey(self.runhistory.get_config_id(config), instance, seed, budget)
+        return self.runhistory[trial].status if trial in self.runhistory else None
+
+    def _is_last(self, bracket: int, stage: int) -> bool:
+        return stage == self._max_iterations[bracket] - 1
+
+    def _height(self, item: tuple[tuple[int, int], Any]) -> tuple[float, int]:
+        bracket, stage = item[0]
+        return self._budgets_in_stage[bracket][stage], -bracket
+
+    @staticmethod
+    def _get_max_iterations(eta: int, max_budget: int, min_budget: int) -> int:
+        iterations = 0
+        while min_budget * eta ** (iterations + 1) <= max_budget:
+            iterations += 1
+        return iterations
+
+    @staticmethod
+    def _compute_configs_and_budgets_for_stages(
+        eta: int, max_budget: int, max_iter: int, s_max: int | None = None
+    ) -> tuple[list[float], list[int]]:
+        brackets = (max_iter if s_max is None else s_max) + 1
+        n_configs = -(-(eta**max_iter) * brackets // (max_iter + 1))  # rounded up
+        stages = range(max_iter + 1)
+        budgets = [float(max_budget // eta ** (max_iter - stage)) for stage in stages]
+        return budgets, [n_configs // eta**stage for stage in stages]
+
+
+class StepwiseHyperband(StepwiseHalving, Hyperband):
+    """SMAC's Hyperband (arXiv 1603.06560), in the same way."""

@@ -1,0 +1,69 @@
+"""Optimisers by name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nas.errors import UserError
+from nas.optimizers.settings import OptimizerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nas.optimizers.base import Fidelity, Optimizer
+    from search_spaces.base import SearchSpace
+
+    Recipe = Callable[[Fidelity, OptimizerSettings], tuple[Fidelity, OptimizerSettings]]
+
+
+def _smac(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, OptimizerSettings]:
+    return fidelity, settings
+
+
+def _hyperband(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, OptimizerSettings]:
+    return fidelity, replace(settings, brackets="hyperband", random_probability=1.0)
+
+
+def _random(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, OptimizerSettings]:
+    full_budget = replace(fidelity, min_epochs=fidelity.max_epochs)
+    return full_budget, replace(settings, initial_configs=0, random_probability=1.0)
+
+
+_RECIPES: dict[str, Recipe] = {"smac": _smac, "hyperband": _hyperband, "random": _random}
+
+
+def names() -> list[str]:
+    """Names of all optimisers."""
+    return list(_RECIPES)
+
+
+def create(
+    name: str,
+    space: SearchSpace,
+    fidelity: Fidelity,
+    seed: int,
+    settings: OptimizerSettings | None = None,
+) -> Optimizer:
+    """Makes an optimiser that has seen nothing yet.
+
+    Args:
+        name: ``smac`` (successive halving with a random forest), ``hyperband`` (arXiv 1603.06560: no
+            model) or ``random`` (random configurations at the full budget). All three are one
+            program with other settings, so that they differ in nothing else.
+        space: What is searched; without conditions and forbidden clauses.
+        fidelity: Rungs of epochs.
+        seed: Everything random is derived from it.
+        settings: For ``hyperband`` and ``random`` those that concern a model count for nothing.
+
+    Raises:
+        UserError: If there is no such optimiser, or the space is not flat.
+    """
+    if name not in _RECIPES:
+        close = difflib.get_close_matches(name.lower(), _RECIPES, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UserError(f"--optimizer {name}: {hint}must be one of {', '.join(_RECIPES)}")
+    from nas.optimizers.smac import SmacOptimizer
+
+    return SmacOptimizer(space, *_RECIPES[name](fidelity, settings or OptimizerSettings()), seed=seed)

@@ -1,0 +1,33 @@
+"""How the optimiser chooses: the settings a user may change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nas.errors import UserError
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """How SMAC chooses configurations and shares epochs among them."""
+
+    brackets: Literal["halving", "hyperband"] = "halving"
+    """halving: every configuration starts at the lowest rung; hyperband: some start higher."""
+    initial_configs: int = 17
+    """Configurations tried before the model is asked: the default, the named points, then random ones."""
+    random_probability: float = 0.1
+    """Share of later configurations that are drawn at random."""
+    min_trials: int = 10
+    """The model learns from the highest rung with so many successful trials."""
+
+    def __post_init__(self) -> None:
+        if self.brackets not in ("halving", "hyperband"):
+            raise UserError(f"--smac.brackets {self.brackets}: must be halving or hyperband")
+        if self.initial_configs < 0:
+            raise UserError(f"--smac.initial-configs {self.initial_configs}: must be at least 0")
+        if not 0 <= self.random_probability <= 1:
+            given = f"--smac.random-probability {self.random_probability}"
+            raise UserError(f"{given}: must lie between 0 and 1, for example 0.1")
+        if self.min_trials < 2:
+            raise UserError(f"--smac.min-trials {self.min_trials}: must be at least 2")

@@ -1,0 +1,141 @@
+"""SMAC behind the ask/tell protocol."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from smac.runhistory import StatusType, TrialInfo, TrialValue
+
+from nas.errors import UserError
+from nas.optimizers.base import Suggestion
+from nas.optimizers.candidates import Candidates, key
+from nas.optimizers.facade import CRASH_COST, make_facade
+from nas.optimizers.snapshot import write_snapshot
+from nas.seeds import derive
+from search_spaces.base import config_id, plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ConfigSpace import Configuration
+
+    from nas.optimizers.base import Fidelity, Outcome
+    from nas.optimizers.settings import OptimizerSettings
+    from search_spaces.base import SearchSpace
+
+DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design", "promotion"
+
+# Points that are named for their cost, not because someone believes in them.
+_ENDS_OF_COST = ("cheapest", "dearest")
+
+
+class SmacOptimizer:
+    """Implements :class:`nas.optimizers.base.Optimizer` with SMAC 2.4.1's multi-fidelity facade."""
+
+    def __init__(
+        self, space: SearchSpace, fidelity: Fidelity, settings: OptimizerSettings, *, seed: int
+    ) -> None:
+        """Starts with an empty history.
+
+        Raises:
+            UserError: If the space has conditions or forbidden clauses.
+        """
+        configspace = space.configspace()
+        self._candidates = Candidates(configspace)
+        initial = self._initial_configs(space, settings.initial_configs, derive(seed, "initial design"))
+        self._facade = make_facade(configspace, self._candidates, initial, fidelity, settings, seed)
+        self._brackets = self._facade.intensifier
+        self._selector = self._brackets.config_selector
+        self._pending: dict[tuple[str, int], TrialInfo] = {}
+        self._begin: float | None = None
+
+    def ask(self, *, speculative: bool = False) -> Suggestion | None:
+        """Proposes the next trial.
+
+        Args:
+            speculative: Then None also says that all that is left is to open a new bracket while a
+                pending outcome below the highest rung decides a promotion. At the highest rung the
+                new bracket is opened: its first configuration misses one outcome, but is found
+                while the longest trial runs.
+
+        Returns:
+            The trial; None, speculative or not, if the space is exhausted and nothing can be
+            promoted before a pending trial ends.
+        """
+        if self._brackets.waiting() is None:
+            if speculative and self._brackets.decides_by_pending():
+                return None
+            if not self._brackets.draw():
+                return None
+        trial = self._facade.ask()
+        suggestion = Suggestion(plain(trial.config), round(trial.budget), self._origin(trial))
+        self._pending[_name(suggestion)] = trial
+        return suggestion
+
+    def replay(self, suggestion: Suggestion) -> None:
+        """Takes an earlier answer as given.
+
+        Raises:
+            UserError: If this optimiser would have asked another rung or promoted another
+                configuration, or could not have proposed this one.
+        """
+        where = f"journal: trial {suggestion.epochs} epochs of {config_id(suggestion.config)}"
+        try:
+            config = self._candidates.encode(suggestion.config)
+            if not self._selector.has_yielded(config):
+                config.origin = suggestion.origin
+                self._selector.give(config)
+            asked = self.ask()
+            self._selector.give(None)
+        except UserError as error:
+            raise UserError(f"{where} does not fit this version, space or settings: {error}") from None
+        if asked is None or _name(asked) != _name(suggestion):
+            instead = "nothing" if asked is None else f"{asked.epochs} epochs of {config_id(asked.config)}"
+            raise UserError(f"{where} does not fit this version, space or settings: {instead} would be next")
+
+    def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Reports how a trial ended; an error that is no finite number counts as a crash."""
+        trial = self._pending.pop(_name(suggestion))
+        error = math.nan if outcome.error is None else outcome.error
+        crashed = not math.isfinite(error)
+        if self._begin is None:
+            self._begin = outcome.started
+        self._facade.optimizer.elapsed = max(outcome.ended - self._begin, self._facade.optimizer.elapsed)
+        value = TrialValue(
+            cost=CRASH_COST if crashed else float(error),
+            time=outcome.seconds,
+            status=StatusType.CRASHED if crashed else StatusType.SUCCESS,
+            starttime=outcome.started,
+            endtime=outcome.ended,
+            additional_info={**outcome.metrics, **({"reason": outcome.reason} if outcome.reason else {})},
+        )
+        self._facade.tell(trial, value, save=False)
+
+    def promotable(self) -> set[str]:
+        """Config ids that may yet be asked at a higher rung; crashed ones never are."""
+        return {config_id(config) for config in self._brackets.promotable()}
+
+    def save(self, folder: Path) -> None:
+        """Writes SMAC's scenario, configspace, runhistory, intensifier and optimization files."""
+        finished = self._selector.exhausted and not self._pending and self._brackets.waiting() is None
+        write_snapshot(self._facade, folder, self._facade.optimizer.elapsed, finished)
+
+    def _initial_configs(self, space: SearchSpace, n: int, seed: int) -> list[Configuration]:
+        named = [(DEFAULT, space.default)]
+        named += [(POINT, point) for name, point in space.points.items() if name not in _ENDS_OF_COST]
+        chosen: dict[bytes, Configuration] = {}
+        for origin, point in named[:n]:
+            config = self._candidates.encode(point, origin)
+            chosen.setdefault(key(config.get_array()), config)
+        rows = self._candidates.unseen(n - len(chosen), chosen, np.random.RandomState(seed))
+        return [*chosen.values(), *(self._candidates.decode(row, INITIAL) for row in rows)]
+
+    def _origin(self, trial: TrialInfo) -> str:
+        known = self._facade.runhistory.get_trials(trial.config)
+        return PROMOTION if known else str(trial.config.origin)
+
+
+def _name(suggestion: Suggestion) -> tuple[str, int]:
+    return config_id(suggestion.config), suggestion.epochs
