@@ -1,0 +1,154 @@
+"""Fixtures for every room: whole searches with the real loop and real SMAC, in simulated time."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import search_spaces
+from nas.engine.journal import Journal
+from nas.engine.loop import Limits, Search
+from nas.engine.run import Run
+from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
+from nas.optimizers import create
+from nas.optimizers.base import Fidelity
+from nas.optimizers.settings import OptimizerSettings
+from nas.seeds import derive
+from nas.settings import BudgetSettings, ChoiceSettings, SearchSettings
+
+# Trial processes and subprocesses of the tests share few cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+WEIGHTS = {"bottleneck": 0.20, "kernel_mid": 0.10, "norm_positions": 0.06, "pool": 0.03, "se": 0.02}
+
+
+def noise(*parts: object) -> float:
+    """A number in [0, 1) that depends on its arguments only, in every process."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def true_error(config: dict[str, Any]) -> float:
+    """Error after infinitely many epochs: known weights, best at bottleneck, kernel 5, "12", blur, SE."""
+    error = 0.15
+    error += WEIGHTS["bottleneck"] * (not config["bottleneck"])
+    error += WEIGHTS["kernel_mid"] * {3: 0.6, 5: 0.0, 7: 0.3, 9: 1.0}[config["kernel_mid"]]
+    error += WEIGHTS["norm_positions"] * (config["norm_positions"] != "12")
+    error += WEIGHTS["pool"] * {"blur": 0.0, "max": 0.5, "conv": 1.0}[config["pool"]]
+    error += WEIGHTS["se"] * (not config["se"])
+    return error
+
+
+def synthetic(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    """Learning curves towards the true error, with noise; kernels cost what large kernels cost."""
+    final = true_error(config)
+    errors = tuple(
+        min(final + 0.5 / (1 + epoch) + 0.01 * (noise(seed, epoch) - 0.5), 1.0) for epoch in range(1, epochs + 1)
+    )
+    kernels = config["kernel_mid"] + config["kernel_down"]
+    return Answer(errors, seconds=2.0 + kernels, params=1e5 * kernels, macs=1e6 * kernels)
+
+
+def crashing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    """The same, but one configuration in eight (never the default) crashes in its second epoch."""
+    answer = synthetic(config, epochs, seed)
+    if noise("crash", *sorted(config.items())) < 1 / 8 and config["stem"] != "conv":
+        return Answer((*answer.errors[:1], *(None for _ in answer.errors[1:])), answer.seconds)
+    return answer
+
+
+@dataclass
+class Simulation:
+    """A search in a run folder, in simulated time."""
+
+    path: Path
+    problem: Callable[..., Answer] = synthetic
+    optimizer: str = "smac"
+    seed: int = 0
+    seconds: float = 1e9
+    trials: int | None = 60
+    slots: int = 1
+    fidelity: Fidelity = field(default_factory=lambda: Fidelity(1, 9, 3))
+    smac: OptimizerSettings = field(default_factory=OptimizerSettings)
+
+    def search(self, *listeners: Any) -> tuple[Search, Journal]:
+        """Begins the run, or takes it up where its journal ends."""
+        space = search_spaces.get("nexception")
+        run = Run.open(self.path) if self.path.exists() else self._create(space)
+        contents = run.read_journal()
+        clock = SimulatedClock(contents.events[-1]["clock"] if contents.events else 0.0)
+        journal = Journal(run.journal, contents.size)
+        search = Search(
+            run=run,
+            journal=journal,
+            events=contents.events,
+            space=space,
+            fidelity=self.fidelity,
+            seed=self.seed,
+            limits=Limits(self.seconds, self.trials),
+            optimizer=create(
+                self.optimizer, space, self.fidelity, derive(self.seed, "optimizer"), self.smac
+            ),
+            executor=SimulatedExecutor(self.problem, clock, self.slots),
+            clock=clock,
+            listeners=listeners,
+        )
+        return search, journal
+
+    def run(self, *listeners: Any) -> str:
+        """Searches until a limit; returns why it stopped."""
+        search, journal = self.search(*listeners)
+        with journal:
+            return search.run({"command": ["simulated"], "hardware": {}, "versions": {}})
+
+    def _create(self, space: Any) -> Run:
+        settings = SearchSettings(
+            budget=BudgetSettings(trials=self.trials),
+            fidelity=self.fidelity,
+            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed),  # type: ignore[arg-type]
+            smac=self.smac,
+        )
+        search = {
+            "program": "0.1.0",
+            "created": "2026-01-01T00:00:00+00:00",
+            "command": ["simulated"],
+            "settings": settings.to_json(),
+            "limits": {"seconds": self.seconds, "trials": self.trials},
+            "rungs": list(self.fidelity.rungs),
+            "space": {
+                "name": space.name,
+                "size": space.size,
+                "fingerprint": space.fingerprint,
+                "default": space.default,
+            },
+            "data": {"name": "simulated", "train_images": 900, "val_images": 100},
+            "width": 16,
+            "train": {},
+            "hardware": {"device": "simulated"},
+            "versions": {},
+        }
+        return Run.create(self.path, search, space.configspace().to_serialized_dict())
+
+
+@pytest.fixture
+def simulate(tmp_path: Path) -> Callable[..., Simulation]:
+    """Makes a simulated search: ``simulate("name", trials=150, problem=...)``."""
+
+    def make(name: str = "run", **settings: Any) -> Simulation:
+        return Simulation(tmp_path / name, **settings)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search of 150 trials with some crashes; tests only read it."""
+    path = tmp_path_factory.mktemp("runs") / "finished"
+    Simulation(path, trials=150, problem=crashing).run()
+    return path
