@@ -107,8 +107,8 @@ class SearchSpace(ABC):
     def points(self) -> dict[str, Config]:
         """Configurations worth a name.
 
-        The default's is among them, and ``cheapest`` and ``dearest``: between their costs lies,
-        but for a per cent or so, every other one's.
+        The default is among them, and ``cheapest`` and ``dearest``, whose multiply-accumulates and
+        parameters bound all others' within a per cent.
         """
 
     @abstractmethod

@@ -38,14 +38,14 @@ class NEXcepTionSpace(SearchSpace):
                 choices=("conv", "patchify"),
                 default="conv",
                 meaning="first layers: two 3x3 convolutions, or one 2x2 convolution of stride 2",
-                source="3.2 'Soft' Patchify Stem",
+                source="NEXcepTion 3.2, 'Soft' Patchify Stem",
             ),
             Hyperparameter(
                 name="kernel_down",
                 choices=(3, 5, 7, 9),
                 default=3,
                 meaning="kernel size in the downsampling blocks, pixels",
-                source="3.2 Larger Kernels",
+                source="NEXcepTion 3.2, Larger Kernels",
                 ordinal=True,
             ),
             Hyperparameter(
@@ -53,7 +53,7 @@ class NEXcepTionSpace(SearchSpace):
                 choices=(3, 5, 7, 9),
                 default=3,
                 meaning="kernel size in the middle blocks, pixels",
-                source="3.2 Larger Kernels",
+                source="NEXcepTion 3.2, Larger Kernels",
                 ordinal=True,
             ),
             Hyperparameter(
@@ -61,28 +61,28 @@ class NEXcepTionSpace(SearchSpace):
                 choices=("max", "blur", "conv"),
                 default="max",
                 meaning="downsampling: 3x3 max pooling, max pooling then blur, or separable 3x3 convolution",
-                source="3.2 Blur Pooling",
+                source="NEXcepTion 3.2, Blur Pooling",
             ),
             Hyperparameter(
                 name="bottleneck",
                 choices=(False, True),
                 default=False,
                 meaning="middle blocks three times as wide after their first convolution",
-                source="3.2 Bottleneck",
+                source="NEXcepTion 3.2, Bottleneck",
             ),
             Hyperparameter(
                 name="se",
                 choices=(False, True),
                 default=False,
                 meaning="squeeze-and-excitation at the end of every block",
-                source="3.2 Squeeze-and-Excitation Block",
+                source="NEXcepTion 3.2, Squeeze-and-Excitation Block",
             ),
             Hyperparameter(
                 name="activation",
                 choices=("relu", "gelu", "elu", "celu"),
                 default="relu",
                 meaning="activation function",
-                source="3.2 Activation Function",
+                source="NEXcepTion 3.2, Activation Function",
                 synonyms=("elu", "celu"),
             ),
             Hyperparameter(
@@ -90,28 +90,28 @@ class NEXcepTionSpace(SearchSpace):
                 choices=POSITIONS,
                 default="123",
                 meaning="convolutions of a block (1st, 2nd, 3rd) with an activation before them",
-                source="3.2 Fewer Activations",
+                source="NEXcepTion 3.2, Fewer Activations",
             ),
             Hyperparameter(
                 name="norm",
                 choices=("batch", "layer"),
                 default="batch",
                 meaning="batch normalization, or layer normalization over the channels",
-                source="3 NEXcepTion",
+                source="NEXcepTion 3",
             ),
             Hyperparameter(
                 name="norm_positions",
                 choices=POSITIONS,
                 default="123",
                 meaning="convolutions of a block (1st, 2nd, 3rd) with a norm after them",
-                source="3.2 Fewer Normalizations",
+                source="NEXcepTion 3.2, Fewer Normalizations",
             ),
         )
     }
 
     @property
     def points(self) -> dict[str, Config]:
-        """Xception, NEXcepTion (Table 5), and the two ends of the cost of training."""
+        """Xception, NEXcepTion (Table 5), and the two ends of the cost (measured: see the tests)."""
         return {
             "xception": self.default,
             "nexception": self.validate(

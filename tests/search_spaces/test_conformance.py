@@ -1,0 +1,184 @@
+"""What every registered search space must keep."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy
+
+import search_spaces
+from nas.errors import UserError
+from search_spaces.base import config_id, plain
+
+CLASSES = 7
+
+
+@pytest.fixture(params=[*search_spaces.names(), "toy"])
+def space(request, monkeypatch):
+    if request.param == "toy":
+        monkeypatch.setattr(search_spaces, "_TARGETS", dict(search_spaces._TARGETS))
+        monkeypatch.syspath_prepend(str(Path(__file__).parent))
+        search_spaces.register("toy", "toy_space:ToySpace")
+    return search_spaces.get(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def geometry(space):
+    return space.reduced(min(space.presets.values()))
+
+
+def build(space, config, geometry, seed=0):
+    torch.manual_seed(seed)
+    return space.build(config, geometry, CLASSES)
+
+
+def images(count=4, seed=0):
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(seed))
+
+
+def test_the_default_is_a_valid_named_point(space):
+    assert space.validate(space.default) == space.default
+    assert space.default in space.points.values()
+    for hp in space.hyperparameters.values():
+        assert hp.default in hp.choices
+
+
+def test_every_point_is_canonical_and_has_a_cost(space):
+    assert {"cheapest", "dearest"} <= set(space.points)
+    for point in space.points.values():
+        assert space.validate(point) == point
+
+
+def test_the_size_is_the_number_of_distinct_configurations(space):
+    assert space.size == len({config_id(config) for config in space.enumerate()})
+
+
+def test_samples_are_distinct_valid_seeded_and_prefixes_of_longer_ones(space):
+    sample = space.sample(40, seed=3)
+    assert len({config_id(config) for config in sample}) == len(sample) == min(40, space.size)
+    assert all(space.validate(config) == config for config in sample)
+    assert sample == space.sample(40, seed=3) == space.sample(60, seed=3)[:40]
+    assert sample != space.sample(40, seed=4)
+
+
+def test_samples_reach_every_choice(space):
+    sample = space.sample(300, seed=0)
+    for hp in space.hyperparameters.values():
+        assert {config[hp.name] for config in sample} == set(hp.choices)
+
+
+def test_json_round_trip(space):
+    for config in [*space.points.values(), *space.sample(20, seed=1)]:
+        again = space.validate(json.loads(json.dumps(config)))
+        assert again == config
+        assert {key: type(value) for key, value in again.items()} == {k: type(v) for k, v in config.items()}
+        assert config_id(again) == config_id(config)
+
+
+def test_configspace_agrees(space):
+    configspace = space.configspace(seed=1)
+    assert set(configspace) == set(space.hyperparameters)
+    assert not configspace.conditions
+    assert not configspace.forbidden_clauses
+    assert space.validate(configspace.get_default_configuration()) == space.default
+    for name, hp in space.hyperparameters.items():
+        ordered = configspace[name].sequence if hp.ordinal else configspace[name].choices
+        assert plain(dict(enumerate(ordered))) == dict(enumerate(hp.choices))
+    drawn = [space.validate(config) for config in configspace.sample_configuration(20)]
+    assert drawn == [space.validate(config) for config in space.configspace(seed=1).sample_configuration(20)]
+    for config in drawn:
+        json.dumps(config)
+
+
+@pytest.mark.parametrize("damage", ["missing", "unknown", "value", "type", "list", "not_an_object"])
+def test_bad_configurations_are_named_in_one_line(space, damage):
+    name, hp = next(iter(space.hyperparameters.items()))
+    config = space.default
+    if damage == "missing":
+        del config[name]
+    elif damage == "unknown":
+        name = "colour"
+        config[name] = 1
+    elif damage == "not_an_object":
+        config = [1, 2]
+    else:
+        config[name] = {"value": "no-such-choice", "type": [str(hp.default)], "list": [hp.default]}[damage]
+    with pytest.raises(UserError) as caught:
+        space.validate(config)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_boolean_is_no_number(space):
+    for hp in space.hyperparameters.values():
+        for choice in hp.choices:
+            if isinstance(choice, bool):
+                with pytest.raises(UserError, match=f"{hp.name}: must be one of false, true"):
+                    space.validate({**space.default, hp.name: int(choice)})
+
+
+def test_changes_lists_exactly_the_differences(space):
+    assert space.changes(space.default) == []
+    for config in space.sample(10, seed=2):
+        patched = space.default
+        for name, base, value in space.changes(config):
+            assert patched[name] == base != value
+            patched[name] = value
+        assert patched == config
+
+
+def test_the_fingerprint_stays_and_follows_every_choice(space, monkeypatch):
+    before = space.fingerprint
+    assert before == type(space)().fingerprint
+    name = next(iter(space.hyperparameters))
+    fewer = {key: hp for key, hp in space.hyperparameters.items() if key != name}
+    monkeypatch.setattr(type(space), "hyperparameters", fewer)
+    assert space.fingerprint != before
+
+
+def test_sampled_configurations_build_and_one_step_lowers_the_loss(space, geometry):
+    labels = torch.arange(8) % CLASSES
+    for config in [*space.points.values(), *space.sample(12, seed=5)]:
+        model = build(space, config, geometry).train()
+        loss = cross_entropy(model(images(8)), labels)
+        loss.backward()
+        assert torch.isfinite(loss), config
+        gradients = [parameter.grad for parameter in model.parameters()]
+        assert all(gradient is not None for gradient in gradients), config
+        norm = torch.nn.utils.get_total_norm(gradients)
+        assert norm > 0, config
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter -= 0.01 * parameter.grad / norm
+            assert cross_entropy(model(images(8)), labels) < loss, config
+
+
+def test_a_seed_fixes_the_network(space, geometry):
+    config = space.sample(1, seed=6)[0]
+    first, second = (build(space, config, geometry).eval() for _ in range(2))
+    assert torch.equal(first(images()), second(images()))
+
+
+def test_no_choice_is_inert(space, geometry):
+    """Two choices differ in the parameters' names and shapes, or else in the function."""
+    for base in [space.default, *space.sample(4, seed=7)]:
+        for hp in space.hyperparameters.values():
+            built = {}
+            for choice in hp.choices:
+                model = build(space, {**base, hp.name: choice}, geometry).train()
+                shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+                built[choice] = (shapes, model(images()).detach())
+            for one, other in combinations(hp.choices, 2):
+                (shapes, output), (other_shapes, other_output) = built[one], built[other]
+                same = shapes == other_shapes and torch.allclose(output, other_output, rtol=1e-4, atol=1e-5)
+                assert same == ({one, other} <= set(hp.synonyms)), (base, hp.name, one, other)
