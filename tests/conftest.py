@@ -49,7 +49,8 @@ def synthetic(config: dict[str, Any], epochs: int, seed: int) -> Answer:
     """Learning curves towards the true error, with noise; kernels cost what large kernels cost."""
     final = true_error(config)
     errors = tuple(
-        min(final + 0.5 / (1 + epoch) + 0.01 * (noise(seed, epoch) - 0.5), 1.0) for epoch in range(1, epochs + 1)
+        min(final + 0.5 / (1 + epoch) + 0.01 * (noise(seed, epoch) - 0.5), 1.0)
+        for epoch in range(1, epochs + 1)
     )
     kernels = config["kernel_mid"] + config["kernel_down"]
     return Answer(errors, seconds=2.0 + kernels, params=1e5 * kernels, macs=1e6 * kernels)
@@ -92,9 +93,7 @@ class Simulation:
             fidelity=self.fidelity,
             seed=self.seed,
             limits=Limits(self.seconds, self.trials),
-            optimizer=create(
-                self.optimizer, space, self.fidelity, derive(self.seed, "optimizer"), self.smac
-            ),
+            optimizer=create(self.optimizer, space, self.fidelity, derive(self.seed, "optimizer"), self.smac),
             executor=SimulatedExecutor(self.problem, clock, self.slots),
             clock=clock,
             listeners=listeners,
