@@ -100,7 +100,7 @@ class MachineSettings:
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int | None = None
-    """CPU threads of a trial (as many as there are cores)."""
+    """CPU threads of a trial (1 up to width 32, else as many as there are cores)."""
     checkpoint_quota: str = "20GB"
     """Disk for checkpoints of configurations that may be promoted."""
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from nas.training.loop import EpochMetrics, Result, State
     from search_spaces.base import Config
 
+_NARROW = 32  # up to this width a step is too short for a second thread to pay
 _FINAL = ("val_loss", "train_loss", "top1", "top5")
 
 
@@ -55,9 +56,10 @@ class Bench:
         self._pipe = pipe
         self._space = search_spaces.get(settings.space)
         device = find_device(settings.device)
-        if settings.threads is not None:
-            torch.set_num_threads(settings.threads)
         width = _width(settings.width, self._space.presets, device)
+        threads = _threads(settings.threads, width)
+        if threads is not None:
+            torch.set_num_threads(threads)
         images = sources.load(
             settings.dataset,
             data_dir=settings.data_dir,
@@ -211,6 +213,11 @@ def _width(name: str, presets: Mapping[str, int], device: torch.device) -> int:
         return int(name)
     except ValueError:
         raise UserError(f"--width {name}: must be auto, {', '.join(presets)} or a number") from None
+
+
+def _threads(wanted: int | None, width: int) -> int | None:
+    """CPU threads to use, None for torch's own choice."""
+    return 1 if wanted is None and width <= _NARROW else wanted
 
 
 def _epoch_done(spec: TrialSpec, row: dict[str, Any]) -> EpochDone:
