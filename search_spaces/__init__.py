@@ -48,8 +48,16 @@ def get(name: str) -> SearchSpace:
         close = difflib.get_close_matches(name.lower(), names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(f"search space {name!r}: {hint}must be one of {', '.join(names())}")
-    module, _, attribute = _TARGETS[name].partition(":")
-    return getattr(import_module(module), attribute)()
+    return _load(name, _TARGETS[name])
+
+
+def _load(name: str, target: str) -> SearchSpace:
+    module, _, attribute = target.partition(":")
+    try:
+        space: SearchSpace = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"search space {name}: cannot be loaded ({error})") from error
+    return space
 
 
 register("nexception", "search_spaces.nexception:NEXcepTionSpace")
