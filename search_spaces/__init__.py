@@ -39,11 +39,16 @@ def names() -> list[str]:
 
 
 def get(name: str) -> SearchSpace:
-    """Gives a registered search space.
+    """Gives a registered search space, or one that lies elsewhere.
+
+    Args:
+        name: A registered name, or ``package.module:Class`` of anything that can be imported.
 
     Raises:
         UserError: If there is none of that name.
     """
+    if ":" in name:
+        return _load(name, name)
     if name not in _TARGETS:
         close = difflib.get_close_matches(name.lower(), names(), n=1)
         hint = f"did you mean {close[0]}? " if close else ""
