@@ -1,0 +1,283 @@
+"""Which configuration comes next: candidates, forest, acquisition, and whether it all helps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ConfigSpace import (
+    Categorical,
+    ConfigurationSpace,
+    Constant,
+    EqualsCondition,
+    Float,
+    ForbiddenEqualsClause,
+    Integer,
+    OrdinalHyperparameter,
+)
+from smac import Scenario
+from smac.model.random_forest.random_forest import RandomForest
+from smac.runhistory import RunHistory, StatusType
+
+from nas.errors import UserError
+from nas.optimizers import create
+from nas.optimizers.base import Fidelity, Outcome
+from nas.optimizers.candidates import Candidates, distinct, key
+from nas.optimizers.encoder import CrashAwareEncoder
+from nas.optimizers.forest import Forest
+from nas.optimizers.maximizer import PoolSearch
+from nas.optimizers.settings import OptimizerSettings
+from search_spaces.base import Config, SearchSpace, config_id, plain
+
+
+@pytest.fixture(scope="module")
+def mixed() -> ConfigurationSpace:
+    space = ConfigurationSpace(name="mixed")
+    space.add(Integer("layers", (1, 7)), Integer("width", (1, 100_000), log=True), Integer("many", (1, 40)))
+    space.add(Float("rate", (1e-4, 1.0), log=True), Categorical("act", ["relu", "gelu", "elu"]))
+    space.add(
+        OrdinalHyperparameter("kernel", [3, 5, 7, 9]),
+        Constant("classes", 10),
+        Categorical("se", [True, False]),
+    )
+    return space
+
+
+def scenario_of(space: ConfigurationSpace) -> Scenario:
+    return Scenario(space, name="test", output_directory=Path("/nowhere"), deterministic=True, seed=0)
+
+
+def test_candidates_of_every_type_come_back_from_json_unchanged(mixed: ConfigurationSpace) -> None:
+    candidates, rng = Candidates(mixed), np.random.RandomState(0)
+    assert candidates.size == np.inf
+    for row in candidates.sample(50, rng):
+        config = candidates.decode(row)
+        values = plain(config)
+        assert all(type(value) in (int, float, str, bool) for value in values.values())
+        again = candidates.encode(values)
+        assert again == config
+        assert hash(again) == hash(config)
+        assert key(again.get_array()) == key(config.get_array())
+        np.testing.assert_allclose(config.get_array(), row, atol=1e-5)
+
+
+def test_neighbours_differ_in_one_hyperparameter(mixed: ConfigurationSpace) -> None:
+    candidates, rng = Candidates(mixed), np.random.RandomState(0)
+    row = candidates.sample(1, rng)[0]
+    neighbours = candidates.neighbours(row, rng)
+    changed = [set(np.flatnonzero(near != row)) for near in neighbours]
+    assert all(len(places) == 1 for places in changed)
+    varied = {list(mixed)[next(iter(places))] for places in changed}
+    assert varied == set(mixed) - {"classes"}
+    for near in neighbours:
+        candidates.decode(near)
+    of_kernel = {
+        plain(candidates.decode(n))["kernel"]
+        for n, p in zip(neighbours, changed, strict=True)
+        if p == {list(mixed).index("kernel")}
+    }
+    assert of_kernel == {3, 5, 7, 9} - {plain(candidates.decode(row))["kernel"]}
+
+
+def test_all_one_exchange_neighbours_of_a_network(space: SearchSpace) -> None:
+    candidates = Candidates(space.configspace())
+    row = candidates.encode(space.default).get_array()
+    assert len(candidates.neighbours(row, np.random.RandomState(0))) == sum(
+        len(hp.choices) - 1 for hp in space.hyperparameters.values()
+    )
+    assert candidates.size == space.size
+
+
+def test_unseen_finds_the_last_ones(grid: Any) -> None:
+    candidates = Candidates(grid(a=tuple(range(20)), b=tuple(range(30)), c=("x", "y")).configspace())
+    rng = np.random.RandomState(0)
+    every = distinct(candidates.unseen(1200, set(), rng), set())
+    while len(every) < 1200:
+        every = distinct([*every, *candidates.unseen(1200, {key(row) for row in every}, rng)], set())
+    seen = {key(row) for row in every[:-2]}
+    assert {key(row) for row in candidates.unseen(5, seen, rng)} == {key(row) for row in every[-2:]}
+    assert candidates.unseen(5, {key(row) for row in every}, rng).shape == (0, 3)
+
+
+def test_conditions_and_forbidden_clauses_are_refused() -> None:
+    conditional = ConfigurationSpace(name="conditional")
+    conditional.add(Categorical("a", ["x", "y"]), Categorical("b", ["x", "y"]))
+    conditional.add(EqualsCondition(conditional["b"], conditional["a"], "x"))
+    forbidding = ConfigurationSpace(name="forbidding")
+    forbidding.add(Categorical("a", ["x", "y"]))
+    forbidding.add(ForbiddenEqualsClause(forbidding["a"], "y"))
+    for space in (conditional, forbidding):
+        with pytest.raises(UserError, match=f"search space {space.name}: has conditions or forbidden"):
+            Candidates(space)
+
+
+def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:
+    configspace = space.configspace()
+    rng = np.random.RandomState(0)
+    X = Candidates(configspace).sample(150, rng)
+    y = np.log(0.1 + 0.1 * X[:, :1] + 0.05 * X[:, 1:2] + 0.1 * rng.rand(150, 1))
+    ours = Forest(scenario_of(configspace))
+    ours.reseed(7)
+    options = {
+        key: value for key, value in ours._rf_opts.items() if key in ("max_leaf_nodes", "n_jobs", "log_y")
+    }
+    theirs = RandomForest(
+        configspace,
+        seed=7,
+        n_trees=40,
+        ratio_features=0.7,
+        min_samples_split=2,
+        min_samples_leaf=1,
+        **options,
+    )
+    probes = Candidates(configspace).sample(200, rng)
+    for ours_, theirs_ in zip(
+        ours.train(X, y).predict_marginalized(probes),
+        theirs.train(X, y).predict_marginalized(probes),
+        strict=True,
+    ):
+        np.testing.assert_allclose(ours_, theirs_, rtol=1e-9, atol=1e-12)
+    before = ours.predict_marginalized(probes)[0]
+    ours.reseed(8)
+    assert not np.allclose(ours.train(X, y).predict_marginalized(probes)[0], before)
+
+
+class Closeness:
+    """An acquisition function with a single peak, and a model to go with it."""
+
+    def __init__(self, target: np.ndarray) -> None:
+        self._target = target
+        self.model = self
+
+    def _compute(self, X: np.ndarray) -> np.ndarray:
+        return -np.sum(self._target != X, axis=1, keepdims=True).astype(float)
+
+    def predict_marginalized(self, X: np.ndarray) -> tuple[np.ndarray, None]:
+        return -self._compute(X), None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_search_climbs_to_the_peak_and_past_what_was_seen(space: SearchSpace, seed: int) -> None:
+    configspace = space.configspace()
+    candidates = Candidates(configspace)
+    target = candidates.sample(1, np.random.RandomState(100 + seed))[0]
+    search = PoolSearch(scenario_of(configspace), candidates)
+    search.acquisition_function = Closeness(target)
+    search.reseed(seed)
+    seen = [candidates.encode(space.default)]
+    ((score, best),) = search._maximize(seen, 1)
+    assert score == 0
+    np.testing.assert_array_equal(best.get_array(), target)
+    assert best.origin == "acquisition: neighbour"
+    ((score, second),) = search._maximize([*seen, best], 1)
+    assert score == -1
+    assert second != best
+
+
+def test_a_crash_teaches_the_worst_error_at_this_and_higher_rungs(space: SearchSpace) -> None:
+    configspace = space.configspace()
+    candidates = Candidates(configspace)
+    encoder = CrashAwareEncoder(scenario_of(configspace))
+    history = encoder.runhistory = RunHistory()
+    rows = candidates.unseen(8, set(), np.random.RandomState(0))
+    configs = [candidates.decode(row) for row in rows]
+    for config, cost, budget in zip(configs[:5], [0.3, 0.5, 0.4, 0.2, 0.6], [9, 9, 9, 9, 1], strict=True):
+        history.add(config, cost, budget=budget, seed=0)
+    without = encoder.transform([9.0])[1]
+    for config, budget in zip(configs[5:], [1, 9, 27], strict=True):
+        history.add(config, 1.0, budget=budget, seed=0, status=StatusType.CRASHED)
+    X, y = encoder.transform([9.0])
+    np.testing.assert_array_equal(X, rows[[0, 1, 2, 3, 5, 6]])
+    np.testing.assert_array_equal(y[4:], np.full((2, 1), without.max()))
+    assert [encoder.rung_to_learn_from(n) for n in (1, 4, 5)] == [9.0, 9.0, None]
+
+
+@pytest.mark.parametrize("error", [0.0, 0.5, 1.0])
+def test_a_flat_objective_does_no_harm(space: SearchSpace, driver: Any, error: float) -> None:
+    run = driver(create("smac", space, Fidelity(1, 3, 3), 0), lambda *_: error)
+    asked = run.serial(40)
+    assert len({(config_id(s.config), s.epochs) for s in asked}) == 40
+    assert any(suggestion.origin.startswith("acquisition") for suggestion in asked)
+
+
+def test_it_begins_with_the_default_and_named_points(space: SearchSpace, driver: Any) -> None:
+    asked = driver(create("smac", space, Fidelity(9, 9, 3), 0)).serial(40)
+    assert [s.origin for s in asked[:17]] == ["default", "named point", *["initial design"] * 15]
+    assert [s.config for s in asked[:2]] == [space.default, space.points["nexception"]]
+    later = {suggestion.origin for suggestion in asked[17:]}
+    assert later <= {"random", "acquisition: random", "acquisition: neighbour"}
+    few = driver(create("smac", space, Fidelity(9, 9, 3), 0, OptimizerSettings(initial_configs=1))).serial(3)
+    assert [s.origin for s in few] == ["default", "random", "random"]
+
+
+def test_spaces_beyond_choices_can_be_searched(mixed: ConfigurationSpace, driver: Any) -> None:
+    class Mixed:
+        name = "mixed"
+        size = np.inf
+        points: dict[str, Config] = {}  # noqa: RUF012
+        default = plain(mixed.get_default_configuration())
+
+        def configspace(self) -> ConfigurationSpace:
+            return mixed
+
+    def objective(config: Config, epochs: int) -> float:
+        return abs(np.log10(config["rate"]) + 2) / 4 + 0.3 * (config["act"] != "elu") + 0.1 / epochs
+
+    space: Any = Mixed()
+    run = driver(create("smac", space, Fidelity(1, 3, 3), 0), objective)
+    asked = run.serial(60)
+    resumed = create("smac", space, Fidelity(1, 3, 3), 0)
+    run.replay_into(resumed)
+    assert resumed.ask() == run.optimizer.ask()
+    early, late = asked[:16], asked[-16:]
+    assert (
+        np.mean([objective(s.config, 1) for s in late]) < np.mean([objective(s.config, 1) for s in early]) / 2
+    )
+
+
+def best_seen(run: Any, truth: Callable[[Config], float], epochs: int) -> float:
+    """True error of the best configuration by measurement at the highest rung, after so many epochs."""
+    spent, best = 0, (np.inf, np.inf)
+    reached: dict[str, int] = {}
+    while spent < epochs:
+        suggestion = run.ask()
+        name = config_id(suggestion.config)
+        spent += suggestion.epochs - reached.get(name, 0)  # a promoted one goes on from its checkpoint
+        reached[name] = suggestion.epochs
+        error = run.tell().error
+        if suggestion.epochs == 45:
+            best = min(best, (error, truth(suggestion.config)))
+    return best[1]
+
+
+def test_it_finds_better_networks_than_random_search_for_the_same_epochs(
+    space: SearchSpace, driver: Any, truth: Callable[[Config], float]
+) -> None:
+    fidelity, epochs, seeds = Fidelity(5, 45, 3), 40 * 45, range(4)
+    found = {
+        name: [best_seen(driver(create(name, space, fidelity, seed)), truth, epochs) for seed in seeds]
+        for name in ("smac", "hyperband", "random")
+    }
+    optimum = 0.3 + 0.04
+    regret = {name: np.array(values) - optimum for name, values in found.items()}
+    assert np.all(regret["smac"] < regret["random"])
+    assert regret["smac"].mean() < 0.5 * regret["random"].mean()
+    assert regret["smac"].mean() < regret["hyperband"].mean()
+
+
+def test_the_trajectory_counts_seconds_from_the_first_trials_begin(
+    space: SearchSpace, tmp_path: Path
+) -> None:
+    optimizer = create("smac", space, Fidelity(1, 1, 3), 0)
+    for begin, end, error in ((1000.0, 1010.0, 0.5), (1010.0, 1030.0, 0.4)):
+        suggestion = optimizer.ask()
+        assert suggestion is not None
+        optimizer.tell(suggestion, Outcome(error, end - begin, begin, end))
+    optimizer.save(tmp_path)
+    trajectory = json.loads((tmp_path / "intensifier.json").read_text())["trajectory"]
+    assert [(item["costs"], item["walltime"]) for item in trajectory] == [([0.5], 10.0), ([0.4], 30.0)]
+    assert json.loads((tmp_path / "optimization.json").read_text())["used_walltime"] == 30.0
