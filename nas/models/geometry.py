@@ -52,8 +52,8 @@ class Geometry:
             raise UserError(f"geometry {self.name}: every width must be at least 1, got {chs}")
         if len(self.depths) != len(self.widths) or min(self.depths) < int(self.pyramid):
             raise UserError(
-                f"geometry {self.name}: depths {self.depths} must hold one number of blocks for each "
-                f"of the widths {self.widths}"
+                f"geometry {self.name}: depths {self.depths} must hold a number of blocks, at least "
+                f"{int(self.pyramid)} with pyramid {self.pyramid}, for each of the widths {self.widths}"
             )
         if len(self.conv_chs) != 2 or len(self.exit_chs) != (0 if self.pyramid else 3):
             raise UserError(

@@ -156,6 +156,7 @@ def test_cheapest_and_dearest_bound_the_cost(width):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_all_150528_configurations():
     seen = set()
     cheapest, dearest = (expected(SPACE.points[name], 16) for name in ("cheapest", "dearest"))
