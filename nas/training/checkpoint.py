@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ class CheckpointStore:
             if epoch > max_epoch:
                 continue
             try:
-                return epoch, torch.load(path, map_location="cpu", weights_only=True)
+                return epoch, _load(path)
             except Exception as error:  # a damaged file can raise nearly anything
                 self._on_note(f"checkpoint {path.name} is unreadable, put aside: {type(error).__name__}")
                 with contextlib.suppress(OSError):
@@ -134,3 +135,10 @@ class CheckpointStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def _load(path: Path) -> State:
+    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+        if archive.testzip() is not None:
+            raise zipfile.BadZipFile("checksum does not match")
+    return torch.load(path, map_location="cpu", weights_only=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 import warnings
 from dataclasses import asdict, dataclass
@@ -102,7 +103,7 @@ def train(
     if state is not None:
         curve = _restore(trainer, state, identity, epochs)
     first, paused = len(curve), False
-    with PeakMemory(device) as peak, _reproducible(device):
+    with PeakMemory(device) as peak, reproducible(device):
         while len(curve) < epochs and not paused:
             curve.append(trainer.epoch(len(curve), derive(seed, "epoch", len(curve))))
 
@@ -120,20 +121,25 @@ def train(
 
 
 @contextlib.contextmanager
-def _reproducible(device: torch.device) -> Iterator[None]:
-    """Makes CUDA choose deterministic kernels; the CPU's are already."""
+def reproducible(device: torch.device) -> Iterator[None]:
+    """Makes CUDA choose deterministic kernels where it has them; the CPU's are already."""
     if device.type != "cuda":
         yield
         return
-    was = torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    with torch.backends.cudnn.flags(benchmark=False, deterministic=True), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*deterministic")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        try:
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
+    cudnn = torch.backends.cudnn
+    fill: Any = torch.utils.deterministic
+    before = (cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory)
+    mode = torch.get_deterministic_debug_mode()
+    cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory = True, False, False
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*deterministic")
+            torch.use_deterministic_algorithms(True, warn_only=True)
             yield
-        finally:
-            torch.use_deterministic_algorithms(was, warn_only=warn_only)
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory = before
 
 
 def _identity(data: DeviceData, recipe: Recipe, max_epochs: int, seed: int) -> str:

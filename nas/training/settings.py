@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from nas.errors import UserError
 
@@ -52,7 +54,7 @@ class Recipe:
 class TrainSettings:
     """Training settings; what is not given follows from the width and the number of images."""
 
-    optimizer: OptimizerName | None = None
+    optimizer: Annotated[OptimizerName | None, tyro.conf.arg(name="opt")] = None
     """Update rule: lamb (the paper's), sgd (with Nesterov momentum) or adamw."""
     lr: float | None = None
     """Peak learning rate."""

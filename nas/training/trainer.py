@@ -18,7 +18,7 @@ from nas.data.augment import Augmentation, train_batches, val_batches
 from nas.training.schedule import CosineSchedule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor
     from torch.optim import Optimizer
@@ -90,10 +90,10 @@ class Trainer:
         self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data = data
         self.batch_size = min(recipe.batch_size, len(data.train))
-        self.micro_batch = min(micro_batch or self.batch_size, self.batch_size)
+        self.micro_batch = min(max(micro_batch or self.batch_size, 2), self.batch_size)  # batch norm needs 2
         self.steps = len(data.train) // self.batch_size
         self.optimizer = _optimizer(model, recipe)
-        self.schedule = CosineSchedule(
+        self.schedule: Callable[[int], float] = CosineSchedule(
             peak=recipe.lr,
             floor=min(recipe.min_lr, recipe.lr),
             warmup=min(round(recipe.warmup_epochs * self.steps), max_epochs * self.steps // 2),
@@ -101,6 +101,7 @@ class Trainer:
         )
         self.average = _average(model, recipe)
         self._recipe = recipe
+        self._bf16 = wants_bf16(recipe.amp, data.device)
         self._loss = _loss(recipe)
         self._augmentation = Augmentation(
             crop=recipe.crop,
@@ -148,7 +149,7 @@ class Trainer:
         """Validation loss, top-1 and top-5 of the averaged weights, or the last if none are averaged."""
         model = self.model if self.average is None else self.average.module
         batch_size = max(2 * self.micro_batch, _MIN_VAL_BATCH)
-        return evaluate(model, self.data, batch_size=batch_size, amp=self._recipe.amp)
+        return evaluate(model, self.data, batch_size=batch_size, bf16=self._bf16)
 
     def step(self, images: Tensor, targets: Tensor, step: int) -> Tensor:
         """Update number ``step``, from 0; returns the loss ``()`` without waiting for it."""
@@ -158,7 +159,7 @@ class Trainer:
         total = torch.zeros((), device=images.device)
         parts = math.ceil(len(images) / self.micro_batch)
         for some, goals in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-            with _autocast(self._recipe.amp, images.device):
+            with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
                 logits = self.model(some)
             loss = self._loss(logits.float(), goals) * (len(some) / len(images))
             loss.backward()
@@ -173,9 +174,15 @@ class Trainer:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, data: DeviceData, *, batch_size: int = 256, amp: str = "auto"
+    model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
 ) -> tuple[float, float, float]:
     """Judges a network on the validation part.
+
+    Args:
+        model: On the data's device; left in evaluation mode.
+        data: Whose validation part.
+        batch_size: Images at once.
+        bf16: Forward in bfloat16.
 
     Returns:
         Softmax cross-entropy, top-1 and top-5 accuracy (all guesses, if there are fewer classes).
@@ -184,7 +191,7 @@ def evaluate(
     guesses = min(5, data.num_classes)
     sums = torch.zeros(3, dtype=torch.float64, device=data.device)
     for images, labels in val_batches(data, batch_size):
-        with _autocast(amp, data.device):
+        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
             logits = model(images)
         logits = logits.float()
         hits = logits.topk(guesses).indices == labels[:, None]
@@ -215,8 +222,9 @@ def _loss(recipe: Recipe) -> nn.Module:
     return SoftTargetCrossEntropy()
 
 
-def _autocast(amp: str, device: torch.device) -> torch.autocast:
-    # On CPUs without bfloat16 units it is many times slower than float32; "bf16" insists.
-    capable = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    wanted = amp == "bf16" or (amp == "auto" and capable)
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
+def wants_bf16(amp: str, device: torch.device) -> bool:
+    """Whether the forward pass runs in bfloat16: on request, or on a GPU that computes in it."""
+    if amp == "auto":
+        # CPUs without bfloat16 units emulate it, many times slower than float32.
+        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return amp == "bf16"
