@@ -23,8 +23,11 @@ class Fidelity:
     """
 
     min_epochs: int = 5
+    """Epochs of the lowest rung."""
     max_epochs: int = 45
+    """Epochs of the highest rung: --min-epochs x --eta^k."""
     eta: int = 3
+    """Each rung trains so many times longer, and keeps one in so many."""
 
     def __post_init__(self) -> None:
         if self.min_epochs < 1:

@@ -81,19 +81,13 @@ class SmacOptimizer:
             UserError: If this optimiser would have asked another rung or promoted another
                 configuration, or could not have proposed this one.
         """
-        where = f"journal: trial {suggestion.epochs} epochs of {config_id(suggestion.config)}"
         try:
-            config = self._candidates.encode(suggestion.config)
-            if not self._selector.has_yielded(config):
-                config.origin = suggestion.origin
-                self._selector.give(config)
-            asked = self.ask()
-            self._selector.give(None)
+            self._retrace(suggestion)
         except UserError as error:
-            raise UserError(f"{where} does not fit this version, space or settings: {error}") from None
-        if asked is None or _name(asked) != _name(suggestion):
-            instead = "nothing" if asked is None else f"{asked.epochs} epochs of {config_id(asked.config)}"
-            raise UserError(f"{where} does not fit this version, space or settings: {instead} would be next")
+            raise UserError(
+                f"journal: {suggestion.epochs} epochs of {config_id(suggestion.config)} does not fit this "
+                f"version, space or settings ({error}); start a new run"
+            ) from None
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Reports how a trial ended; an error that is no finite number counts as a crash."""
@@ -119,8 +113,20 @@ class SmacOptimizer:
 
     def save(self, folder: Path) -> None:
         """Writes SMAC's scenario, configspace, runhistory, intensifier and optimization files."""
-        finished = self._selector.exhausted and not self._pending and self._brackets.waiting() is None
+        finished = self._selector.exhausted and not self._pending and not self.promotable()
         write_snapshot(self._facade, folder, self._facade.optimizer.elapsed, finished)
+
+    def _retrace(self, suggestion: Suggestion) -> None:
+        config = self._candidates.encode(suggestion.config)
+        if not self._selector.has_yielded(config):
+            config.origin = suggestion.origin
+            self._selector.give(config)
+        asked = self.ask()
+        self._selector.give(None)
+        if asked is None:
+            raise UserError("nothing is left to try")
+        if _name(asked) != _name(suggestion):
+            raise UserError(f"{asked.epochs} epochs of {config_id(asked.config)} are next")
 
     def _initial_configs(self, space: SearchSpace, n: int, seed: int) -> list[Configuration]:
         named = [(DEFAULT, space.default)]

@@ -119,6 +119,11 @@ def truth() -> Callable[[Config], float]:
     return true_error
 
 
+@pytest.fixture(scope="session")
+def measured() -> Callable[..., float]:
+    return measured_error
+
+
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the forest cheap where only its determinism matters."""

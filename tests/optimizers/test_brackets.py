@@ -173,3 +173,17 @@ def test_hyperband_starts_some_configurations_higher(space: SearchSpace, driver:
     run = driver(create("hyperband", space, Fidelity(1, 9, 3), 0))
     starts = [s.epochs for s in run.serial(22) if s.origin != "promotion"]
     assert starts == [1] * 9 + [3] * 5 + [9] * 3
+
+
+def test_looking_changes_nothing(space: SearchSpace, tmp_path: Path) -> None:
+    def promotions(look: bool) -> list[Suggestion]:
+        optimizer = create("smac", space, Fidelity(1, 3, 3), 0, MODEL_FREE)
+        six = [optimizer.ask() for _ in range(6)]
+        for index in (3, 4, 5, 0, 1, 2):  # the second bracket is decided before the first
+            answer(optimizer, six[index], 0.1 * index)
+            if look:
+                optimizer.save(tmp_path)
+                optimizer.promotable()
+        return [optimizer.ask() for _ in range(2)]
+
+    assert promotions(look=True) == promotions(look=False)

@@ -196,6 +196,22 @@ def test_a_crash_teaches_the_worst_error_at_this_and_higher_rungs(space: SearchS
     assert [encoder.rung_to_learn_from(n) for n in (1, 4, 5)] == [9.0, 9.0, None]
 
 
+def test_a_region_that_crashes_at_the_lowest_rung_is_left_alone(
+    space: SearchSpace, driver: Any, measured: Callable[[Config, int], float]
+) -> None:
+    def crashes(config: Config) -> bool:  # one configuration in five, and by their errors the best
+        return config["activation"] in ("elu", "celu") and config["norm_positions"] in ("1", "2", "3")
+
+    def objective(config: Config, epochs: int) -> float | None:
+        return None if crashes(config) else measured(config, epochs)
+
+    run = driver(create("smac", space, Fidelity(1, 9, 3), 1), objective)
+    chosen = [s.config for s in run.serial(200) if s.origin.startswith("acquisition")]
+    assert len(chosen) > 100
+    # Forests that learn from the crashes of their own rung only, or from none, choose more than 30.
+    assert sum(map(crashes, chosen)) <= 5
+
+
 @pytest.mark.parametrize("error", [0.0, 0.5, 1.0])
 def test_a_flat_objective_does_no_harm(space: SearchSpace, driver: Any, error: float) -> None:
     run = driver(create("smac", space, Fidelity(1, 3, 3), 0), lambda *_: error)

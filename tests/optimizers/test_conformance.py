@@ -48,7 +48,8 @@ def muddle(driver: Any, rng: random.Random, *, asks: int, depth: int) -> None:
 @slow_examples
 @given(
     seed=st.integers(0, 10**6),
-    depth=st.integers(1, 4),
+    fidelity=st.sampled_from([FIDELITY, Fidelity(1, 4, 2)]),
+    depth=st.integers(1, 9),
     crashes=st.sampled_from([0.0, 0.2, 0.6]),
     cut=st.floats(0, 1),
 )
@@ -58,6 +59,7 @@ def test_replay_at_any_point_equals_no_break(
     space: SearchSpace,
     driver: Any,
     seed: int,
+    fidelity: Fidelity,
     depth: int,
     crashes: float,
     cut: float,
@@ -66,12 +68,12 @@ def test_replay_at_any_point_equals_no_break(
         draw = random.Random(f"{seed}/{epochs}/{config_id(config)}")
         return None if draw.random() < crashes else draw.random()
 
-    unbroken = driver(create(name, space, FIDELITY, seed, setting), objective)
+    unbroken = driver(create(name, space, fidelity, seed, setting), objective)
     muddle(unbroken, random.Random(seed), asks=32, depth=depth)
 
     # Every call after the cut is made again; asks that gave None before it left no trace.
     calls = round(cut * len(unbroken.record))
-    resumed = create(name, space, FIDELITY, seed, setting)
+    resumed = create(name, space, fidelity, seed, setting)
     unbroken.replay_into(resumed, calls)
     for suggestion, outcome in unbroken.record[calls:]:
         if outcome is None:

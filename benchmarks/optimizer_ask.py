@@ -1,0 +1,87 @@
+"""How long the optimiser takes to propose a trial, by the number of trials finished before.
+
+Run with ``OMP_NUM_THREADS=1 python benchmarks/optimizer_ask.py``; it prints a Markdown table. The
+objective is made up and instant, trials come one at a time. ``ask`` counts every proposal,
+promotions too; ``new`` only those of new configurations by the model, the forest's training
+included where an outcome made it due.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import search_spaces
+from nas.optimizers import create
+from nas.optimizers.base import Fidelity, Outcome
+from nas.optimizers.settings import OptimizerSettings
+
+if TYPE_CHECKING:
+    from nas.optimizers.base import Optimizer, Suggestion
+    from search_spaces.base import Config
+
+    Record = list[tuple[Suggestion, Outcome]]
+
+_SIZES = (50, 200, 1000, 3000)
+_CASES = {"5, 15, 45 epochs": Fidelity(5, 45, 3), "45 epochs only": Fidelity(45, 45, 3)}
+
+
+def outcome_of(config: Config, epochs: int) -> Outcome:
+    """A made-up error: some choices matter, more epochs help, the rest is noise."""
+    noise = random.Random(f"{sorted(config.items())}/{epochs}").random()
+    error = 0.4 + 0.1 * (config["stem"] == "conv") + 0.02 * abs(int(config["kernel_mid"]) - 7)
+    return Outcome(error + 0.5 / epochs + 0.05 * noise, 1.0)
+
+
+def random_history(fidelity: Fidelity, trials: int) -> Record:
+    """Trials of the same brackets with random configurations: a history that costs no model."""
+    optimizer = create(
+        "smac", search_spaces.get("nexception"), fidelity, 0, OptimizerSettings(random_probability=1)
+    )
+    return [step(optimizer)[:2] for _ in range(trials)]
+
+
+def step(optimizer: Optimizer) -> tuple[Suggestion, Outcome, float]:
+    """Asks and tells one trial; gives the seconds of the ask as well."""
+    begin = time.perf_counter()
+    suggestion = optimizer.ask()
+    seconds = time.perf_counter() - begin
+    assert suggestion is not None
+    outcome = outcome_of(suggestion.config, suggestion.epochs)
+    optimizer.tell(suggestion, outcome)
+    return suggestion, outcome, seconds
+
+
+def measure(fidelity: Fidelity, history: Record, asks: int) -> list[float]:
+    """Gives seconds: replay, then median of asks, and median and maximum of new configurations."""
+    optimizer = create("smac", search_spaces.get("nexception"), fidelity, 0)
+    begin = time.perf_counter()
+    for suggestion, outcome in history:
+        optimizer.replay(suggestion)
+        optimizer.tell(suggestion, outcome)
+    replay = time.perf_counter() - begin
+    steps = [step(optimizer) for _ in range(asks)]
+    new = [seconds for suggestion, _, seconds in steps if suggestion.origin.startswith("acquisition")]
+    return [replay, statistics.median(seconds for *_, seconds in steps), statistics.median(new), max(new)]
+
+
+def main() -> None:
+    """Prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--asks", type=int, default=52, help="proposals to time (default: 52, four brackets)")
+    asks = parser.parse_args().asks
+    print("| rungs | finished trials | replay, s | ask, median ms | new, median ms | new, max ms |")
+    print("|---|---|---|---|---|---|")
+    for name, fidelity in _CASES.items():
+        history = random_history(fidelity, max(_SIZES))
+        for size in _SIZES:
+            replay, *seconds = measure(fidelity, history[:size], asks)
+            figures = " | ".join(f"{1000 * value:.0f}" for value in seconds)
+            print(f"| {name} | {size} | {replay:.2f} | {figures} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
