@@ -177,7 +177,8 @@ def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparamete
     columns["error"] = [float("nan") if row.error is None else row.error for row in rows]
     columns["clock"] = [row.clock_ended if row.finished else float("nan") for row in rows]
     for name in ("started", "ended"):
-        columns[name] = pd.to_datetime([getattr(row, name) or None for row in rows], utc=True)
+        times = pd.Series([getattr(row, name) or None for row in rows], dtype=object)
+        columns[name] = pd.to_datetime(times, utc=True)
     for name in METRICS:
         columns[name] = [row.metrics.get(name, float("nan")) for row in rows]
     for name in hyperparameters:

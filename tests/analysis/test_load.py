@@ -39,7 +39,7 @@ def test_measured_holds_each_configuration_once_a_budget(finished_run: Path) -> 
 
 def test_types_times_and_order(finished_run: Path) -> None:
     run = load(finished_run)
-    assert list(run.hyperparameters)[0] == "stem"
+    assert next(iter(run.hyperparameters)) == "stem"
     assert run.trials["bottleneck"].dtype == bool
     assert run.trials["started"].dt.tz is not None
     finished = run.measured

@@ -1,0 +1,158 @@
+"""How figures look: one style, one palette, and SVG that reads on light and dark pages."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.axes import Axes
+
+INK = "#1b1e23"  # becomes the page's own text colour where a figure is part of a page
+FAINT = "#8a8f98"  # grid and minor marks: readable on white and on black
+PAPER = "#fefefe"  # fills that hide what is behind; becomes the page's background
+
+# Okabe and Ito's colours ("Color Universal Design", 2008), told apart by colour-blind readers; the
+# order keeps neighbours apart in lightness too.
+PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900", "#8a8f98")
+GOOD, BASE = PALETTE[0], PALETTE[5]  # the winner, the base architecture
+HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
+
+_STYLE: Any = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "axes.titlesize": 10.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": INK,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": FAINT,
+    "grid.alpha": 0.25,
+    "grid.linewidth": 0.6,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "smacnas",
+    "figure.constrained_layout.use": True,
+    "hatch.linewidth": 0.6,
+    "axes.formatter.use_mathtext": True,
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Our look, for figures made and saved inside."""
+    with mpl.rc_context(_STYLE):
+        yield
+
+
+@contextlib.contextmanager
+def drawing(width: float, height: float, rows: int = 1, columns: int = 1, **grid: Any) -> Iterator[Any]:
+    """Gives a figure and its axes, an array as ``matplotlib.pyplot.subplots`` gives; sizes in inches."""
+    with style():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False, **grid)
+        yield figure, axes
+
+
+def budget_label(epochs: int | str) -> str:
+    """``9`` becomes ``9 epochs``; other words stay."""
+    text = str(epochs)
+    return f"{text} epoch{'' if text == '1' else 's'}" if text.isdigit() else text
+
+
+def colour(place: int) -> str:
+    """A colour of the palette by its place, round and round."""
+    return PALETTE[place % len(PALETTE)]
+
+
+def wrap(name: str, width: int = 12) -> str:
+    """Breaks a hyperparameter's name at underscores, for narrow places."""
+    lines = [""]
+    for part in name.split("_"):
+        joined = f"{lines[-1]}_{part}" if lines[-1] else part
+        if len(joined) > width and lines[-1]:
+            lines[-1] += "_"
+            lines.append(part)
+        else:
+            lines[-1] = joined
+    return "\n".join(lines)
+
+
+def percent_axis(axis: Any) -> None:
+    """Shows shares as percent."""
+    axis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
+
+
+def say(axes: Axes, text: str) -> None:
+    """Says in an empty plot why it is empty."""
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=axes.transAxes)
+
+
+def legend_below(axes: Axes, columns: int = 4, **options: Any) -> None:
+    """A legend under the axes, where it hides no data."""
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, **options)
+
+
+def svg(figure: Figure, name: str, label: str, titles: Sequence[str] = ()) -> str:
+    """A figure as an SVG element for a page.
+
+    Ink becomes the page's text colour, so that light and dark pages both read well. Names inside get
+    a prefix, as one page holds many figures.
+
+    Args:
+        figure: The figure.
+        name: Unique on the page: letters, digits and hyphens.
+        label: What it shows, for readers who cannot see it; escaped here.
+        titles: Texts shown when the pointer is over the marks of the artist with gid ``points``, in
+            order; escaped here.
+    """
+    from html import escape
+
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue().decode()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{name}-', text)
+    text = re.sub(r'href="#', f'href="#{name}-', text)
+    text = re.sub(r"url\(#", f"url(#{name}-", text)
+    text = text.replace(INK, "currentColor").replace(PAPER, "var(--paper, #fff)")
+    if titles:
+        text = _with_titles(text, f"{name}-points", [escape(title) for title in titles])
+    return re.sub(
+        r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
+        f'<svg viewBox="\\1" role="img" aria-label="{escape(label, quote=True)}" '
+        'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink">',
+        text,
+        count=1,
+    )
+
+
+def _with_titles(text: str, group: str, titles: Sequence[str]) -> str:
+    start = text.index(f'id="{group}"')
+    left = iter(titles)
+
+    def add(match: re.Match[str]) -> str:
+        title = next(left, None)
+        return match[0] if title is None else f"<g>{match[0]}<title>{title}</title></g>"
+
+    return text[:start] + re.sub(r"<use [^>]*/>", add, text[start:], count=len(titles))

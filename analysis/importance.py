@@ -1,0 +1,271 @@
+"""Which choices matter, budget by budget: ``python -m analysis.importance runs/<name>``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from nas import cli
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from analysis.engines import Names, Scores
+    from analysis.load import Run
+
+PROG = "python -m analysis.importance"
+OVERALL = "overall"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How importances are computed."""
+
+    engine: Literal["auto", "deepcave", "local"] = "auto"
+    """deepcave: its fANOVA, ablation and stock LPI; local: without its environment; auto: if it is built."""
+    trees: int = 64
+    """Trees of each forest."""
+    bootstrap: int = 10
+    """Repeats on resampled trials, for the error bars; 0 for none."""
+    seed: int = 0
+    """Of forests and resampling."""
+
+    def __post_init__(self) -> None:
+        for flag, value, least in (("--trees", self.trees, 2), ("--bootstrap", self.bootstrap, 0)):
+            if value < least:
+                raise UserError(f"{flag} {value}: must be at least {least}")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
+
+
+@dataclass(frozen=True)
+class Command:
+    """Which choices matter, budget by budget."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder."""
+    settings: Settings = Settings()
+    json: bool = False
+    """Print it for machines."""
+
+
+@dataclass(frozen=True)
+class Importances:
+    """What the methods say.
+
+    Attributes:
+        table: One row a method, budget and hyperparameter or pair. ``method`` (``lpi``, ``lpi_stock``,
+            ``fanova``, ``fanova_pairs``, ``ablation``), ``engine``, ``budget`` (epochs as text, or
+            ``overall``), ``trials``, ``hyperparameter``, ``partner`` (the pair's other one, else ""),
+            ``importance`` (a share of the variance, 0 to 1; for ablation the error taken away),
+            ``std_trees``, ``std_bootstrap`` (NaN without repeats), ``step`` and ``error`` (the place on
+            the ablation path and the predicted error after it, else missing).
+        centre: Number of the trial whose configuration LPI and ablation are about.
+        notes: What a reader has to know, one sentence each.
+    """
+
+    table: pd.DataFrame
+    centre: int
+    notes: tuple[str, ...]
+
+    def of(self, method: str) -> pd.DataFrame:
+        """The rows of one method."""
+        return self.table[self.table["method"] == method]
+
+
+def importances(run: Run, settings: Settings = Settings()) -> Importances:
+    """Computes LPI, fANOVA and the ablation path for every budget with enough trials.
+
+    LPI and the ablation path are about the winner: the best at the highest budget that has one.
+    ``overall`` is about the highest budget too, but learns from the trials of all budgets: one
+    forest that has the epochs as an input (see :func:`analysis.engines.local`).
+
+    Raises:
+        UserError: If no budget has ten measured trials, or DeepCAVE's environment cannot be had.
+    """
+    import pandas as pd
+
+    from analysis import engines, marginals
+
+    _check(run)
+    budgets = marginals.enough(run)
+    centre = find_centre(run)
+    notes = _notes(run)
+    parts = {str(epochs): run.budget(epochs) for epochs in budgets} | {OVERALL: run.measured}
+    config = run.config(centre)
+    found = {
+        budget: engines.local(run, trials, config, trees=settings.trees, seed=settings.seed)
+        for budget, trials in parts.items()
+    }
+    repeats = {budget: _bootstrap(run, trials, config, settings) for budget, trials in parts.items()}
+    if _use_deepcave(settings.engine):
+        theirs = engines.deepcave(run, budgets, centre, trees=settings.trees, seed=settings.seed)
+        for epochs, scores in theirs.items():
+            found[str(epochs)].update(scores)
+        notes += _sampled(run, budgets, engines.MOST_TRIALS)
+    elif settings.engine == "auto":
+        notes.append(
+            "fANOVA and ablation by scikit-learn's forest, no stock LPI: DeepCAVE's environment is not "
+            "built yet; --engine deepcave builds it"
+        )
+    rows = [
+        row
+        for budget, trials in parts.items()
+        for row in _rows(budget, len(trials), found[budget], repeats[budget])
+    ]
+    table = pd.DataFrame(rows)
+    table["step"] = table["step"].astype("Int64")
+    return Importances(table, centre, tuple(notes))
+
+
+def find_centre(run: Run) -> int:
+    """Number of the trial LPI and ablation are about: the winner, or the best at the highest rung reached."""
+    if run.incumbent is not None:
+        return int(run.incumbent["trial"])
+    highest = run.measured[run.measured["epochs"] == run.measured["epochs"].max()]
+    return int(highest.loc[highest["error"].idxmin(), "trial"])
+
+
+def _check(run: Run) -> None:
+    from analysis import marginals
+
+    if run.measured.empty:
+        crashed = f"; {len(run.crashed)} crashed" if len(run.crashed) else ""
+        raise UserError(
+            f"{run.path}: no trial has succeeded yet{crashed}; come back when the search has more"
+        )
+    if not marginals.enough(run):
+        counts = run.measured["epochs"].value_counts().sort_index()
+        listed = ", ".join(f"{n} at {epochs} epochs" for epochs, n in counts.items())
+        raise UserError(
+            f"{run.path}: too few trials to tell what matters ({listed}); it takes "
+            f"{marginals.MIN_TRIALS} at one budget"
+        )
+
+
+def _notes(run: Run) -> list[str]:
+    from analysis import marginals
+
+    notes = []
+    enough = marginals.enough(run)
+    for epochs in run.rungs:
+        trials = len(run.budget(epochs))
+        if epochs not in enough:
+            notes.append(
+                f"{epochs} epochs: only {trials} trials, {marginals.MIN_TRIALS} are needed; left out"
+            )
+        elif few := marginals.one_sided(run, epochs):
+            notes.append(
+                f"{epochs} epochs: nearly all trials share {'; '.join(few.values())}; what is said about "
+                "these rests on very few trials"
+            )
+    if len(run.crashed):
+        reasons = marginals.crash_reasons(run)
+        listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(3).items())
+        notes.append(f"{len(run.crashed)} crashed trials take no part ({listed})")
+    return notes
+
+
+def _sampled(run: Run, budgets: Sequence[int], most: dict[str, int]) -> list[str]:
+    return [
+        f"{epochs} epochs: {method} by DeepCAVE on a random {limit} of {len(run.budget(epochs))} trials"
+        for epochs in budgets
+        for method, limit in most.items()
+        if len(run.budget(epochs)) > limit
+    ]
+
+
+def _use_deepcave(engine: str) -> bool:
+    from analysis import environment
+
+    return engine == "deepcave" or (engine == "auto" and environment.find() is not None)
+
+
+def _bootstrap(
+    run: Run, trials: pd.DataFrame, config: dict[str, Any], settings: Settings
+) -> dict[str, list[Scores]]:
+    """Scores on resampled trials; our own forest for every engine, as it takes a tenth of the time."""
+    from analysis import engines
+    from nas.seeds import derive
+
+    repeats: dict[str, list[Scores]] = {}
+    for repeat in range(settings.bootstrap):
+        seed = derive(settings.seed, "bootstrap", repeat)
+        resampled = trials.sample(frac=1.0, replace=True, random_state=seed)
+        trees = max(settings.trees // 4, 2)
+        for method, scores in engines.local(run, resampled, config, trees=trees, seed=seed).items():
+            repeats.setdefault(method, []).append(scores)
+    return repeats
+
+
+def _rows(
+    budget: str, trials: int, found: dict[str, Scores], repeats: dict[str, list[Scores]]
+) -> list[dict[str, Any]]:
+    rows = []
+    for method, scores in found.items():
+        drawn = _by_name(repeats.get(method, []))
+        for place, names in enumerate(scores.names):
+            rows.append(
+                {
+                    "method": method,
+                    "engine": scores.engine,
+                    "budget": budget,
+                    "trials": trials,
+                    "hyperparameter": names[0],
+                    "partner": names[1] if len(names) > 1 else "",
+                    "importance": float(scores.mean[place]),
+                    "std_trees": float(scores.std[place]),
+                    "std_bootstrap": _std(drawn.get(names, [])),
+                    "step": None if scores.errors is None else place + 1,
+                    "error": None if scores.errors is None else float(scores.errors[place + 1]),
+                }
+            )
+    return rows
+
+
+def _by_name(repeats: Sequence[Scores]) -> dict[Names, list[float]]:
+    """Values of each hyperparameter or pair over the repeats."""
+    drawn: dict[Names, list[float]] = {}
+    for scores in repeats:
+        for names, value in zip(scores.names, scores.mean, strict=True):
+            drawn.setdefault(names, []).append(float(value))
+    return drawn
+
+
+def _std(values: Sequence[float]) -> float:
+    import numpy as np
+
+    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+
+    from analysis import figures_importance, marginals, outputs, tables
+    from analysis.load import load
+
+    run = load(command.run)
+    with outputs.folder(run) as folder:
+        found = importances(run, command.settings)
+        choices = marginals.marginals(run, trees=command.settings.trees, seed=command.settings.seed)
+        outputs.write_csv(found.table, folder / "importance.csv")
+        outputs.write_csv(choices, folder / "marginals.csv")
+        for name, figure in figures_importance.all_figures(run, found, choices).items():
+            outputs.write_figure(figure, folder, name)
+    if command.json:
+        sys.stdout.write(tables.to_json(run, found, choices) + "\n")
+    else:
+        tables.show(run, found, folder)
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,77 @@
+"""The folder ``runs/<name>/analysis``: tables and figures, each file whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from analysis.load import Run
+
+
+@contextlib.contextmanager
+def folder(run: Run) -> Iterator[Path]:
+    """Makes the run's analysis folder; whatever the disk refuses meanwhile becomes one line.
+
+    Raises:
+        UserError: If it cannot be made or written to.
+    """
+    with writable(run.analysis) as path:
+        yield path
+
+
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[Path]:
+    """Makes a folder, as :func:`folder` does.
+
+    Raises:
+        UserError: If it cannot be made or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(13, "Permission denied")
+        yield path
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary name; what was written there takes the file's place at the end."""
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Writes a frame without its index."""
+    with replacing(path) as temporary:
+        frame.to_csv(temporary, index=False)
+
+
+def write_text(text: str, path: Path) -> None:
+    """Writes a text file in UTF-8."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_figure(figure: Figure, path: Path, name: str) -> None:
+    """Writes a figure as PNG and SVG."""
+    from analysis import figures
+
+    for suffix in (".png", ".svg"):
+        with replacing(path / (name + suffix)) as temporary, figures.style():
+            figure.savefig(temporary, facecolor="white", dpi=160)
