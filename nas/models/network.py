@@ -30,6 +30,8 @@ class NEXcepTion(nn.Module):
         in_chans: Image channels.
         drop_path_rate: Stochastic depth: the same in all blocks, or in a pyramid rising linearly
             from 0.
+        drop_rate: Probability with which a feature before the classifier is dropped in training.
+        global_pool: timm's name of the pooling before the classifier; "" for none.
     """
 
     def __init__(
@@ -39,6 +41,8 @@ class NEXcepTion(nn.Module):
         num_classes: int = 1000,
         in_chans: int = 3,
         drop_path_rate: float = 0.0,
+        drop_rate: float = 0.0,
+        global_pool: str = "avg",
     ) -> None:
         super().__init__()
         choices = Choices(**config)
@@ -61,9 +65,15 @@ class NEXcepTion(nn.Module):
         self.tail = nn.Identity() if geometry.pyramid else Tail(choices, geometry.exit_chs)
         self.num_features = self.head_hidden_size = (*geometry.widths, *geometry.exit_chs)[-1]
         if geometry.pyramid:
-            self.head = NormMlpClassifierHead(self.num_features, num_classes, norm_layer=choices.norm_layer)
+            self.head = NormMlpClassifierHead(
+                self.num_features,
+                num_classes,
+                pool_type=global_pool,
+                drop_rate=drop_rate,
+                norm_layer=choices.norm_layer,
+            )
         else:
-            self.head = ClassifierHead(self.num_features, num_classes)
+            self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
         self.feature_info = _feature_info(geometry, self.stem.out_chs)
 
     def forward_features(self, x: Tensor) -> Tensor:
