@@ -25,7 +25,7 @@ def parse_duration(text: str, flag: str = "--budget") -> float:
         UserError: If it is no duration, not positive, or longer than a century.
     """
     compact = text.strip().lower()
-    parts = re.findall(r"(\d+(?:\.\d+)?)([dhms])", compact)
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([dhms])", compact)
     units = [unit for _, unit in parts]
     in_order = units == sorted(set(units), key="dhms".index)
     if not parts or not in_order or "".join(number + unit for number, unit in parts) != compact:
@@ -37,8 +37,10 @@ def parse_duration(text: str, flag: str = "--budget") -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Writes seconds with its two largest units: ``3d 4h``, ``1h 30m``, ``2m 05s``, ``4.2s``."""
-    if seconds < 10:
+    """Writes seconds with its two largest units: ``3d 4h``, ``1h 30m``, ``2m 05s``, ``4.2s``, ``30ms``."""
+    if 0 < seconds < 0.9995:
+        return f"{1000 * seconds:.0f}ms"
+    if seconds < 9.95:
         return f"{max(seconds, 0):.1f}s"
     whole = round(seconds)
     if whole < 60:
@@ -63,7 +65,7 @@ def parse_size(text: str, flag: str = "--checkpoint-quota") -> int:
     Raises:
         UserError: If it is no size.
     """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?", text.strip().upper())
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if match is None:
         raise UserError(f"{flag} {text!r}: not a size; write for example 20GB or 500MB")
     return int(float(match[1]) * _BYTES[match[2]])

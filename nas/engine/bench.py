@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 import search_spaces
-from nas.data import sources
 from nas.data.device import DeviceData
 from nas.engine.machine import find_device, hardware, versions
 from nas.engine.messages import EpochDone, Facts, Measurement, Note, TrialEnded, TrialPaused
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
+    from nas.data.images import ImageSet
     from nas.engine.messages import TrialSpec
     from nas.engine.worker import WorkerSettings
     from nas.training.loop import EpochMetrics, Result, State
@@ -42,15 +42,16 @@ _FINAL = ("val_loss", "train_loss", "top1", "top5")
 class Bench:
     """Everything that stays between trials."""
 
-    def __init__(self, settings: WorkerSettings, pipe: Connection) -> None:
-        """Loads the data onto the device.
+    def __init__(self, settings: WorkerSettings, images: ImageSet, pipe: Connection) -> None:
+        """Places the data on the device.
 
         Args:
             settings: What to train on.
+            images: The training part of the data.
             pipe: Where reports go and a request to pause comes from.
 
         Raises:
-            UserError: If space, data, device or training settings are not as they should be.
+            UserError: If device, width or training settings are not as they should be.
         """
         self._settings = settings
         self._pipe = pipe
@@ -60,13 +61,6 @@ class Bench:
         threads = _threads(settings.threads, width)
         if threads is not None:
             torch.set_num_threads(threads)
-        images = sources.load(
-            settings.dataset,
-            data_dir=settings.data_dir,
-            image_size=settings.image_size,
-            max_images=settings.max_images,
-            seed=derive(settings.seed, "subset"),
-        )
         self._data = data = DeviceData.place(
             images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
         )

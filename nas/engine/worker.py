@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING
 
 from nas.engine.messages import TrialSpec
 from nas.errors import UserError
+from nas.seeds import derive
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from pathlib import Path
 
+    from nas.data.images import ImageSet
     from nas.training.settings import TrainSettings
     from search_spaces.base import Config
 
@@ -88,9 +90,10 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
     # themselves: a step measured 60 times slower beside three other programs on two cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
+        images = _load(settings)  # before torch comes in: wrong data are told within a second
         from nas.engine.bench import Bench
 
-        bench = Bench(settings, pipe)
+        bench = Bench(settings, images, pipe)
     except UserError as error:
         pipe.send(error)
         return
@@ -104,6 +107,27 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
             bench.run(request)
         elif isinstance(request, Measure):
             pipe.send(bench.measure(request.config))
+
+
+def _load(settings: WorkerSettings) -> ImageSet:
+    import search_spaces
+    from nas.data import sources
+
+    search_spaces.get(settings.space)
+    images = sources.load(
+        settings.dataset,
+        data_dir=settings.data_dir,
+        image_size=settings.image_size,
+        max_images=settings.max_images,
+        seed=derive(settings.seed, "subset"),
+    )
+    height, width = images.images.shape[1:3]
+    if height != width:
+        raise UserError(
+            f"{settings.dataset}: images of {height}x{width} pixels; "
+            f"--image-size {min(height, width)} crops them square"
+        )
+    return images
 
 
 def _end_with(lifeline: Connection) -> None:
