@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nas.optimizers.base import Fidelity
     from nas.optimizers.settings import OptimizerSettings
 
-# A hair above the worst error, so that a crash loses even to a network that gets every image wrong.
+# A hair above the worst error: an incumbent that crashed gives way even to one that gets all wrong.
 CRASH_COST = 1.0 + 1e-6
 
 _UNLIMITED = 10**6  # SMAC's own limit on trials; the search has its own clock

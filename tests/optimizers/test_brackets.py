@@ -169,6 +169,17 @@ def test_with_idle_workers_the_next_bracket_opens_but_promotions_go_first(space:
     assert optimizer.ask(speculative=True).epochs == 1, "the second bracket is not yet full"
 
 
+def test_the_highest_rung_is_asked_first(space: SearchSpace) -> None:
+    optimizer = create("smac", space, Fidelity(1, 4, 2), 0, MODEL_FREE)
+    four, other = ([optimizer.ask() for _ in range(4)] for _ in range(2))
+    for suggestion in four:
+        answer(optimizer, suggestion, 0.5)
+    two = [optimizer.ask() for _ in range(2)]
+    for suggestion in [*other, *two]:
+        answer(optimizer, suggestion, 0.5)
+    assert [optimizer.ask().epochs for _ in range(4)] == [4, 2, 2, 1]
+
+
 def test_hyperband_starts_some_configurations_higher(space: SearchSpace, driver: Any) -> None:
     run = driver(create("hyperband", space, Fidelity(1, 9, 3), 0))
     starts = [s.epochs for s in run.serial(22) if s.origin != "promotion"]

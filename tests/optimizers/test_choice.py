@@ -273,7 +273,7 @@ def best_seen(run: Any, truth: Callable[[Config], float], epochs: int) -> float:
 def test_it_finds_better_networks_than_random_search_for_the_same_epochs(
     space: SearchSpace, driver: Any, truth: Callable[[Config], float]
 ) -> None:
-    fidelity, epochs, seeds = Fidelity(5, 45, 3), 40 * 45, range(4)
+    fidelity, epochs, seeds = Fidelity(5, 45, 3), 35 * 45, range(3)
     found = {
         name: [best_seen(driver(create(name, space, fidelity, seed)), truth, epochs) for seed in seeds]
         for name in ("smac", "hyperband", "random")
