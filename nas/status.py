@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import sys
 import time
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from nas import cli
+from nas.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,8 @@ class Command:
     """The run folder."""
     json: bool = False
     """Print it for machines."""
+    svg: Path | None = None
+    """Draw it into a picture instead, for a page or a talk."""
     watch: bool = False
     """Draw it again every second, until Ctrl-C or the search's end."""
 
@@ -92,6 +96,14 @@ def main(args: Sequence[str] | None = None) -> int:
 
     from nas.view import panel
 
+    if command.svg is not None:
+        picture = Console(record=True, width=110, file=io.StringIO())
+        picture.print(panel.draw(watcher.look()))
+        try:
+            picture.save_svg(str(command.svg), title=f"python -m nas.status {command.run}")
+        except OSError as error:
+            raise UserError(f"--svg {command.svg}: cannot be written ({error.strerror})") from error
+        return 0
     if not command.watch:
         Console().print(panel.draw(watcher.look()))
         return 0

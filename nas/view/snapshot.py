@@ -120,7 +120,9 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
         finished=state.finished,
         crashed=len(state.crashed),
         sessions=len(state.sessions),
-        running=[_running(trial, used) for trial in state.running_trials()] if status == "running" else [],
+        running=[_running(trial, state, used) for trial in state.running_trials()]
+        if status == "running"
+        else [],
         rungs=_rungs(state, search["rungs"]),
         incumbent=_leader(state, search),
         training_share=min(state.train_seconds / elapsed, 1.0),
@@ -129,8 +131,9 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
     )
 
 
-def _running(trial: Trial, used: float) -> RunningTrial:
-    done = max(trial.curve, default=0)
+def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:
+    # A promoted configuration begins where its last rung ended.
+    done = max(trial.curve, default=min(state.reached.get(trial.config_id, 0), trial.epochs))
     eta = None
     if trial.curve:
         per_epoch = statistics.median(m["train_seconds"] + m["val_seconds"] for m in trial.curve.values())
