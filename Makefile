@@ -2,6 +2,7 @@
 
 UV := $(shell scripts/find-uv)
 RUN := .venv/bin/python
+DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
 .PHONY: search test test-all lint setup help
 
@@ -9,7 +10,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 search: setup ## a real search on embedded images, 3 minutes
-	$(RUN) -m nas.search --dataset digits --width tiny --min-epochs 2 --max-epochs 18 --budget 3m
+	$(RUN) -m nas.search $(DEMO) --budget 3m
 
 test: setup ## the quick tests
 	$(RUN) -m pytest -q
