@@ -23,11 +23,11 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):
-            raise UserError(f"--smac.brackets {self.brackets}: must be halving or hyperband")
+            raise UserError(f"--brackets {self.brackets}: must be halving or hyperband")
         if self.initial_configs < 0:
-            raise UserError(f"--smac.initial-configs {self.initial_configs}: must be at least 0")
+            raise UserError(f"--initial-configs {self.initial_configs}: must be at least 0")
         if not 0 <= self.random_probability <= 1:
-            given = f"--smac.random-probability {self.random_probability}"
+            given = f"--random-probability {self.random_probability}"
             raise UserError(f"{given}: must lie between 0 and 1, for example 0.1")
         if self.min_trials < 2:
-            raise UserError(f"--smac.min-trials {self.min_trials}: must be at least 2")
+            raise UserError(f"--min-trials {self.min_trials}: must be at least 2")
