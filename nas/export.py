@@ -1,0 +1,49 @@
+"""Build a found network at full size: ``python -m nas.export runs/NAME --geometry t -o DIR``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas import cli
+from nas.publish.order import Order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROG = "python -m nas.export"
+
+_DESCRIPTION = """Build a found network at full size and write it as a folder that timm loads.
+
+The folder holds config.json, model.safetensors (initial weights), a model card and the recipe that
+nas.train follows. It appears whole or not at all."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Everything the command line says."""
+
+    order: Order
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
+
+    from nas.publish import summary
+    from nas.publish.export import export
+
+    exported = export(command.order)
+    if not command.quiet:
+        summary.show(exported.rows, exported.totals)
+        for name, difference in exported.differences.items():
+            print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
+        folder = command.order.output
+        print(f"written to {folder}\nnext\n  python -m nas.train {folder} --data folder:DIR")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

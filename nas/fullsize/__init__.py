@@ -1,0 +1,1 @@
+"""Training at full size: one network, one recipe, any number of seeds and GPUs."""

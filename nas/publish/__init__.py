@@ -1,0 +1,1 @@
+"""From a configuration to a folder that others can load: sizes, summary, model card, file formats."""

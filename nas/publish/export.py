@@ -1,0 +1,131 @@
+"""Builds a found network at full size and writes its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import nas
+from nas.fullsize import recipe as recipes
+from nas.publish import card, folder, sizes, source, summary
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nas.models.geometry import Geometry
+    from nas.models.network import NEXcepTion
+    from nas.publish.order import Order
+
+FORMAT = 1
+ONNX = "model.onnx"
+TORCH_EXPORT = "model.pt2"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written: the blocks, the totals (the network itself first), and the forms' differences."""
+
+    rows: list[summary.Row]
+    totals: list[summary.Total]
+    differences: dict[str, float]
+
+
+def export(order: Order) -> Exported:
+    """Carries an order out.
+
+    Raises:
+        UserError: If anything about it is wrong; nothing is written then.
+    """
+    if order.onnx:
+        from nas.publish import formats
+
+        formats.require_onnx()
+    found = source.find(order.source, trial=order.trial, config=order.config)
+    own_data = order.geometry == sizes.REDUCED
+    geometry = sizes.find(order.geometry, found, order.input_size)
+    classes = len(found.class_names) if own_data and found.class_names else 1000
+    classes = classes if order.num_classes is None else order.num_classes
+    in_chans = order.in_chans or (found.in_chans if own_data else 3)
+    if order.match_macs is not None:
+        target = sizes.parse_count(order.match_macs)
+        geometry = sizes.match_macs(found.config, geometry, target, classes)
+
+    model = _build(found, geometry, classes, in_chans, order.seed)
+    rows = summary.blocks(found.config, geometry, classes, in_chans)
+    own = summary.total(order.output.name, rows, geometry)
+    totals = [own, summary.xception(), *summary.nearest(own)]
+    differences: dict[str, float] = {}
+
+    def other_forms(staging: Path) -> None:
+        from nas.publish import formats
+
+        shape = (in_chans, geometry.image_size, geometry.image_size)
+        if order.onnx:
+            differences[ONNX] = formats.write_onnx(model, staging / ONNX, shape)
+        if order.torch_export:
+            differences[TORCH_EXPORT] = formats.write_torch_export(model, staging / TORCH_EXPORT, shape)
+
+    folder.write(
+        order.output,
+        model,
+        card=card.searched(
+            order.output.name, found.config, geometry, rows, totals, found.facts, order.license
+        ),
+        recipe=recipes.published(geometry.name).to_yaml(),
+        own=_own(found, own, order.seed),
+        model_args={"config": found.config, "geometry": geometry.to_json()},
+        pretrained_cfg=_pretrained_cfg(model, geometry, classes, in_chans, order.license),
+        class_names=found.class_names if classes == len(found.class_names) else (),
+        extra=other_forms,
+    )
+    return Exported(rows, totals, differences)
+
+
+def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int, seed: int) -> NEXcepTion:
+    import timm
+    import torch
+
+    from nas.models import timm_entry
+
+    torch.manual_seed(seed)
+    model: NEXcepTion = timm.create_model(
+        timm_entry.GENERIC,
+        config=found.config,
+        geometry=geometry.to_json(),
+        num_classes=classes,
+        in_chans=in_chans,
+        pretrained_cfg=timm_entry.pretrained_cfg(geometry, classes, in_chans),
+    )
+    return model.eval()
+
+
+def _pretrained_cfg(
+    model: NEXcepTion, geometry: Geometry, classes: int, in_chans: int, license_: str
+) -> dict[str, Any]:
+    import torch
+
+    from nas.models import timm_entry
+    from nas.models.network import NEXcepTion
+
+    size = geometry.image_size
+    config = getattr(model, "_model_args", {})["config"]
+    with torch.device("meta"):
+        features = (
+            NEXcepTion(config, geometry, 0, in_chans)
+            .eval()
+            .forward_features(torch.empty(1, in_chans, size, size))
+        )
+    cfg = timm_entry.pretrained_cfg(geometry, classes, in_chans)
+    return {**cfg, "pool_size": list(features.shape[-2:]), "license": license_}
+
+
+def _own(found: source.Source, own: summary.Total, seed: int) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "version": nas.__version__,
+        "source": found.facts,
+        "params": own.params,
+        "macs": own.macs,
+        "init_seed": seed,
+        "trained": None,
+    }

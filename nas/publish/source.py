@@ -1,0 +1,128 @@
+"""Which configuration is exported, and what is known about it: a run, a file or a named point."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.engine.state import SearchState, Trial
+    from nas.models.geometry import Geometry
+    from search_spaces.base import Config
+
+SPACE = "nexception"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A configuration and where it comes from.
+
+    Attributes:
+        config: Canonical configuration of the ``nexception`` space.
+        facts: Plain values for the model card: kind, name, trial, data, validation accuracy, ...
+        reduced: The network that the search trained; None outside a run.
+        in_chans: Image channels of that network's data.
+        class_names: Classes of that network's data.
+    """
+
+    config: Config
+    facts: dict[str, Any]
+    reduced: Geometry | None = None
+    in_chans: int = 3
+    class_names: tuple[str, ...] = field(default=(), repr=False)
+
+
+def find(text: str, *, trial: int | None = None, config: Path | None = None) -> Source:
+    """Finds what the user means.
+
+    Args:
+        text: A run folder, a JSON file of a configuration, or a named point of the space.
+        trial: Of a run, this trial instead of the incumbent.
+        config: This file's configuration in place of the run's incumbent.
+
+    Raises:
+        UserError: If there is none, or its configuration is not of the space.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _from_run(path, trial, config)
+    if trial is not None:
+        raise UserError(f"--trial {trial}: only a run has trials; {text} is no run folder")
+    if config is not None:
+        raise UserError(f"--config {config}: goes with a run folder; to export the file, name it alone")
+    if path.is_file():
+        return Source(_read_config(path), {"kind": "file", "name": path.name})
+    points = search_spaces.get(SPACE).points
+    if text not in points:
+        raise UserError(
+            f"{text}: no such run folder or file; must be one, or a named point: {', '.join(points)}"
+        )
+    return Source(points[text], {"kind": "named point", "name": text})
+
+
+def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
+    from nas.engine.run import Run
+    from nas.engine.state import SearchState
+
+    run = Run.open(path)
+    search = run.read_search()
+    if search["space"]["name"] != SPACE:
+        raise UserError(
+            f"{path}: searched the space {search['space']['name']}; only {SPACE} networks have full sizes"
+        )
+    state = SearchState.of(run.read_journal().events)
+    facts: dict[str, Any] = {"kind": "run", "name": run.name, "data": search["data"]["name"]}
+    if config is not None:
+        if trial is not None:
+            raise UserError(f"--trial {trial} and --config {config}: must be one of them")
+        chosen = _read_config(config)
+        facts["configuration"] = config.name
+    else:
+        found = _trial(path, state, trial)
+        chosen = search_spaces.get(SPACE).validate(found.config)
+        facts |= _figures(found, state)
+    data = search["data"]
+    reduced = None
+    if "image_size" in data:
+        reduced = search_spaces.get(SPACE).reduced(search["width"], data["image_size"])
+    return Source(chosen, facts, reduced, data.get("in_chans", 3), tuple(data.get("class_names", ())))
+
+
+def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:
+    if trial is None:
+        if state.incumbent is None:
+            raise UserError(
+                f"{path}: has no incumbent yet, no trial reached the highest rung; choose one by --trial"
+            )
+        return state.trials[state.incumbent]
+    if trial not in state.trials:
+        raise UserError(f"--trial {trial}: {path} has trials 1 to {max(state.trials, default=0)}")
+    return state.trials[trial]
+
+
+def _figures(trial: Trial, state: SearchState) -> dict[str, Any]:
+    facts: dict[str, Any] = {"trial": trial.trial, "config_id": trial.config_id, "epochs": trial.epochs}
+    if trial.error is not None:
+        facts["validation_top1"] = 1 - trial.error
+    baseline = state.baseline(trial.epochs)
+    if baseline is not None and baseline.error is not None:
+        facts["baseline_validation_top1"] = 1 - baseline.error
+    return facts
+
+
+def _read_config(path: Path) -> Config:
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    if isinstance(values, dict) and isinstance(values.get("config"), dict):  # incumbent.json, for one
+        values = values["config"]
+    try:
+        return search_spaces.get(SPACE).validate(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
