@@ -76,6 +76,7 @@ def _answers(asked: bytes, progress: Callable[[int], None] | None) -> list[dict[
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment.variables(),
+        cwd=environment.PROJECT,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

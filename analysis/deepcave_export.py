@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
+# Error first and MACs last: so DeepCAVE's Pareto front begins with these two.
 OBJECTIVES: list[dict[str, Any]] = [
     {"name": "error", "lower": 0.0, "upper": 1.0, "optimize": "lower"},
-    {"name": "loss", "lower": 0.0, "upper": None, "optimize": "lower"},
-    {"name": "MACs", "lower": 0.0, "upper": None, "optimize": "lower"},
-    {"name": "params", "lower": 0.0, "upper": None, "optimize": "lower"},
-    {"name": "seconds", "lower": 0.0, "upper": None, "optimize": "lower"},
     {"name": "top-1", "lower": 0.0, "upper": 1.0, "optimize": "upper"},
+    {"name": "loss", "lower": 0.0, "upper": None, "optimize": "lower"},
+    {"name": "seconds", "lower": 0.0, "upper": None, "optimize": "lower"},
+    {"name": "params", "lower": 0.0, "upper": None, "optimize": "lower"},
+    {"name": "MACs", "lower": 0.0, "upper": None, "optimize": "lower"},
 ]
 
 
@@ -90,8 +91,8 @@ def _configspace(run: Run) -> Any:
 
 def _trial(trial: Trial, config: int) -> dict[str, Any]:
     measured = trial.metrics
-    costs = [trial.error, *(measured.get(key) for key in ("val_loss", "macs", "params"))]
-    costs += [trial.seconds, measured.get("top1")]
+    costs = [trial.error, measured.get("top1"), measured.get("val_loss"), trial.seconds]
+    costs += [measured.get("params"), measured.get("macs")]
     return {
         "trial": trial.trial,
         "config": config,
@@ -130,9 +131,9 @@ class Exporter:
         self._written = -1
 
     @property
-    def finished(self) -> int:
-        """Trials in the export, crashed ones included."""
-        return max(self._written, 0)
+    def successes(self) -> int:
+        """Successful trials so far."""
+        return sum(trial.status == "success" for trial in self._state.trials.values())
 
     def refresh(self) -> bool:
         """Writes the export again if trials have finished since; says whether it did.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +69,9 @@ class SearchRun(Run):
         if export.get("format") != FORMAT:
             raise ValueError(f"export of format {export.get('format')!r}, this reads {FORMAT}")
         space = discrete_space(export["configspace"])
-        meta = {"optimizer": export["optimizer"], "search space": export["space"], "data": export["data"]}
+        meta = {"search space": export["space"], "data": export["data"]}
         run = cls(export["name"], space, [Objective(**given) for given in export["objectives"]], meta)
+        run.prefix = export["optimizer"]  # pages show it as the optimiser
         names = list(space)
         for number, (config, origin) in enumerate(zip(export["configs"], export["origins"], strict=True)):
             values = {name: config[name] for name in names}
@@ -135,6 +137,40 @@ class SearchRun(Run):
         if config_id is None:
             return max(self._highest_budget.values(), default=None)
         return super().get_highest_budget(config_id)
+
+    def get_trajectory(self, objective: Objective, budget: Any = None, seed: Any = None) -> tuple[list, ...]:
+        """When the best cost improved: times, costs, their deviations, trials, configurations.
+
+        Stock DeepCAVE looks through all earlier trials again for each trial: half a minute at 2,000.
+        """
+        del seed
+        budget = self.get_highest_budget() if budget is None else budget
+        column = self.get_objective_id(objective)
+        sign = 1 if objective.optimize == "lower" else -1
+        steps: list[tuple] = []
+        best = math.inf
+        for number, trial in sorted(enumerate(self.history), key=lambda item: item[1].end_time):
+            cost = trial.costs[column]
+            if trial.budget == budget and cost is not None and sign * cost < best:
+                best = sign * cost
+                steps.append((trial.end_time, cost, 0.0, number, trial.config_id))
+        return tuple(map(list, zip(*steps, strict=True))) if steps else ([], [], [], [], [])
+
+    def get_avg_costs(
+        self, config_id: int, budget: Any = None, statuses: Any = None
+    ) -> tuple[list[float], list[float]]:
+        """A configuration's costs and their deviations, which are 0: there is one seed.
+
+        Raises:
+            ValueError: If there is no such trial.
+        """
+        budget = self.get_highest_budget() if budget is None else budget
+        trial = self.get_trial((config_id, budget, self.meta["seeds"][0]))
+        wanted = statuses if isinstance(statuses, list) else [statuses]
+        if trial is None or (statuses is not None and trial.status not in wanted):
+            raise ValueError(f"No costs available for config_id {config_id}.")
+        costs = [math.nan if cost is None else float(cost) for cost in trial.costs]
+        return costs, [0.0] * len(costs)
 
 
 def discrete_space(serialized: dict[str, Any]) -> ConfigurationSpace:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from ConfigSpace import Configuration
-from deepcave.constants import COMBINED_COST_NAME
+from deepcave.constants import COMBINED_BUDGET, COMBINED_COST_NAME
 from deepcave.runs.run import Run
 from deepcave.runs.status import Status
 
@@ -35,7 +35,7 @@ def successes(run: Run, budget: float | None, trials: Sequence[int] | None = Non
     if trials is not None:
         by_number = {trial.additional["trial"]: trial for trial in able}
         able = [by_number[number] for number in trials if number in by_number]
-    if budget is not None:
+    if budget is not None and budget != COMBINED_BUDGET:
         return [trial for trial in able if trial.budget == budget]
     most: dict[int, float] = {}
     for trial in able:

@@ -1,0 +1,73 @@
+"""What our pages have a worker compute.
+
+Apart from the pages, because the pages can be imported by the server only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from typing import Any
+
+from deepcave.evaluators.ablation import Ablation
+
+from cave.evaluators import Surrogate, shares
+from cave.footprint import QuickFootprint
+from cave.sample import Sample, successes
+
+ENOUGH = 10  # trials; with fewer, a forest finds importance in noise
+METHODS = {"local": "lpi_choices", "global": "fanova"}
+
+
+def importances(run: Any, inputs: dict[str, Any]) -> dict[int, dict[str, Any]]:
+    """Importances by budget and hyperparameter; not a number where there are too few trials."""
+    objective = _one_objective(run, inputs)
+    found = {}
+    for number, budget in enumerate(run.get_budgets()):
+        trials = successes(run, budget)
+        found[number] = dict.fromkeys(run.configspace, (math.nan, math.nan))
+        if len(trials) < ENOUGH:
+            continue
+        with contextlib.suppress(ValueError):  # no difference between these trials
+            sample = Sample(run, objective, trials)
+            found[number] = shares(sample, objective, METHODS[inputs["method"]], inputs["n_trees"], 0)
+    return found
+
+
+def ablation_paths(run: Any, inputs: dict[str, Any]) -> dict[int, list[Any]]:
+    """Predicted cost and improvement by budget and change, zeros where there are too few trials."""
+    objective = _one_objective(run, inputs)
+    nothing = dict.fromkeys(["default", *run.configspace], (0.0, 0.0))
+    found = {}
+    for number, budget in enumerate(run.get_budgets()):
+        trials = successes(run, budget)
+        found[number] = [nothing, nothing]
+        if len(trials) >= ENOUGH:
+            evaluator = Ablation(Sample(run, objective, trials))
+            evaluator.calculate(objective, model=Surrogate(run.configspace, 0, inputs["n_trees"]))
+            found[number] = [evaluator.get_ablation_performances(), evaluator.get_ablation_improvements()]
+    return found
+
+
+def footprint(run: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Surfaces and points of the arrangement."""
+    evaluator = QuickFootprint(run)
+    objective = run.get_objective(inputs["objective_id"])
+    evaluator.calculate(objective, run.get_budget(inputs["budget_id"]))
+    points = {
+        f"{kind[:-1]}_points": evaluator.get_points(kind)
+        for kind in ("configs", "borders", "supports", "incumbents")
+    }
+    return {
+        "performance_data": evaluator.get_surface(details=inputs["details"], performance=True),
+        "area_data": evaluator.get_surface(details=inputs["details"], performance=False),
+        **points,
+    }
+
+
+def _one_objective(run: Any, inputs: dict[str, Any]) -> Any:
+    if inputs.get("objective_id2") not in (None, -1):
+        raise RuntimeError("Importance for two objectives at once is not offered: choose one.")
+    if inputs["n_trees"] is None:
+        raise RuntimeError("Please specify the number of trees.")
+    return run.get_objective(inputs["objective_id1"])

@@ -1,0 +1,155 @@
+"""The pages: DeepCAVE's own, and ours where a stock one would mislead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dash import dcc
+from deepcave import config
+from deepcave.plugins.budget.budget_correlation import BudgetCorrelation
+from deepcave.plugins.hyperparameter import (
+    ablation_paths,
+    configuration_cube,
+    importances,
+    parallel_coordinates,
+)
+from deepcave.plugins.hyperparameter.pdp import PartialDependencies
+from deepcave.plugins.objective import cost_over_time
+from deepcave.plugins.objective.pareto_front import ParetoFront
+from deepcave.plugins.summary import footprint
+from deepcave.plugins.summary.configurations import Configurations
+from deepcave.plugins.summary.overview import Overview
+from deepcave.utils.data_structures import update_dict
+
+from cave import jobs
+from cave.sample import successes
+
+TREES = 64
+
+
+def pages() -> dict[str, list[Any]]:
+    """All pages, by heading.
+
+    Symbolic explanations are left out: a formula of the positions of unordered choices means nothing.
+    """
+    return {
+        "Summary": [Overview(), Configurations(), FootPrint()],
+        "Objective Analysis": [CostOverTime(), ParetoFront()],
+        "Budget Analysis": [BudgetCorrelation()],
+        "Hyperparameter Analysis": [
+            Importances(),
+            AblationPaths(),
+            ConfigurationCube(),
+            ParallelCoordinates(),
+            PartialDependencies(),
+        ],
+    }
+
+
+def remember_first_run(plugins: dict[str, list[Any]], cache: Any, run_handler: Any) -> None:
+    """Has every page begin with the first run; the stock pages stay empty until one is chosen.
+
+    Pages begin with what was chosen on them last, which the cache knows, and the start page makes
+    it forget. So the cache answers with the first run where it knows nothing.
+    """
+    known = cache.get
+    choosing = {p.id: p for group in plugins.values() for p in group if p.activate_run_selection}
+
+    def get(*keys: str) -> Any:
+        value = known(*keys)
+        if value is None and len(keys) == 2 and keys[0] == "last_inputs" and keys[1] in choosing:
+            runs = run_handler.get_runs()
+            return _first_inputs(choosing[keys[1]], runs) if runs else None
+        return value
+
+    cache.get = get
+
+
+def _first_inputs(plugin: Any, runs: list[Any]) -> dict[str, Any]:
+    inputs = plugin.load_inputs()
+    update_dict(inputs, plugin.load_run_inputs(runs, [], plugin.check_run_compatibility))
+    inputs["run"]["value"] = runs[0].id
+    for name, attribute, *_ in plugin.inputs:
+        inputs.setdefault(name, {}).setdefault(attribute, None)
+    update_dict(inputs, plugin.load_dependency_inputs(runs[0], inputs, inputs))
+    return inputs
+
+
+class CostOverTime(cost_over_time.CostOverTime):
+    """Cost over time at the highest budget; the stock page begins with the last but one."""
+
+    def load_inputs(self) -> dict[str, dict[str, Any]]:
+        """As the stock page, at the highest budget."""
+        filled = super().load_inputs()
+        filled["budget_id"]["value"] = filled["budget_id"]["options"][-1]["value"]
+        return filled
+
+
+class Importances(importances.Importances):
+    """LPI over all choices, from successful trials, error bars of one standard deviation."""
+
+    process = staticmethod(jobs.importances)
+
+    def load_inputs(self) -> dict[str, dict[str, Any]]:
+        """As the stock page, with enough trees to be steady."""
+        return {**super().load_inputs(), "n_trees": {"value": TREES}}
+
+    def load_dependency_inputs(self, run: Any, previous: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """As the stock page, all budgets chosen at first; beside each, how many trials there are."""
+        counts = [len(successes(run, budget)) for budget in run.get_budgets()]
+        if not inputs["budget_ids"]["value"]:
+            inputs["budget_ids"]["value"] = [i for i, count in enumerate(counts) if count >= jobs.ENOUGH]
+        filled = super().load_dependency_inputs(run, previous, inputs)
+        for option, count in zip(filled["budget_ids"]["options"], counts, strict=True):
+            few = "" if count >= jobs.ENOUGH else ", too few"
+            option["label"] = f"{option['label']} ({count} trials{few})"
+        return filled
+
+
+class AblationPaths(ablation_paths.AblationPaths):
+    """Ablation whose forest is asked in the encoding it was fitted with."""
+
+    process = staticmethod(jobs.ablation_paths)
+
+    def load_inputs(self) -> dict[str, dict[str, Any]]:
+        """As the stock page, with enough trees to be steady."""
+        return {**super().load_inputs(), "n_trees": {"value": TREES}}
+
+    def load_dependency_inputs(self, run: Any, previous: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """As the stock page, which forgets to count the default and so cuts off the last step."""
+        if inputs["n_hps"]["value"] == 0:
+            inputs = {**inputs, "n_hps": {"value": len(run.configspace) + 1}}
+        return super().load_dependency_inputs(run, previous, inputs)
+
+
+class ConfigurationCube(configuration_cube.ConfigurationCube):
+    """The cube of the first three hyperparameters; the stock page begins with an empty one."""
+
+    def load_dependency_inputs(self, run: Any, previous: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+        """As the stock page, with three hyperparameters chosen at first."""
+        if inputs["n_configs"]["value"] == 0:
+            inputs["hyperparameter_names"]["value"] = list(run.configspace)[:3]
+        return super().load_dependency_inputs(run, previous, inputs)
+
+
+class ParallelCoordinates(parallel_coordinates.ParallelCoordinates):
+    """Parallel coordinates that fit the page; the stock ones do not and have to be scrolled."""
+
+    @staticmethod
+    def get_output_layout(register: Any) -> Any:
+        """A figure as wide as the page."""
+        options = {"toImageButtonOptions": {"scale": config.FIGURE_DOWNLOAD_SCALE}}
+        return dcc.Graph(register("graph", "figure"), config=options, style={"height": config.FIGURE_HEIGHT})
+
+    @staticmethod
+    def load_outputs(run: Any, inputs: Any, outputs: Any) -> Any:
+        """The stock figure, with room for the colour bar's labels."""
+        figure = parallel_coordinates.ParallelCoordinates.load_outputs(run, inputs, outputs)
+        figure.update_layout(width=None, autosize=True, margin_r=80, margin_l=110, font_size=14)
+        return figure
+
+
+class FootPrint(footprint.FootPrint):
+    """The footprint of a bounded number of configurations."""
+
+    process = staticmethod(jobs.footprint)
