@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 _FEWEST = 8  # trials before a regression says more than the slowest one seen
-_RIDGE = 1.0
+_RIDGE = 0.3
 _REFIT = 1.1  # refit when the history has grown by a tenth: the whole run costs O(n) fits' worth
 
 
@@ -88,4 +88,8 @@ class CostModel:
         gram = x.T @ x + _RIDGE * np.eye(len(features))
         weights = np.linalg.solve(gram, x.T @ (y - self._bias))
         self._weights = dict(zip(features, weights.tolist(), strict=True))
-        self._spread = float(np.std(y - self._bias - x @ weights))
+        # What each trial's own absence would have made of its prediction: the residuals of the fit
+        # itself flatter it while trials are few.
+        leverage = np.einsum("ij,ij->i", x @ np.linalg.inv(gram), x)
+        left_out = (y - self._bias - x @ weights) / (1 - np.minimum(leverage, 0.99))
+        self._spread = float(np.sqrt(np.mean(left_out**2)))
