@@ -8,9 +8,10 @@ import platform
 import signal
 import socket
 import sys
+import threading
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,7 @@ def begin(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
         raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
     _check_writable(path.parent)
     with contextlib.closing(LocalExecutor(worker_settings(settings, path / "checkpoints"))) as executor:
+        _load_optimizer_meanwhile()
         facts = executor.start()
         search = _describe(settings, facts)
         configspace = space.configspace().to_serialized_dict()
@@ -126,11 +128,17 @@ def resume(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
         run.read_journal()  # damage is found before anything starts
         with contextlib.closing(LocalExecutor(worker_settings(settings, run.checkpoints))) as executor:
+            _load_optimizer_meanwhile()
             facts = executor.start()
             _refuse_other_data(stored, facts)
             search = {**stored, **_describe(settings, facts), "created": stored["created"]}
             write_json(run.search_json, search)
             return run, _search(run, settings, search, executor, view, locked=True)
+
+
+def _load_optimizer_meanwhile() -> None:
+    """Imports SMAC, which takes seconds, while the trial process imports torch."""
+    threading.Thread(target=import_module, args=("nas.optimizers.smac",), daemon=True).start()
 
 
 def _search(
