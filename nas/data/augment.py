@@ -7,6 +7,7 @@ for the device, and an epoch is a function of its seed alone.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,17 @@ class Normalizer:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Maps uint8 ``(..., C)`` to float32 of the same shape."""
         return torch.addcmul(self._shift, pixels.float(), self._scale)
+
+
+def sample_batches(data: DeviceData, size: int, batch_size: int) -> Iterator[Tensor]:
+    """Yields up to ``size`` training images spread evenly over the part, unaugmented, in even batches.
+
+    Each is ``(B, C, H, W)``, float32, channels_last, B at most ``batch_size``.
+    """
+    normalize = Normalizer(data)
+    pixels = data.train.images[:: math.ceil(len(data.train) / size)].permute(0, 2, 3, 1)
+    for some in pixels.tensor_split(math.ceil(len(pixels) / batch_size)):
+        yield normalize(some).permute(0, 3, 1, 2)
 
 
 def val_batches(data: DeviceData, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -40,6 +40,30 @@ def read(root: Path, size: int, cache_dir: Path, *, test: bool = False) -> Array
     Raises:
         UserError: If the folder, a part of it or an image cannot be read.
     """
+    part, files, names = find(root, test=test)
+    labels = np.array([label for _, label in files], dtype=np.int64)
+    cache = cache_dir / f"folder-{_key(part, files, size)}.npy"
+    images = _cached(cache, (len(files), size, size, 3))
+    if images is None:
+        images = _resize_all([path for path, _ in files], size)
+        _write(cache, images)
+    return images, labels, names
+
+
+def find(root: Path, *, test: bool = False) -> tuple[Path, list[tuple[Path, int]], tuple[str, ...]]:
+    """Lists the images of a folder without opening them.
+
+    Args:
+        root: As for :func:`read`.
+        test: List the test part: ``test``, else ``val``.
+
+    Returns:
+        The folder of the part, its files with their labels in order, names of the classes (those of
+        the training part).
+
+    Raises:
+        UserError: If the folder or the part is not there, empty, or has a class of its own.
+    """
     if not root.is_dir():
         raise UserError(f"--dataset folder:{root}: no such folder; must hold one folder a class")
     train = root / "train" if (root / "train").is_dir() else root
@@ -51,13 +75,7 @@ def read(root: Path, size: int, cache_dir: Path, *, test: bool = False) -> Array
     files = [(path, label) for label, name in enumerate(names) for path in _images(part / name)]
     if not files:
         raise UserError(f"--dataset folder:{root}: holds no images; must hold one folder of images a class")
-    labels = np.array([label for _, label in files], dtype=np.int64)
-    cache = cache_dir / f"folder-{_key(part, files, size)}.npy"
-    images = _cached(cache, (len(files), size, size, 3))
-    if images is None:
-        images = _resize_all([path for path, _ in files], size)
-        _write(cache, images)
-    return images, labels, names
+    return part, files, names
 
 
 def _classes(folder: Path) -> tuple[str, ...]:

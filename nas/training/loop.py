@@ -73,17 +73,17 @@ def train(
 ) -> Result:
     """Trains up to ``epochs`` epochs in all, on the device where the data lie.
 
-    The outcome depends on the model's initial weights, data, recipe, ``max_epochs`` and ``seed`` only:
-    each epoch draws from a seed of its own, and the schedule spans ``max_epochs``. So a run continued
-    from any epoch's checkpoint ends with the same weights, bit for bit, as one that never stopped (on
-    the same hardware, number of threads and micro-batch).
+    The outcome depends on the model's initial weights, data, recipe and ``seed`` only, with the cosine
+    schedule on ``max_epochs`` too: each epoch draws from a seed of its own. So a run continued from any
+    epoch's checkpoint ends with the same weights, bit for bit, as one that never stopped (on the same
+    hardware, number of threads and micro-batch).
 
     Args:
         model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``. Moved to the device, channels_last.
         data: Training and validation images.
         recipe: How to train.
         epochs: Epochs to reach, those of ``state`` included.
-        max_epochs: The largest budget of the search, which the schedule spans.
+        max_epochs: The largest budget of the search, which a cosine spans.
         seed: Decides the order of images, augmentation and drop path.
         state: A checkpoint of the same run, made by a snapshot; None: start afresh.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
@@ -144,7 +144,8 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
 def _identity(data: DeviceData, recipe: Recipe, max_epochs: int, seed: int) -> str:
     """What a checkpoint must agree with to be continued."""
-    parts = [STATE_VERSION, recipe.digest, max_epochs, seed, data.fingerprint, data.split_fingerprint]
+    horizon = max_epochs if recipe.schedule == "cosine" else None
+    parts = [STATE_VERSION, recipe.digest, horizon, seed, data.fingerprint, data.split_fingerprint]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

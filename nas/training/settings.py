@@ -13,6 +13,7 @@ import tyro
 from nas.errors import UserError
 
 OptimizerName = Literal["lamb", "sgd", "adamw"]
+ScheduleName = Literal["constant", "cosine"]
 LossName = Literal["ce", "bce"]
 Amp = Literal["auto", "off", "bf16"]
 
@@ -29,6 +30,7 @@ class Recipe:
     weight_decay: float
     momentum: float
     batch_size: int
+    schedule: ScheduleName
     warmup_epochs: float
     min_lr: float
     loss: LossName
@@ -64,10 +66,12 @@ class TrainSettings:
     """Momentum of sgd; the others ignore it."""
     batch_size: int | None = None
     """Images a step; fewer if the training part is smaller."""
+    schedule: ScheduleName | None = None
+    """constant: the peak after the warm-up, annealed by averaging; cosine: down to min-lr at the end."""
     warmup_epochs: float | None = None
-    """Epochs of linear warm-up before the cosine."""
+    """Epochs of linear warm-up."""
     min_lr: float | None = None
-    """Learning rate at the end of the largest budget."""
+    """Learning rate at the end of the largest budget, with the cosine."""
     loss: LossName | None = None
     """ce: softmax cross-entropy; bce: one binary cross-entropy a class, as in the paper's release."""
     bce_threshold: float | None = None
@@ -152,18 +156,19 @@ _TINY = Recipe(
     weight_decay=0.02,
     momentum=0.9,
     batch_size=64,
+    schedule="constant",
     warmup_epochs=1,
     min_lr=1e-6,
     loss="ce",
     bce_threshold=0.2,
-    smoothing=0.0,
+    smoothing=0.1,
     mixup=0.0,
     cutmix=0.0,
     crop=0.125,
     flip=True,
     drop_path_rate=0.0,
     clip_grad=1.0,
-    average=0.0,
+    average=0.2,
     amp="auto",
 )
 _TINY_LR: dict[OptimizerName, float] = {"lamb": 1e-2, "sgd": 0.1, "adamw": 3e-3}
@@ -174,6 +179,7 @@ _PAPER = replace(
     batch_size=256,
     warmup_epochs=2,
     loss="bce",
+    smoothing=0.0,
     mixup=0.1,
     cutmix=1.0,
     drop_path_rate=0.05,

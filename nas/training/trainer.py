@@ -14,8 +14,8 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn import functional
 
-from nas.data.augment import Augmentation, train_batches, val_batches
-from nas.training.schedule import CosineSchedule
+from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
+from nas.training.schedule import ConstantSchedule, CosineSchedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from nas.training.settings import Recipe
 
 _MIN_VAL_BATCH = 128
+_NORM_IMAGES = 512  # times 16 positions of the last map: some 8,000 values a channel
 
 
 class Diverged(Exception):
@@ -75,7 +76,7 @@ class Trainer:
         model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``. Moved to the device, channels_last.
         data: Training and validation images on their device.
         recipe: How to train.
-        max_epochs: The epochs that the schedule spans.
+        max_epochs: The epochs that a cosine spans.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
     """
 
@@ -93,12 +94,7 @@ class Trainer:
         self.micro_batch = min(max(micro_batch or self.batch_size, 2), self.batch_size)  # batch norm needs 2
         self.steps = len(data.train) // self.batch_size
         self.optimizer = _optimizer(model, recipe)
-        self.schedule: Callable[[int], float] = CosineSchedule(
-            peak=recipe.lr,
-            floor=min(recipe.min_lr, recipe.lr),
-            warmup=min(round(recipe.warmup_epochs * self.steps), max_epochs * self.steps // 2),
-            total=max_epochs * self.steps,
-        )
+        self.schedule = _schedule(recipe, self.steps, max_epochs)
         self.average = _average(model, recipe)
         self._recipe = recipe
         self._bf16 = wants_bf16(recipe.amp, data.device)
@@ -149,6 +145,7 @@ class Trainer:
         """Validation loss, top-1 and top-5 of the averaged weights, or the last if none are averaged."""
         model = self.model if self.average is None else self.average.module
         batch_size = max(2 * self.micro_batch, _MIN_VAL_BATCH)
+        estimate_batch_norm(model, self.data, batch_size=batch_size, bf16=self._bf16)
         return evaluate(model, self.data, batch_size=batch_size, bf16=self._bf16)
 
     def step(self, images: Tensor, targets: Tensor, step: int) -> Tensor:
@@ -170,6 +167,40 @@ class Trainer:
         if self.average is not None:
             self.average.update(self.model, step=step + 1)
         return total
+
+
+@torch.no_grad()
+def estimate_batch_norm(
+    model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
+) -> None:
+    """Sets batch norms' running statistics from training images, unaugmented, for the weights as they are.
+
+    Averaged weights have no statistics of their own, and running ones lag behind by tens of steps: in
+    the first epochs on few images they are worthless, and would make configurations with batch norm
+    lose to those with layer norm. So they are taken anew (PreciseBN, arXiv 2105.07576). Training itself
+    never reads them.
+
+    Args:
+        model: On the data's device.
+        data: Whose training part; a few hundred images evenly spread over it are used.
+        batch_size: Images at once.
+        bf16: Forward in bfloat16.
+    """
+    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
+    model.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+        norm.momentum = None  # the plain mean over batches
+    for images in sample_batches(data, _NORM_IMAGES, batch_size):
+        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
+            model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
 
 
 @torch.no_grad()
@@ -206,6 +237,15 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
     return create_optimizer_v2(
         model, recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
     )
+
+
+def _schedule(recipe: Recipe, steps: int, max_epochs: int) -> Callable[[int], float]:
+    """The learning rate by step, ``steps`` of them an epoch."""
+    warmup = round(recipe.warmup_epochs * steps)
+    if recipe.schedule == "constant":
+        return ConstantSchedule(recipe.lr, warmup)
+    total = max_epochs * steps
+    return CosineSchedule(recipe.lr, min(recipe.min_lr, recipe.lr), min(warmup, total // 2), total)
 
 
 def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.data.augment import Augmentation, EpochPlan, train_batches, val_batches
+from nas.data.augment import Augmentation, EpochPlan, sample_batches, train_batches, val_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
 
@@ -67,6 +67,20 @@ def test_validation_part_is_whole_in_order_and_unchanged():
         pixels(data, torch.cat(images)), data.val.images.float(), atol=1e-3, rtol=0, check_stride=False
     )
     assert (torch.cat(labels) == data.val.labels).all()
+
+
+@pytest.mark.parametrize(
+    ("size", "batch_size", "every", "expected"),
+    [(32, 32, 1, [32]), (99, 20, 1, [16, 16]), (8, 8, 4, [8]), (8, 7, 4, [4, 4]), (10, 99, 4, [8])],
+)
+def test_sample_spreads_over_the_training_part(size, batch_size, every, expected):
+    data = make_data()
+    batches = list(sample_batches(data, size, batch_size))
+    assert [len(images) for images in batches] == expected
+    wanted = data.train.images[::every].float()
+    torch.testing.assert_close(
+        pixels(data, torch.cat(batches)), wanted, atol=1e-3, rtol=0, check_stride=False
+    )
 
 
 @pytest.mark.parametrize("flip", [False, True])

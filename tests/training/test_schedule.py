@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.training.schedule import CosineSchedule
+from nas.training.schedule import ConstantSchedule, CosineSchedule
 
 
 def test_warm_up_then_half_a_cosine():
@@ -21,3 +21,8 @@ def test_rises_then_falls_within_its_bounds(warmup, total, peak, floor):
     assert rates[top:] == sorted(rates[top:], reverse=True)
     assert min(rates) > 0
     assert max(rates) <= peak * (1 + 1e-12)
+
+
+def test_constant_after_its_warm_up():
+    schedule = ConstantSchedule(peak=1.0, warmup=3)
+    assert [schedule(step) for step in (0, 1, 2, 3, 10**6)] == pytest.approx([0.25, 0.5, 0.75, 1, 1])

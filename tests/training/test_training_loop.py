@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 import search_spaces
+from nas.data.augment import sample_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
 from nas.training.checkpoint import CheckpointStore
 from nas.training.loop import Diverged, StaleCheckpoint, reproducible, train
 from nas.training.measure import epoch_seconds
 from nas.training.settings import TrainSettings
-from nas.training.trainer import Trainer, evaluate, wants_bf16
+from nas.training.trainer import Trainer, estimate_batch_norm, evaluate, wants_bf16
 
 SPACE = search_spaces.get("nexception")
 
@@ -78,8 +79,8 @@ HARD = {"mixup": 0.2, "cutmix": 1.0, "drop_path_rate": 0.3, "smoothing": 0.1}
     ("norm", "settings"),
     [
         ("batch", {"optimizer": "lamb"}),
-        ("layer", {"optimizer": "lamb", **HARD}),
-        ("batch", {"optimizer": "adamw", "average": 0.2, **HARD}),
+        ("layer", {"optimizer": "lamb", "schedule": "cosine", "average": 0.0, **HARD}),
+        ("batch", {"optimizer": "adamw", **HARD}),
         ("batch", {"optimizer": "sgd", "loss": "bce", **HARD}),
     ],
 )
@@ -116,15 +117,32 @@ def test_the_network_of_a_shorter_budget_is_an_earlier_moment_of_the_longer(data
     assert without_times(short.curve) == without_times(long.curve[:1])
 
 
-@pytest.mark.parametrize("change", ["seed", "lr", "max_epochs"])
+@pytest.mark.parametrize("change", [{"seed": 1}, {"lr": 0.011}, {"schedule": "cosine"}])
 def test_result_depends_on_what_it_should(data, change):
-    def run(seed=0, lr=0.01, max_epochs=3):
+    def run(seed=0, **settings):
         model = network()
-        train(model, data, recipe(lr=lr), epochs=2, max_epochs=max_epochs, seed=seed)
+        train(model, data, recipe(**settings), epochs=2, max_epochs=3, seed=seed)
         return weights(model)
 
     assert same(run(), run())
-    assert not same(run(), run(**{change: {"seed": 1, "lr": 0.011, "max_epochs": 4}[change]}))
+    assert not same(run(), run(**change))
+
+
+@pytest.mark.parametrize(("schedule", "matters"), [("constant", False), ("cosine", True)])
+def test_largest_budget_matters_to_the_cosine_only(data, schedule, matters):
+    states = []
+    for max_epochs in (2, 4):
+        train(
+            network(),
+            data,
+            recipe(schedule=schedule, warmup_epochs=0),
+            epochs=1,
+            max_epochs=max_epochs,
+            seed=0,
+            on_epoch=lambda _, snapshot: states.append(snapshot()),
+        )
+    assert (states[0]["identity"] != states[1]["identity"]) == matters
+    assert same(states[0]["model"], states[1]["model"]) != matters
 
 
 def test_pausing_after_an_epoch(data):
@@ -158,7 +176,6 @@ def test_checkpoints_of_another_run_are_refused(data):
     other = [
         (recipe(lr=0.5), {}),
         (recipe(), {"seed": 1}),
-        (recipe(), {"max_epochs": 9}),
         (recipe(), {"epochs": 1}),
     ]
     for chosen, change in other:
@@ -238,6 +255,32 @@ def test_average_lags_behind_the_weights(data, average):
     torch.testing.assert_close(trainer.average.module.state_dict()[name], expected)
     assert trainer.validate() == evaluate(trainer.average.module, data)
     assert trainer.validate() != evaluate(trainer.model, data)
+
+
+@pytest.mark.parametrize("batch_size", [8, 256])
+def test_batch_norms_are_estimated_from_training_images(data, batch_size):
+    model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.Dropout(0.9))
+    before = weights(model)
+    images = torch.cat(list(sample_batches(data, 512, 256)))
+    assert len(images) == 48, "all of them, as there are few"
+    features = model[0](images).detach()
+    for _ in range(2):  # the second time from other statistics
+        estimate_batch_norm(model, data, batch_size=batch_size)
+        torch.testing.assert_close(model[1].running_mean, features.mean((0, 2, 3)))
+        torch.testing.assert_close(model[1].running_var, features.var((0, 2, 3)), rtol=0.05, atol=1e-3)
+    assert model[1].momentum == 0.1
+    assert not any(module.training for module in model.modules())
+    assert torch.equal(model[0].weight, before["0.weight"])
+
+
+def test_first_epoch_on_few_images_is_judged_fairly_with_batch_norm(data):
+    """Running statistics would still hold most of their initial values after these six steps."""
+    model = network()
+    trainer = Trainer(model, data, recipe(average=0.0), 3)
+    for step, (images, targets) in enumerate(trainer.batches(0)):
+        trainer.step(images, targets, step)
+    lagging = evaluate(model, data)[0]
+    assert trainer.validate()[0] < lagging
 
 
 def test_evaluation_counts_right(data):

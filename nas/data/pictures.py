@@ -1,0 +1,143 @@
+"""Images as pictures, opened when they are needed: for transforms on the CPU and sets beyond memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from nas.data import folder, sources
+from nas.data.split import stratified_subset
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.data.images import ImageSet
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """Labelled pictures in a fixed order.
+
+    Attributes:
+        name: What the user asked for.
+        labels: int64, ``(N,)``.
+        class_names: One name a class.
+        flip: Whether a mirrored picture still belongs to its class.
+        fingerprint: Names the set: hash of its pixels, or of its files' names and sizes.
+        files: Where they lie, or None if ``array`` holds them.
+        array: The pixels, or None.
+    """
+
+    name: str
+    labels: NDArray[np.int64]
+    class_names: tuple[str, ...]
+    flip: bool
+    fingerprint: str
+    files: tuple[Path, ...] | None = None
+    array: ImageSet | None = None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def open(self, index: int) -> Image.Image:
+        """Reads one picture as RGB.
+
+        Raises:
+            UserError: If its file is damaged.
+        """
+        if self.array is not None:
+            pixels = self.array.images[index]
+            return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0]).convert("RGB")
+        assert self.files is not None
+        path = self.files[index]
+        try:
+            with Image.open(path) as picture:
+                return picture.convert("RGB")
+        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error...
+            raise UserError(
+                f"--data: {path}: cannot be read as an image; must be whole, or removed"
+            ) from error
+
+    def take(self, index: NDArray[np.int64]) -> Pictures:
+        """The pictures at ``index``, in that order."""
+        return Pictures(
+            self.name,
+            self.labels[index],
+            self.class_names,
+            self.flip,
+            self.fingerprint,
+            None if self.files is None else tuple(self.files[i] for i in index),
+            None if self.array is None else self.array.take(index),
+        )
+
+    def limited(self, max_images: int, seed: int) -> Pictures:
+        """A stratified subset of at most ``max_images``, two of each class at least.
+
+        Raises:
+            UserError: If that is fewer than two a class.
+        """
+        if max_images >= len(self):
+            return self
+        least = 2 * len(self.class_names)
+        if max_images < least:
+            raise UserError(f"--max-images {max_images}: must be at least {least}, two for each class")
+        return self.take(stratified_subset(self.labels, max_images, seed))
+
+
+def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
+    """Finds a data set's training or test part.
+
+    Args:
+        spec: ``cifar100``, ``cifar10``, ``digits``, ``npz:FILE`` or ``folder:DIR``; of a folder only the
+            names are read.
+        data_dir: Where downloads are kept.
+        test: The test part: of a folder ``test``, else ``val``.
+
+    Raises:
+        UserError: If the data are not there or not what they should be.
+    """
+    try:
+        kind, _, place = spec.partition(":")
+        if kind == "folder" and place:
+            part, files, names = folder.find(Path(place).expanduser(), test=test)
+            return from_files(spec, part, files, names, min_per_class=0 if test else 2)
+        read = sources.load_test if test else sources.load
+        images = read(spec, data_dir=data_dir)
+    except UserError as error:
+        raise UserError(str(error).replace("--dataset", "--data", 1)) from None
+    return Pictures(spec, images.labels, images.class_names, images.flip, images.fingerprint, array=images)
+
+
+def from_files(
+    name: str, root: Path, files: list[tuple[Path, int]], class_names: tuple[str, ...], min_per_class: int = 0
+) -> Pictures:
+    """Makes a set of files whose labels are known.
+
+    Args:
+        name: What the user asked for.
+        root: Folder the files lie in.
+        files: Each with its label.
+        class_names: One name a class.
+        min_per_class: Fewest pictures a class may have.
+
+    Raises:
+        UserError: If a class has fewer.
+    """
+    labels = np.array([label for _, label in files], dtype=np.int64)
+    counts = np.bincount(labels, minlength=len(class_names))
+    if counts.min() < min_per_class:
+        short = int(counts.argmin())
+        raise UserError(
+            f"--data {name}: class {class_names[short]} has {counts[short]} images; must be at least "
+            f"{min_per_class}"
+        )
+    rows = [(str(path.relative_to(root)), label, path.stat().st_size) for path, label in files]
+    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return Pictures(name, labels, class_names, True, digest, files=tuple(path for path, _ in files))
