@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
 
@@ -51,7 +52,7 @@ _STYLE: Any = {
     "svg.hashsalt": "smacnas",
     "figure.constrained_layout.use": True,
     "hatch.linewidth": 0.6,
-    "axes.formatter.use_mathtext": True,
+    "text.parse_math": False,  # names from a file may hold dollar signs
 }
 
 
@@ -106,38 +107,33 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=axes.transAxes)
 
 
-def legend_below(axes: Axes, columns: int = 4, **options: Any) -> None:
-    """A legend under the axes, where it hides no data."""
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=columns, **options)
-
-
-def svg(figure: Figure, name: str, label: str, titles: Sequence[str] = ()) -> str:
+def svg(figure: Figure, name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
     """A figure as an SVG element for a page.
 
-    Ink becomes the page's text colour, so that light and dark pages both read well. Names inside get
-    a prefix, as one page holds many figures.
+    Ink becomes the page's text colour, and the palette the page's ``--colour-0`` and so on, so that
+    light and dark pages both read well. Names inside get a prefix, as one page holds many figures.
 
     Args:
         figure: The figure.
         name: Unique on the page: letters, digits and hyphens.
         label: What it shows, for readers who cannot see it; escaped here.
-        titles: Texts shown when the pointer is over the marks of the artist with gid ``points``, in
-            order; escaped here.
+        titles: What to show when the pointer is over a mark: by the artist's gid, a text for each of
+            its marks in order; escaped here.
     """
-    from html import escape
-
     buffer = io.BytesIO()
     with style():
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)
     text = text.replace(INK, "currentColor").replace(PAPER, "var(--paper, #fff)")
-    if titles:
-        text = _with_titles(text, f"{name}-points", [escape(title) for title in titles])
+    for place, paint in enumerate(PALETTE):  # a dark page may lighten them
+        text = text.replace(paint, f"var(--colour-{place}, {paint})")
+    for gid, marks in (titles or {}).items():
+        text = _with_titles(text, f'id="{name}-{gid}"', marks)
     return re.sub(
         r'<svg [^>]*?viewBox="([^"]+)"[^>]*>',
         f'<svg viewBox="\\1" role="img" aria-label="{escape(label, quote=True)}" '
@@ -148,11 +144,14 @@ def svg(figure: Figure, name: str, label: str, titles: Sequence[str] = ()) -> st
 
 
 def _with_titles(text: str, group: str, titles: Sequence[str]) -> str:
-    start = text.index(f'id="{group}"')
+    start = text.index(group)
     left = iter(titles)
 
     def add(match: re.Match[str]) -> str:
-        title = next(left, None)
-        return match[0] if title is None else f"<g>{match[0]}<title>{title}</title></g>"
+        title = None if match[0].startswith("<defs") else next(left, None)
+        return match[0] if title is None else f"<g>{match[0]}<title>{escape(title)}</title></g>"
 
-    return text[:start] + re.sub(r"<use [^>]*/>", add, text[start:], count=len(titles))
+    # Marks of one size are drawn by <use>, others by a <path> each.
+    return text[:start] + re.sub(
+        r"<defs>.*?</defs>|<(?:use|path) [^>]*/>", add, text[start:], flags=re.DOTALL
+    )

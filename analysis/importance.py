@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -51,7 +51,7 @@ class Command:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
-    settings: Settings = Settings()
+    settings: Settings = field(default_factory=Settings)
     json: bool = False
     """Print it for machines."""
 
@@ -167,8 +167,8 @@ def _notes(run: Run) -> list[str]:
                 "these rests on very few trials"
             )
     if len(run.crashed):
-        reasons = marginals.crash_reasons(run)
-        listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.head(3).items())
+        reasons = sorted((-len(trials), reason) for reason, trials in marginals.crash_gists(run).items())
+        listed = "; ".join(f"{-count} x {reason}" for count, reason in reasons[:3])
         notes.append(f"{len(run.crashed)} crashed trials take no part ({listed})")
     return notes
 

@@ -57,7 +57,7 @@ def to_json(run: Run, found: Importances, choices: pd.DataFrame) -> str:
             "importance": _records(found.table),
             "marginals": _records(choices),
             "crashes": _records(marginals.crashes(run)),
-            "crash_reasons": {str(key): int(n) for key, n in marginals.crash_reasons(run).items()},
+            "crash_reasons": marginals.crash_gists(run),
         },
         option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY,
     ).decode()

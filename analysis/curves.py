@@ -1,0 +1,22 @@
+"""Learning curves of configurations, joined over the trials that trained them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.load import Run
+
+
+def ranking(run: Run) -> pd.DataFrame:
+    """Each configuration's longest trial, the longest and best first."""
+    measured = run.measured.sort_values(["epochs", "error", "trial"], ascending=[False, True, True])
+    return measured.drop_duplicates("config_id")
+
+
+def curve(run: Run, config_id: str) -> pd.DataFrame:
+    """All epochs of one configuration: a promoted one's lie with several trials; the latest counts."""
+    points = run.curves[run.curves["config_id"] == config_id]
+    return points.drop_duplicates("epoch", keep="last").sort_values("epoch")

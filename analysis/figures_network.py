@@ -1,0 +1,195 @@
+"""The winner drawn as blocks beside the base architecture, what differs in colour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.patches import FancyBboxPatch
+
+from analysis.figures import BASE, FAINT, GOOD, INK, PAPER, drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.load import Run
+    from nas.models.geometry import Geometry
+
+_POOLS = {"max": "max pool 3×3, /2", "blur": "max pool 3×3, blur /2", "conv": "sep conv 3×3, /2"}
+_WIDTH, _LINE, _PAD, _GAP = 8.2, 0.2, 0.24, 0.4  # inches
+
+
+@dataclass(frozen=True)
+class Part:
+    """A box of the diagram.
+
+    Attributes:
+        title: Its first line.
+        lines: Its layers from input to output.
+        size: Side of the map it gives, pixels; 0: a vector.
+        repeats: How often it comes.
+        residual: Whether a shortcut runs around it; what is on the shortcut, "" for nothing at all.
+    """
+
+    title: str
+    lines: tuple[str, ...]
+    size: int
+    repeats: int = 1
+    residual: str | None = None
+
+
+def network(run: Run) -> Figure:
+    """The base architecture and the winner side by side, as the search trained them."""
+    winner = run.config(int(run.incumbent["trial"])) if run.incumbent is not None else None
+    if run.search["space"]["name"] != "nexception":
+        columns = [_listed(run, run.default)] + ([] if winner is None else [_listed(run, winner)])
+    else:
+        columns = [_xception(run, run.default)] + ([] if winner is None else [_xception(run, winner)])
+    height = max(sum(_height(part) + _GAP for part in column) for column in columns) + 0.5
+    with drawing(_WIDTH, height) as (figure, axes):
+        ax = axes[0, 0]
+        ax.set_axis_off()
+        ax.set_xlim(0, _WIDTH)
+        ax.set_ylim(0, height)
+        titles = ("base architecture", "winner")
+        for place, column in enumerate(columns):
+            other = columns[1 - place] if len(columns) == 2 else column
+            _draw(ax, column, other, 0.35 + 4.1 * place, height, titles[place], (BASE, GOOD)[place])
+    return figure
+
+
+def _xception(run: Run, config: Mapping[str, Any]) -> list[Part]:
+    """The reduced network of the search (NEXcepTion, section 3) from input to output."""
+    from nas.models.blocks import Choices
+    from nas.models.geometry import MIN_WIDTH, reduced
+
+    image_size = int(run.search["data"].get("image_size") or 32)
+    geometry = reduced(max(int(run.search["width"]), MIN_WIDTH), image_size)
+    choices = Choices(**config)
+    halved = [image_size]
+    while len(halved) < 4:
+        halved.append(-(-halved[-1] // 2))
+    width, exit_chs = geometry.widths[0], geometry.exit_chs
+    down, mid = choices.kernel_down, choices.kernel_mid
+    inner = 3 * width if choices.bottleneck else width
+    shortcut = f"1×1 conv /2, {choices.norm} norm"
+    return [
+        Part("stem", _stem(choices, geometry), halved[1]),
+        Part(
+            "entry block", _block(choices, (width, width), down, True, leading=False), halved[2], 1, shortcut
+        ),
+        Part("middle block", _block(choices, (inner, width, width), mid), halved[2], geometry.depths[0], ""),
+        Part("exit block", _block(choices, (width, exit_chs[0]), down, True), halved[3], 1, shortcut),
+        Part(
+            "tail",
+            tuple(
+                f"sep conv 3×3, {chs} · {choices.norm} norm · {choices.activation}" for chs in exit_chs[1:]
+            ),
+            halved[3],
+        ),
+        Part("head", ("global average pool, linear",), 0),
+    ]
+
+
+def _stem(choices: Any, geometry: Geometry) -> tuple[str, ...]:
+    norm = f"{choices.norm} norm"
+    if choices.stem == "patchify":
+        return (f"conv 2×2 /2, {geometry.patchify_chs} · {choices.activation} · {norm}",)
+    first, second = geometry.conv_chs
+    return (
+        f"conv 3×3 /2, {first} · {norm} · {choices.activation}",
+        f"conv 3×3, {second} · {norm} · {choices.activation}",
+    )
+
+
+def _block(
+    choices: Any, chs: Sequence[int], kernel: int, downsample: bool = False, leading: bool = True
+) -> tuple[str, ...]:
+    lines = []
+    for place, out_chs in enumerate(chs, start=1):
+        before = str(place) in choices.activation_positions and (place > 1 or leading)
+        line = f"{choices.activation} · " if before else ""
+        line += f"sep conv {kernel}×{kernel}, {out_chs}"
+        lines.append(line + (f" · {choices.norm} norm" if str(place) in choices.norm_positions else ""))
+    if downsample:
+        lines.append(_POOLS[choices.pool])
+    if choices.se:
+        lines.append("squeeze-and-excitation")
+    return tuple(lines)
+
+
+def _listed(run: Run, config: Mapping[str, Any]) -> list[Part]:
+    """For a space this module does not know how to draw: its choices, one a line."""
+    return [Part("choices", tuple(f"{name}: {config[name]}" for name in run.hyperparameters), 0)]
+
+
+def _height(part: Part) -> float:
+    return _LINE * (len(part.lines) + 1) + _PAD
+
+
+def _draw(
+    ax: Axes, column: Sequence[Part], other: Sequence[Part], left: float, top: float, title: str, paint: str
+) -> None:
+    width = 3.25
+    ax.text(left + width / 2, top - 0.18, title, ha="center", va="center", fontweight="bold", color=paint)
+    y = top - 0.5
+    for part, twin in zip(column, other, strict=True):
+        height = _height(part)
+        middle = left + width / 2
+        if y < top - 0.5:
+            ax.annotate(
+                "",
+                (middle, y),
+                (middle, y + _GAP),
+                arrowprops={"arrowstyle": "-|>", "color": INK, "shrinkA": 0, "shrinkB": 0},
+            )
+        _box(ax, part, twin, left, y, width, height, paint)
+        if part.residual is not None:
+            _shortcut(ax, part.residual, left + width, y, height)
+        y -= height + _GAP
+
+
+def _box(
+    ax: Axes, part: Part, twin: Part, left: float, y: float, width: float, height: float, paint: str
+) -> None:
+    changed = part != twin
+    ax.add_patch(
+        FancyBboxPatch(
+            (left + 0.05, y - height + 0.05),
+            width - 0.1,
+            height - 0.1,
+            boxstyle="round,pad=0.04",
+            facecolor=PAPER,
+            edgecolor=paint if changed else FAINT,
+            linewidth=1.6 if changed else 1.0,
+        )
+    )
+    text = part.title + (f"  × {part.repeats}" if part.repeats > 1 else "")
+    at = y - _PAD / 2 - _LINE / 2
+    ax.text(left + 0.16, at, text, fontsize=9, fontweight="bold", va="center")
+    size = f"{part.size}×{part.size}" if part.size else ""
+    ax.text(left + width - 0.16, at, size, fontsize=8.5, color=FAINT, va="center", ha="right")
+    for number, line in enumerate(part.lines, start=1):
+        new = line not in twin.lines
+        ax.text(
+            left + 0.16,
+            at - number * _LINE,
+            line,
+            fontsize=8.5,
+            va="center",
+            color=paint if new else INK,
+            fontweight="bold" if new else "normal",
+        )
+
+
+def _shortcut(ax: Axes, on_it: str, right: float, y: float, height: float) -> None:
+    top, bottom = y + 0.3 * _GAP, y - height - 0.3 * _GAP
+    middle, out = right - 1.625, right + 0.16
+    ax.plot([middle, out, out, middle], [top, top, bottom, bottom], color=FAINT, linewidth=1.1, zorder=0)
+    ax.plot([middle], [bottom], "o", color=PAPER, markeredgecolor=INK, markersize=8, zorder=5)
+    ax.plot([middle], [bottom], "+", color=INK, markersize=6, zorder=6)
+    if on_it:
+        ax.text(out + 0.05, y - height / 2, on_it, fontsize=7.5, rotation=90, va="center", color=FAINT)

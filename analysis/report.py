@@ -1,0 +1,201 @@
+"""One page about a run, for any browser, without a network: ``python -m analysis.report runs/<name>``."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from analysis.importance import Settings
+from nas import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from analysis.load import Run
+
+PROG = "python -m analysis.report"
+
+_LABELS = {
+    "network": "Block diagrams of the base architecture and of the winner",
+    "progress": "Validation accuracy of every trial and of the best so far, over search time",
+    "budgets": "Accuracy after few epochs against accuracy after many",
+    "importance-lpi": "Bars: local importance of each choice for each budget",
+    "importance-fanova": "Bars: fANOVA importance of each choice for each budget",
+    "importance-fanova-pairs": "Bars: importance of pairs of choices for each budget",
+    "importance-ablation": "Predicted accuracy after each change from the base architecture to the winner",
+    "marginals": "Mean accuracy for every value of every choice",
+    "parallel": "Parallel coordinates of all configurations, coloured by accuracy",
+    "size": "Accuracy against multiply-accumulates and against parameters, with Pareto fronts",
+    "learning-curves": "Accuracy and loss over epochs of the ten best configurations",
+}
+
+
+@dataclass(frozen=True)
+class Command:
+    """One page about a run, for any browser, without a network."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder; the search may still be going on."""
+    settings: Settings = field(default_factory=Settings)
+
+
+def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - frozen
+    """Writes ``report.html`` into the run's analysis folder, and every figure as PNG and SVG.
+
+    Works for a run that goes on, has few trials or crashed all along: what cannot be said yet is
+    said to be missing.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    from markupsafe import Markup
+
+    from analysis import figures, figures_search, outputs
+
+    with outputs.folder(run) as folder:
+        drawn = _draw(run)
+        context = _importance(run, settings, drawn, folder)
+        for name, figure in drawn.items():
+            outputs.write_figure(figure, folder, name)
+        bubbles = figures_search.size_titles(run)
+        titles = {"points-macs": bubbles, "points-params": bubbles}
+        inline = {
+            # Safe: text is drawn as outlines, labels and titles are escaped.
+            name: Markup(figures.svg(figure, name, _LABELS[name], titles if name == "size" else None))
+            for name, figure in drawn.items()
+        }
+        page = folder / "report.html"
+        outputs.write_text(_render({**_context(run), **context, "figures": inline}), page)
+    return page
+
+
+def _draw(run: Run) -> dict[str, Figure]:
+    """Figures of the search; what has no data yet is left out."""
+    from analysis import agreement, figures_network, figures_search
+
+    drawn = {"network": figures_network.network(run)}
+    if run.measured.empty:
+        return drawn
+    if (agreement.correlations(run)["configs"] >= agreement.MIN_DRAWN).any():
+        drawn["budgets"] = figures_search.budgets(run)
+    return {
+        **drawn,
+        "progress": figures_search.progress(run),
+        "parallel": figures_search.parallel(run),
+        "size": figures_search.size(run),
+        "learning-curves": figures_search.learning_curves(run),
+    }
+
+
+def _importance(run: Run, settings: Settings, drawn: dict[str, Figure], folder: Path) -> dict[str, Any]:
+    """Adds the figures of importance and writes its tables, or says why there are none."""
+    from analysis import figures_importance, importance, marginals, outputs
+
+    if not marginals.enough(run):
+        why = (
+            f"No budget has {marginals.MIN_TRIALS} successful trials yet: too few to tell what matters. "
+            "One trial alone would look like an importance of 100 %."
+        )
+        return {"importance": None, "why_no_importance": why}
+    found = importance.importances(run, settings)
+    choices = marginals.marginals(run, trees=settings.trees, seed=settings.seed)
+    outputs.write_csv(found.table, folder / "importance.csv")
+    outputs.write_csv(choices, folder / "marginals.csv")
+    drawn.update(figures_importance.all_figures(run, found, choices))
+    return {"importance": found}
+
+
+def _context(run: Run) -> dict[str, Any]:
+    from datetime import datetime, timezone
+
+    import orjson
+
+    from analysis import findings
+
+    search = run.search
+    return {
+        "run": run,
+        "state": findings.state(run),
+        "read_at": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+        "headline": findings.headline(run),
+        "facts": findings.facts(run),
+        "changes": findings.changes(run),
+        "rungs": findings.rungs(run),
+        "proxies": findings.proxies(run),
+        "crash_rows": findings.crash_rows(run),
+        "crash_choices": findings.crash_choices(run),
+        "next_steps": findings.next_steps(run),
+        "made": _made(run),
+        "command": _typed(search.get("command", [])),
+        "settings": orjson.dumps(search, option=orjson.OPT_INDENT_2).decode(),
+    }
+
+
+def _typed(command: Sequence[str]) -> str:
+    """What the user typed; Python puts the module's file in the first place."""
+    words = [str(word) for word in command]
+    if words and words[0].endswith("nas/search.py"):
+        words[:1] = ["python", "-m", "nas.search"]
+    return shlex.join(words)
+
+
+def _made(run: Run) -> list[tuple[str, str]]:
+    """What ran on what, from which seed."""
+    from nas.quantities import format_size
+
+    search = run.search
+    data, hardware = search["data"], search["hardware"]
+    device = [str(hardware.get("device", "")), str(hardware.get("cpu", ""))]
+    if "cores" in hardware:
+        device.append(f"{hardware['cores']} cores")
+    if "memory_bytes" in hardware:
+        device.append(format_size(hardware["memory_bytes"]))
+    rungs = " / ".join(str(epochs) for epochs in run.rungs)
+    versions = {"smacnas": search.get("program", ""), **search["versions"]}
+    sessions = run.sessions
+    begun = f"{sessions['started'].iloc[0]:%Y-%m-%d %H:%M} UTC" if len(sessions) else "–"
+    return [
+        ("begun", f"{begun}, {len(sessions)} session{'s' if len(sessions) != 1 else ''}"),
+        (
+            "data",
+            f"{data['name']}: {data['train_images']:,} images to train, {data['val_images']:,} to validate",
+        ),
+        ("network", f"{search['space']['name']}, width {search['width']}"),
+        ("budgets", f"{rungs} epochs"),
+        ("optimizer", str(search["settings"]["choice"]["optimizer"])),
+        ("seed", str(search["settings"]["choice"]["seed"])),
+        ("hardware", ", ".join(part for part in device if part)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+
+
+def _render(context: dict[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("analysis"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html").render(context)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+
+    from analysis.load import load
+
+    print(report(load(command.run), command.settings))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)
