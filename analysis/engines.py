@@ -46,8 +46,8 @@ class Scores:
     errors: np.ndarray | None = None
 
 
-def local(run: Run, trials: pd.DataFrame, centre: Config, *, trees: int, seed: int) -> dict[str, Scores]:
-    """Scores of every method by scikit-learn's forest.
+def fit(run: Run, trials: pd.DataFrame, *, trees: int, seed: int) -> forest.Forest:
+    """Fits a forest to trials of one or more budgets.
 
     Trials of several budgets give one forest that has the epochs as an input, read at the most
     epochs: good choices are promoted, bad ones are not, so what the low budgets saw of the bad ones
@@ -56,14 +56,26 @@ def local(run: Run, trials: pd.DataFrame, centre: Config, *, trees: int, seed: i
     Args:
         run: The run.
         trials: Some of its measured trials; one may be there several times.
-        centre: The configuration LPI and ablation are about.
         trees: Of the forest.
         seed: Of the forest.
     """
     budgets = tuple(int(epochs) for epochs in sorted(trials["epochs"].unique()))
     epochs = Hyperparameter("epochs", budgets, budgets[0], meaning="", source="", ordinal=True)
     space = {**run.hyperparameters, "epochs": epochs}
-    fitted = forest.fit(trials, space, n_trees=trees, seed=seed).at("epochs", budgets[-1])
+    return forest.fit(trials, space, n_trees=trees, seed=seed).at("epochs", budgets[-1])
+
+
+def local(run: Run, trials: pd.DataFrame, centre: Config, *, trees: int, seed: int) -> dict[str, Scores]:
+    """Scores of every method by scikit-learn's forest, fitted as :func:`fit` does.
+
+    Args:
+        run: The run.
+        trials: Some of its measured trials; one may be there several times.
+        centre: The configuration LPI and ablation are about.
+        trees: Of the forest.
+        seed: Of the forest.
+    """
+    fitted = fit(run, trials, trees=trees, seed=seed)
     single = tuple((name,) for name in fitted.names)
     pairs, pair_shares = fanova.pair_effects(fitted)
     path = ablation.path(fitted, run.default, centre)

@@ -85,7 +85,7 @@ def importances(run: Run, settings: Settings = Settings()) -> Importances:
 
     LPI and the ablation path are about the winner: the best at the highest budget that has one.
     ``overall`` is about the highest budget too, but learns from the trials of all budgets: one
-    forest that has the epochs as an input (see :func:`analysis.engines.local`).
+    forest that has the epochs as an input (see :func:`analysis.engines.fit`).
 
     Raises:
         UserError: If no budget has ten measured trials, or DeepCAVE's environment cannot be had.
