@@ -111,6 +111,14 @@ class Services:
         """Those that have ended."""
         return [child for child in self._children if child.exit_code is not None]
 
+    def pid(self, name: str) -> int:
+        """The process id of a child.
+
+        Raises:
+            KeyError: If there is none of that name.
+        """
+        return {child.name: child.pid for child in self._children}[name]
+
     def closed_from_page(self, child: Child) -> bool:
         """Whether a child's end is the page's own Exit button."""
         return child.name == "server" and child.exit_code == _EXIT_BUTTON
