@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -115,6 +116,18 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
     return Pictures(spec, images.labels, images.class_names, images.flip, images.fingerprint, array=images)
 
 
+def has_test(spec: str) -> bool:
+    """Whether a data set that :func:`load` takes comes with a test part."""
+    kind, _, place = spec.partition(":")
+    path = Path(place).expanduser()
+    if kind == "folder":
+        return (path / "train").is_dir() and any((path / name).is_dir() for name in ("test", "val"))
+    if kind == "npz" and path.is_file():
+        with contextlib.suppress(OSError, ValueError), np.load(path, allow_pickle=False) as archive:
+            return "x_test" in archive
+    return True
+
+
 def from_files(
     name: str, root: Path, files: list[tuple[Path, int]], class_names: tuple[str, ...], min_per_class: int = 0
 ) -> Pictures:
@@ -132,8 +145,8 @@ def from_files(
     """
     labels = np.array([label for _, label in files], dtype=np.int64)
     counts = np.bincount(labels, minlength=len(class_names))
-    if counts.min() < min_per_class:
-        short = int(counts.argmin())
+    if np.min(counts) < min_per_class:
+        short = int(np.argmin(counts))
         raise UserError(
             f"--data {name}: class {class_names[short]} has {counts[short]} images; must be at least "
             f"{min_per_class}"

@@ -45,13 +45,12 @@ def export(order: Order) -> Exported:
     geometry = sizes.find(order.geometry, found, order.input_size)
     classes = len(found.class_names) if own_data and found.class_names else 1000
     classes = classes if order.num_classes is None else order.num_classes
-    in_chans = order.in_chans or (found.in_chans if own_data else 3)
     if order.match_macs is not None:
         target = sizes.parse_count(order.match_macs)
         geometry = sizes.match_macs(found.config, geometry, target, classes)
 
-    model = _build(found, geometry, classes, in_chans, order.seed)
-    rows = summary.blocks(found.config, geometry, classes, in_chans)
+    model = _build(found, geometry, classes, order.in_chans, order.seed)
+    rows = summary.blocks(found.config, geometry, classes, order.in_chans)
     own = summary.total(order.output.name, rows, geometry)
     totals = [own, summary.xception(), *summary.nearest(own)]
     differences: dict[str, float] = {}
@@ -59,7 +58,7 @@ def export(order: Order) -> Exported:
     def other_forms(staging: Path) -> None:
         from nas.publish import formats
 
-        shape = (in_chans, geometry.image_size, geometry.image_size)
+        shape = (order.in_chans, geometry.image_size, geometry.image_size)
         if order.onnx:
             differences[ONNX] = formats.write_onnx(model, staging / ONNX, shape)
         if order.torch_export:
@@ -74,7 +73,7 @@ def export(order: Order) -> Exported:
         recipe=recipes.published(geometry.name).to_yaml(),
         own=_own(found, own, order.seed),
         model_args={"config": found.config, "geometry": geometry.to_json()},
-        pretrained_cfg=_pretrained_cfg(model, geometry, classes, in_chans, order.license),
+        pretrained_cfg=_pretrained_cfg(found, geometry, classes, order.in_chans, order.license),
         class_names=found.class_names if classes == len(found.class_names) else (),
         extra=other_forms,
     )
@@ -100,21 +99,16 @@ def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int
 
 
 def _pretrained_cfg(
-    model: NEXcepTion, geometry: Geometry, classes: int, in_chans: int, license_: str
+    found: source.Source, geometry: Geometry, classes: int, in_chans: int, license_: str
 ) -> dict[str, Any]:
     import torch
 
-    from nas.models import timm_entry
-    from nas.models.network import NEXcepTion
+    from nas.models import build, timm_entry
 
     size = geometry.image_size
-    config = getattr(model, "_model_args", {})["config"]
     with torch.device("meta"):
-        features = (
-            NEXcepTion(config, geometry, 0, in_chans)
-            .eval()
-            .forward_features(torch.empty(1, in_chans, size, size))
-        )
+        model = build(found.config, geometry, 0, in_chans).eval()
+        features = model.forward_features(torch.empty(1, in_chans, size, size))
     cfg = timm_entry.pretrained_cfg(geometry, classes, in_chans)
     return {**cfg, "pool_size": list(features.shape[-2:]), "license": license_}
 

@@ -30,8 +30,8 @@ class Order:
     """Classes (1000; those of the search's data with --geometry reduced)."""
     input_size: int | None = None
     """Side of the images in pixels, instead of the geometry's own."""
-    in_chans: int | None = None
-    """Channels of an image (3; those of the search's data with --geometry reduced)."""
+    in_chans: int = 3
+    """Channels of an image; nas.train and nas.evaluate show it three."""
     match_macs: str | None = None
     """Scale all widths until the network costs so many multiply-accumulates: 4.5G, 600M."""
     onnx: bool = False

@@ -26,14 +26,12 @@ class Source:
         config: Canonical configuration of the ``nexception`` space.
         facts: Plain values for the model card: kind, name, trial, data, validation accuracy, ...
         reduced: The network that the search trained; None outside a run.
-        in_chans: Image channels of that network's data.
         class_names: Classes of that network's data.
     """
 
     config: Config
     facts: dict[str, Any]
     reduced: Geometry | None = None
-    in_chans: int = 3
     class_names: tuple[str, ...] = field(default=(), repr=False)
 
 
@@ -90,7 +88,7 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
     reduced = None
     if "image_size" in data:
         reduced = search_spaces.get(SPACE).reduced(search["width"], data["image_size"])
-    return Source(chosen, facts, reduced, data.get("in_chans", 3), tuple(data.get("class_names", ())))
+    return Source(chosen, facts, reduced, tuple(data.get("class_names", ())))
 
 
 def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:

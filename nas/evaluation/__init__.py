@@ -1,0 +1,1 @@
+"""What a trained network is worth: accuracy, calibration, confusion, robustness."""

@@ -1,0 +1,285 @@
+"""``nas.train``: makes sure that everything fits, then trains seed after seed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import math
+import os
+import shutil
+import statistics
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from nas.data import pictures as picture_sets
+from nas.engine.run import write_json
+from nas.errors import UserError
+from nas.fullsize import one, tracking
+from nas.publish import card, folder, loading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from torch import nn
+
+    from nas.data.pictures import Pictures
+    from nas.fullsize.options import Options
+    from nas.fullsize.recipe import Recipe
+    from nas.publish.loading import Named
+
+SUMMARY = "summary.json"
+_TRAIN = "train.json"
+_MOST_WORKERS = 8
+
+
+def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
+    """Trains a network with one or several seeds.
+
+    Args:
+        model: An exported folder, or the name of a model that timm knows.
+        options: Where and on what.
+        recipe: How.
+
+    Returns:
+        What summary.json holds: each seed's scores, their mean and standard deviation.
+
+    Raises:
+        UserError: If anything the user gave is wrong.
+    """
+    tracking.require(options.log)
+    named = loading.find(model)
+    pictures = picture_sets.load(options.data, data_dir=options.data_dir)
+    test = None
+    if picture_sets.has_test(options.data):  # looked into now, so that it does not fail in the end
+        test = picture_sets.load(options.data, data_dir=options.data_dir, test=True)
+    if options.max_images is not None:
+        pictures = pictures.limited(options.max_images, options.seed)
+    weights = options.init == "weights" or (options.init == "auto" and named.trained)
+    _check_classes(named, pictures, options)
+    accelerator = _accelerator(options)
+    with _held(options.output, accelerator):
+        work = _work(named, options, recipe, pictures, test, accelerator, weights=weights)
+        _same_training(named, work, weights=weights)
+        results = [
+            one.run(work, options.output / f"seed-{seed}", seed)
+            for seed in range(options.seed, options.seed + options.seeds)
+        ]
+        summary = summarise(results)
+        if accelerator.is_main_process:
+            write_json(options.output / SUMMARY, summary)
+        accelerator.end_training()
+    return summary
+
+
+def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation over the seeds, of the test and the held-out scores."""
+    summary: dict[str, Any] = {"seeds": [result["seed"] for result in results]}
+    for part, key in (("test", "test"), ("held_out", "best")):
+        rows = [result[key] for result in results if result[key] is not None]
+        summary[part] = None
+        if rows:
+            summary[part] = {
+                name: {
+                    "mean": statistics.fmean(values),
+                    "sd": statistics.stdev(values) if len(values) > 1 else None,
+                    "values": values,
+                }
+                for name in ("top1", "top5", "loss", "ece")
+                if (values := [row[name] for row in rows])
+            }
+    return summary
+
+
+def _work(
+    named: Named,
+    options: Options,
+    recipe: Recipe,
+    pictures: Pictures,
+    test: Pictures | None,
+    accelerator: Accelerator,
+    *,
+    weights: bool,
+) -> one.Work:
+    from timm.data import create_transform, resolve_model_data_config
+
+    drops = {"drop_rate": recipe.drop_rate, "drop_path_rate": recipe.drop_path_rate}
+    arguments = {key: rate for key, rate in drops.items() if rate}
+
+    def create() -> nn.Module:
+        model = named.create(weights=weights, num_classes=len(pictures.class_names), **arguments)
+        if options.grad_checkpointing:
+            model.set_grad_checkpointing()  # type: ignore[operator]
+        return model
+
+    data_config = _data_config(resolve_model_data_config(create()), named, options)
+
+    def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
+        shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
+        _publish(target, model, result, named, options, recipe, pictures, data_config)
+
+    return one.Work(
+        accelerator=accelerator,
+        options=options,
+        recipe=recipe,
+        create=create,
+        pictures=pictures,
+        test=test,
+        data_config=data_config,
+        eval_transform=create_transform(**data_config, is_training=False),
+        workers=_workers() if options.workers is None else options.workers,
+        finish=finish,
+    )
+
+
+def _data_config(config: dict[str, Any], named: Named, options: Options) -> dict[str, Any]:
+    channels, *size = config["input_size"]
+    if channels != 3:
+        raise UserError(f"{named.name}: takes {channels}-channel images; must be exported with --in-chans 3")
+    if options.input_size is not None:
+        size = [options.input_size, options.input_size]
+    return {**config, "input_size": (channels, *size)}
+
+
+def _publish(
+    target: Path,
+    model: nn.Module,
+    result: dict[str, Any],
+    named: Named,
+    options: Options,
+    recipe: Recipe,
+    pictures: Pictures,
+    data_config: dict[str, Any],
+) -> None:
+    figures = {"data": options.data, "seed": str(result["seed"]), "epochs": str(result["epochs"])}
+    for part, scores in (("held-out", result["best"]), ("test", result["test"])):
+        if scores is not None:
+            figures[f"{part} top-1"] = f"{100 * scores['top1']:.2f}%"
+            figures[f"{part} top-5"] = f"{100 * scores['top5']:.2f}%"
+    trained = {key: value for key, value in result.items() if key != "curve"} | {"data": options.data}
+    earlier = ""
+    if named.path is not None and (named.path / folder.CARD).is_file():
+        earlier = (named.path / folder.CARD).read_text()
+    folder.write(
+        target,
+        model,
+        card=card.trained(named.name, named.ours, figures, recipe.to_yaml(), options.license, earlier),
+        recipe=recipe.to_yaml(),
+        own={**named.config.get(folder.OWN_KEY, {}), "trained": trained},
+        model_args=named.model_args,
+        pretrained_cfg={"input_size": list(data_config["input_size"]), "license": options.license},
+        class_names=pictures.class_names,
+    )
+
+
+def _check_classes(named: Named, pictures: Pictures, options: Options) -> None:
+    if named.path is None or options.new_head:
+        return
+    has, wants = named.config.get("num_classes"), len(pictures.class_names)
+    if has != wants:
+        raise UserError(
+            f"--data {options.data}: has {wants} classes, {named.path} {has}; add --new-head, or export with "
+            f"--num-classes {wants}"
+        )
+    if named.class_names and named.class_names != pictures.class_names:
+        pairs = zip(named.class_names, pictures.class_names, strict=True)
+        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+        raise UserError(
+            f"--data {options.data}: class {theirs} stands where {named.path} has {ours}; add --new-head"
+        )
+
+
+def _accelerator(options: Options) -> Accelerator:
+    import torch
+    from accelerate import Accelerator
+    from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
+
+    cuda = options.device == "auto" and torch.cuda.is_available()
+    if options.amp == "fp16" and not cuda:
+        raise UserError("--amp fp16: needs a GPU; use --amp off or bf16")
+    precision = {"off": "no", "bf16": "bf16", "fp16": "fp16"}.get(options.amp, "no")
+    if options.amp == "auto" and cuda:
+        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    return Accelerator(
+        cpu=not cuda,
+        mixed_precision=precision,
+        log_with=None if options.log == "none" else options.log,
+        project_config=ProjectConfiguration(
+            project_dir=str(options.output), logging_dir=str(options.output / "logs")
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Keeps other trainings out of the folder while this one runs."""
+    if not accelerator.is_main_process:
+        yield
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        file = os.open(output / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise UserError(f"-o {output}: cannot be written ({error.strerror}); must be a folder") from None
+    with contextlib.closing(os.fdopen(file, "r+")):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"-o {output}: another training writes there; must be another folder") from None
+        yield
+
+
+def _same_training(named: Named, work: one.Work, *, weights: bool) -> None:
+    """Writes down what is trained, or refuses to continue something else.
+
+    Raises:
+        UserError: Naming the first setting that differs.
+    """
+    from nas.engine.machine import hardware, versions
+
+    options = work.options
+    kept = ("data", "max_images", "val_fraction", "input_size", "seed", "accumulate", "amp", "new_head")
+    identity: dict[str, Any] = {
+        "model": named.name,
+        "init": "weights" if weights else "scratch",
+        **asdict(work.recipe),
+        **{key: getattr(options, key) for key in kept},
+        "fingerprint": work.pictures.fingerprint,
+    }
+    path = options.output / _TRAIN
+    if path.is_file():
+        begun = json.loads(path.read_text())["training"]
+        for key, value in identity.items():
+            if begun.get(key) != value:
+                raise UserError(
+                    f"-o {options.output}: was begun with {key} {begun.get(key)}, not {value}; give another"
+                )
+    elif work.accelerator.is_main_process:
+        facts = {"training": identity, "hardware": hardware(work.accelerator.device), "versions": versions()}
+        write_json(path, facts)
+    work.accelerator.wait_for_everyone()
+
+
+def _workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(_MOST_WORKERS, cores - 1))
+
+
+def show(summary: dict[str, Any], output: Path) -> None:
+    """Prints the scores, and where the networks lie."""
+    for part, title in (("held_out", "held-out"), ("test", "test (looked at once)")):
+        scores = summary[part]
+        if scores is None:
+            continue
+        words = []
+        for name in ("top1", "top5"):
+            mean, sd = scores[name]["mean"], scores[name]["sd"]
+            spread = "" if sd is None or math.isnan(sd) else f" ± {100 * sd:.2f}"
+            words.append(f"{name.replace('top', 'top-')} {100 * mean:.2f}{spread}%")
+        print(f"{title}: {', '.join(words)}")
+    if summary["test"] is None:
+        print("test: the data have no test part")
+    for seed in summary["seeds"]:
+        print(f"network: {output / f'seed-{seed}' / 'model'}")
