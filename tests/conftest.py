@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 import search_spaces
 from nas.engine.journal import Journal
@@ -21,6 +22,10 @@ from nas.optimizers.base import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.seeds import derive
 from nas.settings import BudgetSettings, ChoiceSettings, SearchSettings
+
+# A busy machine is no failure, and neither is the first call of something slow to import.
+settings.register_profile("smacnas", deadline=None)
+settings.load_profile("smacnas")
 
 # Trial processes and subprocesses of the tests share few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
