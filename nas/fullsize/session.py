@@ -196,12 +196,13 @@ def _accelerator(options: Options) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
 
+    from nas.evaluation.predict import autocast_dtype
+
     cuda = options.device == "auto" and torch.cuda.is_available()
     if options.amp == "fp16" and not cuda:
         raise UserError("--amp fp16: needs a GPU; use --amp off or bf16")
-    precision = {"off": "no", "bf16": "bf16", "fp16": "fp16"}.get(options.amp, "no")
-    if options.amp == "auto" and cuda:
-        precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    dtype = autocast_dtype(options.amp, torch.device("cuda" if cuda else "cpu"))
+    precision = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
     return Accelerator(
         cpu=not cuda,
         mixed_precision=precision,

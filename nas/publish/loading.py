@@ -63,12 +63,13 @@ class Named:
             UserError: If the folder's weights do not fit its config, or there are none.
         """
         import timm
+        from safetensors import SafetensorError
 
         import nas.models.timm_entry  # noqa: F401 - registers our models
 
         try:
             model: nn.Module = timm.create_model(self.timm_name, pretrained=weights, **options)
-        except (RuntimeError, TypeError, ValueError, OSError) as error:
+        except (RuntimeError, TypeError, ValueError, OSError, SafetensorError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise UserError(f"{self.name}: cannot be created ({reason})") from error
         return model
