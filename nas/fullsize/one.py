@@ -44,6 +44,7 @@ class Work:
     """What all seeds have in common.
 
     Attributes:
+        name: The network's, and of the folder it is published in.
         accelerator: Device, precision, the other processes.
         options: Where and on what.
         recipe: How.
@@ -56,6 +57,7 @@ class Work:
         finish: Publishes a finished network: folder, network, result.
     """
 
+    name: str
     accelerator: Accelerator
     options: Options
     recipe: Recipe
@@ -253,7 +255,7 @@ class _Run:
             "curve": self._curve,
         }
         if self._main:
-            work.finish(self._folder / "model", self._trainer.judged, result)
+            work.finish(self._folder / work.name, self._trainer.judged, result)
             write_json(self._folder / RESULT, result)
             shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
             (self._folder / _BEST).unlink()

@@ -67,16 +67,16 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
             one.run(work, options.output / f"seed-{seed}", seed)
             for seed in range(options.seed, options.seed + options.seeds)
         ]
-        summary = summarise(results)
+        summary = summarise(named.name, results)
         if accelerator.is_main_process:
             write_json(options.output / SUMMARY, summary)
         accelerator.end_training()
     return summary
 
 
-def summarise(results: list[dict[str, Any]]) -> dict[str, Any]:
+def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
     """Mean and sample standard deviation over the seeds, of the test and the held-out scores."""
-    summary: dict[str, Any] = {"seeds": [result["seed"] for result in results]}
+    summary: dict[str, Any] = {"network": name, "seeds": [result["seed"] for result in results]}
     for part, key in (("test", "test"), ("held_out", "best")):
         rows = [result[key] for result in results if result[key] is not None]
         summary[part] = None
@@ -121,6 +121,7 @@ def _work(
         _publish(target, model, result, named, options, recipe, pictures, data_config)
 
     return one.Work(
+        name=named.name,
         accelerator=accelerator,
         options=options,
         recipe=recipe,
@@ -283,4 +284,4 @@ def show(summary: dict[str, Any], output: Path) -> None:
     if summary["test"] is None:
         print("test: the data have no test part")
     for seed in summary["seeds"]:
-        print(f"network: {output / f'seed-{seed}' / 'model'}")
+        print(f"network: {output / f'seed-{seed}' / summary['network']}")

@@ -60,7 +60,7 @@ def test_the_command_line_overrides_the_file_which_overrides_the_table(tmp_path,
 
     def pretend(model, options, recipe):
         seen[model] = recipe
-        return {"seeds": [], "test": None, "held_out": None}
+        return {"network": "", "seeds": [], "test": None, "held_out": None}
 
     monkeypatch.setattr("nas.fullsize.session.train", pretend)
     folder = tmp_path / "folder"

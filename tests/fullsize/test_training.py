@@ -31,7 +31,7 @@ def test_it_learns_and_the_network_it_writes_is_the_best_one(run, networks, tmp_
     assert result["curve"][-1]["train_loss"] < 0.8 * result["curve"][0]["train_loss"]
     assert result["test"]["top1"] > 0.4  # chance is 0.1
     assert result["best"]["top1"] == max(row["val_top1"] for row in result["curve"])
-    folder = tmp_path / "out" / "seed-0" / "model"
+    folder = tmp_path / "out" / "seed-0" / "layer"
     model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()
     assert model.pretrained_cfg["label_names"] == [str(digit) for digit in range(10)]
     test = pictures.load("digits", data_dir=tmp_path, test=True)
@@ -79,7 +79,7 @@ def test_a_killed_training_ends_as_an_unkilled_one(run, networks, tmp_path, figu
     result = run(networks["batch"], tmp_path / "killed", *args)
     assert figures(result) == figures(expected)
     assert result["test"] == expected["test"]
-    networks = [tmp_path / name / "seed-0" / "model" / "model.safetensors" for name in ("killed", "unkilled")]
+    networks = [tmp_path / name / "seed-0" / "batch" / "model.safetensors" for name in ("killed", "unkilled")]
     assert networks[0].read_bytes() == networks[1].read_bytes()
 
 
@@ -175,11 +175,11 @@ def test_a_finished_training_is_not_repeated(run, networks, tmp_path):
 
 def test_trained_weights_are_gone_on_with(run, networks, tmp_path):
     run(networks["batch"], tmp_path / "first", "--epochs", "2", "--lr", "0.01")
-    model = tmp_path / "first" / "seed-0" / "model"
+    model = tmp_path / "first" / "seed-0" / "batch"
     nothing = ("--epochs", "1", "--lr", "1e-9", "--warmup-epochs", "0", "--opt", "sgd", "--weight-decay", "0")
     run(model, tmp_path / "tuned", *nothing)
     run(model, tmp_path / "scratch", *nothing, "--init", "scratch")
-    paths = [model, *(tmp_path / name / "seed-0" / "model" for name in ("tuned", "scratch"))]
+    paths = [model, *(tmp_path / name / "seed-0" / "batch" for name in ("tuned", "scratch"))]
     first, tuned, scratch = (load_file(path / "model.safetensors")["stem.layers.0.weight"] for path in paths)
     torch.testing.assert_close(tuned, first)
     assert (scratch - first).abs().max() > 0.01
@@ -215,7 +215,7 @@ def test_folders_and_any_model_of_timm(run, photographs, tmp_path):
     result = run("test_vit", tmp_path / "out", *args, "--val-fraction", "0.25", data=f"folder:{photographs}")
     assert result["test"]["images"] == 8
     assert result["best"]["images"] == 6
-    model = timm.create_model(f"local-dir:{tmp_path / 'out' / 'seed-0' / 'model'}", pretrained=True)
+    model = timm.create_model(f"local-dir:{tmp_path / 'out' / 'seed-0' / 'test_vit'}", pretrained=True)
     assert model.num_classes == 2
 
 

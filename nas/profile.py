@@ -1,0 +1,49 @@
+"""Measure networks side by side: ``python -m nas.profile nexception_t convnext_tiny resnet50``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from nas import cli
+from nas.profiling.settings import ProfileSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROG = "python -m nas.profile"
+
+_DESCRIPTION = """Measure parameters, operations, memory, latency and throughput of networks, side by side.
+
+Inference with random weights and pixels, channels_last; the networks take turns, pass by pass."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    settings = cli.parse(ProfileSettings, prog=PROG, description=_DESCRIPTION, args=args)
+
+    import torch
+
+    from nas.engine.machine import find_device, hardware, versions
+    from nas.profiling import measure, report
+
+    profiles = measure.profile(settings, note=lambda text: print(text, file=sys.stderr, flush=True))
+    report.show(profiles)
+    if settings.output is not None:
+        facts = {
+            "warm_up": settings.warm_up,
+            "repeats": settings.repeats,
+            "amp": settings.amp,
+            "threads": torch.get_num_threads(),
+            "hardware": hardware(find_device(settings.device)),
+            "versions": versions(),
+        }
+        names = report.write(settings.output, profiles, facts)
+        print(f"written to {settings.output}: {', '.join(names)}")
+        if "accuracy-flops.png" not in names:
+            print("no plots: no network's accuracy is known; give --top1 NAME=PERCENT or --published")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

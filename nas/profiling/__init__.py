@@ -1,0 +1,1 @@
+"""What networks cost, measured side by side: size, memory, time."""
