@@ -7,7 +7,7 @@ import re
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nas.engine import incumbent
 from nas.engine.clock import from_iso, iso
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nas.engine.clock import Clock
     from nas.engine.executor import Executor
     from nas.engine.journal import Event, Journal
+    from nas.engine.listener import Listener
     from nas.engine.messages import Report
     from nas.engine.run import Run
     from nas.optimizers.base import Fidelity, Optimizer
@@ -36,22 +37,6 @@ _GRACE = 45.0  # seconds a running trial gets to reach its epoch's end when the 
 _SAME_CRASHES = 5
 _SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files
 _TIMEOUT_FACTOR, _TIMEOUT_LEAST, _TIMEOUT_UNKNOWN = 10.0, 120.0, 4 * 3600.0
-
-
-class Listener(Protocol):
-    """Whoever watches a search: a log file, a terminal."""
-
-    def event(self, event: Event, state: SearchState) -> None:
-        """Something was journaled; ``state`` includes it."""
-        ...
-
-    def note(self, text: str) -> None:
-        """Something worth a line happened that is no event."""
-        ...
-
-    def tick(self) -> None:
-        """Time has passed; called several times a second."""
-        ...
 
 
 @dataclass(frozen=True)

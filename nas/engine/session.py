@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from nas.engine.executor import Executor
     from nas.engine.journal import Contents
-    from nas.engine.loop import Listener
+    from nas.engine.listener import Listener
     from nas.engine.messages import Facts
     from nas.engine.state import SearchState
     from nas.optimizers.base import Optimizer

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    from nas.engine.loop import Listener
+    from nas.engine.listener import Listener
     from nas.engine.session import Watched
     from nas.view.snapshot import Snapshot
 
