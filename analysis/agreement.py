@@ -37,7 +37,7 @@ def correlations(run: Run, seed: int = 0) -> pd.DataFrame:
         both = shared(run, low, high)
         rho, interval = float("nan"), (float("nan"), float("nan"))
         if len(both) >= MIN_DRAWN:
-            rho = _spearman(both["low"].to_numpy(), both["high"].to_numpy())
+            rho = float(_spearman(both["low"].to_numpy(), both["high"].to_numpy()))
         if len(both) >= MIN_CONFIGS:
             interval = _interval(both, seed)
         rows.append((int(low), int(high), len(both), rho, *interval))
@@ -73,16 +73,16 @@ def _interval(both: pd.DataFrame, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     low, high = both["low"].to_numpy(), both["high"].to_numpy()
     draws = rng.integers(0, len(both), (_REPEATS, len(both)))
-    rhos = [_spearman(low[draw], high[draw]) for draw in draws]
-    ends = np.nanpercentile(rhos, [2.5, 97.5])
+    ends = np.nanpercentile(_spearman(low[draws], high[draws]), [2.5, 97.5])
     return float(ends[0]), float(ends[1])
 
 
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """NaN where one side is constant."""
+def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Along the last axis; NaN where one side is constant."""
     from scipy.stats import rankdata
 
-    ranks = rankdata(a), rankdata(b)
-    if min(np.ptp(rank) for rank in ranks) == 0:
-        return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    x, y = (
+        ranks - ranks.mean(axis=-1, keepdims=True) for ranks in (rankdata(a, axis=-1), rankdata(b, axis=-1))
+    )
+    scale = np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
+    return np.divide((x * y).sum(axis=-1), scale, out=np.full(scale.shape, np.nan), where=scale > 0)

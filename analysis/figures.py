@@ -32,6 +32,9 @@ _STYLE: Any = {
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
+    "axes.facecolor": "none",
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": INK,
@@ -50,7 +53,6 @@ _STYLE: Any = {
     "lines.linewidth": 1.8,
     "svg.fonttype": "path",
     "svg.hashsalt": "smacnas",
-    "figure.constrained_layout.use": True,
     "hatch.linewidth": 0.6,
     "text.parse_math": False,  # names from a file may hold dollar signs
 }
@@ -70,6 +72,8 @@ def drawing(width: float, height: float, rows: int = 1, columns: int = 1, **grid
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False, **grid)
         yield figure, axes
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # once is enough; saving would lay it out each time
 
 
 def budget_label(epochs: int | str) -> str:
@@ -107,25 +111,31 @@ def say(axes: Axes, text: str) -> None:
     axes.text(0.5, 0.5, text, ha="center", va="center", wrap=True, transform=axes.transAxes)
 
 
-def svg(figure: Figure, name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
-    """A figure as an SVG element for a page.
+def svg(figure: Figure) -> str:
+    """A figure as the text of an SVG file, on white."""
+    buffer = io.BytesIO()
+    with style():
+        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    return buffer.getvalue().decode()
 
-    Ink becomes the page's text colour, and the palette the page's ``--colour-0`` and so on, so that
-    light and dark pages both read well. Names inside get a prefix, as one page holds many figures.
+
+def inline(text: str, name: str, label: str, titles: Mapping[str, Sequence[str]] | None = None) -> str:
+    """Makes an SVG file's text an element for a page.
+
+    Its background goes, its ink becomes the page's text colour and its palette the page's
+    ``--colour-0`` and so on, so that light and dark pages both read well. Names inside get a prefix,
+    as one page holds many figures.
 
     Args:
-        figure: The figure.
+        text: From :func:`svg`.
         name: Unique on the page: letters, digits and hyphens.
         label: What it shows, for readers who cannot see it; escaped here.
         titles: What to show when the pointer is over a mark: by the artist's gid, a text for each of
             its marks in order; escaped here.
     """
-    buffer = io.BytesIO()
-    with style():
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    text = buffer.getvalue().decode()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
+    text = re.sub(r'<g id="patch_1">.*?</g>', "", text, count=1, flags=re.DOTALL)  # the background
     text = re.sub(r'\bid="', f'id="{name}-', text)
     text = re.sub(r'href="#', f'href="#{name}-', text)
     text = re.sub(r"url\(#", f"url(#{name}-", text)

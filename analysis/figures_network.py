@@ -63,30 +63,29 @@ def network(run: Run) -> Figure:
 
 def _xception(run: Run, config: Mapping[str, Any]) -> list[Part]:
     """The reduced network of the search (NEXcepTion, section 3) from input to output."""
-    from nas.models.blocks import Choices
     from nas.models.geometry import MIN_WIDTH, reduced
 
     image_size = int(run.search["data"].get("image_size") or 32)
     geometry = reduced(max(int(run.search["width"]), MIN_WIDTH), image_size)
-    choices = Choices(**config)
     halved = [image_size]
     while len(halved) < 4:
         halved.append(-(-halved[-1] // 2))
     width, exit_chs = geometry.widths[0], geometry.exit_chs
-    down, mid = choices.kernel_down, choices.kernel_mid
-    inner = 3 * width if choices.bottleneck else width
-    shortcut = f"1×1 conv /2, {choices.norm} norm"
+    down, mid = config["kernel_down"], config["kernel_mid"]
+    inner = 3 * width if config["bottleneck"] else width
+    shortcut = f"1×1 conv /2, {config['norm']} norm"
     return [
-        Part("stem", _stem(choices, geometry), halved[1]),
+        Part("stem", _stem(config, geometry), halved[1]),
         Part(
-            "entry block", _block(choices, (width, width), down, True, leading=False), halved[2], 1, shortcut
+            "entry block", _block(config, (width, width), down, True, leading=False), halved[2], 1, shortcut
         ),
-        Part("middle block", _block(choices, (inner, width, width), mid), halved[2], geometry.depths[0], ""),
-        Part("exit block", _block(choices, (width, exit_chs[0]), down, True), halved[3], 1, shortcut),
+        Part("middle block", _block(config, (inner, width, width), mid), halved[2], geometry.depths[0], ""),
+        Part("exit block", _block(config, (width, exit_chs[0]), down, True), halved[3], 1, shortcut),
         Part(
             "tail",
             tuple(
-                f"sep conv 3×3, {chs} · {choices.norm} norm · {choices.activation}" for chs in exit_chs[1:]
+                f"sep conv 3×3, {chs} · {config['norm']} norm · {config['activation']}"
+                for chs in exit_chs[1:]
             ),
             halved[3],
         ),
@@ -94,29 +93,29 @@ def _xception(run: Run, config: Mapping[str, Any]) -> list[Part]:
     ]
 
 
-def _stem(choices: Any, geometry: Geometry) -> tuple[str, ...]:
-    norm = f"{choices.norm} norm"
-    if choices.stem == "patchify":
-        return (f"conv 2×2 /2, {geometry.patchify_chs} · {choices.activation} · {norm}",)
+def _stem(config: Mapping[str, Any], geometry: Geometry) -> tuple[str, ...]:
+    norm = f"{config['norm']} norm"
+    if config["stem"] == "patchify":
+        return (f"conv 2×2 /2, {geometry.patchify_chs} · {config['activation']} · {norm}",)
     first, second = geometry.conv_chs
     return (
-        f"conv 3×3 /2, {first} · {norm} · {choices.activation}",
-        f"conv 3×3, {second} · {norm} · {choices.activation}",
+        f"conv 3×3 /2, {first} · {norm} · {config['activation']}",
+        f"conv 3×3, {second} · {norm} · {config['activation']}",
     )
 
 
 def _block(
-    choices: Any, chs: Sequence[int], kernel: int, downsample: bool = False, leading: bool = True
+    config: Mapping[str, Any], chs: Sequence[int], kernel: int, downsample: bool = False, leading: bool = True
 ) -> tuple[str, ...]:
     lines = []
     for place, out_chs in enumerate(chs, start=1):
-        before = str(place) in choices.activation_positions and (place > 1 or leading)
-        line = f"{choices.activation} · " if before else ""
+        before = str(place) in config["activation_positions"] and (place > 1 or leading)
+        line = f"{config['activation']} · " if before else ""
         line += f"sep conv {kernel}×{kernel}, {out_chs}"
-        lines.append(line + (f" · {choices.norm} norm" if str(place) in choices.norm_positions else ""))
+        lines.append(line + (f" · {config['norm']} norm" if str(place) in config["norm_positions"] else ""))
     if downsample:
-        lines.append(_POOLS[choices.pool])
-    if choices.se:
+        lines.append(_POOLS[config["pool"]])
+    if config["se"]:
         lines.append("squeeze-and-excitation")
     return tuple(lines)
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from search_spaces.base import Hyperparameter
 
-TREES = 64  # as DeepCAVE's page offers; the spread over trees is stable from about 30 on
+TREES = 64
+MOST_LEAVES = 1000  # about; of 10,000 trials a full tree has thousands of leaves, of noise and slow
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,10 @@ def fit(
     codes = encode(trials, varied)
     columns = _columns(varied)
     model = RandomForestRegressor(
-        n_estimators=n_trees, max_features=5 / 6, min_samples_leaf=1, random_state=seed
+        n_estimators=n_trees,
+        max_features=5 / 6,
+        min_samples_leaf=max(1, len(trials) // MOST_LEAVES),
+        random_state=seed,
     )
     model.fit(_features(codes, columns), trials["error"].to_numpy())
     sizes = [len(hp.choices) for hp in varied]

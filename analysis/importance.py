@@ -174,12 +174,10 @@ def _notes(run: Run) -> list[str]:
 
 
 def _sampled(run: Run, budgets: Sequence[int], most: dict[str, int]) -> list[str]:
-    return [
-        f"{epochs} epochs: {method} by DeepCAVE on a random {limit} of {len(run.budget(epochs))} trials"
-        for epochs in budgets
-        for method, limit in most.items()
-        if len(run.budget(epochs)) > limit
-    ]
+    large = [f"{epochs}" for epochs in budgets if len(run.budget(epochs)) > min(most.values())]
+    limits = f"{most['fanova']}, {most['fanova_pairs']} for pairs"
+    words = f"at {', '.join(large)} epochs DeepCAVE saw a random part of the trials ({limits} at most)"
+    return [words] if large else []
 
 
 def _use_deepcave(engine: str) -> bool:

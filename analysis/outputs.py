@@ -68,10 +68,12 @@ def write_text(text: str, path: Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_figure(figure: Figure, path: Path, name: str) -> None:
-    """Writes a figure as PNG and SVG."""
+def write_figure(figure: Figure, path: Path, name: str) -> str:
+    """Writes a figure as PNG and SVG; returns the SVG's text."""
     from analysis import figures
 
-    for suffix in (".png", ".svg"):
-        with replacing(path / (name + suffix)) as temporary, figures.style():
-            figure.savefig(temporary, facecolor="white", dpi=160)
+    with replacing(path / f"{name}.png") as temporary, figures.style():
+        figure.savefig(temporary, dpi=160)
+    text = figures.svg(figure)
+    write_text(text, path / f"{name}.svg")
+    return text

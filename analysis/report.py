@@ -64,14 +64,13 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
     with outputs.folder(run) as folder:
         drawn = _draw(run)
         context = _importance(run, settings, drawn, folder)
-        for name, figure in drawn.items():
-            outputs.write_figure(figure, folder, name)
+        drawings = {name: outputs.write_figure(figure, folder, name) for name, figure in drawn.items()}
         bubbles = figures_search.size_titles(run)
-        titles = {"points-macs": bubbles, "points-params": bubbles}
+        titles = {"size": {"points-macs": bubbles, "points-params": bubbles}}
         inline = {
             # Safe: text is drawn as outlines, labels and titles are escaped.
-            name: Markup(figures.svg(figure, name, _LABELS[name], titles if name == "size" else None))
-            for name, figure in drawn.items()
+            name: Markup(figures.inline(text, name, _LABELS[name], titles.get(name)))
+            for name, text in drawings.items()
         }
         page = folder / "report.html"
         outputs.write_text(_render({**_context(run), **context, "figures": inline}), page)

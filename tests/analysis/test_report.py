@@ -162,7 +162,7 @@ def test_small_and_unlucky_runs(n_trials, value, said: str, write_run, tmp_path:
 
 
 def test_a_run_that_goes_on(write_run, tmp_path: Path) -> None:
-    path = write_run(tmp_path / "r", 30, lambda c, e, r: 0.4 + 0.1 * r.random())
+    path = write_run(tmp_path / "r", 9, lambda c, e, r: 0.4 + 0.1 * r.random())
     lines = (path / "trials.jsonl").read_bytes().splitlines(keepends=True)
     (path / "trials.jsonl").write_bytes(b"".join(lines[:-10]) + lines[-10][:7])
     text, _ = make(path)
