@@ -22,8 +22,11 @@ from nas.errors import UserError
 DUMP = """
 import json, sys
 from cave.converter import SearchRun
+from cave.sample import Sample, successes
 run = SearchRun.from_path(sys.argv[1])
 error = run.get_objective("error")
+trials = successes(run, 1)
+sample = Sample(run, error, trials)
 best, cost = run.get_incumbent(error)
 print(json.dumps({
     "name": run.name,
@@ -40,6 +43,9 @@ print(json.dumps({
     "incumbent": [dict(best), cost],
     "trajectory": run.get_trajectory(error, 9),
     "stock_trajectory": super(SearchRun, run).get_trajectory(error, 9),
+    "same_encoding": all(
+        list(row) == sample.encode_config(run.configs[t.config_id]) for row, t in zip(sample._rows, trials)
+    ),
     "choices": {name: list(map(str, hp.choices)) for name, hp in run.configspace.items()},
 }, default=str))
 """
@@ -148,6 +154,10 @@ def test_the_incumbent_is_the_search_s_own(seen: dict[str, Any], state: SearchSt
 def test_the_quick_trajectory_is_the_stock_one(seen: dict[str, Any]) -> None:
     assert len(seen["trajectory"][0]) >= 2
     assert seen["trajectory"] == seen["stock_trajectory"]
+
+
+def test_the_quick_encoding_is_the_stock_one(seen: dict[str, Any]) -> None:
+    assert seen["same_encoding"]
 
 
 def test_ordinals_are_categoricals_with_all_choices(seen: dict[str, Any]) -> None:

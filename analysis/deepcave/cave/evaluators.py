@@ -118,21 +118,31 @@ def shares(
     return values
 
 
+def ablation(sample: Sample, objective: Objective, trees: int, seed: int) -> Ablation | None:
+    """Goes from the default to the incumbent, always by the change that gains most.
+
+    Returns:
+        None if the forest predicts the incumbent to be no better than the default: then there is no
+        way; stock DeepCAVE gives one of zeros.
+    """
+    evaluator = Ablation(sample)
+    evaluator.calculate(objective, model=Surrogate(sample.configspace, seed=seed, n_trees=trees))
+    steps = evaluator.get_ablation_performances().values()
+    return None if all(cost == 0 and std == 0 for cost, std in steps) else evaluator
+
+
 def ablation_path(sample: Sample, objective: Objective, trees: int, seed: int) -> list[list[Any]]:
-    """The way from the default to the incumbent, always the change that gains most.
+    """The way from the default to the incumbent.
 
     Returns:
         ``[name, predicted cost after the change, standard deviation]`` in the order of changes;
         the first name is ``default``.
 
     Raises:
-        ValueError: If the forest predicts the incumbent to be worse than the default: then there
-            is no path.
+        ValueError: If there is no way.
     """
-    evaluator = Ablation(sample)
-    forest = Surrogate(sample.configspace, seed=seed, n_trees=trees)
-    evaluator.calculate(objective, model=forest)
-    path = evaluator.get_ablation_performances()
-    if all(cost == 0 and std == 0 for cost, std in path.values()):
+    evaluator = ablation(sample, objective, trees, seed)
+    if evaluator is None:
         raise ValueError("the forest predicts the best configuration to be no better than the default")
-    return [[name, float(cost), float(std)] for name, (cost, std) in path.items()]
+    steps = evaluator.get_ablation_performances().items()
+    return [[name, float(cost), float(std)] for name, (cost, std) in steps]

@@ -9,9 +9,7 @@ import contextlib
 import math
 from typing import Any
 
-from deepcave.evaluators.ablation import Ablation
-
-from cave.evaluators import Surrogate, shares
+from cave.evaluators import ablation, shares
 from cave.footprint import QuickFootprint
 from cave.sample import Sample, successes
 
@@ -35,17 +33,18 @@ def importances(run: Any, inputs: dict[str, Any]) -> dict[int, dict[str, Any]]:
 
 
 def ablation_paths(run: Any, inputs: dict[str, Any]) -> dict[int, list[Any]]:
-    """Predicted cost and improvement by budget and change, zeros where there are too few trials."""
+    """Predicted cost and improvement by budget and change; not a number where there is no path."""
     objective = _one_objective(run, inputs)
-    nothing = dict.fromkeys(["default", *run.configspace], (0.0, 0.0))
+    nothing = dict.fromkeys(["default", *run.configspace], (math.nan, math.nan))
     found = {}
     for number, budget in enumerate(run.get_budgets()):
         trials = successes(run, budget)
         found[number] = [nothing, nothing]
         if len(trials) >= ENOUGH:
-            evaluator = Ablation(Sample(run, objective, trials))
-            evaluator.calculate(objective, model=Surrogate(run.configspace, 0, inputs["n_trees"]))
-            found[number] = [evaluator.get_ablation_performances(), evaluator.get_ablation_improvements()]
+            evaluator = ablation(Sample(run, objective, trials), objective, inputs["n_trees"], 0)
+            if evaluator is not None:
+                performances = evaluator.get_ablation_performances()
+                found[number] = [performances, evaluator.get_ablation_improvements()]
     return found
 
 

@@ -75,6 +75,23 @@ def _first_inputs(plugin: Any, runs: list[Any]) -> dict[str, Any]:
     return inputs
 
 
+def _counts(run: Any) -> list[int]:
+    return [len(successes(run, budget)) for budget in run.get_budgets()]
+
+
+def _ready_budgets(run: Any) -> list[int]:
+    """Positions of the budgets with enough trials."""
+    return [number for number, count in enumerate(_counts(run)) if count >= jobs.ENOUGH]
+
+
+def _with_counts(filled: dict[str, Any], key: str, run: Any) -> dict[str, Any]:
+    """Says beside each budget how many trials there are."""
+    for option, count in zip(filled[key]["options"], _counts(run), strict=True):
+        few = "" if count >= jobs.ENOUGH else ", too few"
+        option["label"] = f"{option['label']} ({count} trials{few})"
+    return filled
+
+
 class CostOverTime(cost_over_time.CostOverTime):
     """Cost over time at the highest budget; the stock page begins with the last but one."""
 
@@ -95,15 +112,11 @@ class Importances(importances.Importances):
         return {**super().load_inputs(), "n_trees": {"value": TREES}}
 
     def load_dependency_inputs(self, run: Any, previous: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-        """As the stock page, all budgets chosen at first; beside each, how many trials there are."""
-        counts = [len(successes(run, budget)) for budget in run.get_budgets()]
+        """As the stock page, all budgets of enough trials chosen at first."""
         if not inputs["budget_ids"]["value"]:
-            inputs["budget_ids"]["value"] = [i for i, count in enumerate(counts) if count >= jobs.ENOUGH]
+            inputs["budget_ids"]["value"] = _ready_budgets(run)
         filled = super().load_dependency_inputs(run, previous, inputs)
-        for option, count in zip(filled["budget_ids"]["options"], counts, strict=True):
-            few = "" if count >= jobs.ENOUGH else ", too few"
-            option["label"] = f"{option['label']} ({count} trials{few})"
-        return filled
+        return _with_counts(filled, "budget_ids", run)
 
 
 class AblationPaths(ablation_paths.AblationPaths):
@@ -118,8 +131,11 @@ class AblationPaths(ablation_paths.AblationPaths):
     def load_dependency_inputs(self, run: Any, previous: Any, inputs: dict[str, Any]) -> dict[str, Any]:
         """As the stock page, which forgets to count the default and so cuts off the last step."""
         if inputs["n_hps"]["value"] == 0:
-            inputs = {**inputs, "n_hps": {"value": len(run.configspace) + 1}}
-        return super().load_dependency_inputs(run, previous, inputs)
+            inputs["n_hps"]["value"] = len(run.configspace) + 1
+        if inputs["budget_id"]["value"] is None and _ready_budgets(run):
+            inputs["budget_id"]["value"] = _ready_budgets(run)[-1]
+        filled = super().load_dependency_inputs(run, previous, inputs)
+        return _with_counts(filled, "budget_id", run)
 
 
 class ConfigurationCube(configuration_cube.ConfigurationCube):
