@@ -24,7 +24,6 @@ PAPER = "#fefefe"  # fills that hide what is behind; becomes the page's backgrou
 # order keeps neighbours apart in lightness too.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900", "#8a8f98")
 GOOD, BASE = PALETTE[0], PALETTE[5]  # the winner, the base architecture
-HATCHES = ("", "//", "..", "xx", "\\\\", "oo")
 
 _STYLE: Any = {
     "font.size": 10,

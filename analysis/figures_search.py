@@ -175,6 +175,7 @@ def size(run: Run) -> Figure:
             ax.set_xlabel(f"{label} (bubble: {area_label})")
             ax.xaxis.set_major_formatter(lambda value, _: format_count(value))
             ax.margins(0.12)
+            ax.set_ylim(top=min(ax.get_ylim()[1], 1.01))
         percent_axis(axes[0, 0].yaxis)
         axes[0, 0].set_ylabel(f"validation top-1 after {budget_label(epochs)}")
         axes[0, 0].set_title("Accuracy against size")

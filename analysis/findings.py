@@ -176,8 +176,11 @@ def crash_choices(run: Run) -> list[dict[str, Any]]:
 def next_steps(run: Run) -> list[Step]:
     """What to do next, the most urgent first; each step with the reason for it."""
     place = shlex.quote(str(run.path))
-    longer = format_duration(2 * run.search["limits"]["seconds"]).replace(" ", "")
+    limits = run.search["limits"]
+    longer = format_duration(2 * limits["seconds"]).replace(" ", "")
     resume = f"python -m nas.search --resume {place} --budget {longer}"
+    if limits["trials"] is not None:
+        resume += f" --trials {2 * limits['trials']}"
     if run.running:
         steps = [
             Step("The search goes on; make this report again later.", f"python -m analysis.report {place}")
@@ -192,7 +195,7 @@ def next_steps(run: Run) -> list[Step]:
     at_the_top = len(run.budget(run.rungs[-1]))
     if not run.running and not run.measured.empty and at_the_top < _FEW_AT_THE_TOP:
         steps.append(
-            Step(f"Only {at_the_top} trials ran for all {run.rungs[-1]} epochs: search for longer.", resume)
+            Step(f"Trials for all {run.rungs[-1]} epochs: only {at_the_top}. Search for longer.", resume)
         )
     elif not run.running and _late(run):
         steps.append(
@@ -208,14 +211,15 @@ def next_steps(run: Run) -> list[Step]:
             )
         )
     better, luck = gain(run), chance(run)
-    if better is not None and luck is not None and better < 2 * luck:
+    beaten = run.incumbent is not None and run.incumbent["origin"] != "baseline"
+    if beaten and better is not None and luck is not None and better < 2 * luck:
         steps.append(
             Step(
                 "The gain is not far from what chance gives: search again with other seeds, then compare.",
                 f"python -m analysis.compare {place} runs/OTHER",
             )
         )
-    if run.incumbent is not None:
+    if beaten:
         steps.append(
             Step(
                 "The winner's accuracy was the best of many on the same validation images, so it flatters. "
@@ -223,6 +227,7 @@ def next_steps(run: Run) -> list[Step]:
                 "both on images the search has not seen."
             )
         )
+    if not run.measured.empty:
         steps.append(Step("Look around with the mouse.", f"python -m analysis.dashboard {place}"))
     return steps
 

@@ -109,6 +109,9 @@ def importances(run: Run, settings: Settings = Settings()) -> Importances:
         theirs = engines.deepcave(run, budgets, centre, trees=settings.trees, seed=settings.seed)
         for epochs, scores in theirs.items():
             found[str(epochs)].update(scores)
+            if missing := {"fanova", "fanova_pairs", "ablation"} - set(scores):
+                listed = ", ".join(sorted(missing))
+                notes.append(f"{epochs} epochs: DeepCAVE gave no {listed}; scikit-learn's forest did")
         notes += _sampled(run, budgets, engines.MOST_TRIALS)
     elif settings.engine == "auto":
         notes.append(

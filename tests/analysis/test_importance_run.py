@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analysis import environment, importance, marginals, tables
+import search_spaces
+from analysis import bridge, environment, figures_importance, importance, marginals, tables
 from analysis.importance import Settings, importances
 from analysis.load import load
 from nas.errors import UserError
@@ -89,6 +91,25 @@ def test_thin_and_one_sided_budgets_say_so(write_run, tmp_path: Path) -> None:
     only = load(write_run(tmp_path / "s" / "r", 40, lambda c, e, r: error({**c, "bottleneck": True}, e, r)))
     only.trials["bottleneck"] = True
     assert "bottleneck" in marginals.one_sided(only, 1)
+
+
+def test_a_base_architecture_that_wins_has_no_path(write_run, tmp_path: Path) -> None:
+    default = search_spaces.get("nexception").default
+    run = load(write_run(tmp_path / "r", 60, lambda c, e, r: 0.1 if c == default else 0.5 + 0.1 * r.random()))
+    found = importances(run, QUICK)
+    assert found.centre == run.baseline(9)["trial"]
+    assert found.of("ablation").empty
+    choices = marginals.marginals(run, trees=8)
+    assert set(figures_importance.all_figures(run, found, choices)) >= {"importance-ablation"}
+    tables.show(run, found, run.analysis, Console(file=io.StringIO()))
+
+
+def test_what_deepcave_cannot_answer_is_said(write_run, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(bridge, "evaluate", lambda _, requests: [{"error": "no"} for _ in requests])
+    run = load(write_run(tmp_path / "r", 40, error))
+    found = importances(run, replace(QUICK, engine="deepcave"))
+    assert set(found.table["engine"]) == {"local"}
+    assert any("DeepCAVE gave no ablation, fanova, fanova_pairs" in note for note in found.notes)
 
 
 def test_marginals(write_run, tmp_path: Path) -> None:
