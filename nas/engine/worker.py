@@ -119,7 +119,7 @@ def _load(settings: WorkerSettings) -> ImageSet:
         data_dir=settings.data_dir,
         image_size=settings.image_size,
         max_images=settings.max_images,
-        seed=derive(settings.seed, "subset"),
+        seed=derive(0, "subset"),  # of the data, not of the run: other seeds search on the same images
     )
     height, width = images.images.shape[1:3]
     if height != width:

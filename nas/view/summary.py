@@ -67,9 +67,9 @@ def next_commands(run: Run, search: Mapping[str, Any]) -> list[str]:
     """Commands to type next, in the order most people want them."""
     longer = format_duration(2 * search["limits"]["seconds"]).replace(" ", "")
     return [
-        f"python -m nas.status {run.path}",
+        f"python -m analysis.report {run.path}",
         f"python -m nas.search --resume {run.path} --budget {longer}",
-        f"python -m json.tool {run.incumbent_json}",
+        f"python -m nas.export {run.path} --geometry t -o models/{run.name}",
     ]
 
 
