@@ -41,6 +41,8 @@ def small(command: str, run: Path) -> list[str]:
     command = command.replace("folder:imagenet", "digits")
     if "nas.train" in command:
         command += " --epochs 1 --batch-size 20 --max-images 60 --workers 0"
+    if "nas.evaluate" in command:
+        command += f" -o {run.parent}/evaluation"
     if "nas.profile" in command:
         command += " --batch-size 2 --repeats 2"
     if "nas.search --budget" in command:

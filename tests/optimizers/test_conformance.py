@@ -309,10 +309,10 @@ def test_names_and_settings_are_light_and_checked(space: SearchSpace) -> None:
     with pytest.raises(UserError, match="--optimizer Smack: did you mean smac"):
         create("Smack", space, FIDELITY, 0)
     for bad, flag in [
-        ({"initial_configs": -1}, "--smac.initial-configs -1"),
-        ({"random_probability": 1.5}, "--smac.random-probability 1.5"),
-        ({"min_trials": 1}, "--smac.min-trials 1"),
-        ({"brackets": "round"}, "--smac.brackets round"),
+        ({"initial_configs": -1}, "--initial-configs -1"),
+        ({"random_probability": 1.5}, "--random-probability 1.5"),
+        ({"min_trials": 1}, "--min-trials 1"),
+        ({"brackets": "round"}, "--brackets round"),
     ]:
         with pytest.raises(UserError, match=flag):
             OptimizerSettings(**bad)

@@ -25,10 +25,10 @@ class ToySpace(SearchSpace):
         cheapest = {"kernel_size": 1, "bias": False, "act": "relu"}
         return {"toy": self.default, "cheapest": cheapest, "dearest": {**self.default, "kernel_size": 5}}
 
-    def reduced(self, width, image_size=32):  # noqa: ARG002
+    def reduced(self, width, image_size=32):
         return width
 
-    def build(self, config, geometry, num_classes, in_chans=3, drop_path_rate=0.0):  # noqa: ARG002
+    def build(self, config, geometry, num_classes, in_chans=3, drop_path_rate=0.0):
         config = self.validate(config)
         act = {"relu": nn.ReLU, "elu": nn.ELU, "celu": nn.CELU}[config["act"]]
         return nn.Sequential(
