@@ -58,7 +58,7 @@ FIELDS = [
 class Options:
     """What to compare."""
 
-    study: Literal["schedule", "optimizer", "rate", "batch", "regularization"] | None = None
+    study: Literal["schedule", "rate", "batch", "regularization"] | None = None
     """Which comparison to run."""
     dataset: str = "cifar10"
     """As for the search."""
@@ -131,27 +131,25 @@ def variants(study: str) -> list[Variant]:
             Variant("restarts", plain, restarts=True),
             Variant("constant", plain | {"schedule": "constant"}, averages=SHARES),
         ]
-    if study == "optimizer":
-        grid = {"lamb": (0.005, 0.01, 0.02), "adamw": (0.001, 0.003, 0.01), "sgd": (0.03, 0.1, 0.3)}
-        return [
-            Variant(f"{name} lr={lr}", plain | {"optimizer": name, "lr": lr})
-            for name, rates in grid.items()
-            for lr in rates
-        ]
     if study == "rate":
-        few: dict[str, tuple[float, ...]] = {"lamb": (0.005, 0.01, 0.02), "adamw": (0.003,)}
+        grid: dict[str, tuple[float, ...]] = {
+            "lamb": (0.005, 0.01, 0.02),
+            "adamw": (0.003,),
+            "sgd": (0.03, 0.1),
+        }
         return [
             Variant(f"{name} lr={lr}", {"optimizer": name, "lr": lr, "batch_size": 64})
-            for name, rates in few.items()
+            for name, rates in grid.items()
             for lr in rates
         ]
     if study == "batch":
         return [Variant(f"batch={size}", {"batch_size": size}) for size in (16, 32, 64, 128)]
+    strong = {"loss": "bce", "mixup": 0.1, "cutmix": 1.0}
     return [
-        Variant("default"),
+        Variant("smoothing=0.1", {"smoothing": 0.1}),
         Variant("smoothing=0", {"smoothing": 0.0}),
-        Variant("mixup=0.2", {"mixup": 0.2}),
-        Variant("bce mixup=0.1 cutmix=1", {"loss": "bce", "mixup": 0.1, "cutmix": 1.0}),
+        Variant("smoothing=0 mixup=0.2", {"smoothing": 0.0, "mixup": 0.2}),
+        Variant("smoothing=0 bce mixup=0.1 cutmix=1", {"smoothing": 0.0, **strong}),
     ]
 
 

@@ -171,9 +171,9 @@ _TINY = Recipe(
     average=0.2,
     amp="auto",
 )
-_TINY_LR: dict[OptimizerName, float] = {"lamb": 1e-2, "sgd": 0.1, "adamw": 3e-3}
+_TINY_LR: dict[OptimizerName, float] = {"lamb": 0.01, "sgd": 0.03, "adamw": 0.003}
 _SMALL = replace(_TINY, batch_size=128)
-_SMALL_LR: dict[OptimizerName, float] = {"lamb": 8e-3, "sgd": 0.1, "adamw": 2e-3}
+_SMALL_LR: dict[OptimizerName, float] = {"lamb": 0.014, "sgd": 0.14, "adamw": 0.004}
 _PAPER = replace(
     _TINY,
     batch_size=256,
@@ -184,4 +184,4 @@ _PAPER = replace(
     cutmix=1.0,
     drop_path_rate=0.05,
 )
-_PAPER_LR: dict[OptimizerName, float] = {"lamb": 2e-3, "sgd": 0.1, "adamw": 1e-3}
+_PAPER_LR: dict[OptimizerName, float] = {"lamb": 0.005, "sgd": 0.05, "adamw": 0.002}

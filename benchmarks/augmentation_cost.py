@@ -1,0 +1,77 @@
+"""How much of a training step goes into selecting, augmenting and normalising its images.
+
+Takes some seconds; prints one line a width and batch size.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import tyro
+
+import search_spaces
+from nas.data.device import DeviceData
+from nas.data.images import checked
+from nas.training.settings import TrainSettings
+from nas.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to time."""
+
+    widths: tuple[int, ...] = (16, 32, 64)
+    """Widths of Xception's reduced network."""
+    batch_sizes: tuple[int, ...] = (32, 64, 128)
+    """Images a step."""
+    steps: int = 10
+    """Timed steps; the median counts."""
+    threads: int = 1
+    """CPU threads."""
+    device: str = "cpu"
+    """Where."""
+
+
+def main(options: Options) -> None:
+    """Times steps on random 32x32 images, with everything switched on."""
+    torch.set_num_threads(options.threads)
+    space = search_spaces.get("nexception")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (4000, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(4000) % 10
+    data = DeviceData.place(
+        checked("random", images, labels), val_fraction=0.25, seed=0, device=options.device
+    )
+    print("width batch  images ms  step ms  share")
+    for width in options.widths:
+        for batch_size in options.batch_sizes:
+            settings = TrainSettings(batch_size=batch_size, mixup=0.2, cutmix=1.0)
+            model = space.build(space.default, space.reduced(width), 10, 3, 0.0)
+            trainer = Trainer(model, data, settings.resolve(width, 3000), 1)
+            trainer.model.train()
+            making, training = [], []
+            batches = trainer.batches(0)
+            for step in range(options.steps + 2):
+                began = now(data.device)
+                some = next(batches)
+                made = now(data.device)
+                trainer.step(*some, step)
+                making.append(made - began)
+                training.append(now(data.device) - made)
+            made_ms, step_ms = (1e3 * float(np.median(times[2:])) for times in (making, training))
+            share = made_ms / (made_ms + step_ms)
+            print(f"{width:5} {batch_size:5}  {made_ms:9.2f}  {step_ms:7.1f}  {share:5.3f}")
+
+
+def now(device: torch.device) -> float:
+    """Wall seconds, once the device has done what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
