@@ -80,11 +80,22 @@ def _print_list(spaces: list[SearchSpace]) -> None:
 
 
 def _print_space(space: SearchSpace) -> None:
+    from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     console = Console()
-    choices = Table("hyperparameter", "choices", "default", "what it means", "source", title=space.title)
+    longest = max(len(name) for name in space.hyperparameters)
+    choices = Table(
+        Column("hyperparameter", no_wrap=True, min_width=longest),
+        "choices",
+        "default",
+        Column("what it means", overflow="fold", min_width=13),
+        Column("source", overflow="fold"),
+        title=space.title,
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
     for hp in space.hyperparameters.values():
         choices.add_row(hp.name, _words(hp.choices), _word(hp.default), hp.meaning, hp.source)
     console.print(choices)
