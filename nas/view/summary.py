@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -66,11 +70,21 @@ def ranking(state: SearchState) -> list[Trial]:
 def next_commands(run: Run, search: Mapping[str, Any]) -> list[str]:
     """Commands to type next, in the order most people want them."""
     longer = format_duration(2 * search["limits"]["seconds"]).replace(" ", "")
+    python = _python()
     return [
-        f"python -m analysis.report {run.path}",
-        f"python -m nas.search --resume {run.path} --budget {longer}",
-        f"python -m nas.export {run.path} --geometry t -o models/{run.name}",
+        f"{python} -m analysis.report {run.path}",
+        f"{python} -m nas.search --resume {run.path} --budget {longer}",
+        f"{python} -m nas.export {run.path} --geometry t -o models/{run.name}",
     ]
+
+
+def _python() -> str:
+    """What to type for this interpreter: its path, unless ``python`` already means it."""
+    found = shutil.which("python")
+    if found is not None and Path(found).absolute() == Path(sys.executable).absolute():
+        return "python"
+    near = os.path.relpath(sys.executable)
+    return sys.executable if near.startswith("..") else near
 
 
 def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:
