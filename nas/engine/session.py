@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from nas.engine.state import SearchState
     from nas.optimizers.base import Optimizer
 
+    View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
+
 _SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
 
 
@@ -49,9 +51,6 @@ class Watched:
     search: dict[str, Any]
     state: SearchState
     used: Callable[[], float]
-
-
-View = "Callable[[Watched], contextlib.AbstractContextManager[Listener]]"
 
 
 def default_name(settings: SearchSettings) -> str:
@@ -81,7 +80,7 @@ def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettin
     )
 
 
-def begin(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
+def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     """Begins a new run and searches until it stops.
 
     Args:
@@ -108,7 +107,7 @@ def begin(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
         return run, _search(run, settings, search, executor, view)
 
 
-def resume(path: Path, settings: SearchSettings, view: Any) -> tuple[Run, str]:
+def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     """Takes up a run where its journal ends and searches until it stops.
 
     Args:
@@ -146,7 +145,7 @@ def _search(
     settings: SearchSettings,
     search: dict[str, Any],
     executor: Executor,
-    view: Any,
+    view: View,
     *,
     locked: bool = False,
 ) -> str:
@@ -177,7 +176,7 @@ def _loop(
     optimizer: Optimizer,
     contents: Contents,
     listeners: list[Listener],
-    view: Any,
+    view: View,
     stack: contextlib.ExitStack,
 ) -> str:
     clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
