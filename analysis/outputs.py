@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
+from nas.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,17 +44,6 @@ def writable(path: Path) -> Iterator[Path]:
         yield path
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name; what was written there takes the file's place at the end."""
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:

@@ -16,6 +16,7 @@ import orjson
 
 from nas.engine import journal
 from nas.errors import UserError
+from nas.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,20 +32,10 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         OSError: If the disk does not take it; the old file then stays.
     """
-    with _replacing(path) as temporary, temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 from nas.engine.run import write_json
 from nas.errors import UserError
 from nas.evaluation import scores
+from nas.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,12 +37,10 @@ def write(
     try:
         target.mkdir(parents=True, exist_ok=True)
         rows = scores.per_class(predictions, class_names)
-        temporary = target / ".per_class.csv.tmp"
-        with temporary.open("w", newline="") as file:
+        with replacing(target / "per_class.csv") as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
             writer.writeheader()
             writer.writerows(rows)
-        temporary.replace(target / "per_class.csv")
         _picture(target / "confusion.png", predictions, class_names)
         write_json(target / "scores.json", {**facts, **found.to_json()})
     except OSError as error:
@@ -69,6 +68,5 @@ def _picture(path: Path, predictions: Predictions, class_names: Sequence[str]) -
     else:
         axes.set_xticks([])
         axes.set_yticks([])
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, format="png", dpi=150)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=150)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.engine.run import write_json
 from nas.errors import UserError
+from nas.files import replacing
 from nas.quantities import format_count, format_size
 
 if TYPE_CHECKING:
@@ -138,9 +139,8 @@ def _bubbles(profiles: Sequence[Profile], label: str, cost: Callable[[Profile], 
 
 
 def _replace(path: Path, contents: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_bytes(contents)
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_bytes(contents)
 
 
 def _spread(times: Times) -> str:
