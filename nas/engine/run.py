@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nas.engine.journal import Contents
 
 VERSION = 1
+SEARCHING, CONFIRMING = "searching", "confirming"  # what a run is held for
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -73,6 +74,21 @@ class Run:
     def checkpoints(self) -> Path:
         """Weights of configurations that may be promoted."""
         return self.path / "checkpoints"
+
+    @property
+    def confirm_journal(self) -> Path:
+        """The events of ``nas.confirm``, which trains the best configurations again."""
+        return self.path / "confirm.jsonl"
+
+    @property
+    def confirm_checkpoints(self) -> Path:
+        """Weights of what ``nas.confirm`` trains now."""
+        return self.checkpoints / "confirm"
+
+    @property
+    def confirmed_json(self) -> Path:
+        """What ``nas.confirm`` measured."""
+        return self.path / "confirmed.json"
 
     @property
     def smac(self) -> Path:
@@ -149,8 +165,11 @@ class Run:
         return journal.read(self.journal)
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, task: str = SEARCHING) -> Iterator[None]:
         """Holds the run for writing; ends with the process, however it dies.
+
+        Args:
+            task: What for, in a word.
 
         Raises:
             UserError: If another process has it.
@@ -159,23 +178,24 @@ class Run:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                holder = os.pread(file, 200, 0).decode(errors="replace").strip() or "another process"
+                holder = _holder(file) or "another process"
                 raise UserError(
                     f"{self.path}: in use by {holder}; watch it with: python -m nas.status {self.path}"
                 ) from None
             os.ftruncate(file, 0)
-            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
+            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}, {task}".encode(), 0)
             yield
 
     def is_locked(self) -> bool:
         """Whether a search runs on this folder now (seen from this machine)."""
         try:
             with self._lock_file(create=False) as file:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return not _holder(file).endswith(CONFIRMING)
         except FileNotFoundError:
-            return False
+            pass
         return False
 
     @contextlib.contextmanager
@@ -186,6 +206,20 @@ class Run:
             yield file
         finally:
             os.close(file)
+
+    def sweep(self) -> None:
+        """Removes what a killed session left half made, which would add up over many kills.
+
+        To be called by whoever holds the lock, before anything else writes to the folder.
+        """
+        old = self.path / ".smac.old"
+        if old.is_dir() and not self.smac.exists():  # killed between taking the old away and the new
+            old.rename(self.smac)
+        for path in [*self.path.glob(".*"), *self.checkpoints.glob("*.tmp")]:
+            if path.name.startswith(".smac."):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix in (".json", ".tmp"):
+                path.unlink(missing_ok=True)
 
     def replace_smac(self, write: Callable[[Path], None]) -> None:
         """Swaps in a fresh snapshot of the optimiser's files.
@@ -205,3 +239,7 @@ class Run:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _holder(lock: int) -> str:
+    return os.pread(lock, 200, 0).decode(errors="replace").strip()

@@ -126,10 +126,11 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         stored = run.read_search()
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
         run.read_journal()  # damage is found before anything starts
+        run.sweep()
         with contextlib.closing(LocalExecutor(worker_settings(settings, run.checkpoints))) as executor:
             _load_optimizer_meanwhile()
             facts = executor.start()
-            _refuse_other_data(stored, facts)
+            refuse_other_data(stored, facts)
             search = {**stored, **_describe(settings, facts), "created": stored["created"]}
             write_json(run.search_json, search)
             return run, _search(run, settings, search, executor, view, locked=True)
@@ -195,8 +196,8 @@ def _loop(
         listeners=listeners,
     )
     listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))
-    with _signals(loop.stop):
-        return loop.run(_session_facts(search))
+    with signals(loop.stop):
+        return loop.run(session_facts(search))
 
 
 def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
@@ -222,8 +223,14 @@ def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
     }
 
 
-def _refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
-    space = search_spaces.get(stored["space"]["name"])
+def refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
+    """Refuses to train on other images, or in another space, than the run began with.
+
+    Raises:
+        UserError: Naming what has changed.
+    """
+    # By what the user typed: a space that is not registered has a name nobody can import.
+    space = search_spaces.get(stored["settings"]["space"]["space"])
     if space.fingerprint != stored["space"]["fingerprint"]:
         raise UserError(f"space {space.name}: has changed since this run began; start a new run")
     for key in ("fingerprint", "split_fingerprint"):
@@ -252,7 +259,8 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def _session_facts(search: dict[str, Any]) -> dict[str, Any]:
+def session_facts(search: dict[str, Any]) -> dict[str, Any]:
+    """What a ``session`` event says of the program and where it runs."""
     return {
         "command": sys.argv,
         "pid": os.getpid(),
@@ -264,7 +272,7 @@ def _session_facts(search: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _signals(stop: Callable[[str], None]) -> Iterator[None]:
+def signals(stop: Callable[[str], None]) -> Iterator[None]:
     """Turns Ctrl-C, SIGTERM and a closed terminal into an orderly stop."""
     before = {
         number: signal.signal(number, lambda n, _: stop(_SIGNALS[signal.Signals(n)])) for number in _SIGNALS

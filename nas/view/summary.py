@@ -52,7 +52,7 @@ def show(run: Run, reason: str, console: Console | None = None) -> None:
         console.print(_winner(state.trials[state.incumbent], state, search["space"]["default"]))
     console.print(Text(f"run folder   {run.path}"))
     console.print(Text("next"))
-    for command in next_commands(run, search):
+    for command in next_commands(run, search, found=state.incumbent is not None):
         console.print(Text(f"  {command}"), soft_wrap=True)
 
 
@@ -67,13 +67,33 @@ def ranking(state: SearchState) -> list[Trial]:
     return sorted(best.values(), key=lambda t: (-t.epochs, t.error if t.error is not None else 1.0, t.trial))
 
 
-def next_commands(run: Run, search: Mapping[str, Any]) -> list[str]:
-    """Commands to type next, in the order most people want them."""
+def next_commands(run: Run, search: Mapping[str, Any], *, found: bool) -> list[str]:
+    """Commands to type next, in the order most people want them.
+
+    Args:
+        run: The run.
+        search: ``search.json``.
+        found: Whether any network was trained to the highest rung.
+    """
     longer = format_duration(2 * search["limits"]["seconds"]).replace(" ", "")
+    python = _python()
+    report = f"{python} -m analysis.report {run.path}"
+    resume = f"{python} -m nas.search --resume {run.path} --budget {longer}"
+    if not found:
+        return [report, resume]
+    return [
+        report,
+        f"{python} -m nas.confirm {run.path} --top 3 --seeds 3",
+        resume,
+        f"{python} -m nas.export {run.path} --geometry t -o models/{run.name}",
+    ]
+
+
+def confirmed_commands(run: Run) -> list[str]:
+    """Commands to type once the best configurations were trained again."""
     python = _python()
     return [
         f"{python} -m analysis.report {run.path}",
-        f"{python} -m nas.search --resume {run.path} --budget {longer}",
         f"{python} -m nas.export {run.path} --geometry t -o models/{run.name}",
     ]
 

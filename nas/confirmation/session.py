@@ -1,0 +1,218 @@
+"""One call of ``nas.confirm``: takes the run, trains what is left, writes ``confirmed.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nas.confirmation import candidates, record
+from nas.confirmation.loop import Confirmation, Task
+from nas.engine import journal
+from nas.engine.clock import WallClock
+from nas.engine.cost import CostModel
+from nas.engine.local import LocalExecutor
+from nas.engine.run import CONFIRMING, Run, write_json
+from nas.engine.session import refuse_other_data, session_facts, signals, worker_settings
+from nas.engine.state import SearchState
+from nas.errors import UserError
+from nas.settings import SearchSettings
+from nas.view.logfile import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from nas.confirmation.settings import Place, Wish
+    from nas.engine.clock import Clock
+    from nas.engine.executor import Executor
+    from nas.engine.listener import Listener
+    from nas.engine.messages import Facts
+
+    View = Callable[[Confirmation, Task], contextlib.AbstractContextManager[Listener]]
+
+
+def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict[str, Any], str]:
+    """Trains a run's best configurations again, from scratch, with fresh seeds.
+
+    Judged on the search's validation images: a test set is not loaded. Killed at any moment, the
+    next call goes on from the last checkpoint.
+
+    Args:
+        path: The run folder.
+        wish: What to train.
+        place: Where.
+        view: Gives a listener for the time it takes.
+
+    Returns:
+        The run, what ``confirmed.json`` holds now, and why it ended: ``done``, ``budget``,
+        ``interrupted`` or ``terminated``.
+
+    Raises:
+        UserError: If the run has nothing to confirm, is in use, or cannot be trained here.
+    """
+    run = Run.open(path)
+    with run.lock(CONFIRMING):
+        search = run.read_search()
+        settings = _settings(search, place)
+        executor = LocalExecutor(worker_settings(settings, run.confirm_checkpoints))
+        with contextlib.closing(executor):
+            return run, *_confirm(run, search, settings, wish, executor, view)
+
+
+def _settings(search: dict[str, Any], place: Place) -> SearchSettings:
+    """The search's settings, elsewhere perhaps; a width of ``auto`` means what it meant there."""
+    stored = SearchSettings.from_json(search["settings"])
+    machine, data = stored.machine, stored.data
+    if place.device is not None:
+        machine = replace(machine, device=place.device)
+    if place.threads is not None:
+        machine = replace(machine, threads=place.threads)
+    if place.data_dir is not None:
+        data = replace(data, data_dir=place.data_dir)
+    return replace(
+        stored, machine=machine, data=data, space=replace(stored.space, width=str(search["width"]))
+    )
+
+
+def _confirm(
+    run: Run, search: dict[str, Any], settings: SearchSettings, wish: Wish, executor: Executor, view: View
+) -> tuple[dict[str, Any], str]:
+    searched = SearchState.of(run.read_journal().events)
+    contents = _read(run)
+    task = Task(
+        chosen=candidates.choose(
+            searched, search["space"]["default"], settings.fidelity.max_epochs, wish.top, run.path
+        ),
+        seeds=wish.seeds,
+        epochs=settings.fidelity.max_epochs,
+        seed=settings.choice.seed,
+        seconds=wish.seconds,
+        timeout=wish.timeout_seconds,
+    )
+    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
+    facts = executor.start() if _anything_left(contents, task) else None
+    if facts is not None:
+        refuse_other_data(search, facts)
+    with journal.Journal(run.confirm_journal, contents.size) as file:
+        return carry_out(
+            run,
+            task,
+            journal=file,
+            contents=contents,
+            searched=searched,
+            executor=executor,
+            clock=clock,
+            view=view,
+            session=_session(search, facts, wish),
+        )
+
+
+def carry_out(
+    run: Run,
+    task: Task,
+    *,
+    journal: journal.Journal,
+    contents: journal.Contents,
+    searched: SearchState,
+    executor: Executor,
+    clock: Clock,
+    view: View,
+    session: dict[str, Any],
+) -> tuple[dict[str, Any], str]:
+    """Trains what is left of a task and writes ``confirmed.json`` after every training.
+
+    Args:
+        run: The run.
+        task: What to train.
+        journal: ``confirm.jsonl``, open.
+        contents: What it held before.
+        searched: The search, which tells how long configurations take.
+        executor: Where to train, started if anything is left.
+        clock: Of the confirmation, not the search.
+        view: Gives a listener for the time it takes.
+        session: Facts of this call, for the journal.
+
+    Returns:
+        What ``confirmed.json`` holds, and why it ended.
+
+    Raises:
+        UserError: If the disk takes no more.
+    """
+    cost = CostModel()
+    for trial in (*searched.trials.values(), *record.Record.of(contents.events).state.trials.values()):
+        if trial.finished:
+            cost.observe(trial)
+    listeners: list[Listener] = []
+    work = Confirmation(
+        task,
+        journal=journal,
+        events=contents.events,
+        cost=cost,
+        executor=executor,
+        clock=clock,
+        listeners=listeners,
+    )
+    if work.left:
+        listeners.append(_Writer(run, task, work))
+        with view(work, task) as shown, signals(work.stop):
+            listeners.append(shown)
+            reason = work.run(session)
+        open_log(run.log).note(f"confirmation stops: {reason}, {work.left} trainings left")
+    else:
+        reason = "done"
+    found = _write(run, task, work)
+    if found["complete"]:
+        shutil.rmtree(run.confirm_checkpoints, ignore_errors=True)
+    return found, reason
+
+
+def _read(run: Run) -> journal.Contents:
+    if not run.confirm_journal.exists():
+        return journal.Contents([], 0, 0)
+    return journal.read(run.confirm_journal)
+
+
+def _anything_left(contents: journal.Contents, task: Task) -> bool:
+    """Whether the data have to be loaded at all: not to print what is known."""
+    known = record.Record.of(contents.events)
+    for one in task.chosen:
+        for repeat in range(1, task.seeds + 1):
+            trial = known.trial(one.config_id, repeat)
+            if trial is None or trial.error is None:
+                return True
+    return False
+
+
+def _session(search: dict[str, Any], facts: Facts | None, wish: Wish) -> dict[str, Any]:
+    here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
+    return {**session_facts(here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
+
+
+def _write(run: Run, task: Task, work: Confirmation) -> dict[str, Any]:
+    found = record.summarise(work.record, task.chosen, epochs=task.epochs, seeds=task.seeds)
+    try:
+        write_json(run.confirmed_json, found)
+    except OSError as error:
+        raise UserError(f"{run.confirmed_json}: cannot be written ({error.strerror})") from error
+    return found
+
+
+class _Writer:
+    """Listens, and writes ``confirmed.json`` whenever a training has ended."""
+
+    def __init__(self, run: Run, task: Task, work: Confirmation) -> None:
+        self._run, self._task, self._work = run, task, work
+
+    def event(self, event: journal.Event, state: SearchState) -> None:  # noqa: ARG002 - a listener's
+        """Writes at a training's end."""
+        if event["event"] == "ended":
+            _write(self._run, self._task, self._work)
+
+    def note(self, text: str) -> None:
+        """Puts it into the run's log."""
+        open_log(self._run.log).note(text)
+
+    def tick(self) -> None:
+        """Nothing to do."""
