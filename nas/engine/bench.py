@@ -185,7 +185,8 @@ class Bench:
         """A checkpoint that cannot be written costs training time later, never the trial."""
         try:
             self._store.save(spec.config_id, epoch, state)
-            self._store.prune({*spec.keep, spec.config_id}, spec.keep)
+            if spec.keep:
+                self._store.prune({*spec.keep, spec.config_id}, spec.keep)
         except OSError as error:
             self._note(f"trial {spec.trial}: {error}")
 

@@ -144,6 +144,11 @@ class LocalExecutor:
         place.lifeline.close()
         place.output.unlink(missing_ok=True)
 
+    def abandon(self) -> None:
+        """Kills the process from another thread; the one that waits for it finds out and goes on."""
+        if self._place is not None:
+            self._place.process.kill()
+
     def _spawn(self) -> _Place:
         context = multiprocessing.get_context("spawn")
         pipe, far_pipe = context.Pipe()

@@ -23,7 +23,8 @@ class TrialSpec:
         seed: Seed of the training, the same for every trial of a configuration.
         known_epochs: Epochs of this configuration's curve that the journal has already.
         timeout: Seconds after which the trial counts as hanging.
-        keep: Config ids whose checkpoints are still worth keeping, with their errors so far.
+        keep: Config ids whose checkpoints are still worth keeping, with their errors so far. Empty:
+            whoever sent the trial drops checkpoints itself, as several trials at a time must not.
     """
 
     trial: int

@@ -9,10 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
+    from typing import BinaryIO
 
     from nas.training.loop import State
 
@@ -54,24 +53,27 @@ class CheckpointStore:
         Raises:
             CheckpointNotWritten: If the disk is full or the folder not writable. Nothing is lost.
         """
-        target = self._folder / f"{config_id}-{epoch}.pt"
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                torch.save(state, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            self._sync_folder()
-        except (OSError, RuntimeError) as error:  # torch.save wraps a failed write in RuntimeError
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            cause = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise CheckpointNotWritten(f"cannot write checkpoint {target.name}: {cause}") from error
-        for earlier, path in self._files().get(config_id, []):
-            if earlier < epoch:
-                path.unlink(missing_ok=True)
+        import torch  # here, since the search itself looks after these files and does without
+
+        self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(state, file))
+
+    def get(self, config_id: str, max_epoch: int) -> tuple[str, bytes] | None:
+        """Name and contents of the configuration's newest checkpoint of at most ``max_epoch`` epochs."""
+        for epoch, path in sorted(self._files().get(config_id, []), reverse=True):
+            if epoch <= max_epoch:
+                with contextlib.suppress(OSError):
+                    return path.name, path.read_bytes()
+        return None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Writes a checkpoint that :meth:`get` gave on another machine.
+
+        Raises:
+            CheckpointNotWritten: If the disk does not take it, or the name is no checkpoint's.
+        """
+        if _NAME.fullmatch(name) is None:
+            raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
+        self._write(name, lambda file: file.write(data))
 
     def latest(self, config_id: str, max_epoch: int) -> tuple[int, State] | None:
         """The configuration's newest readable checkpoint of at most ``max_epoch`` epochs.
@@ -114,6 +116,27 @@ class CheckpointStore:
             dropped.append(config)
         return dropped
 
+    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        target = self._folder / name
+        temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            self._sync_folder()
+        except (OSError, RuntimeError) as error:  # torch.save wraps a failed write in RuntimeError
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            cause = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            raise CheckpointNotWritten(f"cannot write checkpoint {target.name}: {cause}") from error
+        config_id, epoch = target.stem.rsplit("-", 1)
+        for earlier, path in self._files().get(config_id, []):
+            if earlier < int(epoch):
+                path.unlink(missing_ok=True)
+
     def _files(self) -> dict[str, list[tuple[int, Path]]]:
         files: dict[str, list[tuple[int, Path]]] = {}
         if self._folder.is_dir():
@@ -138,6 +161,8 @@ class CheckpointStore:
 
 
 def _load(path: Path) -> State:
+    import torch
+
     with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
         if archive.testzip() is not None:
             raise zipfile.BadZipFile("checksum does not match")
