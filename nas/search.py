@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas import cli
+from nas.errors import UserError
 from nas.settings import SearchSettings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ Every run is a folder runs/<name>: a kill at any moment loses no finished trial,
 --resume runs/<name> goes on from there. Exit codes: 0 a limit was reached, 1 the same crash five
 times in a row, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
 
+_AUTO = "auto"
 _EXIT_CODES = {"budget": 0, "trials": 0, "exhausted": 0, "crashes": 1, "interrupted": 130, "terminated": 143}
 
 
@@ -33,7 +35,8 @@ class RunFlags:
     runs_dir: Path = Path("runs")
     """Where run folders lie."""
     resume: Path | None = None
-    """Go on with this run folder; its settings are kept, a longer --budget may be given."""
+    """Go on with this run folder; its settings are kept, a longer --budget may be given. auto: with
+    --name's if it is there, else begin it; so every task of a job array has the same command."""
     plan: bool = False
     """Measure this device, print what the budget buys, and do not search."""
     quiet: bool = False
@@ -51,7 +54,8 @@ class Command:
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = sys.argv[1:] if args is None else args
-    folder = _resumed_folder(args)
+    resumed = _given(args, "--resume")
+    folder = _named_folder(args) if resumed == _AUTO else None if resumed is None else Path(resumed)
     default = Command() if folder is None else Command(settings=_stored_settings(folder))
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args)
     settings = command.settings
@@ -67,24 +71,43 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.view import choose, summary
 
     view = choose(quiet=command.run.quiet)
-    if command.run.resume is not None:
-        run, reason = session.resume(command.run.resume, settings, view)
+    if folder is not None:
+        if resumed == _AUTO and not command.run.quiet:
+            print(f"--resume auto: goes on with {folder}")
+        run, reason = session.resume(folder, settings, view)
     else:
         path = command.run.runs_dir / (command.run.name or session.default_name(settings))
-        run, reason = session.begin(path, settings, view)
+        if resumed == _AUTO and not command.run.quiet:
+            print(f"--resume auto: begins {path}")
+        try:
+            run, reason = session.begin(path, settings, view)
+        except UserError:
+            if resumed != _AUTO or not path.exists():
+                raise
+            # Another task began it in the meantime; if that one still runs, this says so.
+            run, reason = session.resume(path, settings, view)
     if not command.run.quiet:
         summary.show(run, reason)
     return _EXIT_CODES[reason]
 
 
-def _resumed_folder(args: Sequence[str]) -> Path | None:
-    """Looks for ``--resume`` ahead of parsing, since the stored settings are the defaults then."""
+def _given(args: Sequence[str], flag: str) -> str | None:
+    """Looks for a flag ahead of parsing, since a resumed run's stored settings are the defaults then."""
     for index, arg in enumerate(args):
-        if arg == "--resume" and index + 1 < len(args):
-            return Path(args[index + 1])
-        if arg.startswith("--resume="):
-            return Path(arg.removeprefix("--resume="))
+        if arg == flag and index + 1 < len(args):
+            return args[index + 1]
+        if arg.startswith(f"{flag}="):
+            return arg.removeprefix(f"{flag}=")
     return None
+
+
+def _named_folder(args: Sequence[str]) -> Path | None:
+    """The folder that ``--resume auto`` goes on with, None if it has yet to be begun."""
+    name = _given(args, "--name")
+    if name is None:
+        raise UserError("--resume auto: needs --name, by which all tasks find the same run")
+    folder = Path(_given(args, "--runs-dir") or RunFlags.runs_dir) / name
+    return folder if folder.exists() else None
 
 
 def _stored_settings(folder: Path) -> SearchSettings:
