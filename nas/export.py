@@ -37,6 +37,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
     exported = export(command.order)
     if not command.quiet:
+        if exported.note:
+            print(exported.note)
         summary.show(exported.rows, exported.totals)
         for name, difference in exported.differences.items():
             print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")

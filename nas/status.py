@@ -8,7 +8,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
@@ -80,6 +80,21 @@ class Watcher:
         status = "running" if running else "stopped" if self._state.stopped else "dead"
         return snapshot.take(self._state, self._search, name=self._run.name, status=status, used=used)
 
+    def confirmed(self) -> dict[str, Any] | None:
+        """What ``nas.confirm`` measured, None before."""
+        from nas.confirmation import record
+
+        return record.read(self._run)
+
+
+def _confirmation(found: dict[str, Any] | None, path: Path) -> str:
+    """What several seeds said of the winner, or how to ask them."""
+    from nas.confirmation.view import verdict
+
+    if found is None or not found["compared"]:
+        return f"next   several seeds for the best: python -m nas.confirm {path} --top 3 --seeds 3"
+    return verdict(found)
+
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
@@ -88,7 +103,8 @@ def main(args: Sequence[str] | None = None) -> int:
     if command.json:
         import orjson
 
-        sys.stdout.write(orjson.dumps(watcher.look().to_json(), option=orjson.OPT_INDENT_2).decode() + "\n")
+        values = {**watcher.look().to_json(), "confirmed": watcher.confirmed()}
+        sys.stdout.write(orjson.dumps(values, option=orjson.OPT_INDENT_2).decode() + "\n")
         return 0
 
     from rich.console import Console
@@ -105,7 +121,10 @@ def main(args: Sequence[str] | None = None) -> int:
             raise UserError(f"--svg {command.svg}: cannot be written ({error.strerror})") from error
         return 0
     if not command.watch:
-        Console().print(panel.draw(watcher.look()))
+        snapshot = watcher.look()
+        Console().print(panel.draw(snapshot))
+        if snapshot.status != "running" and snapshot.incumbent is not None:
+            print(_confirmation(watcher.confirmed(), command.run))
         return 0
     with contextlib.suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:

@@ -54,6 +54,7 @@ def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict
     """
     run = Run.open(path)
     with run.lock(CONFIRMING):
+        run.sweep()
         search = run.read_search()
         settings = _settings(search, place)
         executor = LocalExecutor(worker_settings(settings, run.confirm_checkpoints))

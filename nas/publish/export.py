@@ -23,11 +23,15 @@ TORCH_EXPORT = "model.pt2"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the blocks, the totals (the network itself first), and the forms' differences."""
+    """What was written: the blocks, the totals (the network itself first), and the forms' differences.
+
+    ``note`` says how a run's network was chosen, "" where the user chose it.
+    """
 
     rows: list[summary.Row]
     totals: list[summary.Total]
     differences: dict[str, float]
+    note: str = ""
 
 
 def export(order: Order) -> Exported:
@@ -77,7 +81,7 @@ def export(order: Order) -> Exported:
         class_names=found.class_names if classes == len(found.class_names) else (),
         extra=other_forms,
     )
-    return Exported(rows, totals, differences)
+    return Exported(rows, totals, differences, found.note)
 
 
 def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int, seed: int) -> NEXcepTion:

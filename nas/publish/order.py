@@ -17,15 +17,16 @@ class Order:
     """What to export, where to and in which forms."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """A run folder (its incumbent), a JSON file of a configuration, or a point: xception, nexception."""
+    """A run folder (its winner: the confirmed one, else the incumbent), a JSON file of a configuration, or a
+    point: xception, nexception."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to write."""
     geometry: str = "t"
     """t, s, tp, xception, reduced (the search's own network) or a JSON or YAML file of widths and depths."""
     trial: int | None = None
-    """Take this trial of the run instead of its incumbent."""
+    """Take this trial of the run instead of its winner."""
     config: Path | None = None
-    """Take this file's configuration instead of the run's incumbent."""
+    """Take this file's configuration instead of the run's winner."""
     num_classes: int | None = None
     """Classes (1000; those of the search's data with --geometry reduced)."""
     input_size: int | None = None

@@ -27,12 +27,14 @@ class Source:
         facts: Plain values for the model card: kind, name, trial, data, validation accuracy, ...
         reduced: The network that the search trained; None outside a run.
         class_names: Classes of that network's data.
+        note: How a run's network was chosen, for the one who exports it.
     """
 
     config: Config
     facts: dict[str, Any]
     reduced: Geometry | None = None
     class_names: tuple[str, ...] = field(default=(), repr=False)
+    note: str = ""
 
 
 def find(text: str, *, trial: int | None = None, config: Path | None = None) -> Source:
@@ -40,8 +42,9 @@ def find(text: str, *, trial: int | None = None, config: Path | None = None) -> 
 
     Args:
         text: A run folder, a JSON file of a configuration, or a named point of the space.
-        trial: Of a run, this trial instead of the incumbent.
-        config: This file's configuration in place of the run's incumbent.
+        trial: Of a run, this trial instead of its winner: the confirmed one if ``nas.confirm`` was
+            there, else the incumbent.
+        config: This file's configuration in place of the run's winner.
 
     Raises:
         UserError: If there is none, or its configuration is not of the space.
@@ -64,6 +67,7 @@ def find(text: str, *, trial: int | None = None, config: Path | None = None) -> 
 
 
 def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
+    from nas.confirmation import record
     from nas.engine.run import Run
     from nas.engine.state import SearchState
 
@@ -75,20 +79,27 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
         )
     state = SearchState.of(run.read_journal().events)
     facts: dict[str, Any] = {"kind": "run", "name": run.name, "data": search["data"]["name"]}
+    note = ""
     if config is not None:
         if trial is not None:
             raise UserError(f"--trial {trial} and --config {config}: must be one of them")
         chosen = _read_config(config)
         facts["configuration"] = config.name
+    elif trial is None and (confirmed := record.read(run)) and (winner := record.winner(confirmed)):
+        chosen = search_spaces.get(SPACE).validate(winner["config"])
+        facts |= _confirmed_figures(confirmed, winner)
+        note = _confirmed_note(confirmed, winner, state)
     else:
         found = _trial(path, state, trial)
         chosen = search_spaces.get(SPACE).validate(found.config)
         facts |= _figures(found, state)
+        if trial is None:
+            note = f"the incumbent, trial {found.trial}, judged by one seed: nas.confirm would try several"
     data = search["data"]
     reduced = None
     if "image_size" in data:
         reduced = search_spaces.get(SPACE).reduced(search["width"], data["image_size"])
-    return Source(chosen, facts, reduced, tuple(data.get("class_names", ())))
+    return Source(chosen, facts, reduced, tuple(data.get("class_names", ())), note)
 
 
 def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:
@@ -111,6 +122,33 @@ def _figures(trial: Trial, state: SearchState) -> dict[str, Any]:
     if baseline is not None and baseline.error is not None:
         facts["baseline_validation_top1"] = 1 - baseline.error
     return facts
+
+
+def _confirmed_figures(confirmed: dict[str, Any], winner: dict[str, Any]) -> dict[str, Any]:
+    baseline = next(row for row in confirmed["configurations"] if row["baseline"])
+    facts = {
+        "trial": winner["searched_trial"],
+        "config_id": winner["config_id"],
+        "epochs": confirmed["epochs"],
+        "confirmed_by_seeds": len(confirmed["compared"]),
+        "validation_top1": 1 - winner["mean_error"],
+    }
+    if winner["sd_error"] is not None:
+        facts["sd_over_seeds_of_validation_top1"] = winner["sd_error"]
+    if baseline["mean_error"] is not None:
+        facts["baseline_validation_top1"] = 1 - baseline["mean_error"]
+    return facts
+
+
+def _confirmed_note(confirmed: dict[str, Any], winner: dict[str, Any], state: SearchState) -> str:
+    seeds = len(confirmed["compared"])
+    name = "the base architecture itself" if winner["baseline"] else f"trial {winner['searched_trial']}"
+    note = f"the confirmed winner, {name}: lowest mean error over {seeds} seed{'s' if seeds > 1 else ''}"
+    confirmed_ids = {row["config_id"] for row in confirmed["configurations"]}
+    leader = None if state.incumbent is None else state.trials[state.incumbent]
+    if leader is not None and leader.config_id not in confirmed_ids:
+        note += f"; trial {leader.trial} leads the search since, confirm it too by calling nas.confirm again"
+    return note
 
 
 def _read_config(path: Path) -> Config:
