@@ -95,8 +95,8 @@ def _lines(path: Path, data: bytes, first_line: int) -> Iterator[Event]:
             yield decode(line)
         except ValueError as error:
             raise UserError(
-                f"{path}: line {number} is damaged ({error}); restore the file from a copy, or cut it "
-                f"off before that line to keep the {number - 1} events that come before"
+                f"{path}: line {number} is damaged ({error}); restore the file from a copy, or keep all "
+                f"that is intact with: python -m nas.repair {path.parent}"
             ) from None
 
 

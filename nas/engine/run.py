@@ -66,6 +66,11 @@ class Run:
         return self.path / "trials.jsonl"
 
     @property
+    def salvaged(self) -> Path:
+        """Results behind a place where ``nas.repair`` had to cut the journal."""
+        return self.path / "salvaged.jsonl"
+
+    @property
     def incumbent_json(self) -> Path:
         """The best trial so far."""
         return self.path / "incumbent.json"

@@ -21,6 +21,7 @@ from nas.engine.clock import WallClock
 from nas.engine.journal import Journal
 from nas.engine.local import LocalExecutor
 from nas.engine.loop import Limits, Search
+from nas.engine.recorded import with_salvage
 from nas.engine.run import Run, write_json
 from nas.engine.worker import WorkerSettings
 from nas.errors import UserError
@@ -191,7 +192,7 @@ def _loop(
         seed=settings.choice.seed,
         limits=Limits(settings.budget.seconds, settings.budget.trials, settings.budget.timeout_seconds),
         optimizer=optimizer,
-        executor=executor,
+        executor=with_salvage(executor, run),
         clock=clock,
         listeners=listeners,
     )

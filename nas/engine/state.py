@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nas.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -109,11 +111,22 @@ class SearchState:
         return state
 
     def apply(self, event: Event) -> None:
-        """Takes one more event into account."""
+        """Takes one more event into account.
+
+        Raises:
+            UserError: If it does not follow from the events before, as when a line was taken out.
+        """
         self.clock = event.get("clock", self.clock)
-        handler = getattr(self, "_on_" + event["event"], None)
-        if handler is not None:  # an event a later version adds does not concern this fold
+        handler = getattr(self, f"_on_{event.get('event')}", None)
+        if handler is None:  # an event a later version adds does not concern this fold
+            return
+        try:
             handler(event)
+        except (KeyError, TypeError) as error:
+            raise UserError(
+                f"trials.jsonl: event {event.get('event')!r} of trial {event.get('trial')} does not follow "
+                f"from the lines before it ({error!r}); restore the file, or use python -m nas.repair"
+            ) from None
 
     def answered(self, config_id: str, epochs: int) -> Trial | None:
         """The successful trial of a configuration at a budget, if there is one."""

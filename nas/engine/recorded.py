@@ -1,0 +1,78 @@
+"""Answers trials from what was salvaged of a damaged journal, and runs the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.engine import journal
+from nas.engine.messages import EpochDone, Note, TrialEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nas.engine.executor import Executor
+    from nas.engine.journal import Event
+    from nas.engine.messages import Facts, Report, TrialSpec
+    from nas.engine.run import Run
+
+
+class RecordedExecutor:
+    """Puts a record before another executor: what it knows is not trained again."""
+
+    def __init__(self, executor: Executor, record: Iterable[Event]) -> None:
+        """Takes the executor for all that the record does not know.
+
+        Args:
+            executor: Where trials run.
+            record: From :func:`nas.engine.mend.finished`.
+        """
+        self._executor = executor
+        self._record = {(event["config_id"], event["epochs"]): event for event in record}
+        self._ready: list[Report] = []
+
+    @property
+    def slots(self) -> int:
+        """How many trials can run at the same time."""
+        return self._executor.slots
+
+    def start(self) -> Facts:
+        """Makes the other executor ready."""
+        return self._executor.start()
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Answers a trial, or starts it."""
+        known = self._record.get((spec.config_id, spec.epochs))
+        if known is None:
+            self._executor.submit(spec)
+            return
+        self._ready += [
+            EpochDone(spec.trial, epoch, metrics)
+            for epoch, metrics in known["curve"]
+            if epoch > spec.known_epochs
+        ]
+        self._ready.append(Note(f"trial {spec.trial}: taken from salvaged.jsonl, not trained again"))
+        self._ready.append(TrialEnded(spec.trial, known["error"], known["metrics"], known["reason"]))
+
+    def poll(self, timeout: float) -> list[Report]:
+        """Gives what the record answered, else what the other executor says."""
+        ready, self._ready = self._ready, []
+        return ready or self._executor.poll(timeout)
+
+    def pause(self) -> None:
+        """Asks running trials to stop."""
+        self._executor.pause()
+
+    def close(self) -> None:
+        """Ends the other executor."""
+        self._executor.close()
+
+
+def with_salvage(executor: Executor, run: Run) -> Executor:
+    """The executor, behind what was salvaged if the run's journal had to be cut.
+
+    Raises:
+        UserError: If the salvaged lines are damaged in their turn.
+    """
+    if not run.salvaged.exists():
+        return executor
+    return RecordedExecutor(executor, journal.read(run.salvaged).events)
