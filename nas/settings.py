@@ -103,9 +103,20 @@ class MachineSettings:
     """CPU threads of a trial (1 up to width 32, else as many as there are cores)."""
     checkpoint_quota: str = "20GB"
     """Disk for checkpoints of configurations that may be promoted."""
+    workers: int | None = None
+    """Trials at a time on this machine (one for each GPU), or workers to ask a --cluster for."""
+    trials_per_gpu: int = 1
+    """Trials that share a GPU when --workers is not given."""
+    dask_scheduler: str = "none"
+    """Run trials on the workers of a Dask scheduler that runs: tcp://HOST:PORT or tls://HOST:PORT."""
+    cluster: str = "none"
+    """Run trials in jobs of SLURM, PBS or LSF as this YAML file says; docs/scaling.md has examples."""
 
     def __post_init__(self) -> None:
         parse_size(self.checkpoint_quota)
+        for flag, value in (("--workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
+            if value is not None and value < 1:
+                raise UserError(f"{flag} {value}: must be at least 1")
         if self.threads is not None and self.threads < 1:
             raise UserError(f"--threads {self.threads}: must be at least 1")
 
@@ -168,6 +179,10 @@ CHANGEABLE = {
     ("data", "data_dir"),
     ("machine", "device"),
     ("machine", "checkpoint_quota"),
+    ("machine", "workers"),
+    ("machine", "trials_per_gpu"),
+    ("machine", "dask_scheduler"),
+    ("machine", "cluster"),
 }
 
 

@@ -17,7 +17,7 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many trials can run at the same time."""
+        """How many trials can run at the same time; may change at every :meth:`poll`."""
         ...
 
     def start(self) -> Facts:

@@ -49,7 +49,7 @@ class LocalExecutor:
     keeps the data on the device between trials, and ends by itself when this one is gone.
     """
 
-    slots = 1
+    slots = wanted = 1
 
     def __init__(self, settings: WorkerSettings) -> None:
         """Prepares; the process starts with :meth:`start`.

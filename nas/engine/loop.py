@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 _POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
 _GRACE = 45.0  # seconds a running trial gets to reach its epoch's end when the search stops
 _SAME_CRASHES = 5
+_SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
 _SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files
 _TIMEOUT_FACTOR, _TIMEOUT_LEAST, _TIMEOUT_UNKNOWN = 10.0, 120.0, 4 * 3600.0
 
@@ -60,6 +61,9 @@ class Search:
     The order of calls to the optimiser is a function of the journal alone. With one slot: the
     next trial is always asked while the current one trains, before its end is looked at. So a
     search that is killed and resumed asks what the unkilled one would have asked.
+
+    With several slots no slot waits: not for the slowest trial of a rung, since a new bracket is
+    opened meanwhile; not for the model, since some trials are always asked ahead, a batch at a time.
     """
 
     def __init__(
@@ -129,14 +133,19 @@ class Search:
 
     def _work(self) -> None:
         while not self._stop:
+            self._count_slots()
             self._fill_slots()
-            if not self.state.running_trials():
+            if not self.state.running_trials() and self._executor.slots:
                 self._stop = self._stop or "exhausted"
                 return
             self._look_ahead()
             self._poll()
             if self._clock.used() >= self._limits.seconds:
                 self._stop = self._stop or "budget"
+
+    def _count_slots(self) -> None:
+        if self._executor.slots != self.state.slots:
+            self._emit({"event": "slots", "count": self._executor.slots}, durable=False)
 
     def _finish_what_was_cut_off(self) -> None:
         """A kill may fall between a trial's end and what follows from it."""
@@ -170,22 +179,32 @@ class Search:
             self._stop = self._stop or reason
 
     def _next_trial(self) -> Trial | None:
-        if not self._queue and not self._ask(speculative=False):
-            return None
+        while not (ready := self._ready()):
+            if not self._ask(speculative=False):
+                return None
+        self._queue.remove(ready[0])
+        return ready[0]
+
+    def _ready(self) -> list[Trial]:
+        """Queued trials that can begin; the checkpoints of the others are still being made."""
         running = {trial.config_id for trial in self.state.running_trials()}
-        for trial in self._queue:
-            if trial.config_id not in running:  # else its checkpoint is still being made
-                self._queue.remove(trial)
-                return trial
-        return None
+        return [trial for trial in self._queue if trial.config_id not in running]
 
     def _look_ahead(self) -> None:
-        if not self._queue and not self._dry and not self._limit_reached():
+        """Asks in batches, so that the model is fitted once for a batch and while all slots are busy."""
+        slots = self._executor.slots
+        # The one slot's next trial may well continue what runs there now.
+        queued = len(self._queue if slots <= 1 else self._ready())
+        if queued >= max(slots // (2 * _SLOTS_AHEAD), 1):
+            return
+        for _ in range(max(slots // _SLOTS_AHEAD, 1) - queued):
+            if self._dry or self._limit_reached():
+                return
             self._dry = not self._ask(speculative=True)
 
     def _ask(self, *, speculative: bool) -> bool:
         """Puts one trial into the queue; False if there is none to be had now."""
-        while not self._queue:
+        while True:
             begin = time.perf_counter()
             suggestion = self._baseline() or self._optimizer.ask(speculative=speculative)
             if suggestion is None:
@@ -201,9 +220,11 @@ class Search:
                     "ask_seconds": round(time.perf_counter() - begin, 6),
                 }
             )
-            self._queue.append(self.state.trials[len(self.state.trials)])
+            trial = self.state.trials[len(self.state.trials)]
+            self._queue.append(trial)
             self._answer_from_record()
-        return True
+            if not trial.finished:
+                return True
 
     def _baseline(self) -> Suggestion | None:
         """The space's default at the next rung it has not been asked at: the measure of all others."""
@@ -284,6 +305,7 @@ class Search:
         elif isinstance(report, TrialEnded):
             trial = self.state.trials[report.trial]
             self._end(trial, report.error, dict(report.metrics), reason=report.reason)
+            self._answer_from_record()
             self._dry = False
             self._cost.observe(trial)
             self._crown(trial)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
-from nas.engine.local import LocalExecutor
+from nas.cluster.choice import choose
 from nas.engine.session import worker_settings
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Plan:
         baseline_seconds: Time the baseline takes at all rungs.
         checkpoint_bytes: Disk that checkpoints of one bracket need at most.
         seconds: The budget.
+        workers: Trials at a time.
     """
 
     facts: Facts
@@ -57,6 +58,7 @@ class Plan:
     checkpoint_bytes: int
     quota_bytes: int
     seconds: float
+    workers: int = 1
 
 
 def make(settings: SearchSettings) -> Plan:
@@ -70,27 +72,31 @@ def make(settings: SearchSettings) -> Plan:
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
     with (
         tempfile.TemporaryDirectory() as scratch,
-        contextlib.closing(LocalExecutor(worker_settings(settings, Path(scratch)))) as executor,
+        contextlib.closing(choose(settings.machine, worker_settings(settings, Path(scratch)))) as executor,
     ):
         facts = executor.start()
         measured = {name: executor.measure(points[name]) for name in _POINTS}
         drawn = [executor.measure(config) for config in sample]
+        workers = executor.wanted
     measured["typical"] = _mean(drawn)
-    return arrange(settings, facts, measured)
+    return arrange(settings, facts, measured, workers)
 
 
-def arrange(settings: SearchSettings, facts: Facts, measured: dict[str, Measurement]) -> Plan:
+def arrange(
+    settings: SearchSettings, facts: Facts, measured: dict[str, Measurement], workers: int = 1
+) -> Plan:
     """Works out a plan from measurements.
 
     Args:
         settings: The search's settings.
         facts: What the trial process said of itself.
         measured: Timings of ``cheapest``, ``default``, ``dearest`` and ``typical``.
+        workers: Trials at a time, each as fast as the one that was measured alone.
     """
     fidelity = settings.fidelity
     shares = bracket(fidelity, settings.choice.optimizer, settings.smac.brackets)
     baseline = sum(_seconds(measured["default"], new) for new in _steps(fidelity).values())
-    left = max(settings.budget.seconds - baseline, 0.0)
+    left = max(workers * settings.budget.seconds - baseline, 0.0)
 
     def rounds(point: Measurement) -> float:
         return left / sum(_seconds(point, new) * count for (_, new), count in shares.items())
@@ -111,9 +117,10 @@ def arrange(settings: SearchSettings, facts: Facts, measured: dict[str, Measurem
         least=rounds(measured["dearest"]) * per_round,
         most=rounds(measured["cheapest"]) * per_round,
         baseline_seconds=baseline,
-        checkpoint_bytes=round(max(shares.values()) + 2) * measured["dearest"].checkpoint_bytes,
+        checkpoint_bytes=round(max(shares.values()) + 2) * workers * measured["dearest"].checkpoint_bytes,
         quota_bytes=settings.machine.quota_bytes,
         seconds=settings.budget.seconds,
+        workers=workers,
     )
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 import search_spaces
 from nas import __version__
+from nas.cluster.choice import choose
 from nas.engine.clock import WallClock
 from nas.engine.journal import Journal
-from nas.engine.local import LocalExecutor
 from nas.engine.loop import Limits, Search
 from nas.engine.recorded import with_salvage
 from nas.engine.run import Run, write_json
@@ -99,7 +99,8 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     if path.exists():
         raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
     _check_writable(path.parent)
-    with contextlib.closing(LocalExecutor(worker_settings(settings, path / "checkpoints"))) as executor:
+    executor = choose(settings.machine, worker_settings(settings, path / "checkpoints"))
+    with contextlib.closing(executor):
         _load_optimizer_meanwhile()
         facts = executor.start()
         search = _describe(settings, facts)
@@ -128,7 +129,8 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
         run.read_journal()  # damage is found before anything starts
         run.sweep()
-        with contextlib.closing(LocalExecutor(worker_settings(settings, run.checkpoints))) as executor:
+        executor = choose(settings.machine, worker_settings(settings, run.checkpoints))
+        with contextlib.closing(executor):
             _load_optimizer_meanwhile()
             facts = executor.start()
             refuse_other_data(stored, facts)

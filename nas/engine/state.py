@@ -83,6 +83,8 @@ class SearchState:
         ask_seconds: Seconds the optimiser took to propose, in all.
         busy_seconds: Clock seconds in which a trial ran, in all (trials in parallel add up).
         train_seconds: Seconds trials spent in training and validation steps, in all.
+        slots: Trials that can run at the same time; 1 unless an event says otherwise.
+        slot_seconds: Clock seconds times slots, in all: what ``train_seconds`` is a share of.
     """
 
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -99,6 +101,8 @@ class SearchState:
     ask_seconds: float = 0.0
     busy_seconds: float = 0.0
     train_seconds: float = 0.0
+    slots: int = 1
+    slot_seconds: float = 0.0
     _answers: dict[tuple[str, int], int] = field(default_factory=dict)
     _open: dict[int, Trial] = field(default_factory=dict)
 
@@ -116,7 +120,9 @@ class SearchState:
         Raises:
             UserError: If it does not follow from the events before, as when a line was taken out.
         """
-        self.clock = event.get("clock", self.clock)
+        clock = event.get("clock", self.clock)
+        self.slot_seconds += (clock - self.clock) * self.slots
+        self.clock = clock
         handler = getattr(self, f"_on_{event.get('event')}", None)
         if handler is None:  # an event a later version adds does not concern this fold
             return
@@ -150,6 +156,7 @@ class SearchState:
         if event["phase"] == "start":
             self.sessions.append(event)
             self.stopped = ""
+            self.slots = 1
         else:
             self.stopped = event["reason"]
         for trial in self.running_trials():
@@ -197,6 +204,9 @@ class SearchState:
         self.crashes_in_a_row = 0
         self._answers.setdefault((trial.config_id, trial.epochs), trial.trial)
         self.reached[trial.config_id] = max(self.reached.get(trial.config_id, 0), trial.epochs)
+
+    def _on_slots(self, event: Event) -> None:
+        self.slots = event["count"]
 
     def _on_incumbent(self, event: Event) -> None:
         self.incumbent = event["trial"]

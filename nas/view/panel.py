@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
     from nas.view.snapshot import Leader, RunningTrial, Snapshot
 
+_MOST_TRIALS = 8  # running trials drawn, so that the panel fits a terminal
 _STATUS_STYLE = {"running": "green", "stopped": "cyan", "dead": "red"}
 
 
 def draw(snapshot: Snapshot) -> RenderableType:
     """One panel with everything in it."""
     parts: list[RenderableType] = [_head(snapshot), _time(snapshot)]
-    parts += [_trial(trial) for trial in snapshot.running]
+    parts += [_trial(trial) for trial in snapshot.running[:_MOST_TRIALS]]
+    hidden = len(snapshot.running) - _MOST_TRIALS
+    if hidden > 0:
+        parts.append(Text(f"and {hidden} trials more", style="dim"))
     parts += [Text(), _rungs(snapshot), Text(), _leader(snapshot)]
     parts += [
         Text(f"crashed  {reason}", style="yellow", overflow="ellipsis", no_wrap=True)
@@ -47,10 +51,14 @@ def _status(snapshot: Snapshot) -> str:
 def _head(snapshot: Snapshot) -> Text:
     return Text(
         f"{snapshot.space} at width {snapshot.width} on {snapshot.dataset}, {snapshot.device}, "
-        f"{snapshot.optimizer}; the device trains {100 * snapshot.training_share:.0f}% of the time, "
-        f"the optimiser takes {100 * snapshot.optimizer_share:.1f}%",
+        f"{snapshot.optimizer}; {_trainers(snapshot.workers)} {100 * snapshot.training_share:.0f}% of the "
+        f"time, the optimiser takes {100 * snapshot.optimizer_share:.1f}%",
         style="dim",
     )
+
+
+def _trainers(workers: int) -> str:
+    return "the device trains" if workers == 1 else f"{workers} workers train"
 
 
 def _time(snapshot: Snapshot) -> Table:

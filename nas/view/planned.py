@@ -32,8 +32,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
     console.print(_speeds(plan))
     console.print(_rungs(plan))
     console.print(
-        f"expected trials   about {plan.trials:.0f} ({plan.least:.0f} if all were as dear as the dearest, "
-        f"{plan.most:.0f} if as cheap as the cheapest)"
+        f"expected trials   about {plan.trials:.0f}{_with(plan.workers)} ({plan.least:.0f} if all were as "
+        f"dear as the dearest, {plan.most:.0f} if as cheap as the cheapest)"
     )
     console.print(f"baseline          {format_duration(plan.baseline_seconds)} at the start, all rungs")
     need, quota = plan.checkpoint_bytes, plan.quota_bytes
@@ -47,6 +47,10 @@ def show(plan: Plan, console: Console | None = None) -> None:
         )
     end = datetime.now() + timedelta(seconds=plan.seconds)
     console.print(f"end, if started now: {end:%A %Y-%m-%d %H:%M}")
+
+
+def _with(workers: int) -> str:
+    return f" with {workers} workers" if workers > 1 else ""
 
 
 def _speeds(plan: Plan) -> Table:

@@ -63,7 +63,7 @@ class Snapshot:
     Attributes:
         status: ``running``, ``stopped`` or ``dead`` (killed; ``--resume`` continues it).
         stop_reason: Why it stopped, "" otherwise.
-        training_share: Share of the clock in which the device trained or validated, 0..1.
+        training_share: Share of the time of all workers in which they trained or validated, 0..1.
         optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
     """
 
@@ -87,6 +87,7 @@ class Snapshot:
     training_share: float
     optimizer_share: float
     crash_reasons: list[str]
+    workers: int
 
     def to_json(self) -> dict[str, Any]:
         """Nested plain values."""
@@ -105,6 +106,7 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
     """
     settings = search["settings"]
     elapsed = max(used, 1e-9)
+    slot_seconds = state.slot_seconds + max(used - state.clock, 0.0) * state.slots
     return Snapshot(
         name=name,
         status=status,
@@ -125,9 +127,10 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
         else [],
         rungs=_rungs(state, search["rungs"]),
         incumbent=_leader(state, search),
-        training_share=min(state.train_seconds / elapsed, 1.0),
+        training_share=min(state.train_seconds / max(slot_seconds, 1e-9), 1.0),
         optimizer_share=min(state.ask_seconds / elapsed, 1.0),
         crash_reasons=[f"trial {number}: {state.trials[number].reason}" for number in state.crashed[-3:]],
+        workers=state.slots,
     )
 
 

@@ -1,0 +1,447 @@
+"""Runs trials on Dask workers, one at a time on each, whatever becomes of workers and scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distributed.scheduler import KilledWorker
+
+from nas import __version__
+from nas.cluster import place
+from nas.cluster.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task
+from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused
+from nas.errors import UserError
+from nas.training.checkpoint import CheckpointStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from distributed import Client, Future
+
+    from nas.cluster.sites import Site
+    from nas.engine.messages import Facts, Measurement, Report, TrialSpec
+    from nas.engine.worker import WorkerSettings
+    from search_spaces.base import Config
+
+_LOOK = 1.0  # seconds between looks at who is there
+_ANSWER = 10.0  # seconds within which a scheduler answers
+_RETRY = 2.0  # seconds between attempts to reach a scheduler that is gone
+_HELLO = 30.0  # seconds between signs of life to the workers
+_DEATHS = 3  # workers that may die of a trial
+
+
+@dataclass
+class _Member:
+    """A worker: ``joining`` until its data are loaded, then ``free`` or ``busy``, or ``refused``."""
+
+    address: str
+    identity: str
+    status: str = "joining"
+    shared: bool = True
+    future: Future | None = None
+    refusal: str = ""
+
+
+@dataclass
+class _Job:
+    """A trial between :meth:`DaskExecutor.submit` and its end."""
+
+    spec: TrialSpec
+    attempt: str = ""
+    member: _Member | None = None
+    future: Future | None = None
+    told: set[int] = field(default_factory=set)
+    best: int = 0  # epochs trained so far
+    best_at_death: int = -1
+    deaths: int = 0
+
+
+class DaskExecutor:
+    """Implements :class:`nas.engine.executor.Executor` on the workers of a Dask scheduler.
+
+    Every trial goes to a worker of this object's choice, so that Dask neither moves it nor runs it
+    twice; that a worker died, and what follows, is decided here:
+
+    * A trial whose worker died runs again, on another worker, from its last checkpoint. After three
+      deaths with no new epoch between them it is a crash.
+    * While the scheduler is gone, trials wait; when one is back at its address, they run again.
+    * Workers that join later get trials as soon as their data are loaded and found to be the same.
+    """
+
+    def __init__(self, site: Site, settings: WorkerSettings, say: Callable[[str], None]) -> None:
+        """Prepares; :meth:`start` reaches out.
+
+        Args:
+            site: Where scheduler and workers come from.
+            settings: What the trial processes need to know.
+            say: Told, in a line, what happens before the search can be told (:meth:`poll`).
+        """
+        folder = settings.checkpoints.resolve()
+        self._site = site
+        self._settings = replace(settings, checkpoints=folder, data_dir=settings.data_dir.resolve())
+        self._store = CheckpointStore(folder, settings.quota_bytes)
+        above = next(parent for parent in folder.parents if parent.is_dir())  # a new run has no folder yet
+        self._token = above / f".smacnas-{secrets.token_hex(8)}"
+        self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
+        self._say = say
+        self._client: Client | None = None
+        self._scheduler = ""
+        self._members: dict[str, _Member] = {}
+        self._jobs: dict[int, _Job] = {}
+        self._waiting: deque[_Job] = deque()
+        self._reports: list[Report] = []
+        self._inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        self._facts: Facts | None = None
+        self._looked = self._greeted = 0.0
+        self._attempts = 0
+
+    @property
+    def slots(self) -> int:
+        """Workers that are ready, busy or not; it changes while the search runs."""
+        return sum(member.status in ("free", "busy") for member in self._members.values())
+
+    @property
+    def wanted(self) -> int:
+        """Workers there will be, as far as one can tell now."""
+        return max(self._site.workers, len(self._members))
+
+    def start(self) -> Facts:
+        """Reaches the scheduler and waits for the first worker; the others join while trials run.
+
+        Raises:
+            UserError: If the scheduler is not there, or no worker can load the data.
+        """
+        try:
+            self._connect()
+        except OSError as error:
+            raise UserError(f"{self._site.name} does not answer ({error})") from None
+        if self._site.warning:
+            self._say(self._site.warning)
+        told = False
+        begun = time.monotonic()
+        while self._facts is None:
+            self.poll(_LOOK)
+            members = self._members.values()
+            if members and all(member.status == "refused" for member in members):
+                raise UserError(next(iter(members)).refusal)
+            if not told and not members and time.monotonic() - begun > _ANSWER:
+                self._say(f"waiting for {self._site.waits_for}; Ctrl-C gives up")
+                told = True
+        return self._facts
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Starts a trial on a worker that is free, or as soon as one is."""
+        job = _Job(spec, best=spec.known_epochs)
+        self._jobs[spec.trial] = job
+        self._waiting.append(job)
+        self._assign()
+
+    def poll(self, timeout: float) -> list[Report]:
+        """Waits for reports, and looks after the workers meanwhile."""
+        end = time.monotonic() + timeout
+        while True:
+            if time.monotonic() - self._looked > _LOOK:
+                self._look()
+            self._read(0.0 if self._reports else max(min(end, self._looked + _LOOK) - time.monotonic(), 0.0))
+            self._assign()
+            if self._reports or time.monotonic() >= end:
+                reports, self._reports = self._reports, []
+                return reports
+
+    def pause(self) -> None:
+        """Asks running trials to stop at their epoch's end; those without a worker have stopped."""
+        while self._waiting:
+            trial = self._waiting.popleft().spec.trial
+            del self._jobs[trial]
+            self._reports.append(TrialPaused(trial))
+        attempts = frozenset(job.attempt for job in self._jobs.values())
+        self._call(place.pause, attempts, workers=[a for a, m in self._members.items() if m.status == "busy"])
+
+    def measure(self, config: Config) -> Measurement:
+        """Times a few steps of a configuration on one of the workers.
+
+        Raises:
+            UserError: If the network cannot be trained there.
+        """
+        member = next(m for m in self._members.values() if m.status == "free")
+        result: Measurement = self._task(member, place.measure, config).result()
+        return result
+
+    def close(self) -> None:
+        """Leaves the workers and ends those that the site started; trials that run are lost."""
+        self._jobs.clear()
+        self._waiting.clear()
+        self._call(place.leave, workers=list(self._members))
+        self._disconnect()
+        self._site.close()
+        self._token.unlink(missing_ok=True)
+
+    # The scheduler
+
+    def _connect(self) -> None:
+        self._client = client = self._site.connect()
+        self._scheduler = ""
+        client.subscribe_topic(self._key, lambda event: self._inbox.put(("said", event[1], None)))
+        self._looked = 0.0
+
+    def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        for member in self._members.values():
+            member.status = "gone"
+        self._members.clear()
+        if client is not None:
+            with contextlib.suppress(Exception):  # whatever state it is in, it is not used again
+                client.close(timeout=1)
+
+    def _look(self) -> None:
+        """Finds out which workers there are now."""
+        self._looked = time.monotonic()
+        client = self._client
+        try:
+            if client is None:
+                self._connect()
+                assert self._client is not None
+                client = self._client
+                self._note(f"{self._site.name} is back")
+            info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER)
+            if self._scheduler not in ("", info["id"]):
+                raise ConnectionError("another scheduler has taken its place")
+        except (OSError, TimeoutError, RuntimeError, AttributeError):
+            self._scheduler_lost()
+            return
+        self._scheduler = info["id"]
+        self._site.refresh()
+        there = {address: worker["id"] for address, worker in info["workers"].items()}
+        for member in list(self._members.values()):
+            if there.get(member.address) != member.identity:
+                self._worker_lost(member)
+        new = [_Member(address, there[address]) for address in there if address not in self._members]
+        if new:
+            self._invite(new)
+        if time.monotonic() - self._greeted > _HELLO:
+            self._greeted = time.monotonic()
+            self._call(place.hear, workers=list(self._members))
+
+    def _scheduler_lost(self) -> None:
+        if self._client is not None:
+            running = [job for job in self._jobs.values() if job.member is not None]
+            self._note(
+                f"{self._site.name} is gone: the search waits for it, and runs its {len(running)} running "
+                "trials again from their checkpoints"
+            )
+            for job in running:
+                self._again(job)
+        self._disconnect()
+        self._looked = time.monotonic() + _RETRY - _LOOK
+
+    def _call(self, function: Callable[..., Any], *args: object, workers: Collection[str]) -> None:
+        """Calls something on workers, beside their trials; nobody is missed who does not answer."""
+        if self._client is None or not workers:
+            return
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            self._client.sync(
+                self._client._run,
+                function,
+                self._key,
+                *args,
+                workers=list(workers),
+                on_error="ignore",
+                callback_timeout=_ANSWER,
+            )
+
+    def _task(self, member: _Member, function: Callable[..., Any], *args: object) -> Future:
+        assert self._client is not None
+        self._attempts += 1
+        return self._client.submit(
+            function,
+            self._key,
+            *args,
+            workers=[member.address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+            key=f"{self._key} {function.__name__} {secrets.token_hex(8)}",
+        )
+
+    # Workers
+
+    def _invite(self, members: list[_Member]) -> None:
+        with contextlib.suppress(OSError):  # then nobody sees it, and checkpoints travel
+            self._token.touch()
+        offer = Offer(self._settings, self._token, Path.cwd(), __version__)
+        self._call(place.leave, workers=[member.address for member in members])
+        for member in members:
+            self._members[member.address] = member
+            self._call_back(member, self._task(member, place.join, offer))
+
+    def _call_back(self, member: _Member, future: Future) -> None:
+        member.future = future
+        future.add_done_callback(lambda done: self._inbox.put(("done", member, done)))
+
+    def _joined(self, member: _Member, future: Future) -> None:
+        member.future, member.status = None, "refused"
+        if all(other.status != "joining" for other in self._members.values()):
+            self._token.unlink(missing_ok=True)
+        try:
+            ready: Ready = future.result()
+        except (PlaceGone, KilledWorker):
+            self._members.pop(member.address, None)  # the next look invites it anew
+        except Exception as error:
+            self._refuse(member, str(error).splitlines()[0] if str(error) else type(error).__name__)
+        else:
+            odd = _difference(self._facts, ready.facts)
+            if odd:
+                self._refuse(member, f"{odd} not what the search began with")
+                return
+            if self._facts is None:
+                self._facts = ready.facts
+            member.status, member.shared = "free", ready.shared
+            if not ready.shared:
+                self._note(f"worker {member.address} sees no run folder: checkpoints travel through Dask")
+
+    def _refuse(self, member: _Member, reason: str) -> None:
+        member.status, member.refusal = "refused", reason
+        if self._facts is not None:
+            self._note(f"worker {member.address} is left out: {reason}")
+
+    def _worker_lost(self, member: _Member) -> None:
+        self._members.pop(member.address, None)
+        member.status = "gone"
+        for job in list(self._jobs.values()):
+            if job.member is member:
+                self._died(job, member.address)
+
+    # Trials
+
+    def _assign(self) -> None:
+        free = (member for member in self._members.values() if member.status == "free")
+        for member in list(free):
+            if not self._waiting:
+                return
+            job = self._waiting.popleft()
+            parcel = None
+            if not member.shared:
+                packed = self._store.get(job.spec.config_id, job.spec.epochs)
+                parcel = None if packed is None else Parcel(*packed)
+            self._attempts += 1
+            job.attempt = f"{job.spec.trial}.{self._attempts}"
+            job.member = member
+            member.status = "busy"
+            # Only this side knows all trials that run, so only it may drop checkpoints.
+            task = Task(replace(job.spec, keep={}), job.attempt, parcel)
+            job.future = self._task(member, place.run, task)
+            self._call_back(member, job.future)
+
+    def _read(self, timeout: float) -> None:
+        """Takes in what the workers sent; waits for the first of it."""
+        try:
+            kind, what, future = self._inbox.get(timeout=timeout)
+            while True:
+                if kind == "said":
+                    self._said(what)
+                elif what.status != "gone" and what.future is future:
+                    self._done(what, future)
+                kind, what, future = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _said(self, event: dict[str, Any]) -> None:
+        kind, fields = event["kind"], event["fields"]
+        job = next((job for job in self._jobs.values() if job.attempt == event["attempt"]), None)
+        if job is None:
+            return
+        if kind == Note.__name__:
+            self._note(fields["text"])
+        elif kind == EpochDone.__name__:
+            self._epoch(job, EpochDone(**fields))
+
+    def _epoch(self, job: _Job, report: EpochDone) -> None:
+        """Passes an epoch on, once: it is announced, in the outcome, and measured again after a death."""
+        if report.epoch not in job.told and report.epoch > job.spec.known_epochs:
+            job.told.add(report.epoch)
+            job.best = max(job.best, report.epoch)
+            self._reports.append(report)
+
+    def _done(self, member: _Member, future: Future) -> None:
+        if member.status == "joining":
+            self._joined(member, future)
+            return
+        member.future = None
+        job = next(job for job in self._jobs.values() if job.member is member)
+        if future.status in ("cancelled", "lost"):
+            self._scheduler_lost()
+            return
+        try:
+            outcome: Outcome = future.result()
+        except PlaceGone:
+            self._members.pop(member.address, None)
+            self._again(job)
+        except KilledWorker:
+            self._worker_lost(member)
+        except Exception as error:
+            self._refuse(member, str(error).splitlines()[0] if str(error) else type(error).__name__)
+            self._died(job, member.address)
+        else:
+            member.status = "free"
+            self._ended(job, outcome)
+        future.release()
+
+    def _ended(self, job: _Job, outcome: Outcome) -> None:
+        for report in outcome.epochs:
+            self._epoch(job, report)
+        del self._jobs[job.spec.trial]
+        try:
+            if outcome.parcel is not None:
+                self._store.put(outcome.parcel.name, outcome.parcel.data)
+            if job.spec.keep:
+                running = {other.spec.config_id for other in self._jobs.values()}
+                self._store.prune({*job.spec.keep, job.spec.config_id, *running}, job.spec.keep)
+        except OSError as error:
+            self._note(f"trial {job.spec.trial}: {error}")
+        self._reports.append(outcome.end)
+
+    def _died(self, job: _Job, address: str) -> None:
+        if job.best > job.best_at_death >= 0:
+            job.deaths = 0
+        job.deaths += 1
+        job.best_at_death = job.best
+        trial = job.spec.trial
+        if job.deaths < _DEATHS:
+            self._note(f"trial {trial}: its worker {address} died; it runs again from its last checkpoint")
+            self._again(job)
+            return
+        del self._jobs[trial]
+        reason = f"{_DEATHS} workers died while they ran it, the last at {address}"
+        self._reports.append(TrialEnded(trial, None, reason=reason))
+
+    def _again(self, job: _Job) -> None:
+        job.member, job.attempt = None, ""
+        if job.future is not None:
+            with contextlib.suppress(Exception):  # its scheduler may be gone
+                job.future.release()
+        job.future = None
+        self._waiting.appendleft(job)
+
+    def _note(self, text: str) -> None:
+        self._reports.append(Note(text))
+        if self._facts is None:
+            self._say(text)
+
+
+def _difference(first: Facts | None, other: Facts) -> str:
+    """What of a worker differs so that its trials could not be compared with the others'."""
+    if first is None:
+        return ""
+    if first.data != other.data:
+        return "its images are"
+    if first.width != other.width:
+        return f"its width {other.width} (auto: on a GPU another than on a CPU) is"
+    return "its training settings are" if first.train != other.train else ""
