@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional
 
 from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
+from nas.training.depthwise import use_fast_gradients
 from nas.training.schedule import ConstantSchedule, CosineSchedule
 
 if TYPE_CHECKING:
@@ -89,6 +90,8 @@ class Trainer:
         micro_batch: int | None = None,
     ) -> None:
         self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if data.device.type == "cpu":
+            use_fast_gradients(self.model)
         self.data = data
         self.batch_size = min(recipe.batch_size, len(data.train))
         self.micro_batch = min(max(micro_batch or self.batch_size, 2), self.batch_size)  # batch norm needs 2
