@@ -6,6 +6,7 @@ reader understands the file, and damage is found without parsing twice.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import zlib
 from dataclasses import dataclass
@@ -117,6 +118,7 @@ class Journal:
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._size = size
+        self._torn = False
         os.ftruncate(self._fd, size)
         os.lseek(self._fd, size, os.SEEK_SET)
 
@@ -131,6 +133,8 @@ class Journal:
         Raises:
             UserError: If the disk does not take it.
         """
+        if self._torn:
+            raise UserError(f"{self._path}: cannot be written; make the disk writable, then --resume")
         line = encode({"v": VERSION, **event})
         try:
             written = 0
@@ -139,8 +143,11 @@ class Journal:
             if durable:
                 os.fsync(self._fd)
         except OSError as error:
-            os.ftruncate(self._fd, self._size)
-            os.lseek(self._fd, self._size, os.SEEK_SET)
+            self._torn = True  # until the half line is gone, nothing may follow it
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size)
+                os.lseek(self._fd, self._size, os.SEEK_SET)
+                self._torn = False
             raise UserError(
                 f"{self._path}: cannot be written ({error.strerror}); make room on the disk, then --resume"
             ) from error

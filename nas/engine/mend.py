@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nas.engine.journal import Event
 
 # What follows from other lines, or can be measured again: a journal without it still stands.
-_MINOR = re.compile(rb'"event":"(epoch|started|paused|incumbent|session)"')
+_MINOR = re.compile(rb'"event":"(epoch|started|paused|incumbent|session|slots)"')
 _LINE = re.compile(rb'\{"v":[^\n]*,"crc":"[^\n"]{8}"\}')
 
 

@@ -179,7 +179,9 @@ class Run:
         Raises:
             UserError: If another process has it.
         """
-        with self._lock_file() as file:
+        with contextlib.ExitStack() as stack:
+            with self.written():
+                file = stack.enter_context(self._lock_file())
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -187,8 +189,9 @@ class Run:
                 raise UserError(
                     f"{self.path}: in use by {holder}; watch it with: python -m nas.status {self.path}"
                 ) from None
-            os.ftruncate(file, 0)
-            os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}, {task}".encode(), 0)
+            with self.written():
+                os.ftruncate(file, 0)
+                os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}, {task}".encode(), 0)
             yield
 
     def is_locked(self) -> bool:
@@ -202,6 +205,21 @@ class Run:
         except FileNotFoundError:
             pass
         return False
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """What the disk refuses within becomes one line.
+
+        Raises:
+            UserError: If it is full, read-only or not the user's.
+        """
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or self.path}: cannot be written ({error.strerror}); make room on the "
+                "disk or make it writable, then --resume"
+            ) from error
 
     @contextlib.contextmanager
     def _lock_file(self, create: bool = True) -> Iterator[int]:

@@ -128,14 +128,16 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         stored = run.read_search()
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
         run.read_journal()  # damage is found before anything starts
-        run.sweep()
+        with run.written():
+            run.sweep()
         executor = choose(settings.machine, worker_settings(settings, run.checkpoints))
         with contextlib.closing(executor):
             _load_optimizer_meanwhile()
             facts = executor.start()
             refuse_other_data(stored, facts)
             search = {**stored, **_describe(settings, facts), "created": stored["created"]}
-            write_json(run.search_json, search)
+            with run.written():
+                write_json(run.search_json, search)
             return run, _search(run, settings, search, executor, view, locked=True)
 
 
@@ -159,7 +161,8 @@ def _search(
         if not locked:
             stack.enter_context(run.lock())
         contents = run.read_journal()
-        log = open_log(run.log)
+        with run.written():
+            log = open_log(run.log)
         if contents.dropped:
             log.note(f"{run.journal.name}: a half-written last line of {contents.dropped} bytes was dropped")
         optimizer = create(
@@ -184,7 +187,8 @@ def _loop(
     stack: contextlib.ExitStack,
 ) -> str:
     clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
-    journal = stack.enter_context(Journal(run.journal, contents.size))
+    with run.written():
+        journal = stack.enter_context(Journal(run.journal, contents.size))
     loop = Search(
         run=run,
         journal=journal,

@@ -5,10 +5,13 @@ Light to import, since the search imports it too; torch comes in with :mod:`nas.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import threading
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
 from nas.engine.messages import TrialSpec
@@ -82,6 +85,7 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
         output: File that takes what libraries print, so that it does not spoil the terminal.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the search decides
+    _be_killed_with(lifeline)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     sink = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(sink, 1)
@@ -130,8 +134,18 @@ def _load(settings: WorkerSettings) -> ImageSet:
     return images
 
 
+def _be_killed_with(lifeline: Connection) -> None:
+    """Has the system end this process with SIGIO once the other end is closed.
+
+    A thread cannot: it waits for ever for native code that hangs without releasing the interpreter. On
+    systems other than Linux SIGIO is ignored, and the thread is all there is.
+    """
+    number = lifeline.fileno()
+    with contextlib.suppress(OSError):
+        fcntl.fcntl(number, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(number, fcntl.F_SETFL, fcntl.fcntl(number, fcntl.F_GETFL) | os.O_ASYNC)
+
+
 def _end_with(lifeline: Connection) -> None:
-    try:
-        lifeline.recv()
-    except (EOFError, OSError):
-        os._exit(0)
+    wait([lifeline])  # a blocking read would keep the system from sending SIGIO
+    os._exit(0)

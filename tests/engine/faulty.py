@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 import time
 from typing import Any, ClassVar
@@ -13,7 +14,19 @@ from torch import nn
 
 from search_spaces.base import Hyperparameter, SearchSpace
 
-FAULTS = ("none", "exception", "nan", "memory_once", "memory", "hang", "segfault", "sigkill", "exit")
+FAULTS = (
+    "none",
+    "exception",
+    "nan",
+    "memory_once",
+    "memory",
+    "hang",
+    "segfault",
+    "sigkill",
+    "exit",
+    "gil",
+    "host_memory",
+)
 
 
 class Network(nn.Module):
@@ -38,6 +51,11 @@ def fail(fault: str, batch: int) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
     if fault == "hang":
         time.sleep(3600)
+    if fault == "gil":  # a library that does not let other threads run
+        ctypes.PyDLL(None).sleep(3600)
+    if fault == "host_memory":
+        resource.setrlimit(resource.RLIMIT_AS, (2**33, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        torch.ones(2**34, dtype=torch.uint8)
     if fault == "segfault":
         ctypes.string_at(0)
     if fault == "sigkill":

@@ -82,6 +82,7 @@ def test_it_says_what_it_trains_on(executor: LocalExecutor) -> None:
         ("exception", "ValueError: this network cannot be trained"),
         ("nan", "loss is nan"),
         ("memory", "out of memory"),
+        ("host_memory", "allocate memory"),
         ("segfault", "SIGSEGV"),
         ("sigkill", "SIGKILL"),
         ("exit", "code 7"),
@@ -100,8 +101,9 @@ def test_a_fault_is_a_crash_with_its_reason_and_the_next_trial_runs(
     assert after.error is not None
 
 
-def test_a_hanging_trial_is_ended_at_its_timeout(executor: LocalExecutor) -> None:
-    ended, _ = finish(executor, spec(1, "hang", timeout=2.0))
+@pytest.mark.parametrize("fault", ["hang", "gil"])
+def test_a_hanging_trial_is_ended_at_its_timeout(executor: LocalExecutor, fault: str) -> None:
+    ended, _ = finish(executor, spec(1, fault, timeout=2.0))
     assert isinstance(ended, TrialEnded)
     assert "no end after 2.0s (--trial-timeout)" in ended.reason
     after, _ = finish(executor, spec(2))
@@ -170,7 +172,8 @@ def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert ended.metrics["from_epoch"] >= done
 
 
-def test_the_trial_process_ends_when_the_search_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ["hang", "gil"])
+def test_the_trial_process_ends_when_the_search_is_killed(tmp_path: Path, fault: str) -> None:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:  # the search: starts a trial that hangs, tells its process's number, is killed
@@ -178,7 +181,7 @@ def test_the_trial_process_ends_when_the_search_is_killed(tmp_path: Path) -> Non
             sys.path.insert(0, HERE)
             place = LocalExecutor(settings(tmp_path))
             place.start()
-            place.submit(spec(1, "hang"))
+            place.submit(spec(1, fault))
             time.sleep(1)
             assert place._place is not None
             os.write(writer, str(place._place.process.pid).encode())

@@ -1,0 +1,16 @@
+"""The writing of what DeepCAVE reads, as the dashboard does it, as a command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.deepcave_export import Exporter
+from nas.engine.run import Run
+
+PROG = "export"
+
+
+def main(args: Sequence[str]) -> int:
+    """Exports the run given."""
+    return 0 if Exporter(Run.open(Path(args[0]))).refresh() else 1

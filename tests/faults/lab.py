@@ -1,0 +1,119 @@
+"""Where faults are tried: the nursery, the unharmed search, and what a harmed one must share with it."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.faults.disk import Fault
+from tests.faults.folders import SEARCH, Ledger, ledger, run_twice, unreadable
+from tests.faults.nursery import Nursery, Search
+
+
+@dataclass
+class Row:
+    """One line of the table.
+
+    Attributes:
+        fault: What was done.
+        expected: What must happen.
+        tried: How often it was done.
+        survived: How often what had to happen did.
+        lost: Finished trials that were missing, different or run twice afterwards.
+        problems: What went wrong, one line each.
+    """
+
+    fault: str
+    expected: str
+    tried: int = 0
+    survived: int = 0
+    lost: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, problems: list[str], lost: int = 0) -> None:
+        """Counts one trial of the fault."""
+        self.tried += 1
+        self.survived += not problems
+        self.lost += lost
+        self.problems += problems
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Holds what all faults are measured against.
+
+    Attributes:
+        nursery: Starts searches.
+        folder: Scratch space, removed at the end.
+        reference: The unharmed run.
+        expected: Its ledger.
+        operations: What it did to its folder: how often each (operation, kind of file).
+    """
+
+    nursery: Nursery
+    folder: Path
+    reference: Path
+    expected: Ledger
+    operations: Counter[tuple[str, str]]
+
+    def start(self, name: str, fault: Fault | None = None, **options: object) -> Search:
+        """Starts a new search like the unharmed one."""
+        where = ("--runs-dir", str(self.folder), "--name", name)
+        return self.nursery.start(*SEARCH, *where, fault=fault, **options)
+
+    def finish(self, run: Path) -> list[str]:
+        """Resumes a run until it ends by itself; gives what went wrong."""
+        if not run.exists():  # it died before there was anything to lose
+            return [] if self.start(run.name).wait() == 0 else ["a new search did not run"]
+        code, said = self.nursery.run("--resume", str(run))
+        return [] if code == 0 else [f"resume ended with {code}: {said.strip()[-200:]}"]
+
+    def compare(self, run: Path) -> tuple[list[str], int]:
+        """What is wrong with a finished run, and how many trials were lost."""
+        found = ledger(run)
+        lost = [row for row in self.expected if row not in found]
+        twice = run_twice(run)
+        problems = [f"lost or different: trial {row[0]}" for row in lost]
+        problems += [f"run twice: trial {number}" for number in twice]
+        if len(found) > len(self.expected):
+            problems.append(f"{len(found) - len(self.expected)} trials more than the unharmed search")
+        problems += [f"left behind or unreadable: {name}" for name in unreadable(run)]
+        return problems, len(lost) + len(twice)
+
+    def verdict(self, row: Row, run: Path, before: Sequence[str] = ()) -> None:
+        """Resumes a harmed run to its end, compares it, counts it, and removes it.
+
+        Args:
+            row: Where to count.
+            run: The run.
+            before: What went wrong already.
+        """
+        problems = self.finish(run)
+        found, lost = self.compare(run) if not problems else ([], len(self.expected))
+        row.add([*before, *problems, *found], lost)
+        shutil.rmtree(run, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def opened() -> Iterator[Lab]:
+    """Opens a lab and runs the unharmed search in it, counting what it does to its folder."""
+    folder = Path(tempfile.mkdtemp(prefix="smacnas-faults-"))
+    try:
+        with Nursery(folder) as nursery:
+            reference, trace = folder / "unharmed", folder / "trace.txt"
+            code, said = nursery.run(
+                *SEARCH,
+                *("--runs-dir", str(folder), "--name", reference.name),
+                fault=Fault(str(reference), "trace", trace=str(trace)),
+            )
+            if code != 0:
+                raise RuntimeError(f"the unharmed search ended with {code}: {said}")
+            lines = [tuple(line.split("\t")) for line in trace.read_text().splitlines()]
+            yield Lab(nursery, folder, reference, ledger(reference), Counter(lines))  # type: ignore[arg-type]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
