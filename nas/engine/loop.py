@@ -36,7 +36,8 @@ _POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
 _GRACE = 45.0  # seconds a running trial gets to reach its epoch's end when the search stops
 _SAME_CRASHES = 5
 _SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
-_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files
+_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
+_SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
 _TIMEOUT_FACTOR, _TIMEOUT_LEAST, _TIMEOUT_UNKNOWN = 10.0, 120.0, 4 * 3600.0
 
 
@@ -98,6 +99,7 @@ class Search:
         self._hurry = False
         self._dry = False  # the optimiser waits for a pending outcome
         self._saved = clock.used()
+        self._save_seconds = 0.0
         self._replay(events)
         self._queue = deque(self.state.open_trials())
 
@@ -310,7 +312,7 @@ class Search:
             self._cost.observe(trial)
             self._crown(trial)
             self._give_up_on_crashes()
-            if self._clock.used() - self._saved > _SNAPSHOT:
+            if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
                 self._snapshot()
 
     def _end(
@@ -364,10 +366,12 @@ class Search:
             self._poll()
 
     def _snapshot(self) -> None:
-        self._saved = self._clock.used()
+        begin = time.perf_counter()
         # The snapshot is for other tools: a disk that has no room for it must not end the search.
         with contextlib.suppress(OSError):
             self._run.replace_smac(self._optimizer.save)
+        self._save_seconds = time.perf_counter() - begin
+        self._saved = self._clock.used()
 
     def _emit(self, event: Event, *, durable: bool = True) -> None:
         event = {"time": iso(self._clock.now()), "clock": round(self._clock.used(), 3), **event}

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
     from smac.scenario import Scenario
 
 
+class _Group(list["Configuration"]):
+    """Configurations of a bracket at a rung, with what is known of them for good.
+
+    Attributes:
+        asked: So many, from the first, have been asked.
+        decided: So many, from the first, have finished.
+    """
+
+    asked = 0
+    decided = 0
+
+
 class StepwiseHalving(SuccessiveHalving):
     """SMAC's successive halving (arXiv 1502.07943) without its loop; tracker and rules stay SMAC's.
 
@@ -33,7 +45,7 @@ class StepwiseHalving(SuccessiveHalving):
     """
 
     def __init__(self, scenario: Scenario, eta: int) -> None:
-        self._filling: tuple[list[Configuration], int] | None = None
+        self._filling: tuple[_Group, int] | None = None
         self._ready = False
         super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
 
@@ -57,9 +69,10 @@ class StepwiseHalving(SuccessiveHalving):
         for (bracket, stage), groups in sorted(self._tracker.items(), key=self._height, reverse=True):
             for seed, configs in groups:
                 keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
-                for config in configs:
-                    for trial in self._get_next_trials(config, keys):
+                while configs.asked < len(configs):
+                    for trial in self._get_next_trials(configs[configs.asked], keys):
                         return trial
+                    configs.asked += 1
         return None
 
     def draw(self) -> bool:
@@ -70,7 +83,7 @@ class StepwiseHalving(SuccessiveHalving):
         config = next(self.config_generator)
         if self._filling is None:
             bracket = self._get_next_bracket()
-            self._filling = [], self._n_configs_in_stage[bracket][0]
+            self._filling = _Group(), self._n_configs_in_stage[bracket][0]
             self._tracker[bracket, 0].append((self._get_next_order_seed(), self._filling[0]))
         configs, size = self._filling
         configs.append(config)
@@ -113,19 +126,27 @@ class StepwiseHalving(SuccessiveHalving):
                     continue
                 groups[:] = [other for other in groups if other is not group]
                 if best:
-                    self._tracker[bracket, stage + 1].append((seed, best))
+                    self._tracker[bracket, stage + 1].append((seed, _Group(best)))
 
     def _get_best_configs(
-        self, configs: list[Configuration], bracket: int, stage: int, from_keys: list[Any]
+        self, configs: _Group, bracket: int, stage: int, from_keys: list[Any]
     ) -> list[Configuration]:
-        statuses = [self._status(config, from_keys) for config in configs]
-        if any(status in (None, StatusType.RUNNING) for status in statuses):
-            raise NotEvaluatedError
+        while configs.decided < len(configs):
+            if self._status(configs[configs.decided], from_keys) in (None, StatusType.RUNNING):
+                raise NotEvaluatedError
+            configs.decided += 1
         if self._is_last(bracket, stage):
             return []
-        alive = [c for c, status in zip(configs, statuses, strict=True) if status == StatusType.SUCCESS]
+        alive = [config for config in configs if self._status(config, from_keys) == StatusType.SUCCESS]
         alive.sort(key=lambda config: self.runhistory.average_cost(config, from_keys))
         return alive[: self._n_configs_in_stage[bracket][stage + 1]]
+
+    def _get_next_trials(self, config: Configuration, from_keys: list[Any]) -> list[TrialInfo]:
+        # SMAC's own compares the configuration with every running one: with many workers, nearly all
+        # the time of an ask.
+        if self._status(config, from_keys) is not None:
+            return []
+        return [TrialInfo(config, key.instance, key.seed, key.budget) for key in from_keys]
 
     def _status(self, config: Configuration, from_keys: list[Any]) -> StatusType | None:
         if not self.runhistory.has_config(config):

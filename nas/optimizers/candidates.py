@@ -38,7 +38,8 @@ class PlainConfiguration(Configuration):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._hash = hash(key(self.get_array()))
+        self._key = key(self.get_array())
+        self._hash = hash(self._key)
 
     def __hash__(self) -> int:
         return self._hash
@@ -46,7 +47,7 @@ class PlainConfiguration(Configuration):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PlainConfiguration):
             return NotImplemented
-        return self is other or key(self.get_array()) == key(other.get_array())
+        return self is other or self._key == other._key
 
 
 class Candidates:

@@ -50,6 +50,7 @@ class SmacOptimizer:
         self._selector = self._brackets.config_selector
         self._pending: dict[tuple[str, int], TrialInfo] = {}
         self._begin: float | None = None
+        self._ids: dict[Configuration, str] = {}
 
     def ask(self, *, speculative: bool = False) -> Suggestion | None:
         """Proposes the next trial.
@@ -109,7 +110,7 @@ class SmacOptimizer:
 
     def promotable(self) -> set[str]:
         """Config ids that may yet be asked at a higher rung; crashed ones never are."""
-        return {config_id(config) for config in self._brackets.promotable()}
+        return {self._id(config) for config in self._brackets.promotable()}
 
     def save(self, folder: Path) -> None:
         """Writes SMAC's scenario, configspace, runhistory, intensifier and optimization files."""
@@ -137,6 +138,11 @@ class SmacOptimizer:
             chosen.setdefault(key(config.get_array()), config)
         rows = self._candidates.unseen(n - len(chosen), chosen, np.random.RandomState(seed))
         return [*chosen.values(), *(self._candidates.decode(row, INITIAL) for row in rows)]
+
+    def _id(self, config: Configuration) -> str:
+        if config not in self._ids:
+            self._ids[config] = config_id(config)
+        return self._ids[config]
 
     def _origin(self, trial: TrialInfo) -> str:
         known = self._facade.runhistory.get_trials(trial.config)
