@@ -10,6 +10,7 @@ import pandas as pd
 from analysis import curves
 from analysis.figures import BASE, INK, colour, drawing, percent_axis, say, wrap
 from analysis.figures_search import time_axis
+from analysis.figures_seeds import mean_curve
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,10 +90,8 @@ def learning_curves(groups: Sequence[Group]) -> Figure:
         ):
             for place, part in enumerate(groups):
                 winners = [_winner(run) for run in part.runs]
-                _mean_curve(ax, winners, column, colour(place), f"winners of {part.label}", place)
-            _mean_curve(
-                ax, [_base(run) for run in runs], column, BASE, "base architecture", len(groups), "--"
-            )
+                mean_curve(ax, winners, column, colour(place), f"winners of {part.label}", place)
+            mean_curve(ax, [_base(run) for run in runs], column, BASE, "base architecture", len(groups), "--")
             ax.set_xlabel("epochs")
             ax.set_ylabel(label)
             ax.xaxis.get_major_locator().set_params(integer=True)
@@ -111,31 +110,3 @@ def _winner(run: Run) -> pd.DataFrame:
 def _base(run: Run) -> pd.DataFrame:
     base = run.baseline(run.rungs[-1])
     return run.curves.iloc[:0] if base is None else curves.curve(run, base["config_id"])
-
-
-def _mean_curve(
-    ax: Axes,
-    found: Sequence[pd.DataFrame],
-    column: str,
-    paint: str,
-    label: str,
-    place: int,
-    style: str = "-",
-) -> None:
-    """Draws one; runs without the network are left out, error bars need two."""
-    series = [points.set_index("epoch")[column] for points in found if len(points)]
-    if not series:
-        return
-    table = pd.concat(series, axis=1).sort_index()
-    spread = table.std(axis=1, ddof=1) if len(series) > 1 else None
-    ax.errorbar(
-        table.index + 0.04 * place,  # apart, so that bars do not hide each other
-        table.mean(axis=1),
-        yerr=spread,
-        color=paint,
-        linestyle=style,
-        marker=".",
-        capsize=2,
-        elinewidth=1,
-        label=f"{label} ({len(series)})",
-    )

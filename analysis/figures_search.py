@@ -33,8 +33,8 @@ TOP = 10
 _NOTHING = "no trial has succeeded yet"
 
 
-def time_axis(axes: Axes, seconds: float) -> float:
-    """Labels the time axis in fitting units; returns how many seconds one of them has."""
+def time_unit(seconds: float) -> tuple[float, str]:
+    """A unit that fits so much time: how many seconds one has, and its name."""
     units = (
         (2 * 86_400, 86_400, "days"),
         (2 * 3_600, 3_600, "hours"),
@@ -42,8 +42,14 @@ def time_axis(axes: Axes, seconds: float) -> float:
         (0, 1, "seconds"),
     )
     _, factor, name = next(unit for unit in units if seconds >= unit[0])
+    return float(factor), name
+
+
+def time_axis(axes: Axes, seconds: float) -> float:
+    """Labels the time axis in fitting units; returns how many seconds one of them has."""
+    factor, name = time_unit(seconds)
     axes.set_xlabel(f"search time ({name})")
-    return float(factor)
+    return factor
 
 
 def _legend(figure: Figure, axes: Axes, columns: int) -> None:
@@ -241,16 +247,16 @@ def parallel(run: Run) -> Figure:
         epochs = int(run.measured["epochs"].mode().iloc[0])
         trials = run.budget(epochs).sort_values("error", ascending=False)
         names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]
-        heights = _heights(run, trials, names)
+        lines = heights(run, trials, names)
         norm = Normalize(*np.percentile(1 - trials["error"], [2, 98]))
         # Orange to blue: told apart by colour-blind readers, and on light and dark pages.
         shades = LinearSegmentedColormap.from_list("accuracy", [BASE, FAINT, GOOD])
         at = np.arange(len(names))
-        for line, top1 in zip(heights, 1 - trials["error"], strict=True):
+        for line, top1 in zip(lines, 1 - trials["error"], strict=True):
             ax.plot(at, line, color=shades(norm(top1)), linewidth=0.9, alpha=0.6)
         winner = run.incumbent
         if winner is not None:
-            line = _heights(run, run.trials.loc[[winner["trial"]]], names, jitter=0.0)[0]
+            line = heights(run, run.trials.loc[[winner["trial"]]], names, jitter=0.0)[0]
             ax.plot(at, line, color=INK, linewidth=2.4, marker="o", markersize=5, label="the winner")
             _legend(figure, ax, 1)
         for place, name in enumerate(names):
@@ -269,7 +275,7 @@ def parallel(run: Run) -> Figure:
     return figure
 
 
-def _heights(run: Run, trials: pd.DataFrame, names: list[str], jitter: float = 0.035) -> np.ndarray:
+def heights(run: Run, trials: pd.DataFrame, names: list[str], jitter: float = 0.035) -> np.ndarray:
     """Where each line crosses each axis, 0 to 1; shifted a little, so that lines stay apart."""
     rng = np.random.default_rng(0)
     columns = []

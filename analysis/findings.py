@@ -7,14 +7,16 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from analysis import agreement, marginals
+from analysis import agreement, marginals, seeds
+from nas.confirmation.view import gain_over_baseline, spread, verdict
 from nas.quantities import format_count, format_duration
-from nas.view.lines import STOP_REASONS
+from nas.view.lines import STOP_REASONS, percent
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from analysis.load import Run
+    from analysis.seeds import Seeds
 
 _FEW_AT_THE_TOP = 10
 _MANY_CRASHES = 0.1
@@ -88,6 +90,31 @@ def headline(run: Run) -> str:
             f"{100 * luck:.1f} points may be chance: this one may be."
         )
     return text
+
+
+def confirmed(several: Seeds) -> dict[str, Any]:
+    """What several seeds said: a sentence, and a row a configuration."""
+    found = several.found
+    rows = [
+        {
+            "name": seeds.label(row),
+            "searched": _percent(
+                float("nan") if row["searched_error"] is None else 1 - row["searched_error"]
+            ),
+            "confirmed": spread(row["mean_error"], row["sd_error"]),
+            "gain": gain_over_baseline(row),
+            "seeds": ", ".join(percent(error) for error in row["errors"]),
+        }
+        for row in found["configurations"]
+    ]
+    said = verdict(found) if several.compared else "no seed has been trained for all of them yet"
+    number = f"{several.compared} seed{'s' if several.compared != 1 else ''}"
+    return {"verdict": said[0].upper() + said[1:], "rows": rows, "seeds": number, "epochs": found["epochs"]}
+
+
+def confirm_command(run: Run) -> str:
+    """What to type for several seeds of the best."""
+    return f"python -m nas.confirm {shlex.quote(str(run.path))} --top 3 --seeds 3"
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -173,8 +200,13 @@ def crash_choices(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def next_steps(run: Run) -> list[Step]:
-    """What to do next, the most urgent first; each step with the reason for it."""
+def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
+    """What to do next, the most urgent first; each step with the reason for it.
+
+    Args:
+        run: The run.
+        confirmed: Whether the best were trained with several seeds already.
+    """
     place = shlex.quote(str(run.path))
     limits = run.search["limits"]
     longer = format_duration(2 * limits["seconds"]).replace(" ", "")
@@ -212,6 +244,14 @@ def next_steps(run: Run) -> list[Step]:
         )
     better, luck = gain(run), chance(run)
     beaten = run.incumbent is not None and run.incumbent["origin"] != "baseline"
+    if beaten and not confirmed and not run.running:
+        steps.append(
+            Step(
+                "Each network was trained with one seed. Train the best and the base architecture again with "
+                "several: was it the network, or luck?",
+                confirm_command(run),
+            )
+        )
     if beaten and better is not None and luck is not None and better < 2 * luck:
         steps.append(
             Step(

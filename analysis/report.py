@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.load import Run
+    from analysis.seeds import Seeds
 
 PROG = "python -m analysis.report"
 
@@ -33,6 +34,7 @@ _LABELS = {
     "parallel": "Parallel coordinates of all configurations, coloured by accuracy",
     "size": "Accuracy against multiply-accumulates and against parameters, with Pareto fronts",
     "learning-curves": "Accuracy and loss over epochs of the ten best configurations",
+    "seeds": "Mean accuracy and loss over epochs with standard deviations over seeds",
 }
 
 
@@ -59,10 +61,11 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
     """
     from markupsafe import Markup
 
-    from analysis import figures, figures_search, outputs
+    from analysis import charts, figures, figures_search, outputs, seeds
 
+    several = seeds.seeds(run)
     with outputs.folder(run) as folder:
-        drawn = _draw(run)
+        drawn = _draw(run, several)
         context = _importance(run, settings, drawn, folder)
         drawings = {name: outputs.write_figure(figure, folder, name) for name, figure in drawn.items()}
         bubbles = figures_search.size_titles(run)
@@ -72,20 +75,52 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
             name: Markup(figures.inline(text, name, _LABELS[name], titles.get(name)))
             for name, text in drawings.items()
         }
+        specs = {
+            # Safe: what could end the script element, or a string in it, is escaped.
+            name: Markup(_script_json(spec))
+            for name, spec in charts.all_charts(run, several).items()
+        }
         page = folder / "report.html"
-        outputs.write_text(_render({**_context(run), **context, "figures": inline}), page)
+        context |= {"figures": inline, "charts": specs, **_scripts(), "palette": figures.PALETTE}
+        outputs.write_text(_render({**_context(run, several), **context}), page)
     return page
 
 
-def _draw(run: Run) -> dict[str, Figure]:
+def _script_json(spec: dict[str, Any]) -> str:
+    """JSON that may stand inside a script element, whatever its strings hold."""
+    import orjson
+
+    text = orjson.dumps(spec, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _scripts() -> dict[str, Any]:
+    """Vega-Lite and what puts its charts into the page, once for all of them."""
+    from importlib.resources import files
+
+    import vl_convert
+    from markupsafe import Markup
+
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub demands a snippet
+    if "</script" in bundle.lower() or "<!--" in bundle:  # of another release, perhaps
+        raise RuntimeError("Vega-Lite's script cannot stand inside a page")
+    ours = (files("analysis") / "templates" / "charts.js").read_text(encoding="utf-8")
+    return {"vega": Markup(bundle), "script": Markup(ours)}
+
+
+def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
     """Figures of the search; what has no data yet is left out."""
-    from analysis import agreement, figures_network, figures_search
+    from analysis import agreement, figures_network, figures_search, figures_seeds
 
     drawn = {"network": figures_network.network(run)}
     if run.measured.empty:
         return drawn
     if (agreement.correlations(run)["configs"] >= agreement.MIN_DRAWN).any():
         drawn["budgets"] = figures_search.budgets(run)
+    if several is not None:
+        drawn["seeds"] = figures_seeds.seeds(several)
     return {
         **drawn,
         "progress": figures_search.progress(run),
@@ -113,7 +148,7 @@ def _importance(run: Run, settings: Settings, drawn: dict[str, Figure], folder: 
     return {"importance": found}
 
 
-def _context(run: Run) -> dict[str, Any]:
+def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
     from datetime import datetime, timezone
 
     import orjson
@@ -126,13 +161,15 @@ def _context(run: Run) -> dict[str, Any]:
         "state": findings.state(run),
         "read_at": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "headline": findings.headline(run),
+        "confirmed": None if several is None else findings.confirmed(several),
+        "how_to_confirm": findings.confirm_command(run),
         "facts": findings.facts(run),
         "changes": findings.changes(run),
         "rungs": findings.rungs(run),
         "proxies": findings.proxies(run),
         "crash_rows": findings.crash_rows(run),
         "crash_choices": findings.crash_choices(run),
-        "next_steps": findings.next_steps(run),
+        "next_steps": findings.next_steps(run, confirmed=several is not None and several.compared > 1),
         "made": _made(run),
         "command": _typed(search.get("command", [])),
         "settings": orjson.dumps(search, option=orjson.OPT_INDENT_2).decode(),

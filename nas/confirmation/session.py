@@ -17,7 +17,7 @@ from nas.engine.run import CONFIRMING, Run, write_json
 from nas.engine.session import refuse_other_data, session_facts, signals, worker_settings
 from nas.engine.state import SearchState
 from nas.errors import UserError
-from nas.settings import SearchSettings
+from nas.settings import SearchSettings, refuse_foreign_space
 from nas.view.logfile import open_log
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict
 def _settings(search: dict[str, Any], place: Place) -> SearchSettings:
     """The search's settings, elsewhere perhaps; a width of ``auto`` means what it meant there."""
     stored = SearchSettings.from_json(search["settings"])
+    refuse_foreign_space(stored, place.space)
     machine, data = stored.machine, stored.data
     if place.device is not None:
         machine = replace(machine, device=place.device)

@@ -52,3 +52,5 @@ class Place:
     """CPU threads of a trial (the search's)."""
     data_dir: Path | None = None
     """Where downloaded images are kept (the search's)."""
+    space: str | None = None
+    """The search's --space once more, if that is a module of your own: no run folder runs code unasked."""

@@ -128,7 +128,7 @@ def table(found: Mapping[str, Any]) -> Table:
             Text(_name(row), "bold" if best else ""),
             percent(row["searched_error"]),
             Text(spread(row["mean_error"], row["sd_error"]), "bold green" if best else ""),
-            _gain(row),
+            gain_over_baseline(row),
             *("–" if row[key] is None else format_count(row[key]) for key in ("params", "macs")),
         )
         for reason in row["crashes"]:
@@ -143,15 +143,17 @@ def verdict(found: Mapping[str, Any]) -> str:
         return "every configuration crashed at least once: none is confirmed"
     if best["baseline"]:
         return "the base architecture has the lowest mean error: no configuration is confirmed to be better"
-    text = f"confirmed: {_name(best)}, {spread(best['mean_error'], best['sd_error'])}"
+    text = f"{_name(best)}, {spread(best['mean_error'], best['sd_error'])}"
     if best["mean_gain"] is None:
-        return text
-    text += f", {_gain(best)} points on the baseline"
+        return f"best: {text}; the baseline crashed, so nothing is said about a gain"
+    text += f", {gain_over_baseline(best)} points on the baseline"
     if best["sd_gain"] is None:
-        return f"{text}; one seed says nothing of the spread, take more --seeds"
+        return f"best: {text}; one seed says nothing of the spread, take more"
     low, high = interval(best["mean_gain"], best["sd_gain"], len(found["compared"]))
     text += f" (95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
-    return text if low > 0 else f"{text}: it may be none; more --seeds would tell"
+    return (
+        f"confirmed: {text}" if low > 0 else f"best: {text}; the gain may be chance, more seeds would tell"
+    )
 
 
 def interval(mean: float, sd: float, seeds: int) -> tuple[float, float]:
@@ -169,7 +171,8 @@ def spread(mean: float | None, sd: float | None) -> str:
     return f"{100 * (1 - mean):.2f}%" if sd is None else f"{100 * (1 - mean):.2f} ± {100 * sd:.2f}%"
 
 
-def _gain(row: Mapping[str, Any]) -> str:
+def gain_over_baseline(row: Mapping[str, Any]) -> str:
+    """Points of top-1 that a configuration gains on the baseline, seed by seed: mean and deviation."""
     if row["mean_gain"] is None:
         return "–"
     text = f"{100 * row['mean_gain']:+.2f}"

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import html
+import json
 import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
+import orjson
 import pytest
+import vl_convert
 
 from analysis import report
 from analysis.importance import Settings
 from analysis.load import load
+from nas.confirmation import candidates, session
+from nas.confirmation.loop import Task
+from nas.confirmation.view import verdict
+from nas.engine import journal
+from nas.engine.run import Run as Folder
+from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
+from nas.engine.state import SearchState
 from nas.errors import UserError
+from nas.view.logfile import Silence
 
 QUICK = Settings(engine="local", trees=8, bootstrap=2)
 SECTIONS = (
     *("winner", "progress", "budgets", "importance", "choices", "space"),
-    *("size", "curves", "crashes", "next", "made"),
+    *("size", "curves", "seeds", "crashes", "next", "made"),
 )
 FIGURES = (
     *("network", "progress", "budgets", "parallel", "size", "learning-curves", "marginals"),
@@ -54,6 +68,29 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
+SCRIPT = re.compile(r"<script(?P<attributes>[^>]*)>(?P<text>.*?)</script>", re.DOTALL)
+
+
+def charts(text: str) -> dict[str, Any]:
+    """The specifications of the page's interactive charts, read as the page reads them."""
+    return {
+        match["attributes"].split('id="chart-')[1].rstrip('"'): json.loads(match["text"])
+        for match in SCRIPT.finditer(text)
+        if "application/json" in match["attributes"]
+    }
+
+
+def filled(spec: Any) -> Any:
+    """A specification with what the page fills in."""
+    if isinstance(spec, dict):
+        return {key: filled(value) for key, value in spec.items()}
+    if isinstance(spec, list):
+        return [filled(value) for value in spec]
+    if isinstance(spec, str) and spec.startswith("page:"):
+        return "#123456" if "colour" in spec or spec in ("page:ink", "page:paper") else 2
+    return spec
+
+
 def make(path: Path) -> tuple[str, Page]:
     page = report.report(load(path), QUICK)
     text = page.read_text(encoding="utf-8")
@@ -72,19 +109,24 @@ def test_it_is_one_file_with_every_section_and_figure(written: Path) -> None:
     page = Page(text)
     assert len(text) < 5_000_000
     assert set(SECTIONS) <= set(page.ids)
-    assert text.count("<svg") == len(FIGURES)
+    assert SCRIPT.sub("", text).count("<svg") == len(FIGURES)
     for name in FIGURES:
         for suffix in (".png", ".svg"):
             assert (written / "analysis" / (name + suffix)).stat().st_size > 5_000
     assert (written / "analysis" / "importance.csv").exists()
 
 
-def test_it_needs_no_network_and_runs_nothing(written: Path) -> None:
+def test_it_needs_no_network_and_runs_only_what_is_inside(written: Path) -> None:
     text = (written / "analysis" / "report.html").read_text()
     page = Page(text)
-    assert page.tags.isdisjoint({"script", "link", "iframe", "object", "embed"})
+    assert page.tags.isdisjoint({"link", "iframe", "object", "embed"})
     outside = [link for link in page.links if not link.startswith(("#", "data:image/"))]
-    assert outside == []
+    assert outside == []  # a script from elsewhere would be one, too
+    rules = re.search(r'Content-Security-Policy" content="([^"]*)"', text)
+    assert rules is not None
+    assert rules[1].startswith("default-src 'none'")
+    assert "unsafe-eval" not in rules[1]
+    text = SCRIPT.sub("", text)  # Vega's names of formats; nothing may be loaded by the rules above
     assert set(re.findall(r"https?://[^\s\"'<]+", text)) <= {
         "http://www.w3.org/2000/svg",
         "http://www.w3.org/1999/xlink",
@@ -97,15 +139,80 @@ def test_names_inside_are_unique_and_found(written: Path) -> None:
     page = Page(text)
     assert len(page.ids) == len(set(page.ids))
     used = {link[1:] for link in page.links if link.startswith("#")} | set(
-        re.findall(r"url\(#([^)]+)\)", text)
+        re.findall(r"url\(#([^)]+)\)", SCRIPT.sub("", text))
     )
     assert used <= set(page.ids)
+
+
+def test_every_chart_takes_the_place_of_a_figure_and_compiles(written: Path) -> None:
+    text = (written / "analysis" / "report.html").read_text()
+    found = charts(text)
+    assert list(found) == ["progress", "parallel", "size", "learning-curves"]
+    for name, spec in found.items():
+        assert f'data-chart="chart-{name}"' in text
+        vega = vl_convert.vegalite_to_vega(filled(spec))
+        assert vega["marks"], name
+    run = load(written)
+    top = run.measured[run.measured["epochs"] == 9]
+    assert {row["trial"] for row in found["size"]["data"]["values"]} == set(top["trial"])
+    dots = found["progress"]["vconcat"][0]["layer"][0]["data"]["values"]
+    assert len(dots) == len(run.measured)
+    lines = found["parallel"]["layer"][0]["data"]["values"]
+    assert all(len(line["at"]) == len(line["axis"]) == 1 + len(run.hyperparameters) for line in lines)
+
+
+def test_seeds_are_shown_or_how_to_get_them(written: Path, tmp_path: Path) -> None:
+    assert (
+        f"python -m nas.confirm {written} --top 3 --seeds 3" in (written / "analysis/report.html").read_text()
+    )
+    path = shutil.copytree(written, tmp_path / "confirmed")
+    found = confirm(path)
+    text, _ = make(path)
+    assert verdict(found)[1:] in html.unescape(text)
+    shown = charts(text)["seeds"]
+    vl_convert.vegalite_to_vega(filled(shown))
+    rows = shown["data"]["values"]
+    best = found["configurations"][0]
+    last = next(
+        row for row in rows if row["label"] == f"trial {best['searched_trial']}" and row["epoch"] == 9
+    )
+    assert last["seeds"] == 2
+    assert last["top1"] == pytest.approx(1 - best["mean_error"], abs=1e-4)
+    assert last["sd_top1"] == pytest.approx(best["sd_error"], abs=1e-4)
+    assert (path / "analysis" / "seeds.svg").exists()
+    assert "was it the network, or luck?" not in text
+
+
+def confirm(path: Path) -> dict[str, Any]:
+    """Confirms the run's best two with two seeds, in simulated time."""
+    run = Folder.open(path)
+    search = run.read_search()
+    searched = SearchState.of(run.read_journal().events)
+    chosen = candidates.choose(searched, search["space"]["default"], 9, 2, path)
+    clock = SimulatedClock()
+
+    def problem(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+        return Answer(tuple(0.3 + 0.1 / (1 + epoch) + (seed % 7) / 100 for epoch in range(epochs)), 10.0)
+
+    with journal.Journal(run.confirm_journal, 0) as file:
+        found, _ = session.carry_out(
+            run,
+            Task(chosen, 2, 9, 0),
+            journal=file,
+            contents=journal.Contents([], 0, 0),
+            searched=searched,
+            executor=SimulatedExecutor(problem, clock),
+            clock=clock,
+            view=lambda *_: contextlib.nullcontext(Silence()),
+            session={"command": ["simulated"]},
+        )
+    return found
 
 
 def test_it_reads_in_the_dark(written: Path) -> None:
     text = (written / "analysis" / "report.html").read_text()
     assert "prefers-color-scheme: dark" in text
-    drawings = text[text.index("<svg") :]
+    drawings = SCRIPT.sub("", text[text.index("<svg") :])
     assert "currentColor" in drawings
     assert "#1b1e23" not in drawings  # ink that would be dark on dark
     assert "#000000" not in drawings
@@ -127,21 +234,39 @@ def test_it_says_what_the_run_found(written: Path) -> None:
 
 
 def test_whatever_stands_in_the_files_is_text(write_run, tmp_path: Path) -> None:
-    hostile = "<script>alert(1)</script>$x_$&\"'"
+    hostile = "</script><script>alert(1)</script><!--$x_$&\u2028\"'"
     path = write_run(
         tmp_path / "run <b>bold", 40, lambda c, e, r: 0.4 + 0.1 * r.random() if c["se"] else None
     )
     search = (path / "search.json").read_text()
     (path / "search.json").write_text(
-        search.replace('"name": "simulated"', '"name": "<img src=x onerror=y>"')
+        search.replace('"name": "simulated"', '"name": "<img src=x onerror=y>"').replace(
+            '"name": "nexception"', '"name": "<img src=space>"'
+        )
     )
+    space = (path / "configspace.json").read_text()
+    (path / "configspace.json").write_text(space.replace('"pool"', json.dumps(hostile)))
+    journaled = (path / "trials.jsonl").read_bytes().splitlines()
+    with (path / "trials.jsonl").open("wb") as file:
+        for line in journaled:
+            event = orjson.loads(line)
+            del event["crc"]
+            if "config" in event:
+                event["config"][hostile] = event["config"].pop("pool")
+            file.write(journal.encode(event))
     run = load(path)
     run.trials.loc[run.trials["status"] == "crashed", "reason"] = hostile
     page = report.report(run, QUICK)
     text = page.read_text()
-    assert Page(text).tags.isdisjoint({"script", "img", "b"} - {"b"})
+    scripts = list(SCRIPT.finditer(text))
+    assert all("alert(1)</script>" not in script["text"] for script in scripts)
+    assert sum("alert" in script["text"] for script in scripts) == 3  # data of three charts, and no code
+    tips = charts(text)["size"]["data"]["values"]
+    assert any(hostile in tip["changes"] for tip in tips), "it is data, and whole"
+    assert "alert" in json.dumps(charts(text)["parallel"]["layer"][3])
+    assert Page(text).tags.isdisjoint({"img"})
     assert "&lt;script&gt;alert" in text
-    assert "<img" not in text
+    assert "<img" not in SCRIPT.sub("", text)
     assert "bold" in text
     assert "<b>bold" not in text
 

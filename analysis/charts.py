@@ -1,0 +1,86 @@
+"""The report's interactive charts, as Vega-Lite specifications with their data inside.
+
+Strings that begin with ``page:`` are filled in by the page: its colours, and the width there is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.load import Run
+    from analysis.seeds import Seeds
+
+Spec = dict[str, Any]
+
+SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
+GOOD, BASE, FAINT, INK, PAPER = "page:colour-0", "page:colour-5", "page:colour-7", "page:ink", "page:paper"
+OTHERS = tuple(f"page:colour-{place}" for place in (2, 1, 3, 4, 6))
+BASE_LABEL = "base architecture"
+
+
+def all_charts(run: Run, several: Seeds | None) -> dict[str, Spec]:
+    """Every chart there are data for, by the name of the figure it takes the place of."""
+    from analysis import charts_curves, charts_search, charts_space
+
+    if run.measured.empty:
+        return {}
+    charts = {
+        "progress": charts_search.progress(run),
+        "parallel": charts_space.parallel(run),
+        "size": charts_search.size(run),
+    }
+    if not run.curves.empty:
+        charts["learning-curves"] = charts_curves.learning_curves(run)
+    if several is not None:
+        charts["seeds"] = charts_curves.seeds(several)
+    return charts
+
+
+def top1(title: str = "validation top-1", **scale: Any) -> Spec:
+    """The axis of accuracies."""
+    return {
+        "field": "top1",
+        "type": "quantitative",
+        "title": title,
+        "scale": {"zero": False, **scale},
+        "axis": {"format": ".3~%"},
+    }
+
+
+def percent_tip(field: str, title: str) -> Spec:
+    """A share among what is shown under the pointer."""
+    return {"field": field, "type": "quantitative", "title": title, "format": ".2%"}
+
+
+def words(align: str) -> Spec:
+    """A mark of small text."""
+    return {"type": "text", "align": align, "fontSize": 11, "color": INK}
+
+
+def legend(title: str | None = None) -> Spec:
+    """A legend under the chart, in as many columns as the page has room for."""
+    return {"title": title, "orient": "bottom", "columns": "page:legend-columns", "labelLimit": 300}
+
+
+def changes(run: Run, trials: pd.DataFrame) -> list[str]:
+    """What each trial's network changes of the base architecture."""
+    return [
+        ", ".join(f"{name} {row[name]}" for name in run.hyperparameters if row[name] != run.default[name])
+        or "the base architecture"
+        for row in trials[list(run.hyperparameters)].to_dict("records")
+    ]
+
+
+def short(values: Any) -> Any:
+    """Numbers with as many digits as a picture shows, for a smaller page."""
+    return np.round(values, 5)
+
+
+def records(frame: pd.DataFrame) -> list[Spec]:
+    """A frame's rows as Vega reads them."""
+    return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]

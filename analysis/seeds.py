@@ -1,0 +1,84 @@
+"""The best configurations over several seeds, as ``nas.confirm`` trained them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from nas.confirmation import record
+from nas.engine import journal
+from nas.engine.run import Run as Folder
+
+if TYPE_CHECKING:
+    from analysis.load import Run
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """What several seeds said.
+
+    Attributes:
+        found: ``confirmed.json``.
+        curves: One row an epoch of a compared seed: ``config_id``, ``label`` (``trial 68`` or ``base
+            architecture``), ``repeat`` (from 1), ``epoch``, ``top1`` and ``val_loss``; configurations
+            in the order of ``confirmed.json``, the best first.
+    """
+
+    found: dict[str, Any]
+    curves: pd.DataFrame
+
+    @property
+    def compared(self) -> int:
+        """Seeds that all configurations have."""
+        return len(self.found["compared"])
+
+    @property
+    def winner(self) -> dict[str, Any] | None:
+        """The best configuration's row of ``confirmed.json``, None before any comparison."""
+        return record.winner(self.found)
+
+    def means(self, column: str) -> pd.DataFrame:
+        """Mean and standard deviation over seeds of ``top1`` or ``val_loss``.
+
+        Returns:
+            One row a configuration and epoch: ``label``, ``epoch``, ``mean``, ``sd`` (NaN for one
+            seed) and ``seeds``.
+        """
+        groups = self.curves.groupby(["label", "epoch"], sort=False)[column]
+        return groups.agg(mean="mean", sd="std", seeds="count").reset_index()
+
+
+def seeds(run: Run) -> Seeds | None:
+    """Reads what ``nas.confirm`` measured, None if it was not there or has not trained an epoch.
+
+    Raises:
+        UserError: If its files are damaged.
+    """
+    folder = Folder(run.path)
+    found = record.read(folder)
+    if found is None or not folder.confirm_journal.exists():
+        return None
+    compared = set(found["compared"]) or set(range(1, found["seeds"] + 1))
+    known = record.Record.of(journal.read(folder.confirm_journal).events)
+    rows = [
+        {
+            "config_id": row["config_id"],
+            "label": label(row),
+            "repeat": repeat,
+            "epoch": epoch,
+            "top1": metrics["top1"],
+            "val_loss": metrics["val_loss"],
+        }
+        for row in found["configurations"]
+        for repeat, number in enumerate(row["trials"], start=1)
+        if repeat in compared and number in known.state.trials
+        for epoch, metrics in sorted(known.state.trials[number].curve.items())
+    ]
+    return Seeds(found, pd.DataFrame(rows)) if rows else None
+
+
+def label(row: dict[str, Any]) -> str:
+    """What a configuration of ``confirmed.json`` is called."""
+    return "base architecture" if row["baseline"] else f"trial {row['searched_trial']}"

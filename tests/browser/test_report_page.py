@@ -1,0 +1,117 @@
+"""The report in a browser: charts in place of figures, and figures where scripts are off."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis import report
+from analysis.importance import Settings
+from analysis.load import load
+
+pytestmark = pytest.mark.browser
+
+CHARTS = ("progress", "parallel", "size", "learning-curves")
+VISIBLE = "return [...document.querySelectorAll('{}')].filter(e => e.getClientRects().length).length"
+
+
+@pytest.fixture(scope="module")
+def address(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = shutil.copytree(finished_run, tmp_path_factory.mktemp("report") / "run")
+    return report.report(load(path), Settings(engine="local", trees=4, bootstrap=0)).as_uri()
+
+
+@pytest.fixture
+def opened(driver: Any, address: str) -> Any:
+    """The page with its charts drawn."""
+    driver.get(address)
+    wait(lambda: driver.execute_script(VISIBLE.format(".live svg")) == len(CHARTS), "every chart is drawn")
+    return driver
+
+
+def wait(condition: Callable[[], Any], what: str, seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+def drag(driver: Any, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drags over an element, from and to shares of its size."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    element = driver.find_element("css selector", selector)
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    box = element.rect
+    centre = [(share - 0.5) * box[side] for share, side in zip(start, ("width", "height"), strict=True)]
+    by = [(b - a) * box[side] for a, b, side in zip(start, end, ("width", "height"), strict=True)]
+    chain = ActionChains(driver).move_to_element_with_offset(element, *map(round, centre)).click_and_hold()
+    chain.move_by_offset(*map(round, by)).release().perform()
+
+
+def test_charts_take_the_place_of_figures_and_nothing_complains(opened: Any) -> None:
+    assert opened.execute_script(VISIBLE.format(".replaced")) == 0
+    assert opened.execute_script(VISIBLE.format("figure .scroll:not(.live)")) > len(CHARTS)
+    assert [entry for entry in opened.get_log("browser") if entry["level"] != "INFO"] == []
+    loaded = opened.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")
+    assert [name for name in loaded if not name.startswith("data:")] == []
+
+
+def test_the_brush_keeps_the_lines_inside_it(opened: Any) -> None:
+    strong = (
+        "return [...document.querySelectorAll('[data-chart=chart-parallel] .mark-line path')]"
+        ".filter(e => e.getAttribute('opacity') > 0.5).length"
+    )
+    before = opened.execute_script(strong)
+    drag(opened, "[data-chart=chart-parallel] svg", (0.9, 0.15), (0.97, 0.35))  # the best third
+    wait(lambda: 0 < opened.execute_script(strong) < before / 2, "fewer lines are strong")
+
+
+def test_the_legend_picks_a_curve(opened: Any) -> None:
+    faint = (
+        "return [...document.querySelectorAll('[data-chart=chart-learning-curves] .mark-line path')]"
+        ".filter(e => e.getAttribute('opacity') < 0.2).length"
+    )
+    assert opened.execute_script(faint) == 0
+    label = opened.find_element("css selector", "[data-chart=chart-learning-curves] .role-legend-label text")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", label)
+    label.click()
+    wait(lambda: opened.execute_script(faint) >= 20, "all but one are faint, in both pictures")
+
+
+def test_a_part_of_the_search_can_be_looked_at_closely(opened: Any) -> None:
+    ticks = (
+        "const upper = document.querySelector('[data-chart=chart-progress] .concat_0_group');"
+        "return [...upper.querySelectorAll('.role-axis-label text')].map(e => e.textContent)"
+    )
+    before = opened.execute_script(ticks)
+    drag(opened, "[data-chart=chart-progress] .concat_1_group .background", (0.2, 0.5), (0.4, 0.5))
+    wait(lambda: opened.execute_script(ticks) != before, "the time axis shows a part")
+
+
+def test_without_scripts_the_figures_stay(driver: Any, address: str) -> None:
+    driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        driver.get(address)
+        shown = driver.find_elements("css selector", "figure .scroll:not(.live) > svg")
+        assert len(shown) > len(CHARTS)
+        assert all(figure.is_displayed() for figure in shown)
+        assert not any(live.is_displayed() for live in driver.find_elements("css selector", ".live"))
+    finally:
+        driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def test_a_phone_scrolls_down_only(opened: Any) -> None:
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        time.sleep(1.0)
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= 390
+        assert opened.execute_script(VISIBLE.format(".live svg")) == len(CHARTS)
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
