@@ -102,6 +102,7 @@ class DaskExecutor:
         self._facts: Facts | None = None
         self._looked = self._greeted = 0.0
         self._attempts = 0
+        self._apart = False  # whether a worker was found that shares no folder
 
     @property
     def slots(self) -> int:
@@ -126,15 +127,17 @@ class DaskExecutor:
         if self._site.warning:
             self._say(self._site.warning)
         told = False
+        held: list[Report] = []  # for the log, which there is not yet
         begun = time.monotonic()
         while self._facts is None:
-            self.poll(_LOOK)
+            held += self.poll(_LOOK)
             members = self._members.values()
             if members and all(member.status == "refused" for member in members):
                 raise UserError(next(iter(members)).refusal)
             if not told and not members and time.monotonic() - begun > _ANSWER:
                 self._say(f"waiting for {self._site.waits_for}; Ctrl-C gives up")
                 told = True
+        self._reports = held
         return self._facts
 
     def submit(self, spec: TrialSpec) -> None:
@@ -259,7 +262,6 @@ class DaskExecutor:
 
     def _task(self, member: _Member, function: Callable[..., Any], *args: object) -> Future:
         assert self._client is not None
-        self._attempts += 1
         return self._client.submit(
             function,
             self._key,
@@ -304,7 +306,8 @@ class DaskExecutor:
             if self._facts is None:
                 self._facts = ready.facts
             member.status, member.shared = "free", ready.shared
-            if not ready.shared:
+            if not ready.shared and not self._apart:
+                self._apart = True
                 self._note(f"worker {member.address} sees no run folder: checkpoints travel through Dask")
 
     def _refuse(self, member: _Member, reason: str) -> None:

@@ -1,0 +1,76 @@
+"""Real Dask clusters of a few processes, with tiny trials."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent  # deadly.py, a space whose networks kill, is imported by the workers
+
+
+class Cluster:
+    """A scheduler and workers as a user would start them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.scheduler: subprocess.Popen[bytes] | None = None
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def address(self) -> str:
+        return f"tcp://127.0.0.1:{self.port}"
+
+    def start_scheduler(self) -> None:
+        where = ("--host", "127.0.0.1", "--port", str(self.port), "--dashboard-address", "127.0.0.1:0")
+        self.scheduler = self._start("distributed.cli.dask_scheduler", *where)
+
+    def start_worker(self, *flags: str) -> subprocess.Popen[bytes]:
+        where = ("--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard")
+        worker = self._start("distributed.cli.dask_worker", self.address, *where, *flags)
+        self.workers.append(worker)
+        return worker
+
+    def stop(self) -> None:
+        for process in [*self.workers, self.scheduler]:
+            if process is not None:
+                process.terminate()
+        for process in [*self.workers, self.scheduler]:
+            if process is not None:
+                try:
+                    process.wait(10)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+    def _start(self, module: str, *flags: str) -> subprocess.Popen[bytes]:
+        with (self.folder / "dask.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", module, *flags],
+                stdout=log,
+                stderr=log,
+                cwd=self.folder,
+                env={**os.environ, "PYTHONPATH": str(HERE)},
+            )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    """A scheduler; the tests start workers."""
+    made = Cluster(tmp_path)
+    made.start_scheduler()
+    yield made
+    made.stop()
