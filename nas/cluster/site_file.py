@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
+from nas.documents import read_yaml
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,12 +47,7 @@ class SiteFile:
         Raises:
             UserError: If it is not there, no YAML, or a key is unknown, missing or of a wrong kind.
         """
-        try:
-            values = yaml.safe_load(path.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"--cluster {path}: cannot be read ({error})") from None
-        except yaml.YAMLError as error:
-            raise UserError(f"--cluster {path}: not YAML ({' '.join(str(error).split())})") from None
+        values = read_yaml(path, "--cluster")
         if not isinstance(values, dict):
             raise UserError(f"--cluster {path}: must have the keys system, workers and job")
         for key, value in values.items():
@@ -96,7 +90,7 @@ class SiteFile:
 
         # Dask's pages stay on this machine unless the file says otherwise.
         options = {"dashboard_address": "127.0.0.1:0", **self.scheduler}
-        security = None if self.tls is None else _security(self.tls)
+        security = None if self.tls is None else self._security(self.tls)
         job = {"processes": 1, **self.job}
         try:
             return getattr(dask_jobqueue, _SYSTEMS[self.system])(
@@ -117,19 +111,18 @@ class SiteFile:
         if not isinstance(processes, int) or processes < 1 or self.job["cores"] < processes:
             raise UserError(f"--cluster {self.path}: job: processes: {processes}; must be from 1 to cores")
 
+    def _security(self, values: str | dict[str, str]) -> Security:
+        from distributed import Security
 
-def _security(values: dict[str, str] | str) -> Security:
-    """Dask's security for a file's ``tls``."""
-    from distributed import Security
-
-    if isinstance(values, str):
-        try:
-            return Security.temporary()
-        except ImportError:
-            raise UserError(
-                "tls: temporary: needs the package cryptography; pip install cryptography"
-            ) from None
-    pair: dict[str, Any] = {"tls_ca_file": values["ca"], "require_encryption": True}
-    for role in ("client", "scheduler", "worker"):
-        pair |= {f"tls_{role}_cert": values["certificate"], f"tls_{role}_key": values["key"]}
-    return Security(**pair)
+        if isinstance(values, str):
+            try:
+                return Security.temporary()
+            except ImportError:
+                raise UserError(
+                    f"--cluster {self.path}: tls: temporary: needs the package cryptography; "
+                    "pip install cryptography"
+                ) from None
+        pair: dict[str, Any] = {"tls_ca_file": values["ca"], "require_encryption": True}
+        for role in ("client", "scheduler", "worker"):
+            pair |= {f"tls_{role}_cert": values["certificate"], f"tls_{role}_key": values["key"]}
+        return Security(**pair)
