@@ -92,11 +92,11 @@ class Forest:
 
 def encode(configs: pd.DataFrame, hyperparameters: Sequence[Hyperparameter]) -> np.ndarray:
     """One row a configuration, one column a hyperparameter: the number of its choice."""
-    columns = [
-        configs[hp.name].map({choice: code for code, choice in enumerate(hp.choices)})
-        for hp in hyperparameters
-    ]
-    return np.stack([column.to_numpy(dtype=np.int64) for column in columns], axis=1)
+    columns = []
+    for hp in hyperparameters:
+        code = {choice: place for place, choice in enumerate(hp.choices)}
+        columns.append(np.fromiter(map(code.__getitem__, configs[hp.name].tolist()), np.int64, len(configs)))
+    return np.stack(columns, axis=1)
 
 
 def fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,8 @@ from nas import cli
 from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     import pandas as pd
 
@@ -100,14 +102,14 @@ def importances(run: Run, settings: Settings = Settings()) -> Importances:
     notes = _notes(run)
     parts = {str(epochs): run.budget(epochs) for epochs in budgets} | {OVERALL: run.measured}
     config = run.config(centre)
-    found = {
-        budget: engines.local(run, trials, config, trees=settings.trees, seed=settings.seed)
-        for budget, trials in parts.items()
-    }
-    repeats = {budget: _bootstrap(run, trials, config, settings) for budget, trials in parts.items()}
-    if _use_deepcave(settings.engine):
-        theirs = engines.deepcave(run, budgets, centre, trees=settings.trees, seed=settings.seed)
-        for epochs, scores in theirs.items():
+    with _deepcave_meanwhile(run, budgets, centre, settings) as asked:
+        found = {
+            budget: engines.local(run, trials, config, trees=settings.trees, seed=settings.seed)
+            for budget, trials in parts.items()
+        }
+        repeats = {budget: _bootstrap(run, trials, config, settings) for budget, trials in parts.items()}
+    if asked is not None:
+        for epochs, scores in asked.result().items():
             found[str(epochs)].update(scores)
             if missing := {"fanova", "fanova_pairs", "ablation"} - set(scores):
                 listed = ", ".join(sorted(missing))
@@ -187,6 +189,27 @@ def _use_deepcave(engine: str) -> bool:
     from analysis import environment
 
     return engine == "deepcave" or (engine == "auto" and environment.find() is not None)
+
+
+@contextlib.contextmanager
+def _deepcave_meanwhile(
+    run: Run, budgets: Sequence[int], centre: int, settings: Settings
+) -> Iterator[Future[dict[int, dict[str, Scores]]] | None]:
+    """Has DeepCAVE's processes answer while our own forests grow; gives None where it is not used.
+
+    Raises:
+        UserError: If DeepCAVE's environment cannot be had, before anything else is computed.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from analysis import engines, environment
+
+    if not _use_deepcave(settings.engine):
+        yield None
+        return
+    environment.ensure()
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(engines.deepcave, run, budgets, centre, trees=settings.trees, seed=settings.seed)
 
 
 def _bootstrap(

@@ -182,6 +182,11 @@ def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparamete
     for name in METRICS:
         columns[name] = [row.metrics.get(name, float("nan")) for row in rows]
     for name in hyperparameters:
+        if name in columns:
+            raise UserError(
+                f"configspace.json: a hyperparameter is called {name}, as a figure of every trial is; rename "
+                f"it in the search space, such as network_{name}, and begin a new run"
+            )
         columns[name] = [row.config[name] for row in rows]
     types = {"epochs": int, "attempts": int, "cached": bool, "error": float, "clock": float}
     return pd.DataFrame(columns).astype(types).set_index("trial", drop=False).rename_axis(None)

@@ -75,6 +75,16 @@ class Hyperparameter:
         raise UserError(f"{self.name}: must be one of {listed}, got {value!r}")
 
 
+# What a trial's row of a table holds besides its choices (analysis.load): names no choice can have.
+RESERVED = frozenset(
+    {
+        *("trial", "config_id", "epochs", "origin", "status", "error", "seconds", "attempts", "reason"),
+        *("cached", "clock", "started", "ended", "top1", "top5", "val_loss", "train_loss", "params", "macs"),
+        *("peak_memory", "train_seconds"),
+    }
+)
+
+
 class Change(NamedTuple):
     """A hyperparameter in which a configuration differs from another one."""
 
@@ -101,6 +111,20 @@ class SearchSpace(ABC):
     title: ClassVar[str]
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
     presets: ClassVar[Mapping[str, int]]
+
+    def __init_subclass__(cls) -> None:
+        """Refuses names that the tables of a run need for themselves.
+
+        Raises:
+            ValueError: If a hyperparameter has one.
+        """
+        super().__init_subclass__()
+        taken = sorted(RESERVED & set(getattr(cls, "hyperparameters", ())))
+        if taken:
+            raise ValueError(
+                f"hyperparameter {taken[0]}: a trial has a figure of that name; call it something else, such "
+                f"as network_{taken[0]}"
+            )
 
     @property
     @abstractmethod

@@ -12,6 +12,7 @@ from analysis.load import load
 from nas.engine.run import Run as Folder
 from nas.engine.state import SearchState
 from nas.errors import UserError
+from search_spaces.base import RESERVED
 
 
 def test_trials_are_the_journals(finished_run: Path) -> None:
@@ -79,6 +80,17 @@ def test_a_space_that_is_no_longer_registered(write_run, tmp_path: Path) -> None
     run = load(path)
     assert run.default["stem"] == "conv"
     assert run.hyperparameters["kernel_mid"].ordinal
+
+
+def test_no_choice_can_be_taken_for_a_figure(write_run, tmp_path: Path) -> None:
+    path = write_run(tmp_path / "r", 3, lambda *_: 0.5)
+    own = set(load(path).trials) - set(load(path).hyperparameters)
+    assert own == RESERVED, "what search_spaces.base refuses is what the frame has"
+    space = (path / "configspace.json").read_text()
+    (path / "configspace.json").write_text(space.replace('"pool"', '"epochs"'))
+    with pytest.raises(UserError, match=r"configspace\.json: a hyperparameter is called epochs") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
