@@ -21,7 +21,7 @@ from nas.seeds import derive
 from nas.training import checkpoint
 from nas.training.loop import StaleCheckpoint, train
 from nas.training.measure import epoch_seconds
-from nas.training.memory import is_out_of_memory
+from nas.training.memory import free_memory, is_out_of_memory, keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +61,7 @@ class Bench:
         threads = _threads(settings.threads, width)
         if threads is not None:
             torch.set_num_threads(threads)
+        keep_freed_memory()
         self._data = data = DeviceData.place(
             images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
         )
@@ -86,6 +87,7 @@ class Bench:
             width=width,
             train=asdict(self._recipe),
         )
+        gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
 
     def run(self, spec: TrialSpec) -> None:
         """Runs a trial and reports its end; whatever goes wrong in it is its crash."""
@@ -194,9 +196,7 @@ class Bench:
         self._pipe.send(Note(text))
 
     def _free(self) -> None:
-        gc.collect()
-        if self._data.device.type == "cuda":
-            torch.cuda.empty_cache()
+        free_memory(self._data.device)
 
 
 def _width(name: str, presets: Mapping[str, int], device: torch.device) -> int:

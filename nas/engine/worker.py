@@ -93,6 +93,8 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
     # Threads that wait must sleep: spinning, they starve whatever else the machine runs, and
     # themselves: a step measured 60 times slower beside three other programs on two cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Networks of all sizes come after one another: segments that grow do not fragment the GPU's memory.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     try:
         images = _load(settings)  # before torch comes in: wrong data are told within a second
         from nas.engine.bench import Bench

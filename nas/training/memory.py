@@ -1,7 +1,9 @@
-"""Peak memory of a trial, and which errors mean that there was too little."""
+"""Memory of a trial: its peak, its return, and which errors mean that there was too little."""
 
 from __future__ import annotations
 
+import ctypes
+import gc
 import resource
 import sys
 from pathlib import Path
@@ -19,6 +21,31 @@ _MARKS = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
+
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc's malloc.h
+_LARGEST = 2**31 - 1
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep the memory of freed tensors for the next ones, until :func:`free_memory`.
+
+    By default it hands large blocks back at once, and a step begins by having each page of its tensors
+    mapped and zeroed again: 8,000 page faults a step of Xception at width 64 and batch 128, a sixth of
+    the step (measured). Does nothing where the C library is another.
+    """
+    if hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, _LARGEST)
+
+
+def free_memory(device: torch.device) -> None:
+    """Returns what a trial no longer needs to the device and the system."""
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

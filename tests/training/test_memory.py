@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -32,3 +35,37 @@ def test_peak_covers_what_was_freed_again():
         block = np.ones(2**26, dtype=np.uint8)
         del block
         assert peak.bytes >= before + 2**25
+
+
+_REUSE = """
+import resource, sys, torch
+from nas.training.memory import free_memory, keep_freed_memory
+
+def faults(times):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(times):
+        tensors = [torch.ones(1 << 20) for _ in range(40)]
+        del tensors
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+torch.set_num_threads(1)
+faults(2)
+before = faults(3)
+keep_freed_memory()
+faults(2)
+after, kept = faults(3), resident()
+free_memory(torch.device("cpu"))
+print(before, after, kept - resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_freed_memory_is_kept_within_a_trial_and_returned_after_it():
+    out = subprocess.run([sys.executable, "-c", _REUSE], capture_output=True, text=True, check=True).stdout
+    before, after, returned = map(int, out.split())
+    assert before > 100  # pages of 4 KB or of 2 MB, as the system chooses
+    assert after < 0.05 * before
+    assert returned > 0.9 * 40 * (4 << 20)
