@@ -5,16 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from analysis.charts import BASE, FAINT, GOOD, INK, PAPER, SCHEMA, Spec, percent_tip, short, words
 from analysis.figures import budget_label
-from analysis.figures_search import heights
+from analysis.figures_search import heights, telling
 
 if TYPE_CHECKING:
     from analysis.load import Run
-
-MOST_LINES = 600  # more lines through one picture show nothing and make a large page
 
 # The brush spans axes and a range of heights: a line leaves it at an axis it spans.
 _LEAVES = (
@@ -24,12 +21,9 @@ _LEAVES = (
 
 
 def parallel(run: Run) -> Spec:
-    """Configurations of the most used budget and their accuracy; a brush keeps those inside it.
-
-    Of more than 600, the best 300 and 300 of the others.
-    """
+    """Configurations of the most used budget and their accuracy; a brush keeps those inside it."""
     epochs = int(run.measured["epochs"].mode().iloc[0])
-    trials = _part(run.budget(epochs).sort_values("error"))
+    trials = telling(run.budget(epochs))
     names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]
     accuracies = 1 - trials["error"]
     low, high = float(accuracies.min()), float(accuracies.max())
@@ -88,13 +82,6 @@ def parallel(run: Run) -> Spec:
             },
         ],
     }
-
-
-def _part(trials: pd.DataFrame) -> pd.DataFrame:
-    half = MOST_LINES // 2
-    if len(trials) <= MOST_LINES:
-        return trials
-    return pd.concat([trials.iloc[:half], trials.iloc[half:].sample(half, random_state=0)])
 
 
 def _lines(title: str, x: Spec, y: Spec) -> Spec:

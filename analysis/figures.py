@@ -114,7 +114,7 @@ def svg(figure: Figure) -> str:
     """A figure as the text of an SVG file, on white."""
     buffer = io.BytesIO()
     with style():
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(buffer, format="svg", dpi=110, metadata={"Date": None, "Creator": None})
     return buffer.getvalue().decode()
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from analysis.load import Run
 
 TOP = 10
+MOST_LINES = 600  # more lines through one picture show nothing and make a large page
+MANY_DOTS = 500  # more are drawn as pixels, also where the figure is an SVG
 _NOTHING = "no trial has succeeded yet"
 
 
@@ -77,6 +79,7 @@ def progress(run: Run) -> Figure:
                 alpha=0.6,
                 color=colour(place),
                 label=f"trials, {budget_label(epochs)}",
+                rasterized=len(part) > MANY_DOTS,
             )
         if not run.incumbents.empty:
             ends = [*run.incumbents["clock"], run.clock]
@@ -109,7 +112,8 @@ def budgets(run: Run) -> Figure:
             say(axes[0, 0], "no three configurations\nwere trained to two budgets yet")
         for ax, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
             both = agreement.shared(run, row["low"], row["high"])
-            ax.plot(1 - both["low"], 1 - both["high"], "o", color=GOOD, markersize=4.5, alpha=0.75)
+            few = {"markersize": 4.5, "alpha": 0.75, "rasterized": len(both) > MANY_DOTS}
+            ax.plot(1 - both["low"], 1 - both["high"], "o", color=GOOD, **few)
             ends = [run.baseline(int(row[end])) for end in ("low", "high")]
             top1 = [1 - end["error"] for end in ends if end is not None]
             if len(top1) == 2:
@@ -195,6 +199,7 @@ def _bubbles(ax: Axes, run: Run, trials: pd.DataFrame, cost: str, area: str) -> 
         trials[cost], 1 - trials["error"], s=areas, color=FAINT, alpha=0.55, edgecolor=PAPER, label="networks"
     )
     marks.set_gid(f"points-{cost}")
+    marks.set_rasterized(len(trials) > MANY_DOTS)
     ends = pareto.front(trials, cost)
     ax.step(
         ends[cost],
@@ -222,7 +227,9 @@ def _bubbles(ax: Axes, run: Run, trials: pd.DataFrame, cost: str, area: str) -> 
 
 
 def size_titles(run: Run) -> list[str]:
-    """What each bubble of :func:`size` is, in its order."""
+    """What each bubble of :func:`size` is, in its order; nothing where they are drawn as pixels."""
+    if len(pareto.candidates(run)) > MANY_DOTS:
+        return []
     return [
         f"trial {row['trial']}: top-1 {100 * (1 - row['error']):.2f}%, {format_count(row['macs'])} MACs, "
         f"{format_count(row['params'])} params; "
@@ -245,7 +252,7 @@ def parallel(run: Run) -> Figure:
             say(ax, _NOTHING)
             return figure
         epochs = int(run.measured["epochs"].mode().iloc[0])
-        trials = run.budget(epochs).sort_values("error", ascending=False)
+        trials = telling(run.budget(epochs)).sort_values("error", ascending=False)
         names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]
         lines = heights(run, trials, names)
         norm = Normalize(*np.percentile(1 - trials["error"], [2, 98]))
@@ -271,8 +278,18 @@ def parallel(run: Run) -> Figure:
         bar = figure.colorbar(ScalarMappable(norm, shades), ax=ax, fraction=0.03, pad=0.01)
         bar.set_label(f"validation top-1 after {budget_label(epochs)}")
         percent_axis(bar.ax.yaxis)
-        ax.set_title(f"Configurations trained for {budget_label(epochs)}: {len(trials)}")
+        every = len(run.budget(epochs))
+        shown = f"{len(trials)} of {every:,}" if len(trials) < every else str(every)
+        ax.set_title(f"Configurations trained for {budget_label(epochs)}: {shown}")
     return figure
+
+
+def telling(trials: pd.DataFrame) -> pd.DataFrame:
+    """Trials to draw as lines: all, or of more than 600 the best 300 and 300 of the others."""
+    if len(trials) <= MOST_LINES:
+        return trials
+    half, ranked = MOST_LINES // 2, trials.sort_values("error")
+    return pd.concat([ranked.iloc[:half], ranked.iloc[half:].sample(half, random_state=0)])
 
 
 def heights(run: Run, trials: pd.DataFrame, names: list[str], jitter: float = 0.035) -> np.ndarray:

@@ -69,7 +69,7 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
         context = _importance(run, settings, drawn, folder)
         drawings = {name: outputs.write_figure(figure, folder, name) for name, figure in drawn.items()}
         bubbles = figures_search.size_titles(run)
-        titles = {"size": {"points-macs": bubbles, "points-params": bubbles}}
+        titles = {"size": {"points-macs": bubbles, "points-params": bubbles}} if bubbles else {}
         inline = {
             # Safe: text is drawn as outlines, labels and titles are escaped.
             name: Markup(figures.inline(text, name, _LABELS[name], titles.get(name)))

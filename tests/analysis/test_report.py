@@ -296,6 +296,15 @@ def test_a_run_that_goes_on(write_run, tmp_path: Path) -> None:
     assert "not begun" in make(path)[0]
 
 
+@pytest.mark.slow
+def test_the_page_of_ten_thousand_trials_is_small(write_run, tmp_path: Path) -> None:
+    path = write_run(tmp_path / "r", 10_000, lambda c, e, r: 0.3 + 0.3 / e + 0.01 * r.random())
+    text, _ = make(path)
+    assert len(text) < 5_000_000
+    dots = charts(text)["progress"]["vconcat"][0]["layer"][0]["data"]["values"]
+    assert {"trials, 9 epochs", "trials, 3 epochs"} <= {dot["kind"] for dot in dots}
+
+
 def test_the_command(write_run, tmp_path: Path, capsys) -> None:
     path = write_run(tmp_path / "r", 3, lambda *_: 0.4)
     assert report.main([str(path), "--engine", "local"]) == 0
