@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from nas.engine.journal import Journal
 from nas.engine.loop import Limits, Search
 from nas.engine.run import Run
 from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
+from nas.models.geometry import Geometry
 from nas.optimizers import create
 from nas.optimizers.base import Fidelity
 from nas.optimizers.settings import OptimizerSettings
@@ -138,6 +139,33 @@ class Simulation:
             "versions": {},
         }
         return Run.create(self.path, search, space.configspace().to_serialized_dict())
+
+
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, for small networks on shared cores."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_geometry() -> Geometry:
+    """The smallest network of the space that still has every kind of block; made for 16x16 pixels."""
+    return Geometry(
+        name="tiny",
+        image_size=16,
+        pyramid=False,
+        patchify_chs=8,
+        conv_chs=(8, 8),
+        conv_padding=1,
+        widths=(16,),
+        depths=(1,),
+        exit_chs=(24, 24, 32),
+    )
 
 
 @pytest.fixture

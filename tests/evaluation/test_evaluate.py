@@ -16,33 +16,14 @@ from nas import evaluate, export
 from nas.data import pictures
 from nas.errors import UserError
 from nas.evaluation import suites
-from nas.models.geometry import Geometry
 
-TINY = Geometry(
-    name="tiny",
-    image_size=16,
-    pyramid=False,
-    patchify_chs=8,
-    conv_chs=(8, 8),
-    conv_padding=1,
-    widths=(16,),
-    depths=(1,),
-    exit_chs=(24, 24, 32),
-)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory):
+def networks(tmp_path_factory, tiny_geometry):
     folder = tmp_path_factory.mktemp("networks")
-    (folder / "tiny.json").write_text(json.dumps(TINY.to_json()))
+    (folder / "tiny.json").write_text(json.dumps(tiny_geometry.to_json()))
     for classes in ("10", "1000"):
         args = ["nexception", "--geometry", str(folder / "tiny.json"), "--num-classes", classes, "--quiet"]
         assert export.main([*args, "-o", str(folder / classes)]) == 0

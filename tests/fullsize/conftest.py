@@ -7,45 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 import search_spaces
 from nas import export, train
-from nas.models.geometry import Geometry
 
 SPACE = search_spaces.get("nexception")
-TINY = Geometry(
-    name="tiny",
-    image_size=16,
-    pyramid=False,
-    patchify_chs=8,
-    conv_chs=(8, 8),
-    conv_padding=1,
-    widths=(16,),
-    depths=(1,),
-    exit_chs=(24, 24, 32),
-)
 # Table 1's recipe, as short as a test must be.
 SHORT = ("--batch-size", "20", "--max-images", "200", "--workers", "0", "--warmup-epochs", "1", "--quiet")
 
 
 @pytest.fixture(autouse=True)
-def _one_process_one_thread():
+def _one_process(one_thread):
     from accelerate.state import AcceleratorState, GradientState
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield
-    torch.set_num_threads(threads)
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
 
 
 @pytest.fixture(scope="session")
-def networks(tmp_path_factory) -> dict[str, Path]:
+def networks(tmp_path_factory, tiny_geometry) -> dict[str, Path]:
     """Exported folders: ``batch`` (batch norm) and ``layer`` (layer norm, nothing random in training)."""
     folder = tmp_path_factory.mktemp("networks")
-    (folder / "tiny.json").write_text(json.dumps(TINY.to_json()))
+    (folder / "tiny.json").write_text(json.dumps(tiny_geometry.to_json()))
     for norm in ("batch", "layer"):
         config = {**SPACE.points["nexception"], "norm": norm}
         (folder / f"{norm}.json").write_text(json.dumps(config))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 
 import pytest
 import timm
@@ -13,36 +14,17 @@ from torch import nn
 
 from nas import export, profile
 from nas.errors import UserError
-from nas.models.geometry import Geometry
 from nas.models.stats import count
 from nas.profiling import measure, report
 from nas.profiling.settings import ProfileSettings
 
-TINY = Geometry(
-    name="tiny",
-    image_size=32,
-    pyramid=False,
-    patchify_chs=8,
-    conv_chs=(8, 8),
-    conv_padding=1,
-    widths=(16,),
-    depths=(1,),
-    exit_chs=(24, 24, 32),
-)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, tiny_geometry):
     root = tmp_path_factory.mktemp("networks")
-    (root / "tiny.json").write_text(json.dumps(TINY.to_json()))
+    (root / "tiny.json").write_text(json.dumps(replace(tiny_geometry, image_size=32).to_json()))
     args = ["nexception", "--geometry", str(root / "tiny.json"), "--num-classes", "10", "--quiet"]
     assert export.main([*args, "-o", str(root / "nexception_tiny")]) == 0
     return root / "nexception_tiny"

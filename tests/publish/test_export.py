@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SPACE = search_spaces.get("nexception")
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = Geometry(
     name="small",
     image_size=48,
@@ -34,14 +35,6 @@ SMALL = Geometry(
     depths=(0, 1),
     exit_chs=(32, 40, 48),
 )
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")
