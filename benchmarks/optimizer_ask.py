@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Record = list[tuple[Suggestion, Outcome]]
 
 _SIZES = (50, 200, 1000, 3000)
-_CASES = {"5, 15, 45 epochs": Fidelity(5, 45, 3), "45 epochs only": Fidelity(45, 45, 3)}
+CASES = {"5, 15, 45 epochs": Fidelity(5, 45, 3), "45 epochs only": Fidelity(45, 45, 3)}
 
 
 def outcome_of(config: Config, epochs: int) -> Outcome:
@@ -75,7 +75,7 @@ def main() -> None:
     asks = parser.parse_args().asks
     print("| rungs | finished trials | replay, s | ask, median ms | new, median ms | new, max ms |")
     print("|---|---|---|---|---|---|")
-    for name, fidelity in _CASES.items():
+    for name, fidelity in CASES.items():
         history = random_history(fidelity, max(_SIZES))
         for size in _SIZES:
             replay, *seconds = measure(fidelity, history[:size], asks)

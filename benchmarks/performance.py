@@ -1,0 +1,159 @@
+"""All speed benchmarks of a device in one call; writes its part of ``docs/performance.md``.
+
+``python -m benchmarks.performance --device cuda`` takes about half an hour. It replaces what stands
+between ``<!-- cuda -->`` and ``<!-- /cuda -->`` by the table of wanted and measured figures and by what
+each benchmark printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import tyro
+
+from benchmarks import optimizer_ask, search_utilisation, soak, train_throughput, trial_overhead
+from benchmarks.workload import SPACE, machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_ASK_TRIALS = 3000
+_LARGE_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure."""
+
+    device: str = "cpu"
+    """cpu, cuda or cuda:N."""
+    soak_trials: int = 2000
+    """Trials of the soak; 0 leaves it out."""
+    soak_minutes: float = 60.0
+    """Longest soak."""
+    docs: Path = Path("docs/performance.md")
+    """The page to write into."""
+
+
+def measure(options: Options) -> tuple[dict[str, str], str]:
+    """Runs everything.
+
+    Returns:
+        The measured figures by name, and all that was printed.
+    """
+    device = options.device
+    cuda = device.startswith("cuda")
+    printed = io.StringIO()
+    figures: dict[str, str] = {}
+
+    def section(title: str, run: Callable[[], Any]) -> Any:
+        print(f"\n### {title}\n", file=printed)
+        with contextlib.redirect_stdout(_Tee(printed)):
+            return run()
+
+    speed = section("Training", lambda: train_throughput.main(train_throughput.Options(device=device)))
+    for preset in ("small", "paper"):
+        found = [r["against_plain"] for r in speed["results"] if r["width"] == SPACE.presets[preset]]
+        figures[f"against the plain loop (a), `{preset}` width"] = f"{min(found):.1f} to {max(found):.1f}"
+    if cuda:
+        large = train_throughput.Options(
+            device=device, widths=(SPACE.presets["paper"],), points=("nexception",), batch_size=_LARGE_BATCH
+        )
+        (only,) = section("Large batch", lambda: train_throughput.main(large))["results"]
+        name = f"share of the tighter roofline, NEXcepTion, `paper` width, batch {_LARGE_BATCH}"
+        figures[name] = f"{100 * only['share']:.0f} %"
+    width = SPACE.presets["paper" if cuda else "tiny"]
+    cost = section(
+        "Overhead of a trial",
+        lambda: trial_overhead.main(trial_overhead.Options(device=device, width=width)),
+    )
+    fixed = cost["parts"]["later trials, beyond their epoch"][0]
+    figures["fixed cost of a trial in a warm process"] = f"{fixed:.2f} s"
+    use = section(
+        "A whole search",
+        lambda: search_utilisation.main(
+            search_utilisation.Options(device=device, width="paper" if cuda else "tiny")
+        ),
+    )
+    alone = use["results"][0]
+    figures["device idle in a whole search (no trial under way)"] = f"{100 * (1 - alone['trial']):.1f} %"
+    figures["device not in a step (short trials)"] = f"{100 * (1 - alone['steps']):.1f} %"
+    for case, median in section("Optimiser", asks).items():
+        figures[f"optimiser ask, {_ASK_TRIALS:,} trials, {case}"] = f"median {1e3 * median:.0f} ms"
+    if options.soak_trials:
+        wanted = soak.Options(trials=options.soak_trials, minutes=options.soak_minutes, device=device)
+        memory = section("Memory", lambda: soak.main(wanted))
+        for who in ("search", "trial process"):
+            slope, low, high = memory[f"{who}, MB a thousand trials"]
+            name = f"memory of the {who}, growth over {memory['samples'][-1]['trials']:,.0f} trials"
+            figures[name] = f"{slope:+.1f} MB a thousand ({low:+.1f} to {high:+.1f})"
+    return figures, printed.getvalue()
+
+
+def asks() -> dict[str, float]:
+    """Median seconds of an ask after 3,000 trials, with rungs and without."""
+    found = {}
+    for name, fidelity in optimizer_ask.CASES.items():
+        history = optimizer_ask.random_history(fidelity, _ASK_TRIALS)
+        _, found[name], *_ = optimizer_ask.measure(fidelity, history, 40)
+        print(f"{name}: median {1e3 * found[name]:.0f} ms")
+    return found
+
+
+class _Tee(io.TextIOBase):
+    """Writes to the terminal as well."""
+
+    def __init__(self, copy: io.StringIO) -> None:
+        self._copy = copy
+        self._terminal = sys.stdout
+
+    def write(self, text: str) -> int:
+        """Writes to both."""
+        self._terminal.write(text)
+        self._terminal.flush()
+        return self._copy.write(text)
+
+
+def report(options: Options, figures: dict[str, str], printed: str) -> str:
+    """The device's part of the page."""
+    facts = machine(torch.device(options.device))
+    where = ", ".join(str(facts[key]) for key in ("device", "cpu", "cores") if key in facts)
+    command = f"`python -m benchmarks.performance --device {options.device}`"
+    lines = [f"{command}, {where} cores, torch {facts['torch']}, {facts['date']}", ""]
+    lines += [
+        "| figure | measured |",
+        "|---|---|",
+        *(f"| {name} | {value} |" for name, value in figures.items()),
+    ]
+    return "\n".join(lines) + "\n" + printed
+
+
+def replaced(page: str, mark: str, text: str) -> str:
+    """The page with ``text`` between a mark and its end.
+
+    Raises:
+        ValueError: If the page has no such marks.
+    """
+    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
+    if not begin or not end:
+        raise ValueError(f"no <!-- {mark} --> and <!-- /{mark} --> in the page")
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def main(options: Options) -> None:
+    """Measures, and writes the page."""
+    mark = options.device.partition(":")[0]
+    replaced(options.docs.read_text(), mark, "")  # marks are looked for before half an hour is spent
+    text = report(options, *measure(options))
+    options.docs.write_text(replaced(options.docs.read_text(), mark, text))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,201 @@
+"""What a trial costs beyond its training steps, part by part, and how much of a search that leaves idle.
+
+The parts are the calls that the trial process makes, each timed on its own (medians); the first rows are
+measured from outside, through the executor that a search uses. CPU time is what counts for the parts on a
+CPU that other programs use as well.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import json
+import tempfile
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+import tyro
+
+from benchmarks.workload import CLASSES, SIDE, SPACE, machine, network, random_images, wait
+from nas.data.device import DeviceData
+from nas.data.images import checked
+from nas.engine.journal import Journal
+from nas.engine.local import LocalExecutor
+from nas.engine.messages import TrialEnded, TrialSpec
+from nas.engine.worker import WorkerSettings
+from nas.models.stats import count
+from nas.training.checkpoint import CheckpointStore
+from nas.training.loop import _state, _to_cpu
+from nas.training.memory import free_memory
+from nas.training.settings import TrainSettings
+from nas.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to time."""
+
+    device: str = "cpu"
+    """cpu, cuda or cuda:N."""
+    width: int = 16
+    """Width of the reduced network."""
+    point: str = "nexception"
+    """Named point of the space."""
+    images: int = 4000
+    """Random images, a tenth of them for validation."""
+    times: int = 7
+    """Trials through the executor, and repeats of each part."""
+    threads: int = 1
+    """CPU threads."""
+    json: Path | None = None
+    """Writes all figures there."""
+
+
+def through_executor(options: Options, folder: Path) -> tuple[float, list[float], list[float]]:
+    """Starts a trial process and runs one-epoch trials in it.
+
+    Returns:
+        Seconds until the process is ready; of every trial, seconds beyond training and validation, and
+        seconds in all.
+    """
+    images, labels = random_images(options.images)
+    np.savez(folder / "random.npz", x_train=images, y_train=labels)
+    settings = WorkerSettings(
+        space=SPACE.name,
+        width=str(options.width),
+        dataset=f"npz:{folder / 'random.npz'}",
+        data_dir=folder,
+        image_size=None,
+        max_images=None,
+        val_fraction=0.1,
+        seed=0,
+        max_epochs=1,
+        train=TrainSettings(),
+        device=options.device,
+        threads=options.threads,
+        checkpoints=folder / "checkpoints",
+        quota_bytes=1 << 30,
+    )
+    with closing(LocalExecutor(settings)) as executor:
+        began = time.perf_counter()
+        executor.start()
+        ready = time.perf_counter() - began
+        beyond, whole = [], []
+        for number in range(options.times + 1):
+            began = time.perf_counter()
+            config = SPACE.points[options.point]
+            executor.submit(TrialSpec(number, f"{number:012x}", config, 1, number, 3600.0))
+            stepping = 0.0
+            end: TrialEnded | None = None
+            while end is None:
+                for report in executor.poll(0.25):
+                    if isinstance(report, TrialEnded):
+                        end = report
+                    elif hasattr(report, "metrics"):
+                        stepping += report.metrics["train_seconds"] + report.metrics["val_seconds"]
+            assert end.error is not None, end.reason
+            whole.append(time.perf_counter() - began)
+            beyond.append(whole[-1] - stepping)
+    return ready, beyond, whole
+
+
+def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
+    """Times what a one-epoch trial consists of; yields names and costs."""
+    torch.set_num_threads(options.threads)
+    device = torch.device(options.device)
+    images = checked("random", *random_images(options.images))
+    data = DeviceData.place(images, val_fraction=0.1, seed=0, device=device)
+    recipe = TrainSettings().resolve(options.width, len(data.train))
+
+    def cost(run: Callable[[], object]) -> Cost:
+        run()
+        return Cost.median([Cost.of(run, device) for _ in range(options.times)])
+
+    model = network(options.point, options.width)
+    yield "build the network", cost(lambda: network(options.point, options.width))
+    yield "count it", cost(lambda: count(model, SIDE))
+    yield "optimiser, average, to the device", cost(lambda: Trainer(copy.deepcopy(model), data, recipe, 1))
+    trainer = Trainer(model, data, recipe, max_epochs=1)
+    trainer.model.train()
+    batches = trainer.batches(0)
+    steps = [Cost.of(lambda: trainer.step(*next(batches), 0), device) for _ in range(min(trainer.steps, 10))]
+    usual = Cost.median(steps[1:])
+    yield "first step beyond the others", steps[0] - usual
+    yield "(a training step)", usual
+    yield f"({trainer.steps} training steps)", usual * trainer.steps
+    yield "draw the epoch's choices", cost(lambda: next(trainer.batches(1)))
+    yield "validate, batch norms included", cost(lambda: trainer.validate())
+    yield "copy the state", cost(lambda: _to_cpu(_state(trainer, [], "")))
+    state = _to_cpu(_state(trainer, [], ""))
+    store = CheckpointStore(folder / "parts", 1 << 30)
+    yield "write the checkpoint", cost(lambda: store.save("0" * 12, 1, state))
+    with Journal(folder / "trials.jsonl", 0) as journal:
+        event = {"event": "ended", "config": SPACE.default, "metrics": {str(n): 0.5 for n in range(12)}}
+
+        def journal_trial() -> None:
+            for number in range(4):  # asked, started, ended, incumbent
+                journal.append({**event, "trial": number})
+
+        yield "journal, four events on the disk", cost(journal_trial)
+    gc.freeze()  # as the trial process does
+    yield "return the memory", cost(lambda: free_memory(device))
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock, and of this process's CPU time."""
+
+    wall: float
+    cpu: float
+
+    @classmethod
+    def of(cls, run: Callable[[], object], device: torch.device) -> Cost:
+        """What a call costs."""
+        wait(device)
+        wall, cpu = time.perf_counter(), time.process_time()
+        run()
+        wait(device)
+        return cls(time.perf_counter() - wall, time.process_time() - cpu)
+
+    @classmethod
+    def median(cls, costs: Sequence[Cost]) -> Cost:
+        """Of both, each on its own."""
+        return cls(*np.median(np.array(costs), axis=0).tolist())
+
+    def __sub__(self, other: Cost) -> Cost:
+        return Cost(self.wall - other.wall, self.cpu - other.cpu)
+
+    def __mul__(self, times: object) -> Cost:
+        assert isinstance(times, int)
+        return Cost(self.wall * times, self.cpu * times)
+
+
+def main(options: Options) -> dict[str, Any]:
+    """Prints a Markdown table; returns all figures."""
+    with tempfile.TemporaryDirectory() as name:
+        ready, beyond, whole = through_executor(options, Path(name))
+        rows: dict[str, tuple[float, float | None]] = {
+            "start the trial process, once": (ready, None),
+            "first trial, beyond its epoch": (beyond[0], None),
+            "later trials, beyond their epoch": (float(np.median(beyond[1:])), None),
+            "later trials, in all": (float(np.median(whole[1:])), None),
+            **dict(parts(options, Path(name))),
+        }
+    print("| part | wall, ms | CPU, ms |\n|---|---|---|")
+    for part, (wall, cpu) in rows.items():
+        print(f"| {part} | {1e3 * wall:,.1f} | {'' if cpu is None else f'{1e3 * cpu:,.1f}'} |")
+    found = {**machine(torch.device(options.device)), "classes": CLASSES, "parts": rows}
+    if options.json is not None:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    return found
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,83 @@
+"""What the speed benchmarks compute from what they measured."""
+
+import pytest
+from torch import nn
+
+from benchmarks import performance, soak, train_throughput
+from benchmarks.search_utilisation import shares
+from benchmarks.workload import SIDE, floors
+from nas.engine.journal import encode
+
+
+def test_floors_of_a_network_counted_by_hand():
+    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.ReLU())
+    pixels = SIDE * SIDE
+    flops, moved = floors(model, batch_size=2, bytes_a_number=4)
+    assert flops == 3 * 2 * (2 * pixels * 3 * 8 * 9)
+    numbers = pixels * (3 + 8 + 8 + 8)  # the convolution's input and output, the activation's
+    assert moved == 3 * 2 * 4 * numbers + 9 * 4 * (3 * 8 * 9)
+
+
+def test_growth_is_the_slope_of_the_second_half():
+    samples = [{"trials": n, "who": 500_000 * min(n, 50) + 1000 * n} for n in range(1, 201)]
+    slope, low, high = soak.growth(samples, "who")
+    assert slope == low == high == pytest.approx(1_000_000)
+
+
+def test_shares_of_a_journal(tmp_path):
+    def event(clock, name, **fields):
+        return {"v": 1, "time": "2026-01-01T00:00:00.000Z", "clock": clock, "event": name, **fields}
+
+    def trial(number, start, end, steps):
+        config = {"id": number}
+        return [
+            event(
+                0.0, "asked", trial=number, config_id=f"{number}", config=config, epochs=1, origin="random"
+            ),
+            event(start, "started", trial=number),
+            event(
+                end,
+                "epoch",
+                trial=number,
+                epoch=1,
+                metrics={"train_seconds": steps - 1.0, "val_seconds": 1.0},
+            ),
+            event(
+                end,
+                "ended",
+                trial=number,
+                status="success",
+                error=0.5,
+                metrics={},
+                seconds=end - start,
+            ),
+        ]
+
+    path = tmp_path / "trials.jsonl"
+    events = [*trial(1, 10.0, 30.0, 18.0), *trial(2, 31.0, 50.0, 18.0)]
+    path.write_bytes(b"".join(encode(one) for one in events))
+    found = shares(path)
+    assert found["steps"] == pytest.approx(36 / 40)
+    assert found["trial"] == pytest.approx(39 / 40)
+    assert found["fixed_seconds"] == pytest.approx(1.5)
+    assert found["gap_seconds"] == pytest.approx(0.5)
+    assert found["trials_an_hour"] == pytest.approx(180)
+
+
+def test_the_page_gets_its_part_and_keeps_the_rest():
+    page = "before\n<!-- cpu -->\nold\n<!-- /cpu -->\nbetween\n<!-- cuda -->\n<!-- /cuda -->\n"
+    new = performance.replaced(page, "cuda", "figures")
+    assert new == page.replace("<!-- cuda -->\n", "<!-- cuda -->\n\nfigures\n")
+    with pytest.raises(ValueError, match="rocm"):
+        performance.replaced(page, "rocm", "")
+
+
+def test_the_fastest_of_our_ways_is_judged_turn_by_turn():
+    rates = {"ours": [4.0, 8.0, 4.0], "ours, 2 at once": [6.0, 9.0, 6.0], "plain": [2.0, 1.0, 3.0]}
+    found = train_throughput.judged({**rates, "plain, no data": [3.0, 3.0, 3.0]}, most=12.0)
+    assert found == {
+        "best": "ours, 2 at once",
+        "against_plain": 3.0,
+        "against_no_data": 2.0,
+        "share": 0.5,
+    }
