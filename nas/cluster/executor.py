@@ -88,8 +88,11 @@ class DaskExecutor:
         self._site = site
         self._settings = replace(settings, checkpoints=folder, data_dir=settings.data_dir.resolve())
         self._store = CheckpointStore(folder, settings.quota_bytes)
-        above = next(parent for parent in folder.parents if parent.is_dir())  # a new run has no folder yet
-        self._token = above / f".smacnas-{secrets.token_hex(8)}"
+        above = next(
+            parent for parent in folder.parents[1:] if parent.is_dir()
+        )  # a new run has no folder yet
+        self._token = above / f".{folder.parent.name}.seen"
+        self._word = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
         self._say = say
         self._client: Client | None = None
@@ -277,8 +280,8 @@ class DaskExecutor:
 
     def _invite(self, members: list[_Member]) -> None:
         with contextlib.suppress(OSError):  # then nobody sees it, and checkpoints travel
-            self._token.touch()
-        offer = Offer(self._settings, self._token, Path.cwd(), __version__)
+            self._token.write_text(self._word)
+        offer = Offer(self._settings, self._token, self._word, Path.cwd(), __version__)
         self._call(place.leave, workers=[member.address for member in members])
         for member in members:
             self._members[member.address] = member

@@ -18,13 +18,15 @@ class Offer:
 
     Attributes:
         settings: What to train on; ``checkpoints`` is an absolute path on the search's machine.
-        token: A file on the search's machine. Who sees it shares the run's folder.
+        token: A file on the search's machine.
+        word: What stands in it. Who reads that shares the run's folder.
         folder: Where the search was started: relative paths and modules of one's own are meant from there.
         program: The search's version; a worker of another one may train something else.
     """
 
     settings: WorkerSettings
     token: Path
+    word: str
     folder: Path
     program: str
 

@@ -106,7 +106,7 @@ class Place(WorkerPlugin):
         threading.Thread(target=self._watch, daemon=True).start()
         with self._work():
             settings = self._offer.settings
-            shared = self._offer.token.is_file()
+            shared = self._shares_folder()
             if shared:
                 os.chdir(self._offer.folder)
                 sys.path.insert(0, str(self._offer.folder))
@@ -157,6 +157,12 @@ class Place(WorkerPlugin):
             if self._executor is None:
                 raise PlaceGone
             return self._executor.measure(config)
+
+    def _shares_folder(self) -> bool:
+        try:
+            return self._offer.token.read_text() == self._offer.word
+        except (OSError, ValueError):
+            return False
 
     def _pack(self, task: Task) -> Parcel | None:
         if self._scratch is None:

@@ -81,7 +81,7 @@ def test_a_search_on_workers_is_killed_interrupted_and_resumed(tmp_path: Path) -
     _, said = third.communicate(timeout=250)
     assert (third.returncode, said) == (0, "")
     check(run, 14)
-    assert list(tmp_path.glob("**/.smacnas-*")) == []
+    assert list(tmp_path.glob("**/.*.seen")) == []
 
 
 @pytest.mark.skipif(shutil.which("sbatch") is None, reason="needs a SLURM installation (see docs/scaling.md)")
