@@ -2,9 +2,10 @@
 
 UV := $(shell scripts/find-uv)
 RUN := .venv/bin/python
+DEVICE := cpu
 DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
-.PHONY: search test test-all lint setup help
+.PHONY: search test test-all lint bench setup help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -17,6 +18,9 @@ test: setup ## the quick tests
 
 test-all: setup ## the quick and the slow tests
 	$(RUN) -m pytest -q -m "slow or not slow"
+
+bench: setup ## speed of this device (DEVICE=cuda for a GPU), written into docs/performance.md
+	$(RUN) -m benchmarks.performance --device $(DEVICE)
 
 lint: setup ## ruff and mypy
 	$(RUN) -m ruff check .
