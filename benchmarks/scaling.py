@@ -1,0 +1,257 @@
+"""What many workers and long journals cost: ``python -m benchmarks.scaling`` makes docs/scaling.md's tables.
+
+The search is real: loop, journal on disk, SMAC, promotions. Trials are simulated: their time is
+skipped, while every second the search itself takes passes on the clock, and keeps workers waiting.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import search_spaces
+from nas.engine import journal
+from nas.engine.journal import Journal
+from nas.engine.loop import Limits, Search
+from nas.engine.run import Run
+from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
+from nas.engine.state import SearchState
+from nas.optimizers import create
+from nas.optimizers.base import Fidelity
+from nas.optimizers.settings import OptimizerSettings
+from nas.settings import SearchSettings
+from nas.view import snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nas.engine.messages import TrialSpec
+    from search_spaces.base import Config
+
+_FIDELITY = Fidelity(5, 45, 3)
+_SPREAD = 0.5  # of the log of seconds per epoch: the slowest of 20 networks takes five times the fastest
+
+
+class SkippingClock(SimulatedClock):
+    """Real time while the search works; simulated time while it waits for trials."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._real = time.perf_counter()
+
+    def used(self) -> float:
+        """Seconds the search has run, those it skipped included."""
+        now = time.perf_counter()
+        self._used += now - self._real
+        self._real = now
+        return self._used
+
+
+class CountingExecutor(SimulatedExecutor):
+    """Notes when its slots are busy."""
+
+    def __init__(self, problem: Problem, clock: SkippingClock, slots: int) -> None:
+        super().__init__(problem, clock, slots)
+        self.spans: list[tuple[float, float]] = []
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Notes when the trial begins and will end."""
+        super().submit(spec)
+        end = next(end for end, trial, _ in self._due if trial == spec.trial)
+        self.spans.append((self._clock.used(), end))
+
+    def busy_share(self) -> float:
+        """Share of the slots' time in which a trial ran, until the last trial was begun."""
+        last = max(begin for begin, _ in self.spans)
+        busy = sum(min(end, last) - begin for begin, end in self.spans)
+        return busy / (self.slots * last)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Learning curves with noise; every network has a speed of its own."""
+
+    seconds: float
+
+    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:  # noqa: ARG002
+        """Answers for the first ``epochs`` epochs."""
+        digest = hashlib.sha256(repr(sorted(config.items())).encode()).digest()
+        draw = random.Random(digest)
+        speed = self.seconds * draw.lognormvariate(0.0, _SPREAD)
+        level = 0.2 + 0.3 * draw.random()
+        return Answer(tuple(level + 0.5 / epoch for epoch in range(1, epochs + 1)), speed)
+
+
+@dataclass
+class Bench:
+    """A simulated search in a folder of its own."""
+
+    folder: Path
+    workers: int
+    trials: int
+    seconds_per_epoch: float = 12.0
+    settings: OptimizerSettings = field(default_factory=OptimizerSettings)
+    durable: bool = True
+
+    @property
+    def run(self) -> Run:
+        """Its folder."""
+        return Run.open(self.folder / "run")
+
+    def search(self) -> tuple[Search, Journal, CountingExecutor]:
+        """Begins, or takes up what lies in the folder."""
+        space = search_spaces.get("nexception")
+        path = self.folder / "run"
+        run = Run.open(path) if path.exists() else Run.create(path, describe(), {})
+        contents = run.read_journal()
+        clock = SkippingClock()
+        executor = CountingExecutor(Problem(self.seconds_per_epoch), clock, self.workers)
+        file = (Journal if self.durable else HastyJournal)(run.journal, contents.size)
+        search = Search(
+            run=run,
+            journal=file,
+            events=contents.events,
+            space=space,
+            fidelity=_FIDELITY,
+            seed=0,
+            limits=Limits(1e12, self.trials),
+            optimizer=create("smac", space, _FIDELITY, 0, self.settings),
+            executor=executor,
+            clock=clock,
+        )
+        return search, file, executor
+
+
+class HastyJournal(Journal):
+    """Does not wait for the disk: for journals whose making is not what is timed."""
+
+    def append(self, event: journal.Event, *, durable: bool = True) -> None:  # noqa: ARG002
+        """Writes an event."""
+        super().append(event, durable=False)
+
+
+def describe() -> dict[str, object]:
+    """What ``search.json`` needs for a status."""
+    space = search_spaces.get("nexception")
+    return {
+        "settings": SearchSettings(fidelity=_FIDELITY).to_json(),
+        "limits": {"seconds": 1e12, "trials": None},
+        "rungs": list(_FIDELITY.rungs),
+        "space": {"name": space.name, "size": space.size, "default": space.default},
+        "data": {"name": "simulated"},
+        "width": 0,
+        "hardware": {"device": "simulated"},
+    }
+
+
+def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
+    """One row: how busy so many workers are kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), workers, trials, seconds_per_epoch)
+        search, file, executor = bench.search()
+        begin = time.perf_counter()
+        with file:
+            search.run({"command": [], "hardware": {}, "versions": {}})
+        own = time.perf_counter() - begin
+        state = search.state
+        mean = sum(end - begun for begun, end in executor.spans) / len(executor.spans)
+        return (
+            f"| {workers} | {state.finished} | {mean:.0f} | {100 * executor.busy_share():.1f} | "
+            f"{1000 * own / state.finished:.0f} | {state.finished / state.clock * 3600:,.0f} |"
+        )
+
+
+def measure_journal(sizes: list[int], copies: list[int]) -> Iterator[str]:
+    """One row a size: how long it takes to read, show and resume a run of so many trials.
+
+    Args:
+        sizes: Trials that the real loop makes, one run growing through them.
+        copies: Times the last run is repeated, under other numbers and names: a journal for readers,
+            which no search could have made, and so not resumed.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        for size in sizes:
+            # Without a model, whose asks would take hours: the trials and the brackets are the same.
+            plain = OptimizerSettings(random_probability=1.0)
+            bench = Bench(Path(folder), 64, size, settings=plain, durable=False)
+            search, file, _ = bench.search()
+            with file:
+                search.run({"command": [], "hardware": {}, "versions": {}})
+            yield f"{read_and_show(bench.run)} {resume_and_ask(bench)}"
+        for times in copies:
+            path = Path(folder) / f"copied-{times}"
+            copied = Run.create(path, describe(), {})
+            repeat(bench.run.read_journal().events, times, copied.journal)
+            yield f"{read_and_show(copied)} – | – |"
+
+
+def repeat(events: list[journal.Event], times: int, path: Path) -> None:
+    """Writes events several times over, each time as other trials of other configurations."""
+    count = sum(event["event"] == "asked" for event in events)
+    with path.open("wb") as file:
+        for copy in range(times):
+            for event in events:
+                changed = {**event}
+                if "trial" in event:
+                    changed["trial"] += copy * count
+                if "config_id" in event:
+                    changed["config_id"] += f"c{copy}"
+                file.write(journal.encode(changed))
+
+
+def read_and_show(run: Run) -> str:
+    """Processor seconds of what a status does; other programs on the machine do not count."""
+    begin = time.process_time()
+    contents = run.read_journal()
+    read = time.process_time()
+    state = SearchState.of(contents.events)
+    folded = time.process_time()
+    snapshot.take(state, describe(), name="", status="running", used=state.clock)
+    shown = time.process_time()
+    return (
+        f"| {state.finished:,} | {contents.size / 1e6:.0f} | {read - begin:.2f} | {folded - read:.2f} | "
+        f"{shown - folded:.2f} |"
+    )
+
+
+def resume_and_ask(bench: Bench) -> str:
+    """Processor seconds of what a resume does before its first trial."""
+    begin = time.process_time()
+    search, file, _ = bench.search()
+    resumed = time.process_time()
+    file.close()
+    search._optimizer.ask()
+    asked = time.process_time()
+    return f"{resumed - begin:.1f} | {1000 * (asked - resumed):.0f} |"
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workers", type=int, nargs="*", default=[1, 8, 64, 256])
+    parser.add_argument("--trials-per-worker", type=int, default=10)
+    parser.add_argument("--seconds-per-epoch", type=float, default=12.0, help="median over networks")
+    parser.add_argument("--journal", type=int, nargs="*", default=[1_000, 5_000], help="trials")
+    parser.add_argument("--copies", type=int, nargs="*", default=[20], help="of the last journal")
+    options = parser.parse_args()
+    if options.workers:
+        print("| workers | trials | mean trial, s | busy, % | search's own ms a trial | trials an hour |")
+        print("|---|---|---|---|---|---|")
+    for workers in options.workers:
+        trials = max(workers * options.trials_per_worker, 100)
+        print(measure_workers(workers, trials, options.seconds_per_epoch), flush=True)
+    if options.journal:
+        print("\n| trials | journal, MB | read, s | fold, s | status, s | resume, s | ask, ms |")
+        print("|---|---|---|---|---|---|---|", flush=True)
+        for row in measure_journal(options.journal, options.copies):
+            print(row, flush=True)
+
+
+if __name__ == "__main__":
+    main()
