@@ -2,9 +2,23 @@
 
 EXIT_BAD_INPUT = 2
 
+_LONGEST = 1_000  # characters: a message may quote a file, and the file may be hostile
+
 
 class UserError(Exception):
     """Something the user gave is wrong.
 
     The message is one line. It names the flag, key or file and says what would be right.
     """
+
+    def __init__(self, message: str) -> None:
+        """Takes the message; what would end the line or speak to the terminal is made visible."""
+        shown = one_line(message)
+        super().__init__(shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}...")
+
+
+def one_line(text: str) -> str:
+    """Makes control characters visible, such as line ends and the escapes that terminals obey."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

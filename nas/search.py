@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas import cli
 from nas.errors import UserError
-from nas.settings import SearchSettings
+from nas.settings import SearchSettings, refuse_foreign_space
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +56,10 @@ def main(args: Sequence[str] | None = None) -> int:
     args = sys.argv[1:] if args is None else args
     resumed = _given(args, "--resume")
     folder = _named_folder(args) if resumed == _AUTO else None if resumed is None else Path(resumed)
-    default = Command() if folder is None else Command(settings=_stored_settings(folder))
+    default = Command()
+    if folder is not None:
+        default = Command(settings=_stored_settings(folder))
+        refuse_foreign_space(default.settings, _given(args, "--space"))
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args)
     settings = command.settings
 

@@ -167,8 +167,23 @@ class SearchSettings:
             return cls(
                 **{key: part(**(data if key == "data" else values[key])) for key, part in parts.items()}
             )
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(f"search.json: settings of another version ({error})") from None
+
+
+def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
+    """Refuses to run a module's code only because a run folder names it.
+
+    Args:
+        stored: Settings out of a run folder, which may be anybody's.
+        said: What the user gave for ``--space``.
+
+    Raises:
+        UserError: If the run's space is a module, and the user did not name it.
+    """
+    name = stored.space.space
+    if ":" in name and said != name:
+        raise UserError(f"--space: this run's space is code of {name}; to have it run, say --space {name}")
 
 
 # What a resumed run may change: when to stop and where to run, never what is measured.
@@ -176,6 +191,7 @@ CHANGEABLE = {
     ("budget", "budget"),
     ("budget", "trials"),
     ("budget", "trial_timeout"),
+    ("data", "dataset"),  # another path; the images are compared
     ("data", "data_dir"),
     ("machine", "device"),
     ("machine", "checkpoint_quota"),

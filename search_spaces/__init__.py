@@ -57,12 +57,16 @@ def get(name: str) -> SearchSpace:
 
 
 def _load(name: str, target: str) -> SearchSpace:
+    from search_spaces.base import SearchSpace
+
     module, _, attribute = target.partition(":")
     try:
-        space: SearchSpace = getattr(import_module(module), attribute)()
+        found = getattr(import_module(module), attribute)
+        if not isinstance(found, type) or not issubclass(found, SearchSpace):
+            raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
+        return found()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(f"search space {name}: cannot be loaded ({error})") from error
-    return space
 
 
 register("nexception", "search_spaces.nexception:NEXcepTionSpace")

@@ -108,7 +108,10 @@ class SiteFile:
             if key not in self.job:
                 raise UserError(f"--cluster {self.path}: job: {key} is missing; docs/scaling.md has examples")
         processes = self.job.get("processes", 1)
-        if not isinstance(processes, int) or processes < 1 or self.job["cores"] < processes:
+        cores = self.job["cores"]
+        if not isinstance(cores, int) or cores < 1:
+            raise UserError(f"--cluster {self.path}: job: cores: {cores!r}; must be a number of at least 1")
+        if not isinstance(processes, int) or not 1 <= processes <= cores:
             raise UserError(f"--cluster {self.path}: job: processes: {processes}; must be from 1 to cores")
 
     def _security(self, values: str | dict[str, str]) -> Security:

@@ -123,7 +123,7 @@ def has_test(spec: str) -> bool:
     if kind == "folder":
         return (path / "train").is_dir() and any((path / name).is_dir() for name in ("test", "val"))
     if kind == "npz" and path.is_file():
-        with contextlib.suppress(OSError, ValueError), np.load(path, allow_pickle=False) as archive:
+        with contextlib.suppress(*sources.UNREADABLE), np.load(path, allow_pickle=False) as archive:
             return "x_test" in archive
     return True
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMS = "cifar100, cifar10, digits, npz:FILE or folder:DIR"
+# What NumPy and zipfile raise on damaged archives; a header may ask for more memory than there is.
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, OverflowError),
+    *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error),
+)
 _SIDE = 32  # what digits and folders are scaled to unless told otherwise
 _DIGITS_TEST_FRACTION = 0.2
 _DIGITS_TEST_SEED = 0  # a constant, never the run's: every run must hold out the same images
@@ -141,7 +147,7 @@ def _npz(spec: str, path: Path, *, test: bool) -> ImageSet:
 def _opened(spec: str, path: Path) -> np.lib.npyio.NpzFile:
     try:
         archive = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except UNREADABLE as error:
         raise UserError(f"--dataset {spec}: truncated or no .npz file; must be one NumPy wrote") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
         raise UserError(f"--dataset {spec}: a single array; must be an .npz with x_train and y_train")
@@ -153,5 +159,5 @@ def _array(spec: str, archive: np.lib.npyio.NpzFile, key: str) -> NDArray[Any]:
         raise UserError(f"--dataset {spec}: has no array {key}; has {', '.join(archive.files) or 'none'}")
     try:
         return archive[key]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise UserError(f"--dataset {spec}: array {key} is truncated or not of plain numbers") from error

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.engine import journal
+from nas.engine.schema import check_event
 from nas.engine.state import SearchState
 from nas.errors import UserError
 
@@ -98,7 +99,8 @@ def events(lines: Iterable[bytes]) -> list[Event]:
 
 def _intact(line: bytes) -> bool:
     try:
-        journal.decode(line)
+        event = journal.decode(line)
+        check_event(event)
     except ValueError:
         return False
     return True
@@ -178,7 +180,8 @@ def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Event]:
                 {
                     "event": "salvaged",
                     **{key: asked[event["trial"]][key] for key in ("config_id", "epochs")},
-                    **{key: event[key] for key in ("error", "metrics", "reason")},
+                    **{key: event[key] for key in ("error", "metrics")},
+                    "reason": event.get("reason", ""),
                     "curve": sorted(curves.get(event["trial"], {}).items()),
                 }
             )

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from nas.engine import journal
 from nas.engine.messages import EpochDone, Note, TrialEnded
+from nas.engine.schema import check_event
+from nas.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -75,4 +77,10 @@ def with_salvage(executor: Executor, run: Run) -> Executor:
     """
     if not run.salvaged.exists():
         return executor
-    return RecordedExecutor(executor, journal.read(run.salvaged).events)
+    record = journal.read(run.salvaged).events
+    try:
+        for event in record:
+            check_event(event)
+    except ValueError as error:
+        raise UserError(f"{run.salvaged}: not what nas.repair writes ({error}); remove it") from None
+    return RecordedExecutor(executor, record)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nas.engine import journal
+from nas.engine.schema import check_search
 from nas.errors import UserError
 from nas.files import replacing
 
@@ -155,6 +156,8 @@ class Run:
         try:
             search: dict[str, Any] = orjson.loads(self.search_json.read_bytes())
             version = search["format"]
+            if version == VERSION:
+                check_search(search)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.search_json}: not readable ({error})") from None
         if version != VERSION:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nas.engine.schema import check_event
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -120,6 +121,10 @@ class SearchState:
         Raises:
             UserError: If it does not follow from the events before, as when a line was taken out.
         """
+        try:
+            check_event(event)
+        except ValueError as error:
+            raise UserError(f"trials.jsonl: an event that no search wrote ({error})") from None
         clock = event.get("clock", self.clock)
         self.slot_seconds += (clock - self.clock) * self.slots
         self.clock = clock
@@ -209,5 +214,7 @@ class SearchState:
         self.slots = event["count"]
 
     def _on_incumbent(self, event: Event) -> None:
+        if self.trials[event["trial"]].error is None:
+            raise KeyError("error")
         self.incumbent = event["trial"]
         self.incumbents.append(event["trial"])

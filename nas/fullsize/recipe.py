@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from nas.documents import read_yaml
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -123,12 +124,7 @@ def read(path: Path) -> Recipe:
     Raises:
         UserError: If the file is no recipe, naming the key.
     """
-    import yaml
-
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read as YAML ({_first_line(error)})") from None
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise UserError(f"{path}: must be a mapping with keys such as epochs, lr and batch_size")
     return Recipe(**{key: _value(path, key, value) for key, value in values.items()})
@@ -147,7 +143,3 @@ def _value(path: Path, key: Any, value: Any) -> Any:
 
 
 _ARTICLES = {int: "an integer", float: "a number such as 0.002 or 2.0e-3", str: "a word"}
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.documents import read_json
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,12 +109,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         UserError: If the folder has none, or it cannot be read.
     """
     path = folder / CONFIG
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-        if "architecture" not in config:
-            raise ValueError("it names no architecture")
-    except FileNotFoundError:
-        raise UserError(f"{folder}: has no {CONFIG}; must be a folder that nas.export wrote") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
+    if not path.is_file():
+        raise UserError(f"{folder}: has no {CONFIG}; must be a folder that nas.export wrote")
+    config = read_json(path)
+    if not isinstance(config, dict) or not isinstance(config.get("architecture"), str):
+        raise UserError(f"{path}: cannot be read (it names no architecture)")
+    for key, kind in {"label_names": list, "model_args": dict, "pretrained_cfg": dict, OWN_KEY: dict}.items():
+        if not isinstance(config.get(key, kind()), kind):
+            raise UserError(f"{path}: {key}: must be a {'list' if kind is list else 'mapping'}")
     return config

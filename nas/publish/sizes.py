@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.documents import read_yaml
 from nas.errors import UserError
 from nas.models.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP, XCEPTION, Geometry
 
@@ -96,14 +97,8 @@ def match_macs(config: Mapping[str, Any], geometry: Geometry, target: float, num
 
 
 def _read(path: Path) -> Geometry:
-    import yaml
-
     try:
-        values = yaml.safe_load(path.read_text())  # JSON is YAML
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"--geometry {path}: cannot be read ({str(error).splitlines()[0]})") from None
-    try:
-        return Geometry.from_json(values)
+        return Geometry.from_json(read_yaml(path, "--geometry"))
     except UserError as error:
         raise UserError(f"--geometry {path}: {error}") from None
 

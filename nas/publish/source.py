@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
+from nas.documents import read_json
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -152,10 +152,7 @@ def _confirmed_note(confirmed: dict[str, Any], winner: dict[str, Any], state: Se
 
 
 def _read_config(path: Path) -> Config:
-    try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    values = read_json(path)
     if isinstance(values, dict) and isinstance(values.get("config"), dict):  # incumbent.json, for one
         values = values["config"]
     try:

@@ -71,8 +71,6 @@ class CheckpointStore:
         Raises:
             CheckpointNotWritten: If the disk does not take it, or the name is no checkpoint's.
         """
-        if _NAME.fullmatch(name) is None:
-            raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
         self._write(name, lambda file: file.write(data))
 
     def latest(self, config_id: str, max_epoch: int) -> tuple[int, State] | None:
@@ -117,6 +115,8 @@ class CheckpointStore:
         return dropped
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes
+            raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
         target = self._folder / name
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
         try:

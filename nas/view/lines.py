@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas.engine.state import BASELINE
+from nas.errors import one_line
 from nas.quantities import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _ended(trial: Trial) -> str:
     head = f"trial {trial.trial} {trial.config_id} {trial.epochs} epochs ({trial.origin}), "
     head += format_duration(trial.seconds)
     if trial.status == "crashed":
-        return f"{head}: crashed, {trial.reason}"
+        return f"{head}: crashed, {one_line(trial.reason)}"
     m = trial.metrics
     return (
         f"{head}: top-1 {percent(trial.error)}, {format_count(m['params'])} params, "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Group
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -36,7 +37,7 @@ def draw(snapshot: Snapshot) -> RenderableType:
         for reason in snapshot.crash_reasons
     ]
     style = _STATUS_STYLE[snapshot.status]
-    title = f"[bold]{snapshot.name}[/] [{style}]{_status(snapshot)}[/]"
+    title = f"[bold]{escape(snapshot.name)}[/] [{style}]{escape(_status(snapshot))}[/]"
     return Panel(Group(*parts), title=title, title_align="left", border_style=style, box=box.ROUNDED)
 
 

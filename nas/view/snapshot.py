@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
+
+from nas.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -108,11 +111,11 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
     elapsed = max(used, 1e-9)
     slot_seconds = state.slot_seconds + max(used - state.clock, 0.0) * state.slots
     return Snapshot(
-        name=name,
+        name=one_line(name),
         status=status,
-        stop_reason=state.stopped,
+        stop_reason=one_line(state.stopped),
         space=search["space"]["name"],
-        dataset=search["data"]["name"],
+        dataset=one_line(search["data"]["name"]),
         device=search["hardware"]["device"],
         width=search["width"],
         optimizer=settings["choice"]["optimizer"],
@@ -129,7 +132,9 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
         incumbent=_leader(state, search),
         training_share=min(state.train_seconds / max(slot_seconds, 1e-9), 1.0),
         optimizer_share=min(state.ask_seconds / elapsed, 1.0),
-        crash_reasons=[f"trial {number}: {state.trials[number].reason}" for number in state.crashed[-3:]],
+        crash_reasons=[
+            one_line(f"trial {number}: {state.trials[number].reason}") for number in state.crashed[-3:]
+        ],
         workers=state.slots,
     )
 
@@ -190,11 +195,11 @@ def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
         error=trial.error,
         baseline_error=None if baseline is None else baseline.error,
         found_after_seconds=trial.clock_ended,
-        params=trial.metrics["params"],
-        macs=trial.metrics["macs"],
-        baseline_params=None if baseline is None else baseline.metrics["params"],
-        baseline_macs=None if baseline is None else baseline.metrics["macs"],
+        params=trial.metrics.get("params", math.nan),
+        macs=trial.metrics.get("macs", math.nan),
+        baseline_params=None if baseline is None else baseline.metrics.get("params"),
+        baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
         changes=[
-            (key, default[key], value) for key, value in trial.config.items() if value != default.get(key)
+            (key, default.get(key), value) for key, value in trial.config.items() if value != default.get(key)
         ],
     )

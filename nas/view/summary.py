@@ -79,11 +79,15 @@ def next_commands(run: Run, search: Mapping[str, Any], *, found: bool) -> list[s
     python = _python()
     report = f"{python} -m analysis.report {run.path}"
     resume = f"{python} -m nas.search --resume {run.path} --budget {longer}"
+    confirm = f"{python} -m nas.confirm {run.path} --top 3 --seeds 3"
+    space = search["settings"]["space"]["space"]
+    if ":" in space:  # a module's code runs only for who names it
+        resume, confirm = f"{resume} --space {space}", f"{confirm} --space {space}"
     if not found:
         return [report, resume]
     return [
         report,
-        f"{python} -m nas.confirm {run.path} --top 3 --seeds 3",
+        confirm,
         resume,
         f"{python} -m nas.export {run.path} --geometry t -o models/{run.name}",
     ]

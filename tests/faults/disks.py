@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nas.engine import journal
 from tests.faults.disk import Action, Fault
-from tests.faults.folders import SEARCH
+from tests.faults.folders import SEARCH, resuming
 from tests.faults.lab import Lab, Row
 
 _NAMES = {"full": "disk full", "readonly": "disk turns read-only"}
@@ -29,7 +29,7 @@ def breaking(lab: Lab, action: Action, most: int) -> Row:
         if index % 2:
             lab.start(run.name, Fault(str(run), "kill", "write", "journal", 30)).wait()
             where = Fault(str(run), action, number=max(count // 2 * index // most // 2, 1))
-            search = lab.nursery.start("--resume", str(run), fault=where)
+            search = lab.nursery.start(*resuming(run), fault=where)
         else:
             where = Fault(str(run), action, number=count * index // most + 1)
             search = lab.start(run.name, where)
@@ -119,7 +119,7 @@ def damaged(lab: Lab, size: int, times: int, seed: int = 0) -> Row:
 
 
 def _refused(lab: Lab, run: Path) -> list[str]:
-    code, said = lab.nursery.run("--resume", str(run))
+    code, said = lab.nursery.run(*resuming(run))
     if code == 2 and said.count("\n") == 1 and "trials.jsonl: line " in said and "nas.repair" in said:
         return []
     return [f"damage was not refused in one line: {code}, {said[-200:]}"]

@@ -10,9 +10,11 @@ from nas.engine import journal
 from nas.engine.state import SearchState
 from nas.training.checkpoint import CheckpointStore
 
+_SPACE = ("--space", "tests.faults.tiny:TinySpace")
+
 # A real search with real training: networks of some hundred parameters on 200 real digits.
 SEARCH = (
-    *("--space", "tests.faults.tiny:TinySpace", "--width", "tiny", "--threads", "1"),
+    *(*_SPACE, "--width", "tiny", "--threads", "1"),
     *("--dataset", "digits", "--image-size", "8", "--max-images", "200"),
     *("--min-epochs", "1", "--max-epochs", "4", "--eta", "2", "--trials", "10", "--budget", "1h"),
 )
@@ -20,6 +22,11 @@ SEARCH = (
 _EXACT = ("val_loss", "train_loss", "top1", "top5", "params", "macs")
 
 Ledger = list[tuple[Any, ...]]
+
+
+def resuming(run: Path) -> tuple[str, ...]:
+    """Arguments that go on with a run; the space's module has to be named once more."""
+    return ("--resume", str(run), *_SPACE)
 
 
 def ledger(run: Path) -> Ledger:

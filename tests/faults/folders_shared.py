@@ -7,7 +7,7 @@ import shutil
 import time
 
 from tests.faults.disk import Fault
-from tests.faults.folders import SEARCH, ledger
+from tests.faults.folders import SEARCH, ledger, resuming
 from tests.faults.lab import Lab, Row
 
 
@@ -18,7 +18,7 @@ def second_search(lab: Lab) -> Row:
     first = lab.start(run.name, Fault(str(run), "slow"))
     while not (run / ".lock").exists():
         time.sleep(0.01)
-    code, said = lab.nursery.run("--resume", str(run))
+    code, said = lab.nursery.run(*resuming(run))
     problems = []
     if code != 2 or said.count("\n") != 1 or f"in use by process {first.pid}" not in said:
         problems.append(f"exit code {code}: {said[-200:]}")
@@ -57,7 +57,7 @@ def jumping_clock(lab: Lab) -> Row:
     run = lab.folder / "jumping"
     lab.start(run.name, Fault(str(run), "kill", "write", "journal", 30), clock_jumps=True).wait()
     before = ledger(run)
-    code, said = lab.nursery.run("--resume", str(run), clock_jumps=True)
+    code, said = lab.nursery.run(*resuming(run), clock_jumps=True)
     problems = [] if code == 0 and before else [f"exit code {code}: {said[-200:]}"]
     found, lost = lab.compare(run)
     row.add(problems + found, lost)
@@ -89,11 +89,11 @@ def other_device(lab: Lab) -> Row:
     search = json.loads((run / "search.json").read_bytes())
     search["settings"]["machine"]["device"] = "cuda:7"
     (run / "search.json").write_text(json.dumps(search))
-    code, said = lab.nursery.run("--resume", str(run))
+    code, said = lab.nursery.run(*resuming(run))
     problems = []
     if code != 2 or said.count("\n") != 1 or "--device" not in said:
         problems.append(f"exit code {code}: {said[-200:]}")
-    code, said = lab.nursery.run("--resume", str(run), "--device", "cpu")
+    code, said = lab.nursery.run(*resuming(run), "--device", "cpu")
     problems += [] if code == 0 else [f"with --device cpu: exit code {code}, {said[-200:]}"]
     found, lost = lab.compare(run)
     row.add(problems + found, lost)

@@ -13,7 +13,7 @@ from nas.engine import journal
 from nas.engine.run import Run
 from nas.engine.state import SearchState
 from tests.faults.disk import Fault
-from tests.faults.folders import ledger
+from tests.faults.folders import ledger, resuming
 from tests.faults.lab import Lab, Row
 
 # The code a shell shows, and what the journal's last line says.
@@ -41,7 +41,7 @@ def at_random(lab: Lab, kills: int, seed: int = 0) -> Row:
             done += 1
             if run.exists() and not set(ledger(run)) <= set(lab.expected):
                 row.problems.append(f"kill {done}: the journal holds what the unharmed search never did")
-            search = lab.nursery.start("--resume", str(run)) if run.exists() else lab.start(run.name)
+            search = lab.nursery.start(*resuming(run)) if run.exists() else lab.start(run.name)
         search.wait()
         problems, lost = lab.compare(run)
         for kill in range(before, done):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.faults.disk import Fault
-from tests.faults.folders import SEARCH, Ledger, ledger, run_twice, unreadable
+from tests.faults.folders import SEARCH, Ledger, ledger, resuming, run_twice, unreadable
 from tests.faults.nursery import Nursery, Search
 
 
@@ -70,7 +70,7 @@ class Lab:
         """Resumes a run until it ends by itself; gives what went wrong."""
         if not run.exists():  # it died before there was anything to lose
             return [] if self.start(run.name).wait() == 0 else ["a new search did not run"]
-        code, said = self.nursery.run("--resume", str(run))
+        code, said = self.nursery.run(*resuming(run))
         return [] if code == 0 else [f"resume ended with {code}: {said.strip()[-200:]}"]
 
     def compare(self, run: Path) -> tuple[list[str], int]:

@@ -7,6 +7,7 @@ imports are shared. Used where a campaign starts hundreds of searches.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import json
 import os
@@ -21,6 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.disk import Fault
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def _be(birth: Birth) -> None:
         os.dup2(source, target)
     context = multiprocessing.get_context("fork")  # with one thread and torch not used yet, it is safe
     multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment,misc]
-    os.register_at_fork(after_in_child=_let_go_of_lock)
+    os.register_at_fork(after_in_child=_be_as_spawned)
     sys.argv = [f"python -m {birth.command}", *birth.args]
     if birth.clock_jumps:
         _jump()
@@ -201,12 +204,13 @@ def _be(birth: Birth) -> None:
         os._exit(70)
 
 
-def _let_go_of_lock() -> None:
-    """A spawned trial process would not have inherited the search's lock on its folder."""
+def _be_as_spawned() -> None:
+    """A spawned trial process inherits neither the search's lock nor the search's end of its lifeline."""
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/self/fd/{name}").endswith("/.lock"):
                 os.close(int(name))
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in place of the lifeline
 
 
 def _jump() -> None:
