@@ -27,6 +27,12 @@ lint: setup ## ruff and mypy
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
+faults: setup ## kill, fill, flip and freeze real searches; 20 minutes
+	$(RUN) -m tests.faults.campaign --kills 100
+
+fuzz: setup ## random and hostile input for every parser; 10 minutes
+	$(RUN) -m tests.security.fuzz --minutes 10
+
 setup: .venv/.synced ## the environment, from the lock file
 
 .venv/.synced: pyproject.toml uv.lock .python-version
