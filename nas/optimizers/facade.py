@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smac import MultiFidelityFacade, Scenario
+from smac.acquisition.function import EI
 from smac.initial_design import AbstractInitialDesign
 from smac.main.smbo import SMBO
 from smac.random_design import ProbabilityRandomDesign
@@ -15,9 +16,9 @@ from smac.runhistory import RunHistory
 
 from nas.optimizers.brackets import StepwiseHalving, StepwiseHyperband
 from nas.optimizers.candidates import Candidates
-from nas.optimizers.encoder import CrashAwareEncoder
 from nas.optimizers.forest import Forest
 from nas.optimizers.maximizer import PoolSearch
+from nas.optimizers.process import ChoiceProcess
 from nas.optimizers.selector import DerivedSelector
 
 if TYPE_CHECKING:
@@ -118,16 +119,17 @@ def make_facade(
         max_budget=fidelity.max_epochs,
         seed=seed,
     )
+    forest = settings.model == "forest"
     brackets = StepwiseHyperband if settings.brackets == "hyperband" else StepwiseHalving
     return QuietFacade(
         scenario,
         target_function=None,
-        model=Forest(scenario),
+        model=Forest(scenario) if forest else ChoiceProcess(space),
+        acquisition_function=EI(log=forest),
         acquisition_maximizer=PoolSearch(scenario, candidates),
         initial_design=_InitialDesign(scenario, initial),
         random_design=ProbabilityRandomDesign(settings.random_probability, seed=seed),
         intensifier=brackets(scenario, fidelity.eta),
-        runhistory_encoder=CrashAwareEncoder(scenario),
         config_selector=DerivedSelector(
             scenario,
             candidates,

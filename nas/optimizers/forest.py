@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from smac.scenario import Scenario
 
+    from nas.optimizers.lesson import Lesson
+
 _TREES = 40
 _RATIO_FEATURES = 0.7
 
@@ -56,9 +58,10 @@ class Forest(RandomForest):
             n_jobs=1,
         )
 
-    def reseed(self, seed: int) -> None:
-        """Sets the seed of the next training."""
+    def learn(self, data: Lesson, seed: int) -> None:
+        """Trains anew; all errors count alike."""
         self._rf_opts["random_state"] = seed
+        self.train(data.rows, data.errors[:, None])
 
     def _train(self, X: NDArray[Any], y: NDArray[Any]) -> Forest:
         self._rf = _Trees(**self._rf_opts)

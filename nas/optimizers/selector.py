@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from smac.main.config_selector import ConfigSelector
+from smac.runhistory import StatusType
 
 from nas.errors import UserError
 from nas.optimizers.candidates import Candidates, key
+from nas.optimizers.lesson import lesson
 from nas.seeds import derive
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class DerivedSelector(ConfigSelector):
         self._random_probability = random_probability
         self._yielded: dict[bytes, Configuration] = {}
         self._given: Configuration | None = None
-        self._learnt: tuple[bytes, bytes] | None = None
+        self._learnt = 0  # trials that the model knows
 
     @property
     def exhausted(self) -> bool:
@@ -85,14 +87,15 @@ class DerivedSelector(ConfigSelector):
 
     def _learn(self) -> bool:
         """Brings the model up to date; False if there is too little to learn from."""
-        budget = self._runhistory_encoder.rung_to_learn_from(self._min_trials)
-        if budget is None:
+        finished = len(self._runhistory)
+        if finished == self._learnt:
+            return True
+        learnable = sum(value.status == StatusType.SUCCESS for value in self._runhistory.values())
+        if learnable < self._min_trials:
             return False
-        X, y = self._runhistory_encoder.transform([budget])
-        if self._learnt != (data := (X.tobytes(), y.tobytes())):
-            self._learnt = data
-            self._model.reseed(derive(self._seed, "train", budget, len(y)))
-            self._model.train(X, y)
-            best = np.min(self._model.predict_marginalized(X)[0])
-            self._acquisition_function.update(model=self._model, eta=best)
+        self._learnt = finished
+        data = lesson(self._runhistory).warped()
+        self._model.learn(data, derive(self._seed, "train", finished))
+        best = np.min(self._model.predict_marginalized(data.rows)[0])
+        self._acquisition_function.update(model=self._model, eta=best)
         return True

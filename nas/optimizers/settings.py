@@ -14,16 +14,20 @@ class OptimizerSettings:
 
     brackets: Literal["halving", "hyperband"] = "halving"
     """halving: every configuration starts at the lowest rung; hyperband: some start higher."""
-    initial_configs: int = 17
+    model: Literal["process", "forest"] = "process"
+    """What foresees errors: process, a Gaussian process over choices; forest, SMAC's random forest."""
+    initial_configs: int = 9
     """Configurations tried before the model is asked: the default, the named points, then random ones."""
     random_probability: float = 0.1
     """Share of later configurations that are drawn at random."""
-    min_trials: int = 10
-    """The model learns from the highest rung with so many successful trials."""
+    min_trials: int = 9
+    """The model is asked once so many trials have succeeded, at any rung."""
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):
             raise UserError(f"--brackets {self.brackets}: must be halving or hyperband")
+        if self.model not in ("process", "forest"):
+            raise UserError(f"--model {self.model}: must be process or forest")
         if self.initial_configs < 0:
             raise UserError(f"--initial-configs {self.initial_configs}: must be at least 0")
         if not 0 <= self.random_probability <= 1:

@@ -27,9 +27,10 @@ from nas.errors import UserError
 from nas.optimizers import create
 from nas.optimizers.base import Fidelity, Outcome
 from nas.optimizers.candidates import Candidates, distinct, key
-from nas.optimizers.encoder import CrashAwareEncoder
 from nas.optimizers.forest import Forest
+from nas.optimizers.lesson import Lesson, lesson
 from nas.optimizers.maximizer import PoolSearch
+from nas.optimizers.process import ChoiceProcess
 from nas.optimizers.settings import OptimizerSettings
 from search_spaces.base import Config, SearchSpace, config_id, plain
 
@@ -120,8 +121,9 @@ def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:
     rng = np.random.RandomState(0)
     X = Candidates(configspace).sample(150, rng)
     y = np.log(0.1 + 0.1 * X[:, :1] + 0.05 * X[:, 1:2] + 0.1 * rng.rand(150, 1))
+    data = Lesson(X, y.ravel(), np.zeros(len(y)))
     ours = Forest(scenario_of(configspace))
-    ours.reseed(7)
+    ours.learn(data, seed=7)
     options = {
         key: value for key, value in ours._rf_opts.items() if key in ("max_leaf_nodes", "n_jobs", "log_y")
     }
@@ -136,14 +138,93 @@ def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:
     )
     probes = Candidates(configspace).sample(200, rng)
     for ours_, theirs_ in zip(
-        ours.train(X, y).predict_marginalized(probes),
+        ours.predict_marginalized(probes),
         theirs.train(X, y).predict_marginalized(probes),
         strict=True,
     ):
         np.testing.assert_allclose(ours_, theirs_, rtol=1e-9, atol=1e-12)
     before = ours.predict_marginalized(probes)[0]
-    ours.reseed(8)
-    assert not np.allclose(ours.train(X, y).predict_marginalized(probes)[0], before)
+    ours.learn(data, seed=8)
+    assert not np.allclose(ours.predict_marginalized(probes)[0], before)
+
+
+def process_data(configspace: ConfigurationSpace, n: int = 80) -> tuple[Lesson, np.ndarray]:
+    """Errors of which the second hyperparameter alone decides, a little noise, and probes."""
+    rng = np.random.RandomState(0)
+    X = Candidates(configspace).sample(n, rng)
+    y = 0.4 + 0.1 * X[:, 1] + 0.01 * rng.randn(n)
+    return Lesson(X, y, np.full(n, 1e-4)), Candidates(configspace).sample(50, rng)
+
+
+def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace) -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+    data, probes = process_data(mixed)
+    ours = ChoiceProcess(mixed)
+    ours.learn(data)
+    noise = ours._factor[0]
+    K = ours._signal * np.exp(-((ours._points[:, None] - ours._points[None]) ** 2).sum(-1))
+    lower = np.tril(noise)
+    alpha = np.diag(lower @ lower.T - K)
+    order = np.argsort(data.errors, kind="stable")
+    theirs = GaussianProcessRegressor(
+        ConstantKernel(ours._signal) * RBF(1 / np.sqrt(2)), alpha=alpha, optimizer=None
+    ).fit(ours._points, (data.errors[order] - ours._mean) / ours._scale)
+    mean, spread = theirs.predict(ours._scaled(ours._coded(probes)), return_std=True)
+    found = ours.predict_marginalized(probes)
+    np.testing.assert_allclose(found[0].ravel(), ours._mean + ours._scale * mean, rtol=1e-6)
+    np.testing.assert_allclose(found[1].ravel(), (ours._scale * spread) ** 2, rtol=1e-4, atol=1e-9)
+
+
+def test_distances_are_those_of_the_values(space: SearchSpace) -> None:
+    configspace = space.configspace()
+    process = ChoiceProcess(configspace)
+    rows = Candidates(configspace).sample(30, np.random.RandomState(1))
+    names = list(configspace)
+    for name, codes in zip(names, process._coded(rows), strict=True):
+        column = rows[:, names.index(name)]
+        apart = np.abs(column[:, None] - column)
+        ordinal = space.hyperparameters[name].ordinal
+        expected = apart / (len(space.hyperparameters[name].choices) - 1) if ordinal else apart > 0
+        np.testing.assert_allclose(((codes[:, None] - codes[None]) ** 2).sum(-1), expected, atol=1e-12)
+
+
+def test_the_process_finds_out_what_matters(space: SearchSpace) -> None:
+    configspace = space.configspace()
+    data, probes = process_data(configspace)
+    process = ChoiceProcess(configspace)
+    process.learn(data)
+    decay = process._roots**2
+    assert decay[1] > 3 * np.delete(decay, 1).max()
+    mean, variance = process.predict_marginalized(probes)
+    np.testing.assert_allclose(mean.ravel(), 0.4 + 0.1 * probes[:, 1], atol=0.02)
+    assert (np.sqrt(variance) < 0.05).all()
+
+
+def test_the_slope_of_the_likelihood_is_exact() -> None:
+    from scipy.optimize import approx_fprime
+
+    from nas.optimizers.process import _likelihood
+
+    rng = np.random.RandomState(2)
+    distances = rng.rand(3, 12, 12)
+    distances += distances.transpose(0, 2, 1) + np.where(np.eye(12), 0, 2)
+    distances[:, range(12), range(12)] = 0
+    loss = _likelihood(distances, rng.randn(12), np.full(12, 0.1))[0]
+    at = rng.randn(5) * 0.3
+    np.testing.assert_allclose(
+        loss(at)[1], approx_fprime(at, lambda p: loss(p)[0], 1e-6), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_many_trials_do_not_make_a_model_that_takes_minutes(space: SearchSpace) -> None:
+    configspace = space.configspace()
+    data, probes = process_data(configspace, 3000)
+    process = ChoiceProcess(configspace)
+    process.learn(data)
+    assert len(process._points) == 400
+    assert np.corrcoef(process.predict_marginalized(probes)[0].ravel(), probes[:, 1])[0, 1] > 0.9
 
 
 class Closeness:
@@ -178,22 +259,56 @@ def test_the_search_climbs_to_the_peak_and_past_what_was_seen(space: SearchSpace
     assert second != best
 
 
-def test_a_crash_teaches_the_worst_error_at_this_and_higher_rungs(space: SearchSpace) -> None:
-    configspace = space.configspace()
-    candidates = Candidates(configspace)
-    encoder = CrashAwareEncoder(scenario_of(configspace))
-    history = encoder.runhistory = RunHistory()
-    rows = candidates.unseen(8, set(), np.random.RandomState(0))
-    configs = [candidates.decode(row) for row in rows]
-    for config, cost, budget in zip(configs[:5], [0.3, 0.5, 0.4, 0.2, 0.6], [9, 9, 9, 9, 1], strict=True):
-        history.add(config, cost, budget=budget, seed=0)
-    without = encoder.transform([9.0])[1]
-    for config, budget in zip(configs[5:], [1, 9, 27], strict=True):
-        history.add(config, 1.0, budget=budget, seed=0, status=StatusType.CRASHED)
-    X, y = encoder.transform([9.0])
-    np.testing.assert_array_equal(X, rows[[0, 1, 2, 3, 5, 6]])
-    np.testing.assert_array_equal(y[4:], np.full((2, 1), without.max()))
-    assert [encoder.rung_to_learn_from(n) for n in (1, 4, 5)] == [9.0, 9.0, None]
+def history_of(space: SearchSpace, curves: list[dict[int, float | None]]) -> tuple[RunHistory, np.ndarray]:
+    """A history of configurations with errors by rung, None for a crash; and their rows."""
+    candidates = Candidates(space.configspace())
+    rows = candidates.unseen(len(curves), set(), np.random.RandomState(0))
+    history = RunHistory()
+    for row, curve in zip(rows, curves, strict=True):
+        for epochs, error in curve.items():
+            status = StatusType.CRASHED if error is None else StatusType.SUCCESS
+            cost = 1.0 if error is None else error
+            history.add(candidates.decode(row), cost, budget=epochs, seed=0, status=status)
+    return history, rows
+
+
+def test_errors_at_the_highest_rung_are_foreseen_from_lower_ones(space: SearchSpace) -> None:
+    rng = np.random.RandomState(3)
+    low = rng.uniform(0.5, 0.9, 60)
+    low.sort()
+    curves: list[dict[int, float | None]] = [{1: error} for error in low]
+    for curve, error in zip(curves[:30], low[:30], strict=True):  # the best half is promoted
+        curve[3] = 0.1 + 0.6 * error + 0.002 * rng.randn()
+    history, rows = history_of(space, curves)
+    data = lesson(history)
+    np.testing.assert_array_equal(data.rows, rows)
+    assert (data.variances[:30] == 0).all()
+    np.testing.assert_array_equal(data.errors[:30], [curve[3] for curve in curves[:30]])
+    np.testing.assert_allclose(data.errors[30:], 0.1 + 0.6 * low[30:], atol=0.06)
+    assert (np.diff(data.errors[30:]) > 0).all()
+    assert (data.variances[30:] > 0).all()
+
+
+def test_without_promotions_errors_stay_as_they_are_but_are_not_trusted(space: SearchSpace) -> None:
+    data = lesson(history_of(space, [{1: 0.5}, {1: 0.7}, {1: 0.6}])[0])
+    np.testing.assert_array_equal(data.errors, [0.5, 0.7, 0.6])
+    np.testing.assert_array_equal(data.variances, 0)
+
+
+def test_a_crash_teaches_the_worst_error_whatever_rung_it_was_at(space: SearchSpace) -> None:
+    curves: list[dict[int, float | None]] = [{1: 0.6, 3: 0.4}, {1: 0.9}, {1: None}, {1: 0.5, 3: None}]
+    data = lesson(history_of(space, curves)[0])
+    assert len(data.errors) == 4
+    np.testing.assert_array_equal(data.errors[2:], data.errors[:2].max())
+    only = lesson(history_of(space, [{1: None}])[0])
+    np.testing.assert_array_equal(only.errors, [1.0])
+
+
+@pytest.mark.parametrize("errors", [[0.3, 0.3, 0.3], [0.2, 0.5, 0.9]])
+def test_warping_keeps_the_order_and_stays_finite(space: SearchSpace, errors: list[float]) -> None:
+    warped = lesson(history_of(space, [{1: error} for error in errors])[0]).warped()
+    assert np.isfinite(warped.errors).all()
+    assert (np.argsort(warped.errors, kind="stable") == np.argsort(errors, kind="stable")).all()
 
 
 def test_a_region_that_crashes_at_the_lowest_rung_is_left_alone(
@@ -222,7 +337,7 @@ def test_a_flat_objective_does_no_harm(space: SearchSpace, driver: Any, error: f
 
 def test_it_begins_with_the_default_and_named_points(space: SearchSpace, driver: Any) -> None:
     asked = driver(create("smac", space, Fidelity(9, 9, 3), 0)).serial(40)
-    assert [s.origin for s in asked[:17]] == ["default", "named point", *["initial design"] * 15]
+    assert [s.origin for s in asked[:9]] == ["default", "named point", *["initial design"] * 7]
     assert [s.config for s in asked[:2]] == [space.default, space.points["nexception"]]
     later = {suggestion.origin for suggestion in asked[17:]}
     assert later <= {"random", "acquisition: random", "acquisition: neighbour"}

@@ -1,0 +1,168 @@
+"""A Gaussian process over choices: correlation falls with every hyperparameter that differs."""
+
+from __future__ import annotations
+
+from functools import cache, wraps
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import numpy as np
+from ConfigSpace import CategoricalHyperparameter, OrdinalHyperparameter
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
+from scipy.optimize import minimize
+from smac.model import AbstractModel
+from threadpoolctl import ThreadpoolController
+
+from nas.optimizers.lesson import Lesson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ConfigSpace import ConfigurationSpace
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_FIT_POINTS = 120  # that choose length scales, signal and noise
+_BEST_POINTS, _OTHER_POINTS = 300, 100  # that predictions rest on
+_STEPS = 20
+_JITTER = 1e-6
+# Log-normal priors, for standardised errors: mean and standard deviation of the logarithm.
+_DECAY = 3.0, 1.2  # over all hyperparameters together: two random configurations hardly correlate
+_SIGNAL = 1.0, 0.7
+_NOISE = 0.05, 1.5
+_REACH = 4.0  # standard deviations: a line search that leaps further would overflow
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Linear algebra libraries in this process; looking for them takes longer than a small fit."""
+    return ThreadpoolController()
+
+
+def _on_one_thread(method: Callable[P, T]) -> Callable[P, T]:
+    """Matrices are small, and other threads would take cores from training, spinning."""
+
+    @wraps(method)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> T:
+        with _libraries().limit(limits=1, user_api="blas"):
+            return method(*args, **kwargs)
+
+    return limited
+
+
+class ChoiceProcess(AbstractModel):
+    """Gaussian process regression with the product kernel ``s^2 prod_d exp(-theta_d dist_d)``.
+
+    ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and its square for numbers:
+    for categories SMAC's weighted Hamming kernel. Length scales, signal and noise are the most likely
+    ones under weak priors, found from one start by L-BFGS with exact gradients, so that equal data
+    give equal models. A part of the data decides where there are too many for the time between trials.
+    """
+
+    def __init__(self, configspace: ConfigurationSpace, seed: int = 0) -> None:
+        super().__init__(configspace, seed=seed)
+        self._hps = list(configspace.values())
+
+    @_on_one_thread
+    def learn(self, data: Lesson, seed: int = 0) -> None:
+        """Fits the process; a lesson's variances add to the noise that is estimated. Nothing is random."""
+        del seed
+        order = np.argsort(data.errors, kind="stable")
+        keep = np.concatenate([order[:_BEST_POINTS], _spread(order[_BEST_POINTS:], _OTHER_POINTS)])
+        rows, errors, variances = (part[keep] for part in data)
+        self._mean, self._scale = float(errors.mean()), float(errors.std()) or 1.0
+        z, extra = (errors - self._mean) / self._scale, variances / self._scale**2 + _JITTER
+        codes = self._coded(rows)
+        some = _spread(np.arange(len(keep)), _FIT_POINTS)
+        distances = np.array([_squared(code[some], code[some]) for code in codes])
+        theta, self._signal, noise = _most_likely(distances, z[some], extra[some])
+        self._roots = np.sqrt(theta)
+        self._points = self._scaled(codes)
+        K = self._signal * np.exp(-_squared(self._points, self._points))
+        self._factor = cho_factor(K + np.diag(noise + extra), lower=True)
+        self._weights = cho_solve(self._factor, z)
+
+    def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
+        self.learn(Lesson(X, y.ravel(), np.zeros(len(y))))
+        return self
+
+    @_on_one_thread
+    def _predict(self, X: Vector, covariance_type: str | None = "diagonal") -> tuple[Vector, Vector | None]:
+        K = self._signal * np.exp(-_squared(self._scaled(self._coded(X)), self._points))
+        mean = self._mean + self._scale * (K @ self._weights)
+        if covariance_type is None:
+            return mean[:, None], None
+        explained = solve_triangular(self._factor[0], K.T, lower=True, check_finite=False)
+        variance = np.maximum(self._signal - np.einsum("ij,ij->j", explained, explained), 1e-10)
+        return mean[:, None], (self._scale**2 * variance)[:, None]
+
+    def _coded(self, rows: Vector) -> list[Vector]:
+        return [_codes(hp, rows[:, d]) for d, hp in enumerate(self._hps)]
+
+    def _scaled(self, codes: Sequence[Vector]) -> Vector:
+        return np.concatenate([root * code for root, code in zip(self._roots, codes, strict=True)], axis=1)
+
+
+def _codes(hp: Any, column: Vector) -> Vector:
+    """Numbers ``(N, C)`` whose squared distance is that of the values: one-hot, thermometer or plain."""
+    if isinstance(hp, CategoricalHyperparameter):
+        return (column[:, None] == np.arange(hp.size)) / np.sqrt(2.0)
+    if isinstance(hp, OrdinalHyperparameter):
+        return (column[:, None] > np.arange(hp.size - 1)) / np.sqrt(max(hp.size - 1, 1))
+    return column[:, None]
+
+
+def _squared(a: Vector, b: Vector) -> Vector:
+    """Squared distances ``(N, M)`` between rows."""
+    squares = (a * a).sum(1)[:, None] + (b * b).sum(1) - 2.0 * (a @ b.T)
+    return np.maximum(squares, 0.0)
+
+
+def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """At most ``n`` of them, evenly."""
+    return order if len(order) <= n else order[np.linspace(0, len(order) - 1, n).round().astype(int)]
+
+
+def _most_likely(distances: Vector, z: Vector, extra: Vector) -> tuple[Vector, float, float]:
+    """Maximum a posteriori of decay by hyperparameter ``(D,)``, signal and noise."""
+    loss, start, reach = _likelihood(distances, z, extra)
+    bounds = list(zip(start - reach, start + reach, strict=True))
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
+    best = np.exp(found.x)
+    return best[:-2], float(best[-2]), float(best[-1])
+
+
+def _likelihood(
+    distances: Vector, z: Vector, extra: Vector
+) -> tuple[Callable[[Vector], tuple[float, Vector]], Vector, Vector]:
+    """The negative logarithm of the posterior with its gradient, the prior's centre and its reach.
+
+    All are over the logarithms of decay by hyperparameter, signal and noise.
+
+    Args:
+        distances: ``(D, N, N)``.
+        z: Standardised errors ``(N,)``.
+        extra: Known noise variances ``(N,)``.
+    """
+    d = len(distances)
+    priors = [(_DECAY[0] / d, _DECAY[1])] * d + [_SIGNAL, _NOISE]
+    centre = np.log([mean for mean, _ in priors])
+    width = np.array([spread for _, spread in priors])
+    eye = np.eye(len(z))
+
+    def loss(p: Vector) -> tuple[float, Vector]:
+        theta, signal, noise = np.exp(p[:d]), np.exp(p[d]), np.exp(p[d + 1])
+        K = signal * np.exp(-np.tensordot(theta, distances, 1))
+        factor = cho_factor(K + np.diag(noise + extra), lower=True)
+        alpha = cho_solve(factor, z)
+        W = cho_solve(factor, eye) - np.outer(alpha, alpha)
+        WK = W * K
+        decay = -0.5 * theta * np.tensordot(distances, WK, 2)
+        off = (p - centre) / width
+        value = 0.5 * z @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
+        return value, np.array([*decay, 0.5 * WK.sum(), 0.5 * np.trace(W) * noise]) + off / width
+
+    return loss, centre, _REACH * width
