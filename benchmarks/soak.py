@@ -109,8 +109,8 @@ def main(options: Options) -> dict[str, Any]:
             while search.poll() is None:
                 time.sleep(options.every)
                 now = sample(search, Path(folder) / "soak")
-                if not now["trials"] or not now["trial process"]:
-                    continue
+                if search.poll() is not None or not all(now.values()):
+                    continue  # it begins or ends
                 samples.append({**now, "seconds": time.monotonic() - began})
                 if now["trials"] >= shown + options.trials / 20:
                     shown = now["trials"]

@@ -6,9 +6,10 @@ precision; ``plain, no data`` (b) is the same on one batch that lies on the devi
 is N trials of one thread each, on a CPU. The update rule, LAMB, is the same everywhere.
 
 Every way of training is a process of its own; they take turns, and the ratios are medians over the
-turns, so that whatever else the machine does meets all alike. The roofline is the larger of the floors
-of operations and bytes (``benchmarks.workload.floors``) at the ceilings that a matrix product and a copy
-reach on the same device, in the same precision.
+turns, so that whatever else the machine does meets all alike. ``by CPU time`` compares images a CPU
+second, ours and plain with its workers: what the clock would say of a CPU that is busy all the time.
+The roofline is the larger of the floors of operations and bytes (``benchmarks.workload.floors``) at the
+ceilings that a matrix product and a copy reach on the same device, in the same precision.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import multiprocessing
 import os
 import statistics
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,18 +181,28 @@ def train(pipe: Connection, way: Way, options: Options) -> None:
         except EOFError:
             return
         if request == "turn":
-            images, began, taken = 0, time.perf_counter(), 0
+            images, taken, began, spent = 0, 0, time.perf_counter(), cpu_seconds()
             while taken < 3 or time.perf_counter() - began < options.seconds:
                 images += next(steps)
                 taken += 1
                 wait(device)
-            pipe.send(images / (time.perf_counter() - began))
+            pipe.send((images / (time.perf_counter() - began), images / (cpu_seconds() - spent)))
             continue
         steps = steps_of(way, options, *request)
         for _ in range(_WARM_UP):
             next(steps)
         wait(device)
         pipe.send(True)
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its DataLoader's workers, seconds."""
+    ticks = 0
+    for child in multiprocessing.active_children():
+        with suppress(OSError):
+            fields = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 class Contest:
@@ -221,18 +232,21 @@ class Contest:
         for process in self._processes:
             process.join()
 
-    def rates(self, point: str, width: int) -> dict[str, list[float]]:
-        """Images a second of every way of training, turn by turn."""
+    def rates(self, point: str, width: int) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
+        """Images a second, and a CPU second, of every way of training, turn by turn."""
         for pipe in itertools.chain.from_iterable(self._teams.values()):
             pipe.send((point, width))
             pipe.recv()
         rates: dict[str, list[float]] = {name: [] for name in self._teams}
+        frugality: dict[str, list[float]] = {name: [] for name in self._teams}
         for _ in range(self._turns):
             for name, team in self._teams.items():
                 for pipe in team:
                     pipe.send("turn")
-                rates[name].append(sum(pipe.recv() for pipe in team))
-        return rates
+                by_clock, by_cpu = zip(*(pipe.recv() for pipe in team), strict=True)
+                rates[name].append(sum(by_clock))
+                frugality[name].append(statistics.mean(by_cpu))
+        return rates, frugality
 
 
 def roofline(options: Options, point: str, width: int, limits: tuple[float, float]) -> dict[str, float]:
@@ -259,8 +273,8 @@ def main(options: Options) -> dict[str, Any]:
     print(f"ceilings: {limits[0] / 1e9:,.0f} GFLOP/s ({dtype}), {limits[1] / 1e9:,.1f} GB/s\n")
     names = [way.name for way in ways(options.device)]
     print("| width | network | batch | " + " | ".join(f"{name}, img/s" for name in names), end=" ")
-    print("| ours : plain | ours : plain, no data | share of roofline | floor |")
-    print("|---" * (len(names) + 7) + "|", flush=True)
+    print("| ours : plain | ours : plain, no data | by CPU time | share of roofline | floor |")
+    print("|---" * (len(names) + 8) + "|", flush=True)
     results = []
     with Contest(options) as contest:
         for width, point in itertools.product(options.widths, options.points):
@@ -297,7 +311,7 @@ def row(result: dict[str, Any]) -> str:
     figures = [f"{statistics.median(rates):,.0f}" for rates in result["rates"].values()]
     bound = "bytes" if result["bytes_seconds"] > result["operations_seconds"] else "operations"
     cells = [result["width"], result["point"], result["batch_size"], *figures]
-    cells += [f"{result['against_plain']:.1f}", f"{result['against_no_data']:.1f}"]
+    cells += [f"{result[key]:.1f}" for key in ("against_plain", "against_no_data", "cpu_against_plain")]
     return "| " + " | ".join(map(str, [*cells, f"{100 * result['share']:.0f} %", bound])) + " |"
 
 
