@@ -133,7 +133,7 @@ def _npz(spec: str, path: Path, *, test: bool) -> ImageSet:
     if not path.is_file():
         raise UserError(f"--dataset {spec}: no such file; must be an .npz with x_train and y_train")
     with _opened(spec, path) as archive:
-        classes = archive["classes"] if "classes" in archive.files else None
+        classes = _array(spec, archive, "classes") if "classes" in archive.files else None
         labels = _array(spec, archive, "y_train")
         names = None if classes is None else tuple(str(name) for name in classes.ravel())
         if not test:

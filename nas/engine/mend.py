@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 # What follows from other lines, or can be measured again: a journal without it still stands.
 _MINOR = re.compile(rb'"event":"(epoch|started|paused|incumbent|session|slots)"')
+_LONG = 4_096  # bytes; a session's line, the longest of these, has some 1,500
 _LINE = re.compile(rb'\{"v":[^\n]*,"crc":"[^\n"]{8}"\}')
 
 
@@ -139,9 +140,9 @@ def _longest(lines: Iterable[bytes]) -> dict[bytes, int]:
 def _is_minor(line: bytes, longest: dict[bytes, int]) -> bool:
     """Whether it was one line, and of a minor kind; a longer one may hide others that matter."""
     found = _MINOR.search(line)
-    if found is None or _LINE.fullmatch(line) is None or b"\0" in line:
+    if found is None or _LINE.fullmatch(line) is None or line.count(b'"event":') != 1 or b"\0" in line:
         return False
-    return len(line) <= longest.get(found[1], 0)
+    return len(line) <= longest.get(found[1], _LONG)
 
 
 def _follows(state: SearchState, line: bytes) -> bool:
