@@ -1,0 +1,107 @@
+"""One search of one optimiser on one problem: the real loop, journal and run folder, in simulated time."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from nas.engine.journal import Journal
+from nas.engine.loop import Limits, Search
+from nas.engine.run import Run
+from nas.engine.simulation import SimulatedClock, SimulatedExecutor
+from nas.seeds import derive
+
+if TYPE_CHECKING:
+    from benchmarks.quality.opponents import Maker
+    from benchmarks.quality.problems import TrueError
+    from nas.engine.journal import Event
+    from nas.engine.simulation import Answer
+    from nas.engine.state import SearchState
+    from nas.optimizers.base import Fidelity
+    from search_spaces.base import Config, SearchSpace
+
+
+@dataclass
+class Trace:
+    """A listener that keeps when the incumbent changed.
+
+    Attributes:
+        steps: Full evaluations paid, and the true error of the new incumbent.
+    """
+
+    problem: Problem
+    steps: list[tuple[float, float]]
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Notes a new incumbent."""
+        if event["event"] == "incumbent":
+            trial = state.trials[event["trial"]]
+            paid = event["clock"] / self.problem.optimum.full_seconds
+            self.steps.append((paid, self.problem.true_error(trial.config)))
+
+    def note(self, text: str) -> None:
+        """Nothing to keep."""
+
+    def tick(self) -> None:
+        """Nothing to do."""
+
+
+class Problem(Protocol):
+    """What ``race`` needs of a problem; see ``benchmarks.quality.problems``."""
+
+    space: SearchSpace
+    fidelity: Fidelity
+
+    @property
+    def optimum(self) -> TrueError:
+        """The best there is."""
+        ...
+
+    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+        """Answers for a training."""
+        ...
+
+    def true_error(self, config: Config) -> float:
+        """Error at the highest rung, without noise."""
+        ...
+
+
+def race(
+    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1
+) -> list[tuple[float, float]]:
+    """Runs one search; gives when the incumbent changed, in full evaluations, and its regret.
+
+    Args:
+        problem: Table or surrogate.
+        maker: Makes the optimiser.
+        seed: Of optimiser and trainings.
+        evaluations: Simulated time, in mean trainings at the highest rung.
+        slots: Trials at the same time.
+    """
+    trace = Trace(problem, [])
+    with tempfile.TemporaryDirectory(dir=_memory()) as scratch:
+        run = Run.create(Path(scratch) / "run", {}, {})
+        clock = SimulatedClock()
+        with Journal(run.journal, 0) as journal:
+            search = Search(
+                run=run,
+                journal=journal,
+                events=[],
+                space=problem.space,
+                fidelity=problem.fidelity,
+                seed=seed,
+                limits=Limits(evaluations * problem.optimum.full_seconds),
+                optimizer=maker(problem.space, problem.fidelity, derive(seed, "optimizer")),
+                executor=SimulatedExecutor(problem, clock, slots),
+                clock=clock,
+                listeners=[trace],
+            )
+            search.run({"command": ["simulated"], "hardware": {}, "versions": {}})
+    return [(paid, error - problem.optimum.best) for paid, error in trace.steps]
+
+
+def _memory() -> str | None:
+    """A folder in memory where there is one: thousands of simulated trials write their journal."""
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
