@@ -16,15 +16,16 @@ from distributed.scheduler import KilledWorker
 
 from nas import __version__
 from nas.cluster import place
-from nas.cluster.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task
+from nas.cluster.link import Link
+from nas.cluster.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task, difference
 from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused
 from nas.errors import UserError
 from nas.training.checkpoint import CheckpointStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
-    from distributed import Client, Future
+    from distributed import Future
 
     from nas.cluster.sites import Site
     from nas.engine.messages import Facts, Measurement, Report, TrialSpec
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 _LOOK = 1.0  # seconds between looks at who is there
-_ANSWER = 10.0  # seconds within which a scheduler answers
+_PATIENCE = 10.0  # seconds without a worker until the user is told what is waited for
 _RETRY = 2.0  # seconds between attempts to reach a scheduler that is gone
 _HELLO = 30.0  # seconds between signs of life to the workers
 _DEATHS = 3  # workers that may die of a trial
@@ -95,8 +96,7 @@ class DaskExecutor:
         self._word = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
         self._say = say
-        self._client: Client | None = None
-        self._scheduler = ""
+        self._link = Link(site, self._key, lambda event: self._inbox.put(("said", event, None)))
         self._members: dict[str, _Member] = {}
         self._jobs: dict[int, _Job] = {}
         self._waiting: deque[_Job] = deque()
@@ -124,7 +124,7 @@ class DaskExecutor:
             UserError: If the scheduler is not there, or no worker can load the data.
         """
         try:
-            self._connect()
+            self._link.connect()
         except OSError as error:
             raise UserError(f"{self._site.name} does not answer ({error})") from None
         if self._site.warning:
@@ -137,7 +137,7 @@ class DaskExecutor:
             members = self._members.values()
             if members and all(member.status == "refused" for member in members):
                 raise UserError(next(iter(members)).refusal)
-            if not told and not members and time.monotonic() - begun > _ANSWER:
+            if not told and not members and time.monotonic() - begun > _PATIENCE:
                 self._say(f"waiting for {self._site.waits_for}; Ctrl-C gives up")
                 told = True
         self._reports = held
@@ -169,7 +169,9 @@ class DaskExecutor:
             del self._jobs[trial]
             self._reports.append(TrialPaused(trial))
         attempts = frozenset(job.attempt for job in self._jobs.values())
-        self._call(place.pause, attempts, workers=[a for a, m in self._members.items() if m.status == "busy"])
+        self._link.call(
+            place.pause, attempts, workers=[a for a, m in self._members.items() if m.status == "busy"]
+        )
 
     def measure(self, config: Config) -> Measurement:
         """Times a few steps of a configuration on one of the workers.
@@ -178,54 +180,32 @@ class DaskExecutor:
             UserError: If the network cannot be trained there.
         """
         member = next(m for m in self._members.values() if m.status == "free")
-        result: Measurement = self._task(member, place.measure, config).result()
+        result: Measurement = self._link.task(member.address, place.measure, config).result()
         return result
 
     def close(self) -> None:
         """Leaves the workers and ends those that the site started; trials that run are lost."""
         self._jobs.clear()
         self._waiting.clear()
-        self._call(place.leave, workers=list(self._members))
-        self._disconnect()
+        self._link.call(place.leave, workers=list(self._members))
+        self._forget()
         self._site.close()
         self._token.unlink(missing_ok=True)
 
     # The scheduler
 
-    def _connect(self) -> None:
-        self._client = client = self._site.connect()
-        self._scheduler = ""
-        client.subscribe_topic(self._key, lambda event: self._inbox.put(("said", event[1], None)))
-        self._looked = 0.0
-
-    def _disconnect(self) -> None:
-        client, self._client = self._client, None
-        for member in self._members.values():
-            member.status = "gone"
-        self._members.clear()
-        if client is not None:
-            with contextlib.suppress(Exception):  # whatever state it is in, it is not used again
-                client.close(timeout=1)
-
     def _look(self) -> None:
         """Finds out which workers there are now."""
         self._looked = time.monotonic()
-        client = self._client
         try:
-            if client is None:
-                self._connect()
-                assert self._client is not None
-                client = self._client
+            if not self._link.up:
+                self._link.connect()
                 self._note(f"{self._site.name} is back")
-            info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER)
-            if self._scheduler not in ("", info["id"]):
-                raise ConnectionError("another scheduler has taken its place")
-        except (OSError, TimeoutError, RuntimeError, AttributeError):
+            there = self._link.workers()
+        except OSError:
             self._scheduler_lost()
             return
-        self._scheduler = info["id"]
         self._site.refresh()
-        there = {address: worker["id"] for address, worker in info["workers"].items()}
         for member in list(self._members.values()):
             if there.get(member.address) != member.identity:
                 self._worker_lost(member)
@@ -234,10 +214,10 @@ class DaskExecutor:
             self._invite(new)
         if time.monotonic() - self._greeted > _HELLO:
             self._greeted = time.monotonic()
-            self._call(place.hear, workers=list(self._members))
+            self._link.call(place.hear, workers=list(self._members))
 
     def _scheduler_lost(self) -> None:
-        if self._client is not None:
+        if self._link.up:
             running = [job for job in self._jobs.values() if job.member is not None]
             self._note(
                 f"{self._site.name} is gone: the search waits for it, and runs its {len(running)} running "
@@ -245,36 +225,14 @@ class DaskExecutor:
             )
             for job in running:
                 self._again(job)
-        self._disconnect()
+        self._forget()
         self._looked = time.monotonic() + _RETRY - _LOOK
 
-    def _call(self, function: Callable[..., Any], *args: object, workers: Collection[str]) -> None:
-        """Calls something on workers, beside their trials; nobody is missed who does not answer."""
-        if self._client is None or not workers:
-            return
-        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
-            self._client.sync(
-                self._client._run,
-                function,
-                self._key,
-                *args,
-                workers=list(workers),
-                on_error="ignore",
-                callback_timeout=_ANSWER,
-            )
-
-    def _task(self, member: _Member, function: Callable[..., Any], *args: object) -> Future:
-        assert self._client is not None
-        return self._client.submit(
-            function,
-            self._key,
-            *args,
-            workers=[member.address],
-            allow_other_workers=False,
-            pure=False,
-            retries=0,
-            key=f"{self._key} {function.__name__} {secrets.token_hex(8)}",
-        )
+    def _forget(self) -> None:
+        for member in self._members.values():
+            member.status = "gone"
+        self._members.clear()
+        self._link.cut()
 
     # Workers
 
@@ -282,10 +240,10 @@ class DaskExecutor:
         with contextlib.suppress(OSError):  # then nobody sees it, and checkpoints travel
             self._token.write_text(self._word)
         offer = Offer(self._settings, self._token, self._word, Path.cwd(), __version__)
-        self._call(place.leave, workers=[member.address for member in members])
+        self._link.call(place.leave, workers=[member.address for member in members])
         for member in members:
             self._members[member.address] = member
-            self._call_back(member, self._task(member, place.join, offer))
+            self._call_back(member, self._link.task(member.address, place.join, offer))
 
     def _call_back(self, member: _Member, future: Future) -> None:
         member.future = future
@@ -302,7 +260,7 @@ class DaskExecutor:
         except Exception as error:
             self._refuse(member, str(error).splitlines()[0] if str(error) else type(error).__name__)
         else:
-            odd = _difference(self._facts, ready.facts)
+            odd = difference(self._facts, ready.facts)
             if odd:
                 self._refuse(member, f"{odd} not what the search began with")
                 return
@@ -343,7 +301,7 @@ class DaskExecutor:
             member.status = "busy"
             # Only this side knows all trials that run, so only it may drop checkpoints.
             task = Task(replace(job.spec, keep={}), job.attempt, parcel)
-            job.future = self._task(member, place.run, task)
+            job.future = self._link.task(member.address, place.run, task)
             self._call_back(member, job.future)
 
     def _read(self, timeout: float) -> None:
@@ -440,14 +398,3 @@ class DaskExecutor:
         self._reports.append(Note(text))
         if self._facts is None:
             self._say(text)
-
-
-def _difference(first: Facts | None, other: Facts) -> str:
-    """What of a worker differs so that its trials could not be compared with the others'."""
-    if first is None:
-        return ""
-    if first.data != other.data:
-        return "its images are"
-    if first.width != other.width:
-        return f"its width {other.width} (auto: on a GPU another than on a CPU) is"
-    return "its training settings are" if first.train != other.train else ""

@@ -84,3 +84,14 @@ class Outcome:
 
 class PlaceGone(Exception):
     """The trial process was given up while a trial ran in it, for no fault of the trial."""
+
+
+def difference(first: Facts | None, other: Facts) -> str:
+    """What of a worker differs so that its trials could not be compared with the others'."""
+    if first is None:
+        return ""
+    if first.data != other.data:
+        return "its images are"
+    if first.width != other.width:
+        return f"its width {other.width} (auto: on a GPU another than on a CPU) is"
+    return "its training settings are" if first.train != other.train else ""
