@@ -80,6 +80,8 @@ def with_salvage(executor: Executor, run: Run) -> Executor:
     record = journal.read(run.salvaged).events
     try:
         for event in record:
+            if event.get("event") != "salvaged":
+                raise ValueError(f"event {event.get('event')!r}")
             check_event(event)
     except ValueError as error:
         raise UserError(f"{run.salvaged}: not what nas.repair writes ({error}); remove it") from None

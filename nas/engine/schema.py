@@ -40,6 +40,9 @@ _EVENTS: dict[str, dict[str, Any]] = {
     },
 }
 
+# Keys that may be missing.
+_OPTIONAL: dict[str, type] = {"reason": str, "message": str, "host": str, "command": list, "cached": bool}
+
 _SEARCH: dict[str, Any] = {
     "settings": dict,
     "limits": {"seconds": _NUMBER},
@@ -62,6 +65,9 @@ def check_event(event: Mapping[str, Any]) -> None:
     if not isinstance(kind, str):
         raise ValueError("event: missing")
     _check({"clock": 0.0, **event}, {"clock": _NUMBER, **_EVENTS.get(kind, {})})
+    for key, type_ in _OPTIONAL.items():
+        if not isinstance(event.get(key, type_()), type_):
+            raise ValueError(f"{key}: of a wrong kind")
     metrics = event.get("metrics", {})
     if kind in _EVENTS and not all(isinstance(value, (*_NUMBER, type(None))) for value in metrics.values()):
         raise ValueError("metrics: must be numbers")

@@ -42,8 +42,10 @@ def at_random(lab: Lab, kills: int, seed: int = 0) -> Row:
             if run.exists() and not set(ledger(run)) <= set(lab.expected):
                 row.problems.append(f"kill {done}: the journal holds what the unharmed search never did")
             search = lab.nursery.start(*resuming(run)) if run.exists() else lab.start(run.name)
-        search.wait()
+        code = search.wait()
         problems, lost = lab.compare(run)
+        if code != 0:
+            problems = [f"the last search ended with {code}: {search.said.strip()[-600:]}"]
         for kill in range(before, done):
             row.add(problems if kill == before else [], lost if kill == before else 0)
         shutil.rmtree(run, ignore_errors=True)

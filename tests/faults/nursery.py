@@ -61,7 +61,9 @@ class Search:
 
     def kill(self) -> None:
         """SIGKILL to it and its trial process at once, as a scheduler does."""
-        os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # killed before it led a group of its own
+            os.killpg(self.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
 
     def kill_alone(self) -> None:
         """SIGKILL to the search, not to its trial process."""
