@@ -278,7 +278,7 @@ def main(options: Options) -> dict[str, Any]:
     results = []
     with Contest(options) as contest:
         for width, point in itertools.product(options.widths, options.points):
-            rates = contest.rates(point, width)
+            rates, frugality = contest.rates(point, width)
             result = {
                 "width": width,
                 "point": point,
@@ -286,6 +286,8 @@ def main(options: Options) -> dict[str, Any]:
                 **roofline(options, point, width, limits),
             }
             result |= judged(rates, result["most"])
+            by_cpu = judged(frugality, 1.0)["against_plain"]
+            result |= {"frugality": frugality, "cpu_against_plain": by_cpu}
             print(row(result), flush=True)
             results.append(result)
     found = {**machine(device), "flops": limits[0], "bytes": limits[1], "results": results}
