@@ -279,7 +279,7 @@ def main(options: Options) -> dict[str, Any]:
     with Contest(options) as contest:
         for width, point in itertools.product(options.widths, options.points):
             rates, frugality = contest.rates(point, width)
-            result = {
+            result: dict[str, Any] = {
                 "width": width,
                 "point": point,
                 "rates": rates,
