@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import pandas as pd
 import tyro
 
-from benchmarks.quality.opponents import OPPONENTS
+from benchmarks.quality.opponents import OPPONENTS, make
+from benchmarks.quality.problems import load
+from benchmarks.quality.race import race
+from nas.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,10 +53,6 @@ def at(steps: Sequence[tuple[float, float]], mark: float) -> float:
 
 def run(problem: str, opponent: str, seed: int, evaluations: float) -> dict[str, Any]:
     """One race, in a process of its own."""
-    from benchmarks.quality.opponents import make
-    from benchmarks.quality.problems import load
-    from benchmarks.quality.race import race
-
     begin = time.process_time()
     steps = race(load(problem), make(opponent), seed=seed, evaluations=evaluations)
     return {
@@ -108,17 +107,26 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return wide.sort_values(frame.evaluations.max())
 
 
-if __name__ == "__main__":
-    chosen = tyro.cli(Options, description=__doc__)
-    execute(chosen)
+def main() -> None:
+    """Runs what is missing and prints the table."""
+    options = tyro.cli(Options, description=__doc__)
+    try:
+        for name in options.opponents:
+            make(name)
+        load(options.problem)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    execute(options)
     rows = [
-        r for r in read(chosen.traces) if r["problem"] == chosen.problem and r["opponent"] in chosen.opponents
+        row
+        for row in read(options.traces)
+        if row["problem"] == options.problem and row["opponent"] in options.opponents
     ]
     print(table(regrets(rows)).round(4).to_string())
-    print(
-        "CPU seconds a race:",
-        {
-            o: round(float(np.mean([r["cpu_seconds"] for r in rows if r["opponent"] == o])), 1)
-            for o in chosen.opponents
-        },
-    )
+    seconds = pd.DataFrame(rows).groupby("opponent").cpu_seconds.mean().round(1)
+    print("CPU seconds a race:", ", ".join(f"{name} {value}" for name, value in seconds.items()))
+
+
+if __name__ == "__main__":
+    main()

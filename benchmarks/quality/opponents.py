@@ -15,6 +15,8 @@ from nas.optimizers.settings import OptimizerSettings
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nas.optimizers.base import Fidelity, Optimizer, Outcome
     from search_spaces.base import Config, SearchSpace
 
@@ -56,7 +58,7 @@ class Asha(_Other):
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
         self._fidelity = fidelity
-        self._configs = iter(space.sample(space.size, seed))
+        self._configs = _drawn(space, seed)
         self._results: list[dict[str, float]] = [{} for _ in fidelity.rungs]
         self._promoted: list[set[str]] = [set() for _ in fidelity.rungs]
         self._known: dict[str, Config] = {}
@@ -84,6 +86,15 @@ class Asha(_Other):
         rung = self._fidelity.rungs.index(suggestion.epochs)
         error = math.inf if outcome.error is None else outcome.error
         self._results[rung][config_id(suggestion.config)] = error
+
+
+def _drawn(space: SearchSpace, seed: int) -> Iterator[Config]:
+    """All configurations in random order, a few at a time."""
+    done, n = 0, 64
+    while done < space.size:
+        configs = space.sample(n, seed)
+        yield from configs[done:]
+        done, n = len(configs), 2 * n
 
 
 class OptunaTpe(_Other):

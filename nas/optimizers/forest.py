@@ -63,6 +63,10 @@ class Forest(RandomForest):
         self._rf_opts["random_state"] = seed
         self.train(data.rows, data.errors[:, None])
 
+    def means(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Expected errors ``(N,)``."""
+        return self.predict_marginalized(rows)[0].ravel()
+
     def _train(self, X: NDArray[Any], y: NDArray[Any]) -> Forest:
         self._rf = _Trees(**self._rf_opts)
         self._rf.fit(self._impute_inactive(X), y.flatten())

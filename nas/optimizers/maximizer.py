@@ -72,7 +72,7 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         return list(zip(scores[order], found, strict=True))
 
     def _best_seen(self, rows: Vector) -> Vector:
-        means = self._acquisition_function.model.predict_marginalized(rows)[0].ravel()
+        means = self._acquisition_function.model.means(rows)
         return rows[np.argsort(means, kind="stable")[:_STARTS]]
 
     def _neighbours_of(self, starts: Iterable[Vector], seen: set[bytes], pool: list[Vector]) -> list[Vector]:

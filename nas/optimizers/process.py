@@ -84,6 +84,13 @@ class ChoiceProcess(AbstractModel):
         K = self._signal * np.exp(-_squared(self._points, self._points))
         self._factor = cho_factor(K + np.diag(noise + extra), lower=True)
         self._weights = cho_solve(self._factor, z)
+        # A product with the inverse takes a third of the time of a triangular solve for each prediction.
+        self._whitener = solve_triangular(self._factor[0], np.eye(len(z)), lower=True).T
+
+    @_on_one_thread
+    def means(self, rows: Vector) -> Vector:
+        """Expected errors ``(N,)``: much cheaper than with their variances."""
+        return self._mean + self._scale * (self._covariance(rows) @ self._weights)
 
     def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
         self.learn(Lesson(X, y.ravel(), np.zeros(len(y))))
@@ -91,13 +98,15 @@ class ChoiceProcess(AbstractModel):
 
     @_on_one_thread
     def _predict(self, X: Vector, covariance_type: str | None = "diagonal") -> tuple[Vector, Vector | None]:
-        K = self._signal * np.exp(-_squared(self._scaled(self._coded(X)), self._points))
+        del covariance_type  # always the diagonal
+        K = self._covariance(X)
         mean = self._mean + self._scale * (K @ self._weights)
-        if covariance_type is None:
-            return mean[:, None], None
-        explained = solve_triangular(self._factor[0], K.T, lower=True, check_finite=False)
-        variance = np.maximum(self._signal - np.einsum("ij,ij->j", explained, explained), 1e-10)
+        explained = K @ self._whitener
+        variance = np.maximum(self._signal - np.einsum("ij,ij->i", explained, explained), 1e-10)
         return mean[:, None], (self._scale**2 * variance)[:, None]
+
+    def _covariance(self, rows: Vector) -> Vector:
+        return self._signal * np.exp(-_squared(self._scaled(self._coded(rows)), self._points))
 
     def _coded(self, rows: Vector) -> list[Vector]:
         return [_codes(hp, rows[:, d]) for d, hp in enumerate(self._hps)]

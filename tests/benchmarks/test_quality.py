@@ -1,0 +1,114 @@
+"""The races that justify the defaults: every racer runs in the real loop, and the sums are right."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from benchmarks.quality import surrogate
+from benchmarks.quality.compare import at, read, regrets
+from benchmarks.quality.nexception_table import Options, items
+from benchmarks.quality.opponents import OPPONENTS, make
+from benchmarks.quality.problems import NexceptionSurrogate, load
+from benchmarks.quality.race import race
+from benchmarks.quality.report import markdown, summary
+from nas.errors import UserError
+from nas.optimizers.base import Fidelity
+from search_spaces.base import config_id
+
+HERE = sorted(set(OPPONENTS) - {"dehb"})  # whose pins do not fit ours; docs/quality.md tells how to add it
+
+
+@pytest.fixture(scope="module")
+def problem() -> NexceptionSurrogate:
+    return load("nexception")
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_every_opponent_races_and_no_incumbent_is_better_than_the_best(
+    name: str, problem: NexceptionSurrogate
+) -> None:
+    steps = race(problem, make(name), seed=3, evaluations=6)
+    paid = [cost for cost, _ in steps]
+    assert paid == sorted(paid)
+    assert paid[-1] <= 6
+    assert all(regret >= 0 for _, regret in steps)
+    default = problem.true_error(problem.space.default) - problem.optimum.best
+    assert steps[0][1] == pytest.approx(default)  # the baseline comes first for all
+
+
+def test_equal_seeds_give_equal_races(problem: NexceptionSurrogate) -> None:
+    first, again, other = (race(problem, make("ours"), seed=s, evaluations=6) for s in (1, 1, 2))
+    assert first == again
+    assert first != other
+
+
+def test_an_answer_is_the_beginning_of_a_longer_one_and_noise_has_the_measured_size(
+    problem: NexceptionSurrogate,
+) -> None:
+    config = problem.space.default
+    short, long = problem(config, 2, 7), problem(config, 18, 7)
+    assert long.errors[:2] == short.errors
+    last = [problem(config, 18, seed).errors[-1] or 0.0 for seed in range(2000)]
+    assert np.mean(last) == pytest.approx(problem.true_error(config), abs=0.002)
+    pool = surrogate.trainings(pd.read_parquet(surrogate.TABLE)).noise
+    assert np.std(last) == pytest.approx(np.sqrt((pool[:, -1] ** 2).mean()), rel=0.15)
+
+
+def test_the_surrogate_ranks_configurations_it_has_not_seen() -> None:
+    data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
+    assert surrogate.cross_validate(data, "pairs")["spearman"] > 0.6
+    shuffled = surrogate.Trainings(
+        data.configs,
+        data.curves[np.random.default_rng(0).permutation(len(data.curves))],
+        data.seconds,
+        data.noise,
+    )
+    assert abs(surrogate.cross_validate(shuffled, "pairs")["spearman"]) < 0.4
+
+
+def test_the_table_is_what_its_list_says() -> None:
+    frame = pd.read_parquet(surrogate.TABLE)
+    table = frame[frame.part == "table"]
+    listed = {(config_id(item.config), item.seed) for item in items(Options(configs=2000))}
+    assert set(table[["config_id", "seed"]].itertuples(index=False, name=None)) <= listed
+    assert table.groupby(["config_id", "seed"], observed=True).epoch.apply(list).map(len).eq(18).all()
+    assert Path(surrogate.TABLE).stat().st_size < 5e6
+
+
+def test_settings_of_ours_can_be_changed_by_name() -> None:
+    assert make("ours:random_probability=0.5,model=forest") is not None
+    for wrong in ("theirs", "tpe:seed=1"):
+        with pytest.raises(UserError, match=f"--opponents {wrong}"):
+            make(wrong)
+
+
+def test_regret_is_that_of_the_incumbent_then() -> None:
+    steps = [(1.0, 0.4), (3.0, 0.2), (9.0, 0.1)]
+    assert [at(steps, mark) for mark in (0.5, 1, 2.9, 3, 100)] == [0.4, 0.4, 0.4, 0.2, 0.1]
+
+
+def test_summary_ranks_by_mean_regret_and_tests_pairs(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"problem": "p", "opponent": name, "seed": seed, "steps": [(1, level + seed / 100)], "cpu_seconds": 0}
+        for name, level in (("ours", 0.1), ("random", 0.2))
+        for seed in range(8)
+    ]
+    (tmp_path / "traces.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = summary(regrets(read(tmp_path / "traces.jsonl")))
+    assert list(table.index) == ["ours", "random"]
+    assert table["rank"].tolist() == [1.0, 2.0]
+    assert table.p["random"] == pytest.approx(2 / 2**8)  # all eight pairs the same way
+    assert "| ours | **13.50** |" in markdown(table)
+
+
+def test_other_rungs_can_be_raced(problem: NexceptionSurrogate) -> None:
+    data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
+    other = NexceptionSurrogate(surrogate.fit(data), Fidelity(1, 9, 3))
+    assert other.optimum.full_seconds == pytest.approx(problem.optimum.full_seconds / 2)
+    assert race(other, make("random"), seed=0, evaluations=3)
