@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,6 +31,10 @@ class Cluster:
     def start_scheduler(self) -> None:
         where = ("--host", "127.0.0.1", "--port", str(self.port), "--dashboard-address", "127.0.0.1:0")
         self.scheduler = self._start("distributed.cli.dask_scheduler", *where)
+        deadline = time.monotonic() + 60
+        while not self._answers():
+            assert time.monotonic() < deadline, (self.folder / "dask.log").read_text()
+            time.sleep(0.1)
 
     def start_worker(self, *flags: str) -> subprocess.Popen[bytes]:
         where = ("--host", "127.0.0.1", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard")
@@ -48,6 +53,13 @@ class Cluster:
                 except subprocess.TimeoutExpired:
                     process.kill()
                     process.wait()
+
+    def _answers(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
     def _start(self, module: str, *flags: str) -> subprocess.Popen[bytes]:
         with (self.folder / "dask.log").open("ab") as log:

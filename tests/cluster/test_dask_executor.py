@@ -60,7 +60,7 @@ def spec(trial: int, manner: str, epochs: int = 2, seed: int = 1) -> TrialSpec:
 
 
 def collect(
-    executor: DaskExecutor, done: Callable[[list[Report]], bool], seconds: float = 200
+    executor: DaskExecutor, done: Callable[[list[Report]], bool], seconds: float = 280
 ) -> list[Report]:
     reports: list[Report] = []
     deadline = time.monotonic() + seconds
