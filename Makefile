@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 DEVICE := cpu
 DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
-.PHONY: search test test-all lint bench setup help
+.PHONY: search test test-all lint quality bench setup help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test-all: setup ## the quick and the slow tests
 
 bench: setup ## speed of this device (DEVICE=cuda for a GPU), written into docs/performance.md
 	$(RUN) -m benchmarks.performance --device $(DEVICE)
+
+quality: setup ## does the default search still beat random search and Hyperband? five races each
+	$(RUN) -m benchmarks.quality.gate
 
 lint: setup ## ruff and mypy
 	$(RUN) -m ruff check .

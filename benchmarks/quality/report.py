@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 OURS = "ours"
+LONG = 500
 _GRID = tuple(range(2, 81))
 
 
@@ -29,6 +30,8 @@ class Options:
 
     traces: Path = HERE / "work" / "traces.jsonl"
     """Traces of ``benchmarks.quality.compare``."""
+    long: Path = HERE / "work" / "long.jsonl"
+    """Traces of random search over 500 full evaluations."""
     results: Path = HERE.parent / "results" / "quality.parquet"
     """Regrets over time, for the repository; read if there are no traces."""
     page: Path = Path("docs/quality.md")
@@ -92,6 +95,25 @@ def figure(frame: pd.DataFrame, title: str) -> Figure:
     return fig
 
 
+def tenth(frame: pd.DataFrame) -> str:
+    """What ours reaches at a tenth of what random search was given."""
+    at = frame.groupby(["opponent", "evaluations"]).regret
+    few, many = (OURS, LONG // 10), ("random", LONG)
+    if many not in at.groups:
+        return f"Not measured: random search over {LONG} full evaluations."
+    mean, error = 100 * at.mean(), 100 * at.sem()
+    return (
+        f"Regret of random search after {LONG} full evaluations: {mean[many]:.2f} ± {error[many]:.2f} points; "
+        f"of ours after {LONG // 10}: {mean[few]:.2f} ± {error[few]:.2f} (standard errors)."
+    )
+
+
+def replaced(page: str, name: str, text: str) -> str:
+    """The page with another text between the markers of a name."""
+    pattern = rf"(<!-- {re.escape(name)} -->\n).*?(\n<!-- end -->)"
+    return re.sub(pattern, lambda match: match[1] + text + match[2], page, flags=re.DOTALL)
+
+
 def write(options: Options) -> None:
     """Replaces the tables of the page and the figures."""
     if options.traces.exists():
@@ -99,14 +121,16 @@ def write(options: Options) -> None:
         frame = frame[~frame.opponent.str.contains(":")]
         frame["regret"] = frame.regret.astype("float32")
         frame["evaluations"] = frame.evaluations.astype("int16")
+        if options.long.exists():
+            last = regrets(read(options.long), (LONG,))
+            frame = pd.concat([frame, last.astype(frame.dtypes[last.columns])])
         frame.to_parquet(options.results, compression="zstd", index=False)
     frame = pd.read_parquet(options.results)
     page = options.page.read_text()
-    for problem, part in frame.groupby("problem"):
+    page = replaced(page, "tenth", tenth(frame[frame.problem == "nexception"]))
+    for problem, part in frame[frame.evaluations <= max(MARKS)].groupby("problem"):
         table = markdown(summary(part))
-        page = re.sub(
-            rf"(<!-- {problem} -->\n).*?(\n<!-- end -->)", rf"\g<1>{table}\g<2>", page, flags=re.DOTALL
-        )
+        page = replaced(page, str(problem), table)
         with style():
             drawn = figure(part, f"{problem}, {part.seed.nunique()} seeds")
             drawn.savefig(options.images / f"quality-{problem}.png", dpi=110)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Diverged", "EpochMetrics", "Result", "StaleCheckpoint", "State", "train"]
 
 State = dict[str, Any]
-STATE_VERSION = 1
+STATE_VERSION = 2  # 2: gradients of large depthwise kernels round differently on CPUs
 
 
 class StaleCheckpoint(ValueError):
