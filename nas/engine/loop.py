@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.engine import incumbent
-from nas.engine.clock import from_iso, iso
+from nas.engine.clock import iso
 from nas.engine.cost import CostModel
 from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused, TrialSpec
 from nas.engine.run import write_json
 from nas.engine.state import BASELINE, SearchState, Trial
+from nas.engine.told import gist, outcome, suggestion
 from nas.errors import UserError
-from nas.optimizers.base import Outcome, Suggestion
+from nas.optimizers.base import Suggestion
 from nas.seeds import derive
 from search_spaces.base import config_id
 
@@ -208,17 +208,17 @@ class Search:
         """Puts one trial into the queue; False if there is none to be had now."""
         while True:
             begin = time.perf_counter()
-            suggestion = self._baseline() or self._optimizer.ask(speculative=speculative)
-            if suggestion is None:
+            wanted = self._baseline() or self._optimizer.ask(speculative=speculative)
+            if wanted is None:
                 return False
             self._emit(
                 {
                     "event": "asked",
                     "trial": len(self.state.trials) + 1,
-                    "config_id": config_id(suggestion.config),
-                    "config": suggestion.config,
-                    "epochs": suggestion.epochs,
-                    "origin": suggestion.origin,
+                    "config_id": config_id(wanted.config),
+                    "config": wanted.config,
+                    "epochs": wanted.epochs,
+                    "origin": wanted.origin,
                     "ask_seconds": round(time.perf_counter() - begin, 6),
                 }
             )
@@ -337,7 +337,7 @@ class Search:
             }
         )
         if trial.origin != BASELINE:
-            self._optimizer.tell(_suggestion(trial), _outcome(trial))
+            self._optimizer.tell(suggestion(trial), outcome(trial))
 
     def _crown(self, trial: Trial) -> None:
         if incumbent.is_better(trial, self.state, self._fidelity.max_epochs):
@@ -352,7 +352,7 @@ class Search:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
 
     def _give_up_on_crashes(self) -> None:
-        gists = {_gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}
+        gists = {gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}
         if self.state.crashes_in_a_row >= _SAME_CRASHES and len(gists) == 1:
             self._stop = self._stop or "crashes"
 
@@ -391,29 +391,8 @@ class Search:
             if trial is None:
                 continue
             if event["event"] == "asked" and trial.origin != BASELINE:
-                self._optimizer.replay(_suggestion(trial))
+                self._optimizer.replay(suggestion(trial))
             elif event["event"] == "ended":
                 self._cost.observe(trial)
                 if trial.origin != BASELINE:
-                    self._optimizer.tell(_suggestion(trial), _outcome(trial))
-
-
-def _suggestion(trial: Trial) -> Suggestion:
-    return Suggestion(trial.config, trial.epochs, trial.origin)
-
-
-def _outcome(trial: Trial) -> Outcome:
-    ended = from_iso(trial.ended)
-    return Outcome(
-        error=trial.error,
-        seconds=trial.seconds,
-        started=ended - trial.seconds,
-        ended=ended,
-        metrics=trial.metrics,
-        reason=trial.reason,
-    )
-
-
-def _gist(reason: str) -> str:
-    """A crash reason without its numbers, so that addresses and sizes do not tell errors apart."""
-    return re.sub(r"0x[0-9a-f]+|\d+", "#", reason)
+                    self._optimizer.tell(suggestion(trial), outcome(trial))
