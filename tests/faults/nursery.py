@@ -18,11 +18,19 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from tests.faults.disk import Fault
 
+# What a search and its trial process import sooner or later.
+_IMPORTED = (
+    *("nas.search", "nas.repair", "nas.engine.bench", "nas.engine.plan", "nas.view.live", "nas.view.summary"),
+    *("nas.optimizers.smac", "nas.optimizers.facade", "nas.data.sources", "sklearn.datasets", "scipy.io"),
+    *("analysis.deepcave_export", "tests.faults.disk", "tests.faults.export", "tests.faults.tiny"),
+    *("tests.engine.faulty", "typeguard"),
+)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -152,8 +160,12 @@ class Nursery:
 
 def main() -> None:
     """Imports what a search needs, then forks one for each request."""
-    import tests.faults.tiny  # noqa: F401
+    from nas.engine import session
 
+    for name in _IMPORTED:
+        import_module(name)
+    # A thread that imports while another forks leaves the fork with locks that nobody opens.
+    session._load_optimizer_meanwhile = lambda: None
     gc.collect()
     gc.freeze()  # a collection in a child would copy all that is imported
     answers = os.fdopen(os.dup(1), "w")
@@ -172,7 +184,6 @@ def main() -> None:
 
 def _be(birth: Birth) -> None:
     import multiprocessing
-    from importlib import import_module
 
     from nas import cli
 
@@ -183,7 +194,8 @@ def _be(birth: Birth) -> None:
         os.dup2(source, target)
     context = multiprocessing.get_context("fork")  # with one thread and torch not used yet, it is safe
     multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment,misc]
-    os.register_at_fork(after_in_child=_be_as_spawned)
+    search = os.getpid()
+    os.register_at_fork(after_in_child=lambda: _be_as_spawned(search))
     sys.argv = [f"python -m {birth.command}", *birth.args]
     if birth.clock_jumps:
         _jump()
@@ -206,13 +218,15 @@ def _be(birth: Birth) -> None:
         os._exit(70)
 
 
-def _be_as_spawned() -> None:
+def _be_as_spawned(search: int) -> None:
     """A spawned trial process inherits neither the search's lock nor the search's end of its lifeline."""
     for name in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
             if os.readlink(f"/proc/self/fd/{name}").endswith("/.lock"):
                 os.close(int(name))
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in place of the lifeline
+    if os.getppid() != search:
+        os._exit(0)
 
 
 def _jump() -> None:
