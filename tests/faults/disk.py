@@ -106,7 +106,7 @@ class FailingDisk:
     def _harm(self, operation: str, kind: str, part: Callable[[], Any]) -> None:
         fault = self._fault
         if fault.action == "trace":
-            line = f"{operation}\t{kind}\n".encode()
+            line = f"{os.getpid()}\t{operation}\t{kind}\n".encode()
             with open(fault.trace, "ab", buffering=0) as file:
                 file.write(line)
             return

@@ -110,9 +110,11 @@ def damaged(lab: Lab, size: int, times: int, seed: int = 0) -> Row:
             problems.append("the damaged journal was not kept")
         problems += lab.finish(run)
         found, lost = lab.compare(run)
-        trained = _trained(run) - _trained(lab.reference)
-        if len(trained) > (0 if size == 0 else 1 + size // 200):
-            problems.append(f"trained again after damage at byte {place}: {sorted(trained)}")
+        again = _trained(run) - _trained(lab.reference)
+        if size == 0 and again:
+            problems.append(f"trained again after a flipped bit at byte {place}: {sorted(again)}")
+        if not {trial for trial, _, _ in again} <= _trials_in(lab.reference, place, place + size):
+            problems.append(f"trained again, though byte {place} says nothing of it: {sorted(again)}")
         row.add([*problems, *found], lost)
         shutil.rmtree(run)
     return row
@@ -123,6 +125,16 @@ def _refused(lab: Lab, run: Path) -> list[str]:
     if code == 2 and said.count("\n") == 1 and "trials.jsonl: line " in said and "nas.repair" in said:
         return []
     return [f"damage was not refused in one line: {code}, {said[-200:]}"]
+
+
+def _trials_in(run: Path, begin: int, end: int) -> set[int]:
+    """Trials that the lines of a journal speak of which lie, in part, between two bytes."""
+    found, offset = set(), 0
+    for line in (run / "trials.jsonl").read_bytes().splitlines(keepends=True):
+        if offset < end and begin < offset + len(line):
+            found.add(journal.decode(line.rstrip(b"\n")).get("trial", 0))
+        offset += len(line)
+    return found
 
 
 def _trained(run: Path) -> set[tuple[int, int, str]]:

@@ -113,7 +113,21 @@ def opened() -> Iterator[Lab]:
             )
             if code != 0:
                 raise RuntimeError(f"the unharmed search ended with {code}: {said}")
-            lines = [tuple(line.split("\t")) for line in trace.read_text().splitlines()]
-            yield Lab(nursery, folder, reference, ledger(reference), Counter(lines))  # type: ignore[arg-type]
+            yield Lab(nursery, folder, reference, ledger(reference), _operations(trace))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _operations(trace: Path) -> Counter[tuple[str, str]]:
+    """How often each operation was done to each kind of file, by the process that did it most.
+
+    A process counts for itself until it is to die.
+    """
+    by_process: dict[str, Counter[tuple[str, str]]] = {}
+    for line in trace.read_text().splitlines():
+        process, operation, kind = line.split("\t")
+        by_process.setdefault(process, Counter())[operation, kind] += 1
+    most: Counter[tuple[str, str]] = Counter()
+    for counts in by_process.values():
+        most |= counts
+    return most
