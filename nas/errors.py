@@ -9,10 +9,14 @@ class UserError(Exception):
     """Something the user gave is wrong.
 
     The message is one line. It names the flag, key or file and says what would be right.
+
+    Attributes:
+        given: The message before it was made safe to print.
     """
 
     def __init__(self, message: str) -> None:
         """Takes the message; what would end the line or speak to the terminal is made visible."""
+        self.given = message
         shown = one_line(message)
         super().__init__(shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}...")
 

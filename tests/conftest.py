@@ -179,6 +179,14 @@ def simulate(tmp_path: Path) -> Callable[..., Simulation]:
 
 
 @pytest.fixture(scope="session")
+def even_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished search of 150 trials, half of them at random; tests only read it."""
+    path = tmp_path_factory.mktemp("runs") / "even"
+    Simulation(path, trials=150, problem=crashing, smac=OptimizerSettings(random_probability=0.5)).run()
+    return path
+
+
+@pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished search of 150 trials with some crashes; tests only read it."""
     path = tmp_path_factory.mktemp("runs") / "finished"

@@ -152,7 +152,7 @@ class _Run:
         try:
             loss = trainer.epoch(iter(self._loader), epoch, first, options.accumulate, on_update)
         except UserError as error:  # from a reading process it comes with a traceback in its message
-            last = str(error).strip().splitlines()[-1]
+            last = error.given.strip().splitlines()[-1]
             raise UserError(last.partition("UserError: ")[2] or last) from None
         seconds = speed.seconds
         images = (self._batches.updates - first) * self._work.recipe.batch_size

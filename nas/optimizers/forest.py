@@ -61,11 +61,18 @@ class Forest(RandomForest):
     def learn(self, data: Lesson, seed: int) -> None:
         """Trains anew; all errors count alike."""
         self._rf_opts["random_state"] = seed
+        self._rows = data.rows
         self.train(data.rows, data.errors[:, None])
 
     def means(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Expected errors ``(N,)``."""
         return self.predict_marginalized(rows)[0].ravel()
+
+    def leaders(self, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
+        """What it learnt from with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
+        means = self.means(self._rows)
+        order = np.argsort(means, kind="stable")[:n]
+        return self._rows[order], means[order]
 
     def _train(self, X: NDArray[Any], y: NDArray[Any]) -> Forest:
         self._rf = _Trees(**self._rf_opts)

@@ -55,7 +55,8 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         n_random = len(pool)
         if not pool:
             return []
-        pool += self._neighbours_of(self._best_seen(rows), seen, pool)
+        leaders, _ = self._acquisition_function.model.leaders(_STARTS)
+        pool += self._neighbours_of(leaders, seen, pool)
         scores = self._score(pool)
         tried = np.zeros(0, dtype=np.int64)
         for _ in range(_ROUNDS):
@@ -70,10 +71,6 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         origins = [RANDOM if i < n_random else NEIGHBOUR for i in order]
         found = [self._candidates.decode(pool[i], origin) for i, origin in zip(order, origins, strict=True)]
         return list(zip(scores[order], found, strict=True))
-
-    def _best_seen(self, rows: Vector) -> Vector:
-        means = self._acquisition_function.model.means(rows)
-        return rows[np.argsort(means, kind="stable")[:_STARTS]]
 
     def _neighbours_of(self, starts: Iterable[Vector], seen: set[bytes], pool: list[Vector]) -> list[Vector]:
         found = [near for row in starts for near in self._candidates.neighbours(row, self._rng)]

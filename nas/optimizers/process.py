@@ -73,6 +73,7 @@ class ChoiceProcess(AbstractModel):
         order = np.argsort(data.errors, kind="stable")
         keep = np.concatenate([order[:_BEST_POINTS], _spread(order[_BEST_POINTS:], _OTHER_POINTS)])
         rows, errors, variances = (part[keep] for part in data)
+        self._rows = rows
         self._mean, self._scale = float(errors.mean()), float(errors.std()) or 1.0
         z, extra = (errors - self._mean) / self._scale, variances / self._scale**2 + _JITTER
         codes = self._coded(rows)
@@ -91,6 +92,12 @@ class ChoiceProcess(AbstractModel):
     def means(self, rows: Vector) -> Vector:
         """Expected errors ``(N,)``: much cheaper than with their variances."""
         return self._mean + self._scale * (self._covariance(rows) @ self._weights)
+
+    def leaders(self, n: int) -> tuple[Vector, Vector]:
+        """What it learnt from with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
+        means = self.means(self._rows)
+        order = np.argsort(means, kind="stable")[:n]
+        return self._rows[order], means[order]
 
     def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
         self.learn(Lesson(X, y.ravel(), np.zeros(len(y))))

@@ -96,6 +96,6 @@ class DerivedSelector(ConfigSelector):
         self._learnt = finished
         data = lesson(self._runhistory).warped()
         self._model.learn(data, derive(self._seed, "train", finished))
-        best = np.min(self._model.means(data.rows))
-        self._acquisition_function.update(model=self._model, eta=best)
+        (least,) = self._model.leaders(1)[1]
+        self._acquisition_function.update(model=self._model, eta=least)
         return True

@@ -36,7 +36,9 @@ def make(write_run, tmp_path: Path):
         path = write_run(tmp_path / name, trials, error(shift), seed=seed)
         search = json.loads((path / "search.json").read_text())
         search["settings"]["choice"] |= {"seed": seed, "optimizer": optimizer}
-        search |= other
+        search |= {
+            key: {**search[key], **value} if isinstance(value, dict) else value for key, value in other.items()
+        }
         (path / "search.json").write_text(json.dumps(search))
         return load(path)
 

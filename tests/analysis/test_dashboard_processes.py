@@ -137,7 +137,7 @@ def test_killed_it_leaves_nothing_behind(dashboard: Dashboard) -> None:
     dashboard.process.wait()
     assert await_(lambda: not any(alive(pid) for pid in children), 15), "children outlive a kill -9"
     assert await_(lambda: not dashboard.folder.exists())
-    assert refused(dashboard.address)
+    assert await_(lambda: refused(dashboard.address))
 
 
 def test_a_dead_worker_is_shown_with_its_log_and_replaced_unless_young(

@@ -168,15 +168,15 @@ def test_chance_shrinks_with_the_validation_set(finished_run: Path) -> None:
 
 def test_what_next_fits_the_run(write_run, tmp_path: Path) -> None:
     unlucky = load(write_run(tmp_path / "a", 30, lambda c, e, r: None if r.random() < 0.5 else r.random()))
-    words = " ".join(step.why for step in findings.next_steps(unlucky))
+    words = " ".join(step.why for step in findings.next_steps(unlucky, confirmed=False))
     assert "trials crashed" in words
     assert "Search for longer" in words
     long = load(write_run(tmp_path / "b", 300, lambda c, e, r: 0.2 if c["se"] else 0.9))
-    commands = " ".join(step.command for step in findings.next_steps(long))
+    commands = " ".join(step.command for step in findings.next_steps(long, confirmed=False))
     assert "analysis.dashboard" in commands
     assert "--resume" not in commands
     beaten = load(write_run(tmp_path / "c", 3, lambda *_: 0.5))
-    steps = findings.next_steps(beaten)
+    steps = findings.next_steps(beaten, confirmed=False)
     assert "--trials 300" in steps[0].command  # or the resumed search would stop at once
     assert not any("flatters" in step.why for step in steps)
 

@@ -174,6 +174,9 @@ def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace)
     mean, spread = theirs.predict(ours._scaled(ours._coded(probes)), return_std=True)
     found = ours.predict_marginalized(probes)
     np.testing.assert_array_equal(ours.means(probes), found[0].ravel())
+    rows, errors = ours.leaders(3)
+    np.testing.assert_array_equal(errors, np.sort(ours.means(data.rows))[:3])
+    np.testing.assert_array_equal(errors, ours.means(rows))
     np.testing.assert_allclose(found[0].ravel(), ours._mean + ours._scale * mean, rtol=1e-6)
     np.testing.assert_allclose(found[1].ravel(), (ours._scale * spread) ** 2, rtol=1e-4, atol=1e-9)
 
@@ -234,12 +237,13 @@ class Closeness:
     def __init__(self, target: np.ndarray) -> None:
         self._target = target
         self.model = self
+        self.seen = np.zeros((1, len(target)))
 
     def _compute(self, X: np.ndarray) -> np.ndarray:
         return -np.sum(self._target != X, axis=1, keepdims=True).astype(float)
 
-    def means(self, rows: np.ndarray) -> np.ndarray:
-        return -self._compute(rows).ravel()
+    def leaders(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.seen[:n], -self._compute(self.seen[:n]).ravel()
 
 
 @pytest.mark.parametrize("seed", range(5))
