@@ -90,6 +90,8 @@ def figure(frame: pd.DataFrame, title: str) -> Figure:
             ax.plot(mean.index, mean, color=colour, label=name, lw=2.6 if name == OURS else 1.5)
             ax.fill_between(mean.index, mean - error, mean + error, color=colour, alpha=0.15, lw=0)
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter("{x:g}")
         ax.set(title=title, xlabel="full evaluations paid", ylabel="regret, percentage points")
         ax.legend(ncols=2)
     return fig
