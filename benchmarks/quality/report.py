@@ -105,8 +105,8 @@ def tenth(frame: pd.DataFrame) -> str:
         return f"Not measured: random search over {LONG} full evaluations."
     mean, error = 100 * at.mean(), 100 * at.sem()
     return (
-        f"Regret of random search after {LONG} full evaluations: {mean[many]:.2f} ± {error[many]:.2f} points; "
-        f"of ours after {LONG // 10}: {mean[few]:.2f} ± {error[few]:.2f} (standard errors)."
+        f"Regret of random search after {LONG} full evaluations: {mean[many]:.2f} ± {error[many]:.2f} "
+        f"points; of ours after {LONG // 10}: {mean[few]:.2f} ± {error[few]:.2f} (standard errors)."
     )
 
 

@@ -151,9 +151,7 @@ def verdict(found: Mapping[str, Any]) -> str:
         return f"best: {text}; one seed says nothing of the spread, take more"
     low, high = interval(best["mean_gain"], best["sd_gain"], len(found["compared"]))
     text += f" (95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
-    return (
-        f"confirmed: {text}" if low > 0 else f"best: {text}; the gain may be chance, more seeds would tell"
-    )
+    return f"confirmed: {text}" if low > 0 else f"best: {text}; the gain may be chance, more seeds would tell"
 
 
 def interval(mean: float, sd: float, seeds: int) -> tuple[float, float]:

@@ -37,7 +37,7 @@ def make(write_run, tmp_path: Path):
         search = json.loads((path / "search.json").read_text())
         search["settings"]["choice"] |= {"seed": seed, "optimizer": optimizer}
         search |= {
-            key: {**search[key], **value} if isinstance(value, dict) else value for key, value in other.items()
+            key: {**search[key], **new} if isinstance(new, dict) else new for key, new in other.items()
         }
         (path / "search.json").write_text(json.dumps(search))
         return load(path)
