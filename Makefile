@@ -14,7 +14,7 @@ search: setup ## a real search on embedded images, 3 minutes
 	$(RUN) -m nas.search $(DEMO) --budget 3m
 
 test: setup ## the quick tests
-	$(RUN) -m pytest -q
+	$(RUN) -m pytest -q -n 2 --dist loadfile
 
 test-all: setup ## the quick and the slow tests
 	$(RUN) -m pytest -q -m "slow or not slow"
