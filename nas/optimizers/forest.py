@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from smac.model.random_forest.random_forest import EPMRandomForest, RandomForest
 
+from nas.optimizers.lesson import Learner, Lesson
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from smac.scenario import Scenario
 
-    from nas.optimizers.lesson import Lesson
 
 _TREES = 40
 _RATIO_FEATURES = 0.7
@@ -37,7 +38,7 @@ class _Trees(EPMRandomForest):
         return np.column_stack([tree.value[tree.apply(rows), 0, 0] for tree in trees])
 
 
-class Forest(RandomForest):
+class Forest(Learner, RandomForest):
     """SMAC's random forest on the logarithm of scaled costs.
 
     40 trees, a share of 0.7 of the hyperparameters at every split, leaves of one trial and no limit
@@ -67,12 +68,6 @@ class Forest(RandomForest):
     def means(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Expected errors ``(N,)``."""
         return self.predict_marginalized(rows)[0].ravel()
-
-    def leaders(self, n: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """What it learnt from with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
-        means = self.means(self._rows)
-        order = np.argsort(means, kind="stable")[:n]
-        return self._rows[order], means[order]
 
     def _train(self, X: NDArray[Any], y: NDArray[Any]) -> Forest:
         self._rf = _Trees(**self._rf_opts)

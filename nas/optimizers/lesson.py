@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -40,6 +41,30 @@ class Lesson(NamedTuple):
         zero = least - max(np.percentile(self.errors, 20) - least, 1e-4)
         above = self.errors - zero
         return Lesson(self.rows, np.log(above), self.variances / above**2)
+
+
+class Learner(ABC):
+    """A model of a lesson.
+
+    Attributes:
+        _rows: The configurations it rests on ``(N, D)``.
+    """
+
+    _rows: Vector
+
+    @abstractmethod
+    def learn(self, data: Lesson, seed: int) -> None:
+        """Learns anew; everything random is derived from the seed."""
+
+    @abstractmethod
+    def means(self, rows: Vector) -> Vector:
+        """Expected errors ``(N,)`` of configurations ``(N, D)``."""
+
+    def leaders(self, n: int) -> tuple[Vector, Vector]:
+        """What it rests on with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
+        means = self.means(self._rows)
+        order = np.argsort(means, kind="stable")[:n]
+        return self._rows[order], means[order]
 
 
 def lesson(history: RunHistory) -> Lesson:

@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from smac.model import AbstractModel
 from threadpoolctl import ThreadpoolController
 
-from nas.optimizers.lesson import Lesson
+from nas.optimizers.lesson import Learner, Lesson
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,7 +53,7 @@ def _on_one_thread(method: Callable[P, T]) -> Callable[P, T]:
     return limited
 
 
-class ChoiceProcess(AbstractModel):
+class ChoiceProcess(Learner, AbstractModel):
     """Gaussian process regression with the product kernel ``s^2 prod_d exp(-theta_d dist_d)``.
 
     ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and its square for numbers:
@@ -92,12 +92,6 @@ class ChoiceProcess(AbstractModel):
     def means(self, rows: Vector) -> Vector:
         """Expected errors ``(N,)``: much cheaper than with their variances."""
         return self._mean + self._scale * (self._covariance(rows) @ self._weights)
-
-    def leaders(self, n: int) -> tuple[Vector, Vector]:
-        """What it learnt from with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
-        means = self.means(self._rows)
-        order = np.argsort(means, kind="stable")[:n]
-        return self._rows[order], means[order]
 
     def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
         self.learn(Lesson(X, y.ravel(), np.zeros(len(y))))

@@ -46,7 +46,7 @@ class DerivedSelector(ConfigSelector):
         self._random_probability = random_probability
         self._yielded: dict[bytes, Configuration] = {}
         self._given: Configuration | None = None
-        self._learnt = 0  # trials that the model knows
+        self._learnt = 0  # finished trials that the model knows
 
     @property
     def exhausted(self) -> bool:
@@ -87,12 +87,12 @@ class DerivedSelector(ConfigSelector):
 
     def _learn(self) -> bool:
         """Brings the model up to date; False if there is too little to learn from."""
-        finished = len(self._runhistory)
+        statuses = [value.status for value in self._runhistory.values()]
+        if statuses.count(StatusType.SUCCESS) < self._min_trials:
+            return False
+        finished = len(statuses) - statuses.count(StatusType.RUNNING)
         if finished == self._learnt:
             return True
-        learnable = sum(value.status == StatusType.SUCCESS for value in self._runhistory.values())
-        if learnable < self._min_trials:
-            return False
         self._learnt = finished
         data = lesson(self._runhistory).warped()
         self._model.learn(data, derive(self._seed, "train", finished))

@@ -350,6 +350,36 @@ def test_it_begins_with_the_default_and_named_points(space: SearchSpace, driver:
     assert [s.origin for s in few] == ["default", "random", "random"]
 
 
+def test_without_an_initial_design_it_begins_at_random(space: SearchSpace, driver: Any) -> None:
+    settings = OptimizerSettings(initial_configs=0, random_probability=0.0, min_trials=3)
+    asked = driver(create("smac", space, Fidelity(9, 9, 3), 0, settings)).serial(5)
+    origins = [suggestion.origin for suggestion in asked]
+    assert origins[:3] == ["random"] * 3
+    assert all(origin.startswith("acquisition") for origin in origins[3:])
+
+
+def test_the_model_learns_once_for_trials_asked_at_a_time(
+    space: SearchSpace, driver: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learnt = []
+    learn = ChoiceProcess.learn
+
+    def counted(self: ChoiceProcess, data: Lesson, seed: int = 0) -> None:
+        learnt.append(len(data.errors))
+        learn(self, data, seed)
+
+    monkeypatch.setattr(ChoiceProcess, "learn", counted)
+    settings = OptimizerSettings(initial_configs=4, random_probability=0.0, min_trials=4)
+    run = driver(create("smac", space, Fidelity(9, 9, 3), 0, settings))
+    run.serial(4)
+    for _ in range(3):
+        run.ask()
+    assert learnt == [4]
+    run.tell()
+    run.ask()
+    assert learnt == [4, 5]
+
+
 def test_spaces_beyond_choices_can_be_searched(mixed: ConfigurationSpace, driver: Any) -> None:
     class Mixed:
         name = "mixed"
