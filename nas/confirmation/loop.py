@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.confirmation.record import Record
-from nas.engine.clock import iso
-from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused, TrialSpec
-from nas.errors import UserError
+from nas.engine.conductor import Conductor
+from nas.engine.messages import TrialSpec
 from nas.seeds import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from nas.confirmation.candidates import Candidate
     from nas.engine.clock import Clock
@@ -22,14 +19,10 @@ if TYPE_CHECKING:
     from nas.engine.executor import Executor
     from nas.engine.journal import Event, Journal
     from nas.engine.listener import Listener
-    from nas.engine.messages import Report
+    from nas.engine.messages import TrialEnded
     from nas.engine.state import Trial
 
 ORIGIN = "confirmation"
-
-_POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
-_GRACE = 45.0  # seconds a running trial gets to reach its epoch's end, as in the search
-_TIMEOUT_FACTOR, _TIMEOUT_LEAST = 10.0, 120.0  # of what is predicted, and seconds, as in the search
 
 
 @dataclass(frozen=True)
@@ -54,7 +47,7 @@ class Task:
     timeout: float | None = None
 
 
-class Confirmation:
+class Confirmation(Conductor):
     """Goes through the seeds, and for each through the configurations, until all have ended.
 
     Cut off at any moment, it has compared about as many seeds of each. What the journal has already
@@ -74,15 +67,12 @@ class Confirmation:
     ) -> None:
         """Takes up a confirmation where its journal ends; ``events`` is empty for a new one."""
         self.record = Record.of(events)
+        super().__init__(
+            state=self.record.state, journal=journal, executor=executor, clock=clock, listeners=listeners
+        )
         self._task = task
-        self._journal = journal
         self._cost = cost
-        self._executor = executor
-        self._clock = clock
-        self._listeners = listeners
-        self._due = list(self._left())
-        self._stop = ""
-        self._hurry = False
+        self._due = self.record.missing(task.chosen, task.seeds)
 
     @property
     def left(self) -> int:
@@ -93,54 +83,22 @@ class Confirmation:
         """Seconds that what is left will take, on the safe side; 0.0 if nothing is known."""
         return sum(self._seconds(one, repeat) for one, repeat in self._due) / self._executor.slots
 
-    def stop(self, reason: str) -> None:
-        """Asks it to wind down; asked twice, running trials are not waited for."""
-        self._hurry = bool(self._stop)
-        self._stop = self._stop or reason
-
-    def run(self, session: dict[str, Any]) -> str:
-        """Trains until all is done, the time is used or it is told to stop.
-
-        Args:
-            session: Facts of this session, for the journal.
-
-        Returns:
-            ``done``, ``budget`` or what :meth:`stop` got.
-
-        Raises:
-            UserError: If the disk no longer takes the journal, or the trial process cannot start.
-        """
-        self._emit({"event": "session", "phase": "start", **session})
-        try:
-            while not self._stop:
-                self._fill_slots()
-                if not self.record.state.running_trials():
-                    self._stop = self._stop or "done"
-                    break
-                self._poll()
-                if self._task.seconds is not None and self._clock.used() >= self._task.seconds:
-                    self._stop = self._stop or "budget"
-            self._wind_down()
-        except UserError as error:
-            with contextlib.suppress(UserError):  # the journal itself may be what failed
-                self._emit({"event": "session", "phase": "stop", "reason": "error", "message": str(error)})
-            raise
-        self._emit({"event": "session", "phase": "stop", "reason": self._stop})
-        return self._stop
-
-    def _left(self) -> Iterator[tuple[Candidate, int]]:
-        for repeat in range(1, self._task.seeds + 1):
-            for one in self._task.chosen:
-                trial = self.record.trial(one.config_id, repeat)
-                if trial is None or trial.error is None:
-                    yield one, repeat
+    def _work(self) -> None:
+        while not self._stop:
+            self._fill_slots()
+            if not self.state.running_trials():
+                self._stop = self._stop or "done"
+                return
+            self._poll()
+            if self._task.seconds is not None and self._clock.used() >= self._task.seconds:
+                self._stop = self._stop or "budget"
 
     def _fill_slots(self) -> None:
-        while self._due and len(self.record.state.running_trials()) < self._executor.slots:
+        while self._due and len(self.state.running_trials()) < self._executor.slots:
             one, repeat = self._due[0]
             limit = self._task.seconds
             if limit is not None and self._clock.used() + self._seconds(one, repeat) > limit:
-                if not self.record.state.running_trials():
+                if not self.state.running_trials():
                     self._stop = self._stop or "budget"
                 return
             self._start(*self._due.pop(0))
@@ -159,10 +117,9 @@ class Confirmation:
         trial = self._open(one, repeat) or self._ask(one, repeat)
         timeout = self._task.timeout
         if timeout is None:
-            whole = self._cost.seconds(one.config_id, one.config, self._task.epochs)
-            timeout = max(_TIMEOUT_FACTOR * whole, _TIMEOUT_LEAST)
+            timeout = self._cost.timeout(one.config_id, one.config, self._task.epochs)
         self._emit({"event": "started", "trial": trial.trial})
-        under_way = self.record.state.running_trials()
+        under_way = self.state.running_trials()
         self._executor.submit(
             TrialSpec(
                 trial=trial.trial,
@@ -177,7 +134,7 @@ class Confirmation:
         )
 
     def _ask(self, one: Candidate, repeat: int) -> Trial:
-        number = len(self.record.state.trials) + 1
+        number = len(self.state.trials) + 1
         self._emit(
             {
                 "event": "asked",
@@ -190,52 +147,14 @@ class Confirmation:
                 "searched_trial": one.trial,
             }
         )
-        return self.record.state.trials[number]
+        return self.state.trials[number]
 
     def _key(self, trial: Trial) -> str:
         """Name of a repeat's checkpoints: those of other seeds must not be continued."""
         return f"{trial.config_id}_{self.record.repeats[trial.trial]}"
 
-    def _poll(self) -> None:
-        for report in self._executor.poll(_POLL):
-            self._take(report)
-        for listener in self._listeners:
-            listener.tick()
+    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
+        self._emit_end(trial, report.error, dict(report.metrics), reason=report.reason)
 
-    def _take(self, report: Report) -> None:
-        if isinstance(report, Note):
-            for listener in self._listeners:
-                listener.note(report.text)
-        elif isinstance(report, EpochDone):
-            point = {"trial": report.trial, "epoch": report.epoch, "metrics": dict(report.metrics)}
-            # An epoch can be trained again, so a power cut may cost it: no wait for the disk.
-            self._emit({"event": "epoch", **point}, durable=False)
-        elif isinstance(report, TrialPaused):
-            self._emit({"event": "paused", "trial": report.trial})
-        elif isinstance(report, TrialEnded):
-            trial = self.record.state.trials[report.trial]
-            self._emit(
-                {
-                    "event": "ended",
-                    "trial": report.trial,
-                    "status": "crashed" if report.error is None else "success",
-                    "error": report.error,
-                    "metrics": dict(report.metrics),
-                    "reason": report.reason,
-                    "seconds": round(self._clock.used() - trial.clock_started, 3),
-                }
-            )
-
-    def _wind_down(self) -> None:
-        if self.record.state.running_trials():
-            self._executor.pause()
-        deadline = time.monotonic() + _GRACE
-        while self.record.state.running_trials() and not self._hurry and time.monotonic() < deadline:
-            self._poll()
-
-    def _emit(self, event: Event, *, durable: bool = True) -> None:
-        event = {"time": iso(self._clock.now()), "clock": round(self._clock.used(), 3), **event}
-        self._journal.append(event, durable=durable)
+    def _fold(self, event: Event) -> None:
         self.record.apply(event)
-        for listener in self._listeners:
-            listener.event(event, self.record.state)

@@ -54,6 +54,15 @@ class Record:
         """The latest trial of a configuration's repeat, None if it has not been asked."""
         return self.state.trials.get(self._latest.get((config_id, repeat), 0))
 
+    def missing(self, chosen: Sequence[Candidate], seeds: int) -> list[tuple[Candidate, int]]:
+        """Configurations and repeats without a result, seed by seed; crashes are among them."""
+        return [
+            (one, repeat)
+            for repeat in range(1, seeds + 1)
+            for one in chosen
+            if (trial := self.trial(one.config_id, repeat)) is None or trial.error is None
+        ]
+
 
 def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds: int) -> dict[str, Any]:
     """What ``confirmed.json`` holds.

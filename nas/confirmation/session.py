@@ -94,7 +94,9 @@ def _confirm(
         timeout=wish.timeout_seconds,
     )
     clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
-    facts = executor.start() if _anything_left(contents, task) else None
+    # The data need not be loaded to print what is known.
+    left = record.Record.of(contents.events).missing(task.chosen, task.seeds)
+    facts = executor.start() if left else None
     if facts is not None:
         refuse_other_data(search, facts)
     with journal.Journal(run.confirm_journal, contents.size) as file:
@@ -174,17 +176,6 @@ def _read(run: Run) -> journal.Contents:
     if not run.confirm_journal.exists():
         return journal.Contents([], 0, 0)
     return journal.read(run.confirm_journal)
-
-
-def _anything_left(contents: journal.Contents, task: Task) -> bool:
-    """Whether the data have to be loaded at all: not to print what is known."""
-    known = record.Record.of(contents.events)
-    for one in task.chosen:
-        for repeat in range(1, task.seeds + 1):
-            trial = known.trial(one.config_id, repeat)
-            if trial is None or trial.error is None:
-                return True
-    return False
 
 
 def _session(search: dict[str, Any], facts: Facts | None, wish: Wish) -> dict[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _FEWEST = 8  # trials before a regression says more than the slowest one seen
 _RIDGE = 0.3
+_TIMEOUT_FACTOR, _TIMEOUT_LEAST = 10.0, 120.0  # of what is predicted, and seconds
 _REFIT = 1.1  # refit when the history has grown by a tenth: the whole run costs O(n) fits' worth
 
 
@@ -72,6 +73,10 @@ class CostModel:
             logs = self._bias + sum(self._weights.get(item, 0.0) for item in config.items())
             per_epoch = math.exp(logs + 1.64 * self._spread)
         return fixed + epochs * per_epoch
+
+    def timeout(self, config_id: str, config: Config, epochs: int) -> float:
+        """Seconds after which such a trial counts as hanging."""
+        return max(_TIMEOUT_FACTOR * self.seconds(config_id, config, epochs), _TIMEOUT_LEAST)
 
     def _fit(self) -> None:
         if len(self._per_epoch) < self._fitted * _REFIT:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.engine import incumbent
-from nas.engine.clock import iso
+from nas.engine.conductor import Conductor
 from nas.engine.cost import CostModel
-from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused, TrialSpec
+from nas.engine.messages import TrialSpec
 from nas.engine.run import write_json
 from nas.engine.state import BASELINE, SearchState, Trial
 from nas.engine.told import gist, outcome, suggestion
-from nas.errors import UserError
 from nas.optimizers.base import Suggestion
 from nas.seeds import derive
 from search_spaces.base import config_id
@@ -27,18 +26,16 @@ if TYPE_CHECKING:
     from nas.engine.executor import Executor
     from nas.engine.journal import Event, Journal
     from nas.engine.listener import Listener
-    from nas.engine.messages import Report
+    from nas.engine.messages import TrialEnded
     from nas.engine.run import Run
     from nas.optimizers.base import Fidelity, Optimizer
     from search_spaces.base import SearchSpace
 
-_POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
-_GRACE = 45.0  # seconds a running trial gets to reach its epoch's end when the search stops
 _SAME_CRASHES = 5
 _SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
 _SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
 _SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
-_TIMEOUT_FACTOR, _TIMEOUT_LEAST, _TIMEOUT_UNKNOWN = 10.0, 120.0, 4 * 3600.0
+_TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ class Limits:
     trial_timeout: float | None = None
 
 
-class Search:
+class Search(Conductor):
     """Asks, runs, journals and tells until a limit is reached.
 
     The order of calls to the optimiser is a function of the journal alone. With one slot: the
@@ -83,30 +80,25 @@ class Search:
         listeners: Sequence[Listener] = (),
     ) -> None:
         """Takes up a run where its journal ends; ``events`` is empty for a new one."""
-        self.state = SearchState.of(events)
+        super().__init__(
+            state=SearchState.of(events),
+            journal=journal,
+            executor=executor,
+            clock=clock,
+            listeners=listeners,
+        )
         self._run = run
-        self._journal = journal
         self._space = space
         self._fidelity = fidelity
         self._seed = seed
         self._limits = limits
         self._optimizer = optimizer
-        self._executor = executor
-        self._clock = clock
-        self._listeners = listeners
         self._cost = CostModel()
-        self._stop = ""
-        self._hurry = False
         self._dry = False  # the optimiser waits for a pending outcome
         self._saved = clock.used()
         self._save_seconds = 0.0
         self._replay(events)
         self._queue = deque(self.state.open_trials())
-
-    def stop(self, reason: str) -> None:
-        """Asks the loop to wind down; asked twice, running trials are not waited for."""
-        self._hurry = bool(self._stop)
-        self._stop = self._stop or reason
 
     def run(self, session: dict[str, Any]) -> str:
         """Searches until a limit, a stop or a fatal error.
@@ -120,20 +112,12 @@ class Search:
         Raises:
             UserError: If the disk no longer takes the journal.
         """
-        self._emit({"event": "session", "phase": "start", **session})
-        try:
-            self._finish_what_was_cut_off()
-            self._work()
-            self._wind_down()
-        except UserError as error:
-            with contextlib.suppress(UserError):  # the journal itself may be what failed
-                self._emit({"event": "session", "phase": "stop", "reason": "error", "message": str(error)})
-            raise
-        self._emit({"event": "session", "phase": "stop", "reason": self._stop})
+        reason = super().run(session)
         self._snapshot()
-        return self._stop
+        return reason
 
     def _work(self) -> None:
+        self._finish_what_was_cut_off()
         while not self._stop:
             self._count_slots()
             self._fill_slots()
@@ -253,8 +237,9 @@ class Search:
     def _start(self, trial: Trial) -> None:
         timeout = self._limits.trial_timeout
         if timeout is None:
-            whole = self._cost.seconds(trial.config_id, trial.config, trial.epochs)
-            timeout = max(_TIMEOUT_FACTOR * whole, _TIMEOUT_LEAST) if self._cost.known else _TIMEOUT_UNKNOWN
+            timeout = _TIMEOUT_UNKNOWN
+            if self._cost.known:
+                timeout = self._cost.timeout(trial.config_id, trial.config, trial.epochs)
         self._emit({"event": "started", "trial": trial.trial})
         self._executor.submit(
             TrialSpec(
@@ -284,36 +269,15 @@ class Search:
 
     # What came back
 
-    def _poll(self) -> None:
-        for report in self._executor.poll(_POLL):
-            self._take(report)
-        for listener in self._listeners:
-            listener.tick()
-
-    def _take(self, report: Report) -> None:
-        if isinstance(report, Note):
-            self._note(report.text)
-        elif isinstance(report, EpochDone):
-            event = {
-                "event": "epoch",
-                "trial": report.trial,
-                "epoch": report.epoch,
-                "metrics": dict(report.metrics),
-            }
-            # An epoch can be trained again, so a power cut may cost it: no wait for the disk.
-            self._emit(event, durable=False)
-        elif isinstance(report, TrialPaused):
-            self._emit({"event": "paused", "trial": report.trial})
-        elif isinstance(report, TrialEnded):
-            trial = self.state.trials[report.trial]
-            self._end(trial, report.error, dict(report.metrics), reason=report.reason)
-            self._answer_from_record()
-            self._dry = False
-            self._cost.observe(trial)
-            self._crown(trial)
-            self._give_up_on_crashes()
-            if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
-                self._snapshot()
+    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
+        self._end(trial, report.error, dict(report.metrics), reason=report.reason)
+        self._answer_from_record()
+        self._dry = False
+        self._cost.observe(trial)
+        self._crown(trial)
+        self._give_up_on_crashes()
+        if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
+            self._snapshot()
 
     def _end(
         self,
@@ -324,18 +288,7 @@ class Search:
         reason: str = "",
         cached: bool = False,
     ) -> None:
-        self._emit(
-            {
-                "event": "ended",
-                "trial": trial.trial,
-                "status": "crashed" if error is None else "success",
-                "error": error,
-                "metrics": metrics,
-                "reason": reason,
-                "seconds": 0.0 if cached else round(self._clock.used() - trial.clock_started, 3),
-                **({"cached": True} if cached else {}),
-            }
-        )
+        self._emit_end(trial, error, metrics, reason=reason, cached=cached)
         if trial.origin != BASELINE:
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
@@ -358,13 +311,6 @@ class Search:
 
     # The end, and the record
 
-    def _wind_down(self) -> None:
-        if self.state.running_trials():
-            self._executor.pause()
-        deadline = time.monotonic() + _GRACE
-        while self.state.running_trials() and not self._hurry and time.monotonic() < deadline:
-            self._poll()
-
     def _snapshot(self) -> None:
         begin = time.perf_counter()
         # The snapshot is for other tools: a disk that has no room for it must not end the search.
@@ -372,17 +318,6 @@ class Search:
             self._run.replace_smac(self._optimizer.save)
         self._save_seconds = time.perf_counter() - begin
         self._saved = self._clock.used()
-
-    def _emit(self, event: Event, *, durable: bool = True) -> None:
-        event = {"time": iso(self._clock.now()), "clock": round(self._clock.used(), 3), **event}
-        self._journal.append(event, durable=durable)
-        self.state.apply(event)
-        for listener in self._listeners:
-            listener.event(event, self.state)
-
-    def _note(self, text: str) -> None:
-        for listener in self._listeners:
-            listener.note(text)
 
     def _replay(self, events: Iterable[Event]) -> None:
         """Feeds the optimiser and the cost model what happened, in the order it happened."""
