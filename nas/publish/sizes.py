@@ -97,8 +97,9 @@ def match_macs(config: Mapping[str, Any], geometry: Geometry, target: float, num
 
 
 def _read(path: Path) -> Geometry:
+    values = read_yaml(path, "--geometry")
     try:
-        return Geometry.from_json(read_yaml(path, "--geometry"))
+        return Geometry.from_json(values)
     except UserError as error:
         raise UserError(f"--geometry {path}: {error}") from None
 

@@ -245,6 +245,15 @@ def test_mistakes_are_one_line(args, words, finished_run, tmp_path):
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_geometry_file_that_is_no_yaml_is_named_once(tmp_path):
+    path = tmp_path / "broken.yaml"
+    path.write_text("{")
+    with pytest.raises(folder.UserError) as caught:
+        main(["nexception", "--geometry", str(path), "-o", str(tmp_path / "x")])
+    assert str(caught.value).startswith(f"--geometry {path}: cannot be read as YAML")
+    assert str(caught.value).count("--geometry") == 1
+
+
 def test_an_existing_folder_is_left_alone(exported, tmp_path):
     with pytest.raises(folder.UserError, match="exists already"):
         main(["nexception", "-o", str(exported)])
