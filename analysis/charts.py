@@ -20,7 +20,6 @@ Spec = dict[str, Any]
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 GOOD, BASE, FAINT, INK, PAPER = "page:colour-0", "page:colour-5", "page:colour-7", "page:ink", "page:paper"
 OTHERS = tuple(f"page:colour-{place}" for place in (2, 1, 3, 4, 6))
-BASE_LABEL = "base architecture"
 
 
 def all_charts(run: Run, several: Seeds | None) -> dict[str, Spec]:

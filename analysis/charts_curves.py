@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import curves
-from analysis.charts import BASE, BASE_LABEL, GOOD, OTHERS, SCHEMA, Spec, legend, short
+from analysis.charts import BASE, GOOD, OTHERS, SCHEMA, Spec, legend, short
 from analysis.figures_search import TOP
+from analysis.seeds import BASE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,6 @@ import pandas as pd
 from analysis import pareto
 from analysis.charts import (
     BASE,
-    BASE_LABEL,
     FAINT,
     GOOD,
     INK,
@@ -26,6 +25,7 @@ from analysis.charts import (
 )
 from analysis.figures import budget_label
 from analysis.figures_search import time_unit
+from analysis.seeds import BASE_LABEL
 from nas.quantities import format_count
 
 if TYPE_CHECKING:

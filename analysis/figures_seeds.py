@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.figures import BASE, GOOD, colour, drawing, percent_axis
+from analysis.seeds import BASE_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,12 +22,12 @@ def seeds(several: Seeds) -> Figure:
     """Curves of the confirmed configurations and the base architecture over seeds."""
     with drawing(8.8, 4.1, columns=2) as (figure, axes):
         names = list(dict.fromkeys(several.curves["label"]))
-        found = [name for name in names if name != "base architecture"]
+        found = [name for name in names if name != BASE_LABEL]
         for ax, column, title in zip(
             axes[0], ("top1", "val_loss"), ("validation top-1", "validation loss"), strict=True
         ):
             for place, name in enumerate(names):
-                base = name == "base architecture"
+                base = name == BASE_LABEL
                 paint = BASE if base else GOOD if name == found[0] else colour(1 + found.index(name))
                 rows = several.curves[several.curves["label"] == name]
                 runs = [part for _, part in rows.groupby("repeat")]

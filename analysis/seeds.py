@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from analysis.load import Run
 
 
+BASE_LABEL = "base architecture"
+
+
 @dataclass(frozen=True)
 class Seeds:
     """What several seeds said.
@@ -81,4 +84,4 @@ def seeds(run: Run) -> Seeds | None:
 
 def label(row: dict[str, Any]) -> str:
     """What a configuration of ``confirmed.json`` is called."""
-    return "base architecture" if row["baseline"] else f"trial {row['searched_trial']}"
+    return BASE_LABEL if row["baseline"] else f"trial {row['searched_trial']}"

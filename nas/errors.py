@@ -26,3 +26,8 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or its kind if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

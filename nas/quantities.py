@@ -52,6 +52,15 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86_400}d {whole % 86_400 // 3_600:02d}h"
 
 
+def parse_timeout(text: str, flag: str) -> float | None:
+    """Reads a duration, or ``auto``, which is None.
+
+    Raises:
+        UserError: As :func:`parse_duration`.
+    """
+    return None if text == "auto" else parse_duration(text, flag)
+
+
 def parse_size(text: str, flag: str = "--checkpoint-quota") -> int:
     """Reads a size such as ``20GB``, ``500M`` or ``1.5 TB`` (decimal units).
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from nas.errors import UserError
 from nas.optimizers.base import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.quantities import parse_duration, parse_size
+from nas.quantities import parse_duration, parse_size, parse_timeout
 from nas.training.settings import TrainSettings
 
 if TYPE_CHECKING:
@@ -31,8 +31,7 @@ class BudgetSettings:
         parse_duration(self.budget, "--budget")
         if self.trials is not None and self.trials < 1:
             raise UserError(f"--trials {self.trials}: must be at least 1")
-        if self.trial_timeout != "auto":
-            parse_duration(self.trial_timeout, "--trial-timeout")
+        parse_timeout(self.trial_timeout, "--trial-timeout")
 
     @property
     def seconds(self) -> float:
@@ -42,7 +41,7 @@ class BudgetSettings:
     @property
     def timeout_seconds(self) -> float | None:
         """The trial timeout in seconds, None for auto."""
-        return None if self.trial_timeout == "auto" else parse_duration(self.trial_timeout)
+        return parse_timeout(self.trial_timeout, "--trial-timeout")
 
 
 @dataclass(frozen=True)

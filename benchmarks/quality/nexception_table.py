@@ -85,8 +85,6 @@ class Options:
     """Random configurations, besides the named points."""
     epochs: int = 18
     """Epochs of every training."""
-    near: int = 0
-    """Instead of random ones: so many one-exchange neighbours of the best configurations found so far."""
     shard: tuple[int, int] = (0, 1)
     """Train every second (third...) item of the list only: which, of how many."""
     rows: Path = HERE / "work" / "rows.jsonl"
@@ -117,27 +115,6 @@ def items(options: Options) -> Iterator[Item]:
         yield Item("random", config, 0)
         if options.part == "table" and index % _REPEATED == 0:
             yield Item("random", config, 1)
-
-
-def neighbours(options: Options) -> Iterator[Item]:
-    """One-exchange neighbours of the best configurations so far, best first, two seeds each."""
-    space = search_spaces.get(SPACE)
-    frame = read(options.rows)
-    frame = frame[(frame.part == options.part) & (frame.epoch == options.epochs)]
-    names = list(space.hyperparameters)
-    best = frame.groupby("config_id").agg(error=("error", "mean"), **{n: (n, "first") for n in names})
-    seen: set[str] = set()
-    for row in best.sort_values("error")[names].to_dict("records"):
-        for name, hyperparameter in space.hyperparameters.items():
-            for choice in hyperparameter.choices:
-                config = space.validate({**row, name: choice})
-                if config_id(config) in seen:
-                    continue
-                seen.add(config_id(config))
-                for seed in (0, 1):
-                    yield Item("near", config, seed)
-                if len(seen) >= options.near:
-                    return
 
 
 def place(options: Options) -> DeviceData:
@@ -216,8 +193,7 @@ def execute(options: Options) -> None:
     """Trains what is missing."""
     torch.set_num_threads(1)
     data = place(options)
-    listed = neighbours(options) if options.near else items(options)
-    for item in list(listed)[options.shard[0] :: options.shard[1]]:
+    for item in list(items(options))[options.shard[0] :: options.shard[1]]:
         done = read(options.rows)
         key = (options.part, config_id(item.config), item.seed)
         if len(done) and key in set(done[["part", "config_id", "seed"]].itertuples(index=False, name=None)):

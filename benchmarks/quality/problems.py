@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.quality.surrogate import Surrogate
+    from benchmarks.quality.surrogate import Curves
     from search_spaces.base import Config
 
 _OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -139,7 +139,7 @@ class NexceptionSurrogate:
 
     name = "nexception"
 
-    def __init__(self, surrogate: Surrogate, fidelity: Fidelity | None = None) -> None:
+    def __init__(self, surrogate: Curves, fidelity: Fidelity | None = None) -> None:
         """Takes a fitted surrogate; ``fidelity``: rungs other than 2, 6 and 18 epochs."""
         self.space = UnnamedSpace()
         self.fidelity = fidelity or Fidelity(2, 18, 3)

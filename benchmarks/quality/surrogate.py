@@ -34,12 +34,12 @@ _COMPONENTS = 4
 
 
 @dataclass(frozen=True)
-class Surrogate:
-    """Answers for every configuration of the space.
+class Curves:
+    """Learning curves of some configurations, trained or foreseen.
 
     Attributes:
-        configs: All of them.
-        curves: Error after each epoch, ``(N, E)``.
+        configs: The configurations.
+        curves: Error after each epoch, mean over seeds, ``(N, E)``.
         seconds: Of an epoch, ``(N,)``.
         noise: Differences between the curves of two seeds, scaled to the noise of one, ``(M, E)``.
     """
@@ -50,24 +50,7 @@ class Surrogate:
     noise: Array
 
 
-@dataclass(frozen=True)
-class Trainings:
-    """The table, one row for each configuration.
-
-    Attributes:
-        configs: What was trained.
-        curves: Error after each epoch, mean over seeds, ``(n, E)``.
-        seconds: Of an epoch, ``(n,)``.
-        noise: As in ``Surrogate``.
-    """
-
-    configs: list[Config]
-    curves: Array
-    seconds: Array
-    noise: Array
-
-
-def trainings(frame: pd.DataFrame, part: str = "table") -> Trainings:
+def trainings(frame: pd.DataFrame, part: str = "table") -> Curves:
     """Takes a part of the table apart; configurations that diverged are left out."""
     space = search_spaces.get("nexception")
     frame = frame[frame.part == part]
@@ -84,7 +67,7 @@ def trainings(frame: pd.DataFrame, part: str = "table") -> Trainings:
         for name in means.index
         if (name, 0) in wide.index and (name, 1) in wide.index
     ]
-    return Trainings(
+    return Curves(
         [configs[name] for name in means.index],
         means.to_numpy(np.float32),
         seconds.loc[means.index].to_numpy(np.float32),
@@ -92,12 +75,12 @@ def trainings(frame: pd.DataFrame, part: str = "table") -> Trainings:
     )
 
 
-def fit(data: Trainings, model: Model = "pairs") -> Surrogate:
+def fit(data: Curves, model: Model = "pairs") -> Curves:
     """Fits curves and seconds, and answers for the whole space."""
     configs = list(search_spaces.get("nexception").enumerate())
     curves = predict(model, data.configs, data.curves, configs)
     seconds = np.exp(predict("pairs", data.configs, np.log(data.seconds)[:, None], configs)[:, 0])
-    return Surrogate(configs, curves, seconds, data.noise)
+    return Curves(configs, curves, seconds, data.noise)
 
 
 def predict(model: Model, configs: Sequence[Config], targets: Array, others: Sequence[Config]) -> Array:
@@ -126,7 +109,7 @@ def predict(model: Model, configs: Sequence[Config], targets: Array, others: Seq
     return basis.inverse_transform(np.column_stack(scores)).astype(np.float32)
 
 
-def cross_validate(data: Trainings, model: Model) -> dict[str, float]:
+def cross_validate(data: Curves, model: Model) -> dict[str, float]:
     """How a model does on configurations left out: rank correlation and error at the last epoch."""
     order = np.random.default_rng(0).permutation(len(data.configs))
     found = np.zeros(len(order))

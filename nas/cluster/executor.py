@@ -19,7 +19,7 @@ from nas.cluster import place
 from nas.cluster.link import Link
 from nas.cluster.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task, difference
 from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 from nas.training.checkpoint import CheckpointStore
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ class DaskExecutor:
         except (PlaceGone, KilledWorker):
             self._members.pop(member.address, None)  # the next look invites it anew
         except Exception as error:
-            self._refuse(member, str(error).splitlines()[0] if str(error) else type(error).__name__)
+            self._refuse(member, first_line(error))
         else:
             odd = difference(self._facts, ready.facts)
             if odd:
@@ -351,7 +351,7 @@ class DaskExecutor:
         except KilledWorker:
             self._worker_lost(member)
         except Exception as error:
-            self._refuse(member, str(error).splitlines()[0] if str(error) else type(error).__name__)
+            self._refuse(member, first_line(error))
             self._died(job, member.address)
         else:
             member.status = "free"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.documents import read_yaml
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,8 +97,7 @@ class SiteFile:
                 **job, security=security, scheduler_options=options, silence_logs="critical"
             )
         except (TypeError, ValueError, OSError, RuntimeError) as error:
-            gist = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise UserError(f"--cluster {self.path}: {gist}") from None
+            raise UserError(f"--cluster {self.path}: {first_line(error)}") from None
 
     def _check_job(self) -> None:
         for key in self.job:

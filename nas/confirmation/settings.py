@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.errors import UserError
-from nas.quantities import parse_duration
+from nas.quantities import parse_duration, parse_timeout
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,7 @@ class Wish:
                 raise UserError(f"{flag} {value}: must be at least 1")
         if self.budget is not None:
             parse_duration(self.budget, "--budget")
-        if self.trial_timeout != "auto":
-            parse_duration(self.trial_timeout, "--trial-timeout")
+        parse_timeout(self.trial_timeout, "--trial-timeout")
 
     @property
     def seconds(self) -> float | None:
@@ -39,7 +38,7 @@ class Wish:
     @property
     def timeout_seconds(self) -> float | None:
         """The trial timeout in seconds, None for auto."""
-        return None if self.trial_timeout == "auto" else parse_duration(self.trial_timeout)
+        return parse_timeout(self.trial_timeout, "--trial-timeout")
 
 
 @dataclass(frozen=True)

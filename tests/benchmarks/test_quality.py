@@ -63,7 +63,7 @@ def test_an_answer_is_the_beginning_of_a_longer_one_and_noise_has_the_measured_s
 def test_the_surrogate_ranks_configurations_it_has_not_seen() -> None:
     data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
     assert surrogate.cross_validate(data, "pairs")["spearman"] > 0.6
-    shuffled = surrogate.Trainings(
+    shuffled = surrogate.Curves(
         data.configs,
         data.curves[np.random.default_rng(0).permutation(len(data.curves))],
         data.seconds,

@@ -172,7 +172,5 @@ def corrupted_checkpoints(lab: Lab, harm: str) -> Row:
     for path, harmed in files.items():  # those of configurations that were not promoted
         if path.exists() and path.read_bytes() == harmed:
             path.unlink()
-    found, lost = lab.compare(run)
-    row.add(problems + found, lost)
-    shutil.rmtree(run)
+    lab.count(row, run, problems)
     return row

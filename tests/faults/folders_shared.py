@@ -24,9 +24,7 @@ def second_search(lab: Lab) -> Row:
         problems.append(f"exit code {code}: {said[-200:]}")
     if first.wait() != 0:
         problems.append("the first search was disturbed")
-    found, lost = lab.compare(run)
-    row.add(problems + found, lost)
-    shutil.rmtree(run)
+    lab.count(row, run, problems)
     return row
 
 
@@ -45,9 +43,7 @@ def array_tasks(lab: Lab, times: int) -> Row:
         code, said = lab.nursery.run(*args)
         if code != 0 or f"--resume auto: goes on with {run}" not in said:
             problems.append(f"the task after them: exit code {code}, {said[-200:]}")
-        found, lost = lab.compare(run)
-        row.add(problems + found, lost)
-        shutil.rmtree(run)
+        lab.count(row, run, problems)
     return row
 
 
@@ -59,9 +55,7 @@ def jumping_clock(lab: Lab) -> Row:
     before = ledger(run)
     code, said = lab.nursery.run(*resuming(run), clock_jumps=True)
     problems = [] if code == 0 and before else [f"exit code {code}: {said[-200:]}"]
-    found, lost = lab.compare(run)
-    row.add(problems + found, lost)
-    shutil.rmtree(run)
+    lab.count(row, run, problems)
     return row
 
 
@@ -95,7 +89,5 @@ def other_device(lab: Lab) -> Row:
         problems.append(f"exit code {code}: {said[-200:]}")
     code, said = lab.nursery.run(*resuming(run), "--device", "cpu")
     problems += [] if code == 0 else [f"with --device cpu: exit code {code}, {said[-200:]}"]
-    found, lost = lab.compare(run)
-    row.add(problems + found, lost)
-    shutil.rmtree(run)
+    lab.count(row, run, problems)
     return row

@@ -141,9 +141,7 @@ def by_signal(lab: Lab, number: signal.Signals, times: int) -> Row:
     if seconds > 45:
         problems.append(f"took {seconds:.0f} s")
     problems += lab.finish(run)
-    found, lost = lab.compare(run)
-    row.add(problems + found, lost)
-    shutil.rmtree(run)
+    lab.count(row, run, problems)
     return row
 
 

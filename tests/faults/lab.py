@@ -94,8 +94,16 @@ class Lab:
             before: What went wrong already.
         """
         problems = self.finish(run)
-        found, lost = self.compare(run) if not problems else ([], len(self.expected))
-        row.add([*before, *problems, *found], lost)
+        if problems:
+            row.add([*before, *problems], len(self.expected))
+            shutil.rmtree(run, ignore_errors=True)
+        else:
+            self.count(row, run, before)
+
+    def count(self, row: Row, run: Path, before: Sequence[str]) -> None:
+        """Compares a run that has ended, counts it, and removes it; arguments as for :meth:`verdict`."""
+        found, lost = self.compare(run)
+        row.add([*before, *found], lost)
         shutil.rmtree(run, ignore_errors=True)
 
 
