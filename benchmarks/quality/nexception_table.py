@@ -2,8 +2,9 @@
 
 Every training is recorded epoch by epoch. The training rate is constant and annealed by averaging, so a
 shorter budget is the beginning of a longer one and one training answers for every rung. Rows go to a JSON
-Lines file as trainings end; what is there already is not trained again, so the command can be killed and
-repeated. ``--write`` packs them into the parquet file of the repository. ``docs/quality.md`` has the card.
+Lines file as trainings end; what is there or in the table already is not trained again, so the command can
+be killed and repeated. ``--write`` adds the rows to the table, the parquet file of the repository.
+``docs/quality.md`` has the card.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import tyro
 import search_spaces
 from nas.data.device import DeviceData
 from nas.data.sources import load
+from nas.files import replacing
 from nas.models import stats
 from nas.seeds import derive
 from nas.training.loop import Diverged, train
@@ -42,6 +44,7 @@ _SPLIT_SEED = 0
 _SAMPLE_SEED = 20
 _REPEATED = 5  # one configuration in so many is trained with a second seed
 _POINT_SEEDS = 3
+_TRAINING = ["part", "config_id", "seed"]  # the columns that name one
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Options:
     rows: Path = HERE / "work" / "rows.jsonl"
     """Where finished trainings go."""
     write: bool = False
-    """Train nothing; pack the rows into the parquet file."""
+    """Train nothing; add the rows to the table."""
     table: Path = field(default=TABLE)
     """The parquet file."""
 
@@ -189,14 +192,23 @@ def read(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def known(options: Options) -> pd.DataFrame:
+    """All trainings so far, each once: those of the table and the rows since."""
+    table = pd.read_parquet(options.table) if options.table.exists() else pd.DataFrame()
+    for name in table.select_dtypes("category"):
+        table[name] = table[name].astype(table[name].cat.categories.dtype)
+    frame = pd.concat([table, read(options.rows)], ignore_index=True)
+    return frame.drop_duplicates([*_TRAINING, "epoch"]) if len(frame) else frame
+
+
 def execute(options: Options) -> None:
     """Trains what is missing."""
     torch.set_num_threads(1)
     data = place(options)
     for item in list(items(options))[options.shard[0] :: options.shard[1]]:
-        done = read(options.rows)
+        done = known(options)  # anew each time: other shards add to it
         key = (options.part, config_id(item.config), item.seed)
-        if len(done) and key in set(done[["part", "config_id", "seed"]].itertuples(index=False, name=None)):
+        if len(done) and key in set(done[_TRAINING].itertuples(index=False, name=None)):
             continue
         rows = run(options, data, item)
         options.rows.parent.mkdir(parents=True, exist_ok=True)
@@ -215,15 +227,16 @@ def execute(options: Options) -> None:
 
 
 def write(options: Options) -> None:
-    """Packs the rows, each training once."""
-    frame = read(options.rows).drop_duplicates(["part", "config_id", "seed", "epoch"])
+    """Adds the rows to the table."""
+    frame = known(options)
     for name in ("part", "config_id", "origin", *search_spaces.get(SPACE).hyperparameters):
         if frame[name].dtype == object:
             frame[name] = frame[name].astype("category")
     small = {"epoch": "int8", "seed": "int8", "error": "float32", "val_loss": "float32"}
     small |= {"train_loss": "float32", "seconds": "float32"}
-    frame.astype(small).to_parquet(options.table, compression="zstd", index=False)
-    trainings = len(frame.drop_duplicates(["part", "config_id", "seed"]))
+    with replacing(options.table) as scratch:
+        frame.astype(small).to_parquet(scratch, compression="zstd", index=False)
+    trainings = len(frame.drop_duplicates(_TRAINING))
     print(f"{options.table}: {trainings} trainings, {options.table.stat().st_size / 1e3:.0f} kB")
 
 
