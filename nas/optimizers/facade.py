@@ -136,6 +136,7 @@ def make_facade(
             seed=seed,
             random_probability=settings.random_probability,
             min_trials=settings.min_trials,
+            rungs=fidelity.rungs,
         ),
         logging_level=False,
     )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from smac.runhistory import StatusType
+
+from nas.optimizers.candidates import key
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
-    from smac.runhistory import RunHistory
 
     Vector = NDArray[np.float64]
 
@@ -67,8 +68,8 @@ class Learner(ABC):
         return self._rows[order], means[order]
 
 
-def lesson(history: RunHistory) -> Lesson:
-    """Draws the lesson from all rungs.
+class Evidence:
+    """Finished trials by configuration; a lesson is drawn from all rungs at once.
 
     Most configurations are only seen at low rungs. From those that were promoted one sees how errors
     go on from rung to rung: by a straight line, held near slope 1 while there are few. Promotion
@@ -76,62 +77,72 @@ def lesson(history: RunHistory) -> Lesson:
     as the worst, whatever rung it crashed at; it is never promoted, so a model of high rungs only
     would propose the like again and again.
 
-    Args:
-        history: Finished trials, at least one of them a success or a crash.
+    Attributes:
+        finished: Trials so far.
+        succeeded: Those among them that did not crash.
     """
-    curves: dict[int, dict[float, float]] = {}
-    crashed: dict[int, None] = {}
-    for trial, value in history.items():
-        if value.status == StatusType.SUCCESS:
-            curves.setdefault(trial.config_id, {})[trial.budget] = value.cost
-        elif value.status == StatusType.CRASHED:
-            crashed[trial.config_id] = None
-    alive = {name: curve for name, curve in curves.items() if name not in crashed}
-    lines = _lines(list(alive.values()))
-    foreseen = [_foresee(curve, lines) for curve in alive.values()]
-    worst = max((error for error, _ in foreseen), default=1.0)
-    rows = [history.get_config(name).get_array() for name in [*alive, *crashed]]
-    errors, variances = zip(*foreseen, *((worst, 0.0) for _ in crashed), strict=True)
-    return Lesson(np.array(rows), np.array(errors), np.array(variances))
+
+    def __init__(self, rungs: Sequence[int]) -> None:
+        """Starts with nothing; ``rungs`` are the epochs there are, lowest first."""
+        self.finished, self.succeeded = 0, 0
+        self._rungs = {epochs: k for k, epochs in enumerate(rungs)}
+        self._places: dict[bytes, int] = {}
+        self._rows: list[Vector] = []
+        self._errors: list[list[float]] = []  # by configuration and rung, NaN where there is none
+        self._crashed: list[bool] = []
+
+    def add(self, row: Vector, epochs: int, error: float | None) -> None:
+        """Takes a finished trial; ``error`` None: it crashed."""
+        place = self._places.setdefault(key(row), len(self._rows))
+        if place == len(self._rows):
+            self._rows.append(row)
+            self._errors.append([np.nan] * len(self._rungs))
+            self._crashed.append(False)
+        self.finished += 1
+        if error is None:
+            self._crashed[place] = True
+        else:
+            self.succeeded += 1
+            self._errors[place][self._rungs[epochs]] = error
+
+    def lesson(self) -> Lesson:
+        """Draws the lesson; there must be a finished trial."""
+        errors = np.array(self._errors)
+        alive = ~np.array(self._crashed)
+        foreseen, variances = np.zeros(len(alive)), np.zeros(len(alive))
+        foreseen[alive], variances[alive] = _foresee(errors[alive])
+        foreseen[~alive] = foreseen[alive].max() if alive.any() else 1.0
+        return Lesson(np.array(self._rows), foreseen, variances)
 
 
-class _Line(NamedTuple):
-    """From one rung to the next."""
+def _foresee(curves: Vector) -> tuple[Vector, Vector]:
+    """Errors at the highest rung seen by anyone, and their variances.
 
-    above: float
-    intercept: float
-    slope: float
-    variance: float
+    Args:
+        curves: Errors by configuration and rung ``(N, R)``, NaN where there are none.
+    """
+    seen = np.isfinite(curves)
+    rungs = np.flatnonzero(seen.any(0))
+    spread = float(np.var(curves[np.arange(len(curves)), seen.argmax(1)])) if len(curves) else 0.0
+    errors, variances = np.full(len(curves), np.nan), np.zeros(len(curves))
+    for k, rung in enumerate(rungs):
+        if k:
+            both = seen[:, rungs[k - 1]] & seen[:, rung]
+            line = _fit(curves[both, rungs[k - 1]], curves[both, rung], _UNEXPLAINED * spread)
+            intercept, slope, residual = line
+            errors, variances = intercept + slope * errors, slope**2 * variances + residual
+        errors = np.where(seen[:, rung], curves[:, rung], errors)
+        variances[seen[:, rung]] = 0.0
+    return errors, variances
 
 
-def _lines(curves: list[dict[float, float]]) -> dict[float, _Line]:
-    budgets = sorted({budget for curve in curves for budget in curve})
-    spread = float(np.var([curve[min(curve)] for curve in curves])) if curves else 0.0
-    lines = {}
-    for low, high in pairwise(budgets):
-        pairs = [(curve[low], curve[high]) for curve in curves if low in curve and high in curve]
-        lines[low] = _Line(high, *_fit(np.array(pairs).reshape(-1, 2), _UNEXPLAINED * spread))
-    return lines
-
-
-def _fit(pairs: Vector, prior_variance: float) -> tuple[float, float, float]:
-    """Intercept, slope and residual variance."""
-    if not len(pairs):
+def _fit(low: Vector, high: Vector, prior_variance: float) -> tuple[float, float, float]:
+    """Intercept, slope and residual variance of a line from one rung to the next."""
+    if not len(low):
         return 0.0, 1.0, prior_variance
-    low, high = pairs.T
     x, y = low - low.mean(), high - high.mean()
     weight = max(_PRIOR_PAIRS * prior_variance, 1e-12)
     slope = float((x @ y + weight) / (x @ x + weight))
     residual = y - slope * x
-    variance = (residual @ residual + weight) / (len(pairs) + _PRIOR_PAIRS)
+    variance = (residual @ residual + weight) / (len(low) + _PRIOR_PAIRS)
     return float(high.mean() - slope * low.mean()), slope, float(variance)
-
-
-def _foresee(curve: dict[float, float], lines: dict[float, _Line]) -> tuple[float, float]:
-    """Error at the highest rung seen by anyone, and its variance."""
-    budget = max(curve)
-    error, variance = curve[budget], 0.0
-    while budget in lines:
-        budget, intercept, slope, residual = lines[budget]
-        error, variance = intercept + slope * error, slope**2 * variance + residual
-    return error, variance

@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from smac.main.config_selector import ConfigSelector
-from smac.runhistory import StatusType
 
 from nas.errors import UserError
 from nas.optimizers.candidates import Candidates, key
-from nas.optimizers.lesson import lesson
+from nas.optimizers.lesson import Evidence
 from nas.seeds import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ConfigSpace import Configuration
     from smac.scenario import Scenario
@@ -39,8 +38,10 @@ class DerivedSelector(ConfigSelector):
         seed: int,
         random_probability: float,
         min_trials: int,
+        rungs: Sequence[int],
     ) -> None:
         super().__init__(scenario, retrain_after=1, min_trials=min_trials)
+        self._evidence = Evidence(rungs)
         self._candidates = candidates
         self._seed = seed
         self._random_probability = random_probability
@@ -56,6 +57,10 @@ class DerivedSelector(ConfigSelector):
     def has_yielded(self, config: Configuration) -> bool:
         """Whether a configuration has been yielded before."""
         return key(config.get_array()) in self._yielded
+
+    def observe(self, config: Configuration, epochs: int, error: float | None) -> None:
+        """Takes a finished trial; ``error`` None: it crashed."""
+        self._evidence.add(config.get_array(), epochs, error)
 
     def give(self, config: Configuration | None) -> None:
         """Sets, or with None takes back, the configuration to yield next."""
@@ -81,21 +86,19 @@ class DerivedSelector(ConfigSelector):
         rng = np.random.RandomState(seed)
         if rng.random_sample() >= self._random_probability and self._learn():
             self._acquisition_maximizer.reseed(derive(seed, "maximize"))
-            ((_, config),) = self._acquisition_maximizer._maximize(list(self._yielded.values()), 1)
+            ((_, config),) = self._acquisition_maximizer.search(self._yielded, 1)
             return config
         return self._candidates.decode(self._candidates.unseen(1, self._yielded, rng)[0], RANDOM)
 
     def _learn(self) -> bool:
         """Brings the model up to date; False if there is too little to learn from."""
-        statuses = [value.status for value in self._runhistory.values()]
-        if statuses.count(StatusType.SUCCESS) < self._min_trials:
+        known = self._evidence
+        if known.succeeded < self._min_trials:
             return False
-        finished = len(statuses) - statuses.count(StatusType.RUNNING)
-        if finished == self._learnt:
+        if known.finished == self._learnt:
             return True
-        self._learnt = finished
-        data = lesson(self._runhistory).warped()
-        self._model.learn(data, derive(self._seed, "train", finished))
+        self._learnt = known.finished
+        self._model.learn(known.lesson().warped(), derive(self._seed, "train", known.finished))
         (least,) = self._model.leaders(1)[1]
         self._acquisition_function.update(model=self._model, eta=least)
         return True
