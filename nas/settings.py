@@ -84,6 +84,8 @@ class ChoiceSettings:
 
     optimizer: Literal["smac", "hyperband", "random"] = "smac"
     """smac: model-based; hyperband: the same rungs without a model; random: full budget only."""
+    warm_start: Path | None = None
+    """Begin with what another run folder knows, on other images perhaps; it is copied, not changed."""
     seed: int = 0
     """Master seed: split, optimiser and every trial derive theirs from it."""
 
@@ -142,6 +144,8 @@ class SearchSettings:
         """The settings as nested plain values."""
         settings = asdict(self)
         settings["data"]["data_dir"] = str(self.data.data_dir)
+        warm_start = self.choice.warm_start
+        settings["choice"]["warm_start"] = None if warm_start is None else str(warm_start)
         return settings
 
     @classmethod
@@ -162,10 +166,11 @@ class SearchSettings:
             "machine": MachineSettings,
         }
         try:
-            data = {**values["data"], "data_dir": Path(values["data"]["data_dir"])}
-            return cls(
-                **{key: part(**(data if key == "data" else values[key])) for key, part in parts.items()}
-            )
+            groups = {key: dict(values[key]) for key in parts}
+            groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
+            if groups["choice"].get("warm_start") is not None:
+                groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
+            return cls(**{key: part(**groups[key]) for key, part in parts.items()})
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(f"search.json: settings of another version ({error})") from None
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from search_spaces.base import Config
 
+_FIDELITY = Fidelity(2, 18, 3)
 _LEVEL, _SPREAD, _NOISE = 0.48, 0.022, 0.011  # error: mean, and standard deviations of configs and seeds
 _PAIRS = 0.35  # share of the variance that is between pairs of choices
 _SKEW = 0.3  # bad configurations lie further out than good ones
@@ -30,10 +31,10 @@ class DrawnFunction:
     """One draw: main effects and pairs of choices, another such function on top at low rungs, noise."""
 
     name = "drawn"
-    fidelity = Fidelity(2, 18, 3)
 
-    def __init__(self, seed: int) -> None:
-        """Draws a function."""
+    def __init__(self, seed: int, fidelity: Fidelity = _FIDELITY) -> None:
+        """Draws a function; ``fidelity``: rungs out of 2, 6 and 18 epochs, the last among them."""
+        self.fidelity = fidelity
         self.space = UnnamedSpace()
         rng = np.random.default_rng(seed)
         configs, codes = _codes()

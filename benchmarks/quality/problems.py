@@ -167,8 +167,8 @@ class NexceptionSurrogate:
 
 
 @lru_cache(maxsize=2)
-def load(name: str) -> Any:
-    """A problem by its name, loaded once in a process."""
+def load(name: str, fidelity: Fidelity | None = None) -> Any:
+    """A problem by its name, loaded once in a process; ``fidelity``: other rungs of ``nexception``."""
     if name == "nasbench201":
         return NASBench201()
     import pandas as pd
@@ -176,7 +176,7 @@ def load(name: str) -> Any:
     from benchmarks.quality import surrogate
 
     data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
-    return NexceptionSurrogate(surrogate.fit(data))
+    return NexceptionSurrogate(surrogate.fit(data), fidelity)
 
 
 def noise_at(pool: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

@@ -51,8 +51,15 @@ class Trace:
 class Problem(Protocol):
     """What ``race`` needs of a problem; see ``benchmarks.quality.problems``."""
 
-    space: SearchSpace
-    fidelity: Fidelity
+    @property
+    def space(self) -> SearchSpace:
+        """What is searched."""
+        ...
+
+    @property
+    def fidelity(self) -> Fidelity:
+        """Rungs of epochs."""
+        ...
 
     @property
     def optimum(self) -> TrueError:
@@ -73,6 +80,16 @@ def race(
 ) -> list[tuple[float, float]]:
     """Runs one search; gives when the incumbent changed, in full evaluations, and its regret.
 
+    Arguments are those of :func:`search`.
+    """
+    return search(problem, maker, seed=seed, evaluations=evaluations, slots=slots)[1]
+
+
+def search(
+    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1
+) -> tuple[SearchState, list[tuple[float, float]]]:
+    """Runs one search; gives all of it, and when the incumbent changed with its regret.
+
     Args:
         problem: Table or surrogate.
         maker: Makes the optimiser.
@@ -85,7 +102,7 @@ def race(
         run = Run.create(Path(scratch) / "run", {}, {})
         clock = SimulatedClock()
         with Journal(run.journal, 0) as journal:
-            search = Search(
+            loop = Search(
                 run=run,
                 journal=journal,
                 events=[],
@@ -98,8 +115,8 @@ def race(
                 clock=clock,
                 listeners=[trace],
             )
-            search.run({"command": ["simulated"], "hardware": {}, "versions": {}})
-    return [(paid, error - problem.optimum.best) for paid, error in trace.steps]
+            loop.run({"command": ["simulated"], "hardware": {}, "versions": {}})
+    return loop.state, [(paid, error - problem.optimum.best) for paid, error in trace.steps]
 
 
 def _memory() -> str | None:

@@ -62,6 +62,11 @@ class Run:
         return self.path / "configspace.json"
 
     @property
+    def earlier_json(self) -> Path:
+        """What an earlier run knew, if this one began with ``--warm-start``."""
+        return self.path / "earlier.json"
+
+    @property
     def journal(self) -> Path:
         """The events; the only truth."""
         return self.path / "trials.jsonl"
@@ -107,8 +112,20 @@ class Run:
         return self.path / "search.log"
 
     @classmethod
-    def create(cls, path: Path, search: Mapping[str, Any], configspace: Mapping[str, Any]) -> Run:
+    def create(
+        cls,
+        path: Path,
+        search: Mapping[str, Any],
+        configspace: Mapping[str, Any],
+        earlier: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Makes a new run folder, whole or not at all.
+
+        Args:
+            path: The folder.
+            search: For ``search.json``.
+            configspace: For ``configspace.json``.
+            earlier: For ``earlier.json``, None for none.
 
         Raises:
             UserError: If it exists already or cannot be made.
@@ -126,6 +143,8 @@ class Run:
             new.checkpoints.mkdir()
             write_json(new.search_json, {"format": VERSION, **search})
             write_json(new.configspace_json, configspace)
+            if earlier is not None:
+                write_json(new.earlier_json, earlier)
             new.journal.touch()
             staging.rename(path)
         except OSError as error:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import search_spaces
 from nas import __version__
 from nas.cluster.choice import choose
+from nas.engine import warm
 from nas.engine.clock import WallClock
 from nas.engine.journal import Journal
 from nas.engine.loop import Limits, Search
@@ -99,13 +100,15 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     if path.exists():
         raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
     _check_writable(path.parent)
+    warm_start = settings.choice.warm_start
+    earlier = None if warm_start is None else warm.gather(warm_start, space)
     executor = choose(settings.machine, worker_settings(settings, path / "checkpoints"))
     with contextlib.closing(executor):
         _load_optimizer_meanwhile()
         facts = executor.start()
         search = _describe(settings, facts)
         configspace = space.configspace().to_serialized_dict()
-        run = Run.create(path, search, configspace)
+        run = Run.create(path, search, configspace, earlier)
         return run, _search(run, settings, search, executor, view)
 
 
@@ -171,6 +174,7 @@ def _search(
             settings.fidelity,
             derive(settings.choice.seed, "optimizer"),
             settings.smac,
+            warm.read(run.earlier_json),
         )
         return _loop(run, settings, search, executor, optimizer, contents, [log], view, stack)
 

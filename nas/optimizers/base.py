@@ -80,6 +80,14 @@ class Outcome:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier search, on other data perhaps, says of a configuration: its error there."""
+
+    config: Config
+    error: float
+
+
 class Optimizer(Protocol):
     """Proposes trials and learns from their outcomes.
 

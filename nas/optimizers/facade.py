@@ -96,6 +96,7 @@ def make_facade(
     fidelity: Fidelity,
     settings: OptimizerSettings,
     seed: int,
+    earlier: Sequence[tuple[Configuration, float]] = (),
 ) -> QuietFacade:
     """Puts SMAC together.
 
@@ -106,6 +107,7 @@ def make_facade(
         fidelity: Rungs of epochs.
         settings: How to choose.
         seed: Of everything random.
+        earlier: What another search measured.
     """
     logging.getLogger("smac").addHandler(logging.NullHandler())  # else Python prints warnings to stderr
     scenario = Scenario(
@@ -137,6 +139,7 @@ def make_facade(
             random_probability=settings.random_probability,
             min_trials=settings.min_trials,
             rungs=fidelity.rungs,
+            earlier=[(config.get_array(), error) for config, error in earlier],
         ),
         logging_level=False,
     )

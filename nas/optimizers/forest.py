@@ -62,8 +62,9 @@ class Forest(Learner, RandomForest):
     def learn(self, data: Lesson, seed: int) -> None:
         """Trains anew; all errors count alike."""
         self._rf_opts["random_state"] = seed
-        self._rows = data.rows
-        self.train(data.rows, data.errors[:, None])
+        last = data.part(data.last)
+        self._rows = last.rows
+        self.train(last.rows, last.errors[:, None])
 
     def means(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Expected errors ``(N,)``."""

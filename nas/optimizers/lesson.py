@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,23 +15,47 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float64]
+    Numbers = NDArray[np.int64]
 
 _PRIOR_PAIRS = 3  # configurations seen at two rungs that the prior of their relation is worth
+EARLIER = 0  # epochs by which the results of an earlier search go
 _UNEXPLAINED = 0.3  # prior share of a rung's variance that the next rung does not share
 
 
 class Lesson(NamedTuple):
-    """Data for a model.
+    """Data for a model: ``N`` measurements of fewer configurations.
 
     Attributes:
         rows: Configurations ``(N, D)``.
-        errors: At the highest rung, measured or foreseen ``(N,)``.
-        variances: What foreseeing adds to the noise of a measurement ``(N,)``, 0 at the highest rung.
+        errors: On the scale of the highest rung seen: what is measured there, or expected there after
+            what was measured below ``(N,)``.
+        configs: Which measurements are of one configuration ``(N,)``.
+        levels: Rungs by number, 0 the lowest that was seen ``(N,)``.
+        gains: What is left of a measurement's noise variance on that scale ``(N,)``.
     """
 
     rows: Vector
     errors: Vector
-    variances: Vector
+    configs: Numbers
+    levels: Numbers
+    gains: Vector
+
+    @classmethod
+    def of(cls, rows: Vector, errors: Vector) -> Lesson:
+        """One measurement of every configuration, all at one rung."""
+        count = np.arange(len(rows))
+        return cls(rows, errors, count, np.zeros_like(count), np.ones(len(rows)))
+
+    @property
+    def last(self) -> NDArray[np.bool_]:
+        """Whether a measurement is its configuration's at the highest rung it reached ``(N,)``."""
+        top = np.zeros(int(np.max(self.configs)) + 1, dtype=np.int64)
+        np.maximum.at(top, self.configs, self.levels)
+        return np.asarray(self.levels == top[self.configs])
+
+    def part(self, which: NDArray[Any]) -> Lesson:
+        """Some of the measurements."""
+        return Lesson(*(values[which] for values in self))
 
     def warped(self) -> Lesson:
         """Errors on a logarithmic scale that magnifies differences among the best, as SMAC's encoder does.
@@ -40,8 +64,7 @@ class Lesson(NamedTuple):
         """
         least = float(np.min(self.errors))
         zero = least - max(np.percentile(self.errors, 20) - least, 1e-4)
-        above = self.errors - zero
-        return Lesson(self.rows, np.log(above), self.variances / above**2)
+        return self._replace(errors=np.log(self.errors - zero))
 
 
 class Learner(ABC):
@@ -52,6 +75,10 @@ class Learner(ABC):
     """
 
     _rows: Vector
+
+    def tune(self, data: Lesson) -> None:
+        """Chooses what changes little as lessons grow, such as length scales; comes before ``learn``."""
+        del data
 
     @abstractmethod
     def learn(self, data: Lesson, seed: int) -> None:
@@ -85,19 +112,19 @@ class Evidence:
     def __init__(self, rungs: Sequence[int]) -> None:
         """Starts with nothing; ``rungs`` are the epochs there are, lowest first."""
         self.finished, self.succeeded = 0, 0
-        self._rungs = {epochs: k for k, epochs in enumerate(rungs)}
+        self._rungs = {epochs: k for k, epochs in enumerate((EARLIER, *rungs))}
         self._places: dict[bytes, int] = {}
         self._rows: list[Vector] = []
         self._errors: list[list[float]] = []  # by configuration and rung, NaN where there is none
         self._crashed: list[bool] = []
 
+    def recall(self, row: Vector, error: float) -> None:
+        """Takes what an earlier search measured: a rung below the lowest, worth what both have in common."""
+        self._errors[self._place(row)][self._rungs[EARLIER]] = error
+
     def add(self, row: Vector, epochs: int, error: float | None) -> None:
         """Takes a finished trial; ``error`` None: it crashed."""
-        place = self._places.setdefault(key(row), len(self._rows))
-        if place == len(self._rows):
-            self._rows.append(row)
-            self._errors.append([np.nan] * len(self._rungs))
-            self._crashed.append(False)
+        place = self._place(row)
         self.finished += 1
         if error is None:
             self._crashed[place] = True
@@ -105,44 +132,60 @@ class Evidence:
             self.succeeded += 1
             self._errors[place][self._rungs[epochs]] = error
 
+    def _place(self, row: Vector) -> int:
+        place = self._places.setdefault(key(row), len(self._rows))
+        if place == len(self._rows):
+            self._rows.append(row)
+            self._errors.append([np.nan] * len(self._rungs))
+            self._crashed.append(False)
+        return place
+
     def lesson(self) -> Lesson:
         """Draws the lesson; there must be a finished trial."""
-        errors = np.array(self._errors)
-        alive = ~np.array(self._crashed)
-        foreseen, variances = np.zeros(len(alive)), np.zeros(len(alive))
-        foreseen[alive], variances[alive] = _foresee(errors[alive])
-        foreseen[~alive] = foreseen[alive].max() if alive.any() else 1.0
-        return Lesson(np.array(self._rows), foreseen, variances)
+        curves = np.array(self._errors)
+        crashed = np.array(self._crashed)
+        curves[crashed] = np.nan
+        expected, gains = _expected(curves)
+        seen = np.isfinite(curves)
+        # A crash counts as a measurement at the highest rung that anyone has reached.
+        top = max(np.flatnonzero(seen.any(0)), default=0)
+        expected[crashed, top] = np.max(expected[seen], initial=-np.inf) if seen.any() else 1.0
+        seen[crashed, top] = True
+        configs, rungs = np.nonzero(seen)
+        levels = np.unique(rungs, return_inverse=True)[1]
+        return Lesson(np.array(self._rows)[configs], expected[seen], configs, levels, gains[rungs])
 
 
-def _foresee(curves: Vector) -> tuple[Vector, Vector]:
-    """Errors at the highest rung seen by anyone, and their variances.
+def _expected(curves: Vector) -> tuple[Vector, Vector]:
+    """What to expect at the highest rung that anyone has reached.
 
     Args:
         curves: Errors by configuration and rung ``(N, R)``, NaN where there are none.
+
+    Returns:
+        The error expected after each of them ``(N, R)``, and by rung the share of noise variance that
+        is left in it ``(R,)``.
     """
     seen = np.isfinite(curves)
     rungs = np.flatnonzero(seen.any(0))
-    spread = float(np.var(curves[np.arange(len(curves)), seen.argmax(1)])) if len(curves) else 0.0
-    errors, variances = np.full(len(curves), np.nan), np.zeros(len(curves))
-    for k, rung in enumerate(rungs):
-        if k:
-            both = seen[:, rungs[k - 1]] & seen[:, rung]
-            line = _fit(curves[both, rungs[k - 1]], curves[both, rung], _UNEXPLAINED * spread)
-            intercept, slope, residual = line
-            errors, variances = intercept + slope * errors, slope**2 * variances + residual
-        errors = np.where(seen[:, rung], curves[:, rung], errors)
-        variances[seen[:, rung]] = 0.0
-    return errors, variances
+    alive = curves[seen.any(1)]
+    spread = float(np.var(alive[np.arange(len(alive)), seen[seen.any(1)].argmax(1)])) if len(alive) else 0.0
+    expected, gains = curves.copy(), np.ones(curves.shape[1])
+    for k in range(len(rungs) - 1):
+        low, high = curves[:, rungs[k]], curves[:, rungs[k + 1]]
+        both = seen[:, rungs[k]] & seen[:, rungs[k + 1]]
+        intercept, slope = _fit(low[both], high[both], _UNEXPLAINED * spread)
+        below = rungs[: k + 1]
+        expected[:, below] = intercept + slope * expected[:, below]
+        gains[below] *= slope**2
+    return expected, gains
 
 
-def _fit(low: Vector, high: Vector, prior_variance: float) -> tuple[float, float, float]:
-    """Intercept, slope and residual variance of a line from one rung to the next."""
+def _fit(low: Vector, high: Vector, prior_variance: float) -> tuple[float, float]:
+    """Intercept and slope of a line from one rung to the next."""
     if not len(low):
-        return 0.0, 1.0, prior_variance
+        return 0.0, 1.0
     x, y = low - low.mean(), high - high.mean()
     weight = max(_PRIOR_PAIRS * prior_variance, 1e-12)
     slope = float((x @ y + weight) / (x @ x + weight))
-    residual = y - slope * x
-    variance = (residual @ residual + weight) / (len(low) + _PRIOR_PAIRS)
-    return float(high.mean() - slope * low.mean()), slope, float(variance)
+    return float(high.mean() - slope * low.mean()), slope

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_FIT_POINTS = 120  # that choose length scales, signal and noise
+_FIT_POINTS, _FIT_CURVES = 100, 50  # configurations that choose length scales; of them with several rungs
 _BEST_POINTS, _OTHER_POINTS = 300, 100  # that predictions rest on
 _STEPS = 20
 _JITTER = 1e-6
 # Log-normal priors, for standardised errors: mean and standard deviation of the logarithm.
 _DECAY = 3.0, 1.2  # over all hyperparameters together: two random configurations hardly correlate
 _SIGNAL = 1.0, 0.7
+_INNOVATION = 0.3, 1.0  # signal that a rung adds to the one below
 _NOISE = 0.05, 1.5
 _REACH = 4.0  # standard deviations: a line search that leaps further would overflow
 
@@ -67,26 +68,33 @@ class ChoiceProcess(Learner, AbstractModel):
         self._hps = list(configspace.values())
 
     @_on_one_thread
+    def tune(self, data: Lesson) -> None:
+        """Chooses length scales, signal by rung and noise."""
+        some = self._standardised(_telling(data))
+        distances = np.array([_squared(code, code) for code in self._coded(some.rows)])
+        self._shape = _most_likely(distances, some)
+
+    @_on_one_thread
     def learn(self, data: Lesson, seed: int = 0) -> None:
-        """Fits the process; a lesson's variances add to the noise that is estimated. Nothing is random."""
+        """Conditions the process. Nothing is random."""
         del seed
+        if np.max(data.levels) >= len(self._shape[1]):
+            self.tune(data)  # the first trial of a rung
         order = np.argsort(data.errors, kind="stable")
         keep = np.concatenate([order[:_BEST_POINTS], _spread(order[_BEST_POINTS:], _OTHER_POINTS)])
-        rows, errors, variances = (part[keep] for part in data)
-        self._rows = rows
-        self._mean, self._scale = float(errors.mean()), float(errors.std()) or 1.0
-        z, extra = (errors - self._mean) / self._scale, variances / self._scale**2 + _JITTER
-        codes = self._coded(rows)
-        some = _spread(np.arange(len(keep)), _FIT_POINTS)
-        distances = np.array([_squared(code[some], code[some]) for code in codes])
-        theta, self._signal, noise = _most_likely(distances, z[some], extra[some])
+        some = self._standardised(data.part(keep))
+        self._rows = some.rows[some.last]
+        theta, innovations, noise = self._shape
         self._roots = np.sqrt(theta)
-        self._points = self._scaled(codes)
-        K = self._signal * np.exp(-_squared(self._points, self._points))
-        self._factor = cho_factor(K + np.diag(noise + extra), lower=True)
-        self._weights = cho_solve(self._factor, z)
+        self._points = self._scaled(self._coded(some.rows))
+        shared = np.cumsum(innovations)
+        self._signal, self._shared = float(shared[-1]), shared[some.levels]
+        K = np.minimum(self._shared[:, None], self._shared)
+        K = K * np.exp(-_squared(self._points, self._points))
+        self._factor = cho_factor(K + np.diag(noise * some.gains + _JITTER), lower=True)
+        self._weights = cho_solve(self._factor, some.errors)
         # A product with the inverse takes a third of the time of a triangular solve for each prediction.
-        self._whitener = solve_triangular(self._factor[0], np.eye(len(z)), lower=True).T
+        self._whitener = solve_triangular(self._factor[0], np.eye(len(keep)), lower=True).T
 
     @_on_one_thread
     def means(self, rows: Vector) -> Vector:
@@ -94,8 +102,15 @@ class ChoiceProcess(Learner, AbstractModel):
         return self._mean + self._scale * (self._covariance(rows) @ self._weights)
 
     def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
-        self.learn(Lesson(X, y.ravel(), np.zeros(len(y))))
+        data = Lesson.of(X, y.ravel())
+        self.tune(data)
+        self.learn(data)
         return self
+
+    def _standardised(self, data: Lesson) -> Lesson:
+        """Errors scaled to mean 0 and variance 1."""
+        self._mean, self._scale = float(data.errors.mean()), float(data.errors.std()) or 1.0
+        return data._replace(errors=(data.errors - self._mean) / self._scale)
 
     @_on_one_thread
     def _predict(self, X: Vector, covariance_type: str | None = "diagonal") -> tuple[Vector, Vector | None]:
@@ -107,7 +122,7 @@ class ChoiceProcess(Learner, AbstractModel):
         return mean[:, None], (self._scale**2 * variance)[:, None]
 
     def _covariance(self, rows: Vector) -> Vector:
-        return self._signal * np.exp(-_squared(self._scaled(self._coded(rows)), self._points))
+        return self._shared * np.exp(-_squared(self._scaled(self._coded(rows)), self._points))
 
     def _coded(self, rows: Vector) -> list[Vector]:
         return [_codes(hp, rows[:, d]) for d, hp in enumerate(self._hps)]
@@ -136,43 +151,61 @@ def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return order if len(order) <= n else order[np.linspace(0, len(order) - 1, n).round().astype(int)]
 
 
-def _most_likely(distances: Vector, z: Vector, extra: Vector) -> tuple[Vector, float, float]:
-    """Maximum a posteriori of decay by hyperparameter ``(D,)``, signal and noise."""
-    loss, start, reach = _likelihood(distances, z, extra)
+def _telling(data: Lesson) -> Lesson:
+    """The measurements that tell most of length scales and rungs: whole curves, then single points."""
+    order = np.argsort(data.errors, kind="stable")
+    order = order[data.last[order]]  # configurations, best first
+    promoted = np.bincount(data.configs)[data.configs[order]] > 1
+    curves = _spread(order[promoted], _FIT_CURVES)
+    chosen = np.concatenate([curves, _spread(order[~promoted], _FIT_POINTS - len(curves))])
+    return data.part(np.isin(data.configs, data.configs[chosen]))
+
+
+def _most_likely(distances: Vector, data: Lesson) -> tuple[Vector, Vector, float]:
+    """Maximum a posteriori of decay by hyperparameter ``(D,)``, signal by level and noise."""
+    loss, start, reach = _likelihood(distances, data)
     bounds = list(zip(start - reach, start + reach, strict=True))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
     best = np.exp(found.x)
-    return best[:-2], float(best[-2]), float(best[-1])
+    return best[: len(distances)], best[len(distances) : -1], float(best[-1])
 
 
 def _likelihood(
-    distances: Vector, z: Vector, extra: Vector
+    distances: Vector, data: Lesson
 ) -> tuple[Callable[[Vector], tuple[float, Vector]], Vector, Vector]:
     """The negative logarithm of the posterior with its gradient, the prior's centre and its reach.
 
-    All are over the logarithms of decay by hyperparameter, signal and noise.
+    All are over the logarithms of decay by hyperparameter, signal by level and noise.
 
     Args:
         distances: ``(D, N, N)``.
-        z: Standardised errors ``(N,)``.
-        extra: Known noise variances ``(N,)``.
+        data: Errors standardised.
     """
-    d = len(distances)
-    priors = [(_DECAY[0] / d, _DECAY[1])] * d + [_SIGNAL, _NOISE]
+    d, z = len(distances), data.errors
+    levels = int(np.max(data.levels)) + 1
+    priors = [(_DECAY[0] / d, _DECAY[1])] * d + [_SIGNAL] + [_INNOVATION] * (levels - 1) + [_NOISE]
     centre = np.log([mean for mean, _ in priors])
     width = np.array([spread for _, spread in priors])
     eye = np.eye(len(z))
+    lower = np.minimum(data.levels[:, None], data.levels)
+    masks = [lower >= level for level in range(1, levels)]
 
     def loss(p: Vector) -> tuple[float, Vector]:
-        theta, signal, noise = np.exp(p[:d]), np.exp(p[d]), np.exp(p[d + 1])
-        K = signal * np.exp(-np.tensordot(theta, distances, 1))
-        factor = cho_factor(K + np.diag(noise + extra), lower=True)
+        theta, innovations, noise = np.exp(p[:d]), np.exp(p[d:-1]), np.exp(p[-1])
+        C = np.exp(-np.tensordot(theta, distances, 1))
+        K = np.cumsum(innovations)[lower] * C
+        factor = cho_factor(K + np.diag(noise * data.gains + _JITTER), lower=True)
         alpha = cho_solve(factor, z)
         W = cho_solve(factor, eye) - np.outer(alpha, alpha)
-        WK = W * K
-        decay = -0.5 * theta * np.tensordot(distances, WK, 2)
+        WC = W * C
+        slopes = [
+            *(-0.5 * theta * np.tensordot(distances, W * K, 2)),
+            0.5 * innovations[0] * WC.sum(),
+            *(0.5 * v * WC[mask].sum() for v, mask in zip(innovations[1:], masks, strict=True)),
+            0.5 * noise * (np.diag(W) @ data.gains),
+        ]
         off = (p - centre) / width
         value = 0.5 * z @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
-        return value, np.array([*decay, 0.5 * WK.sum(), 0.5 * np.trace(W) * noise]) + off / width
+        return value, np.array(slopes) + off / width
 
     return loss, centre, _REACH * width

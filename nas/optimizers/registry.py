@@ -10,9 +10,9 @@ from nas.errors import UserError
 from nas.optimizers.settings import OptimizerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from nas.optimizers.base import Fidelity, Optimizer
+    from nas.optimizers.base import Earlier, Fidelity, Optimizer
     from search_spaces.base import SearchSpace
 
     Recipe = Callable[[Fidelity, OptimizerSettings], tuple[Fidelity, OptimizerSettings]]
@@ -45,6 +45,7 @@ def create(
     fidelity: Fidelity,
     seed: int,
     settings: OptimizerSettings | None = None,
+    earlier: Sequence[Earlier] = (),
 ) -> Optimizer:
     """Makes an optimiser that has seen nothing yet.
 
@@ -56,6 +57,7 @@ def create(
         fidelity: Rungs of epochs.
         seed: Everything random is derived from it.
         settings: For ``hyperband`` and ``random`` those that concern a model count for nothing.
+        earlier: Results of an earlier search to begin with.
 
     Raises:
         UserError: If there is no such optimiser, or the space is not flat.
@@ -66,4 +68,5 @@ def create(
         raise UserError(f"--optimizer {name}: {hint}must be one of {', '.join(_RECIPES)}")
     from nas.optimizers.smac import SmacOptimizer
 
-    return SmacOptimizer(space, *_RECIPES[name](fidelity, settings or OptimizerSettings()), seed=seed)
+    recipe = _RECIPES[name](fidelity, settings or OptimizerSettings())
+    return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier)

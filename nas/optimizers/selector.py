@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ConfigSpace import Configuration
+    from numpy.typing import NDArray
     from smac.scenario import Scenario
 
+    from nas.optimizers.lesson import Lesson
+
 RANDOM = "random"
+
+_TUNE_GROWTH = 10  # the model is tuned anew with a tenth more trials: half of an ask's time otherwise
 
 
 class DerivedSelector(ConfigSelector):
@@ -39,14 +44,20 @@ class DerivedSelector(ConfigSelector):
         random_probability: float,
         min_trials: int,
         rungs: Sequence[int],
+        earlier: Sequence[tuple[NDArray[np.float64], float]] = (),
     ) -> None:
         super().__init__(scenario, retrain_after=1, min_trials=min_trials)
         self._evidence = Evidence(rungs)
+        for row, error in earlier:
+            self._evidence.recall(row, error)
+        self._min_successes = max(min_trials - len(earlier), 1)
         self._candidates = candidates
         self._seed = seed
         self._random_probability = random_probability
         self._yielded: dict[bytes, Configuration] = {}
         self._given: Configuration | None = None
+        self._tuned_at = 0  # finished trials that the model was tuned to last, or is to be before it learns
+        self._tune_on: Lesson | None = None  # set: is to be
         self._learnt = 0  # finished trials that the model knows
 
     @property
@@ -61,6 +72,9 @@ class DerivedSelector(ConfigSelector):
     def observe(self, config: Configuration, epochs: int, error: float | None) -> None:
         """Takes a finished trial; ``error`` None: it crashed."""
         self._evidence.add(config.get_array(), epochs, error)
+        finished = self._evidence.finished
+        if finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
+            self._tuned_at, self._tune_on = finished, self._evidence.lesson()
 
     def give(self, config: Configuration | None) -> None:
         """Sets, or with None takes back, the configuration to yield next."""
@@ -77,6 +91,8 @@ class DerivedSelector(ConfigSelector):
         planned = self._initial_design_configs[index] if index < len(self._initial_design_configs) else None
         if self._given is not None:
             config, self._given = self._given, None
+            if self.has_yielded(config):
+                raise UserError("it was tried before")
             if planned is not None and not np.array_equal(config.get_array(), planned.get_array()):
                 raise UserError("the initial design is another one")
             return config
@@ -93,11 +109,14 @@ class DerivedSelector(ConfigSelector):
     def _learn(self) -> bool:
         """Brings the model up to date; False if there is too little to learn from."""
         known = self._evidence
-        if known.succeeded < self._min_trials:
+        if known.succeeded < self._min_successes:
             return False
         if known.finished == self._learnt:
             return True
         self._learnt = known.finished
+        if self._tune_on is not None:
+            self._model.tune(self._tune_on.warped())
+            self._tune_on = None
         self._model.learn(known.lesson().warped(), derive(self._seed, "train", known.finished))
         (least,) = self._model.leaders(1)[1]
         self._acquisition_function.update(model=self._model, eta=least)

@@ -17,15 +17,18 @@ from nas.seeds import derive
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from ConfigSpace import Configuration
 
-    from nas.optimizers.base import Fidelity, Outcome
+    from nas.optimizers.base import Earlier, Fidelity, Outcome
     from nas.optimizers.settings import OptimizerSettings
     from search_spaces.base import SearchSpace
 
 DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design", "promotion"
+RECALLED = "earlier run"
+_RECALLED = 3  # that begin the search anew: enough to see how its errors go with the earlier ones
 
 # Points that are named for their cost, not because someone believes in them.
 _ENDS_OF_COST = ("cheapest", "dearest")
@@ -35,17 +38,30 @@ class SmacOptimizer:
     """Implements :class:`nas.optimizers.base.Optimizer` with SMAC 2.4.1's multi-fidelity facade."""
 
     def __init__(
-        self, space: SearchSpace, fidelity: Fidelity, settings: OptimizerSettings, *, seed: int
+        self,
+        space: SearchSpace,
+        fidelity: Fidelity,
+        settings: OptimizerSettings,
+        *,
+        seed: int,
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         """Starts with an empty history.
 
         Raises:
-            UserError: If the space has conditions or forbidden clauses.
+            UserError: If the space has conditions or forbidden clauses, or an earlier result is not of it.
         """
         configspace = space.configspace()
         self._candidates = Candidates(configspace)
-        initial = self._initial_configs(space, settings.initial_configs, derive(seed, "initial design"))
-        self._facade = make_facade(configspace, self._candidates, initial, fidelity, settings, seed)
+        recalled = [(self._candidates.encode(e.config, RECALLED), e.error) for e in earlier]
+        recalled.sort(key=lambda pair: pair[1])
+        initial = self._initial_configs(
+            space,
+            settings.initial_configs,
+            [config for config, _ in recalled],
+            derive(seed, "initial design"),
+        )
+        self._facade = make_facade(configspace, self._candidates, initial, fidelity, settings, seed, recalled)
         self._brackets = self._facade.intensifier
         self._selector = self._brackets.config_selector
         self._pending: dict[tuple[str, int], TrialInfo] = {}
@@ -130,14 +146,18 @@ class SmacOptimizer:
         if _name(asked) != _name(suggestion):
             raise UserError(f"{asked.epochs} epochs of {config_id(asked.config)} are next")
 
-    def _initial_configs(self, space: SearchSpace, n: int, seed: int) -> list[Configuration]:
+    def _initial_configs(
+        self, space: SearchSpace, n: int, recalled: Sequence[Configuration], seed: int
+    ) -> list[Configuration]:
+        """The default, the named points, then the best of an earlier search; random ones if there is none."""
         named = [(DEFAULT, space.default)]
         named += [(POINT, point) for name, point in space.points.items() if name not in _ENDS_OF_COST]
         chosen: dict[bytes, Configuration] = {}
-        for origin, point in named[:n]:
-            config = self._candidates.encode(point, origin)
-            chosen.setdefault(key(config.get_array()), config)
-        rows = self._candidates.unseen(n - len(chosen), chosen, np.random.RandomState(seed))
+        for config in [*(self._candidates.encode(*point[::-1]) for point in named), *recalled[:_RECALLED]]:
+            if len(chosen) < n:
+                chosen.setdefault(key(config.get_array()), config)
+        fresh = 0 if recalled else n - len(chosen)
+        rows = self._candidates.unseen(fresh, chosen, np.random.RandomState(seed))
         return [*chosen.values(), *(self._candidates.decode(row, INITIAL) for row in rows)]
 
     def _id(self, config: Configuration) -> str:

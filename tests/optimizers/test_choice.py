@@ -120,7 +120,7 @@ def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:
     rng = np.random.RandomState(0)
     X = Candidates(configspace).sample(150, rng)
     y = np.log(0.1 + 0.1 * X[:, :1] + 0.05 * X[:, 1:2] + 0.1 * rng.rand(150, 1))
-    data = Lesson(X, y.ravel(), np.zeros(len(y)))
+    data = Lesson.of(X, y.ravel())
     ours = Forest(scenario_of(configspace))
     ours.learn(data, seed=7)
     options = {
@@ -152,7 +152,7 @@ def process_data(configspace: ConfigurationSpace, n: int = 80) -> tuple[Lesson, 
     rng = np.random.RandomState(0)
     X = Candidates(configspace).sample(n, rng)
     y = 0.4 + 0.1 * X[:, 1] + 0.01 * rng.randn(n)
-    return Lesson(X, y, np.full(n, 1e-4)), Candidates(configspace).sample(50, rng)
+    return Lesson.of(X, y), Candidates(configspace).sample(50, rng)
 
 
 def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace) -> None:
@@ -161,6 +161,7 @@ def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace)
 
     data, probes = process_data(mixed)
     ours = ChoiceProcess(mixed)
+    ours.tune(data)
     ours.learn(data)
     noise = ours._factor[0]
     K = ours._signal * np.exp(-((ours._points[:, None] - ours._points[None]) ** 2).sum(-1))
@@ -197,6 +198,7 @@ def test_the_process_finds_out_what_matters(space: SearchSpace) -> None:
     configspace = space.configspace()
     data, probes = process_data(configspace)
     process = ChoiceProcess(configspace)
+    process.tune(data)
     process.learn(data)
     decay = process._roots**2
     assert decay[1] > 3 * np.delete(decay, 1).max()
@@ -214,8 +216,10 @@ def test_the_slope_of_the_likelihood_is_exact() -> None:
     distances = rng.rand(3, 12, 12)
     distances += distances.transpose(0, 2, 1) + np.where(np.eye(12), 0, 2)
     distances[:, range(12), range(12)] = 0
-    loss = _likelihood(distances, rng.randn(12), np.full(12, 0.1))[0]
-    at = rng.randn(5) * 0.3
+    levels = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
+    data = Lesson(rng.rand(12, 3), rng.randn(12), np.arange(12), levels, rng.uniform(0.2, 1, 12))
+    loss = _likelihood(distances, data)[0]
+    at = rng.randn(7) * 0.3
     np.testing.assert_allclose(
         loss(at)[1], approx_fprime(at, lambda p: loss(p)[0], 1e-6), rtol=1e-3, atol=1e-4
     )
@@ -225,6 +229,7 @@ def test_many_trials_do_not_make_a_model_that_takes_minutes(space: SearchSpace) 
     configspace = space.configspace()
     data, probes = process_data(configspace, 3000)
     process = ChoiceProcess(configspace)
+    process.tune(data)
     process.learn(data)
     assert len(process._points) == 400
     assert np.corrcoef(process.predict_marginalized(probes)[0].ravel(), probes[:, 1])[0, 1] > 0.9
@@ -273,7 +278,7 @@ def evidence_of(space: SearchSpace, curves: list[dict[int, float | None]]) -> tu
     return evidence, rows
 
 
-def test_errors_at_the_highest_rung_are_foreseen_from_lower_ones(space: SearchSpace) -> None:
+def test_errors_at_the_highest_rung_are_expected_from_lower_ones(space: SearchSpace) -> None:
     rng = np.random.RandomState(3)
     low = rng.uniform(0.5, 0.9, 60)
     low.sort()
@@ -282,27 +287,60 @@ def test_errors_at_the_highest_rung_are_foreseen_from_lower_ones(space: SearchSp
         curve[3] = 0.1 + 0.6 * error + 0.002 * rng.randn()
     evidence, rows = evidence_of(space, curves)
     data = evidence.lesson()
-    np.testing.assert_array_equal(data.rows, rows)
-    assert (data.variances[:30] == 0).all()
-    np.testing.assert_array_equal(data.errors[:30], [curve[3] for curve in curves[:30]])
-    np.testing.assert_allclose(data.errors[30:], 0.1 + 0.6 * low[30:], atol=0.06)
-    assert (np.diff(data.errors[30:]) > 0).all()
-    assert (data.variances[30:] > 0).all()
+    assert len(data.errors) == 90
+    np.testing.assert_array_equal(data.rows, rows[data.configs])
+    np.testing.assert_array_equal(np.bincount(data.configs), [2] * 30 + [1] * 30)
+    np.testing.assert_array_equal(data.errors[data.levels == 1], [curve[3] for curve in curves[:30]])
+    np.testing.assert_allclose(data.errors[data.levels == 0], 0.1 + 0.6 * low, atol=0.06)
+    assert (np.diff(data.errors[data.levels == 0]) > 0).all()
+    assert set(data.gains[data.levels == 1]) == {1.0}
+    assert data.gains[data.levels == 0] == pytest.approx(0.6**2, abs=0.1)
+    np.testing.assert_array_equal(data.last, (data.levels == 1) | (data.configs >= 30))
 
 
-def test_without_promotions_errors_stay_as_they_are_but_are_not_trusted(space: SearchSpace) -> None:
-    data = evidence_of(space, [{1: 0.5}, {1: 0.7}, {1: 0.6}])[0].lesson()
+def test_without_promotions_errors_stay_as_they_are(space: SearchSpace) -> None:
+    data = evidence_of(space, [{3: 0.5}, {3: 0.7}, {3: 0.6}])[0].lesson()
     np.testing.assert_array_equal(data.errors, [0.5, 0.7, 0.6])
-    np.testing.assert_array_equal(data.variances, 0)
+    np.testing.assert_array_equal(data.levels, 0)
 
 
 def test_a_crash_teaches_the_worst_error_whatever_rung_it_was_at(space: SearchSpace) -> None:
     curves: list[dict[int, float | None]] = [{1: 0.6, 3: 0.4}, {1: 0.9}, {1: None}, {1: 0.5, 3: None}]
     data = evidence_of(space, curves)[0].lesson()
-    assert len(data.errors) == 4
-    np.testing.assert_array_equal(data.errors[2:], data.errors[:2].max())
+    assert len(data.errors) == 5
+    crashed = data.configs >= 2
+    np.testing.assert_array_equal(data.errors[crashed], data.errors[~crashed].max())
+    np.testing.assert_array_equal(data.levels[crashed], 1)
     only = evidence_of(space, [{1: None}])[0].lesson()
     np.testing.assert_array_equal(only.errors, [1.0])
+
+
+def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(space: SearchSpace) -> None:
+    """At one epoch the kernel alone counts; at nine, among those that got there, the stem as well."""
+    hps = list(space.configspace())
+    kernel, stem = hps.index("kernel_mid"), hps.index("stem")
+    rows = Candidates(space.configspace()).unseen(120, set(), np.random.RandomState(1))
+    evidence, rng = Evidence((1, 9)), np.random.RandomState(2)
+    for number, row in enumerate(rows):
+        evidence.add(row, 1, 0.6 + 0.05 * row[kernel] + 0.005 * rng.randn())
+        if number < 40:
+            high = 0.3 + 0.05 * row[kernel] + 0.1 * row[stem] + 0.005 * rng.randn()
+            evidence.add(row, 9, high)
+    process = ChoiceProcess(space.configspace())
+    process.tune(evidence.lesson())
+    process.learn(evidence.lesson())
+    mean = process.means(rows[40:])
+    np.testing.assert_allclose(mean, 0.3 + 0.05 * rows[40:, kernel] + 0.1 * rows[40:, stem], atol=0.04)
+
+
+def test_a_rung_that_was_not_there_when_the_model_was_tuned(space: SearchSpace) -> None:
+    curves: list[dict[int, float | None]] = [{1: 0.5 + 0.01 * n} for n in range(12)]
+    process = ChoiceProcess(space.configspace())
+    process.tune(evidence_of(space, curves)[0].lesson())
+    curves[0][3] = 0.3
+    evidence, rows = evidence_of(space, curves)
+    process.learn(evidence.lesson())
+    assert np.isfinite(process.means(rows)).all()
 
 
 @pytest.mark.parametrize("errors", [[0.3, 0.3, 0.3], [0.2, 0.5, 0.9]])

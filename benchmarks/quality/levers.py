@@ -1,0 +1,120 @@
+"""Which settings choose best? Races of the default search and of changes to it on random functions.
+
+``python -m benchmarks.quality.levers random_probability=0.2 model=forest`` races each change against the
+default on the same functions (``benchmarks.quality.drawn``), so that the tables of the comparison stay
+unseen, and prints mean regret with the paired difference and its standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import tyro
+
+from benchmarks.quality.compare import MARKS, at
+from benchmarks.quality.drawn import DrawnFunction
+from benchmarks.quality.opponents import make, ours
+from benchmarks.quality.problems import load
+from benchmarks.quality.race import race
+from nas.optimizers.base import Fidelity
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+HERE = Path(__file__).parent
+DEFAULT = "default"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to race."""
+
+    changes: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Each setting=value,... of the default search, or the name of an opponent."""
+    problem: Literal["drawn", "nexception"] = "drawn"
+    """drawn: random functions; nexception: the surrogate of our own space, for other rungs."""
+    functions: int = 16
+    """Random functions, or seeds; one race each."""
+    rungs: tuple[int, ...] = (2, 6, 18)
+    """Epochs of the rungs; the last alone for a search without any."""
+    evaluations: float = 80
+    """Length of a race, in mean trainings at the highest rung."""
+    processes: int = 2
+    """Races at the same time."""
+    traces: Path = field(default=HERE / "work" / "levers.jsonl")
+    """Where regrets go; what is there already is not run again."""
+
+
+def regret(problem: str, change: str, function: int, rungs: Sequence[int], evaluations: float) -> list[float]:
+    """Regret of one race at every mark."""
+    fidelity = Fidelity(rungs[0], rungs[-1], rungs[1] // rungs[0] if len(rungs) > 1 else 3)
+    judge = DrawnFunction(function, fidelity) if problem == "drawn" else load("nexception", fidelity)
+    maker = ours() if change == DEFAULT else make(f"ours:{change}" if "=" in change else change)
+    steps = race(judge, maker, seed=function, evaluations=evaluations)
+    return [at(steps, mark) for mark in MARKS if mark <= evaluations]
+
+
+def execute(options: Options) -> pd.DataFrame:
+    """Runs what is missing; gives regrets by change, function and mark."""
+    options.traces.parent.mkdir(parents=True, exist_ok=True)
+    text = options.traces.read_text() if options.traces.exists() else ""
+    rows: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
+    where = {
+        "problem": options.problem,
+        "rungs": list(options.rungs),
+        "evaluations": options.evaluations,
+    }
+    changes = [DEFAULT, *options.changes]
+    done = {(r["change"], r["function"]) for r in rows if all(r[key] == where[key] for key in where)}
+    missing = [(c, f) for f in range(options.functions) for c in changes if (c, f) not in done]
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:
+        futures = [
+            pool.submit(regret, options.problem, *key, options.rungs, options.evaluations) for key in missing
+        ]
+        for (change, function), future in zip(missing, futures, strict=True):
+            row = {"change": change, "function": function, **where, "regrets": future.result()}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+            rows.append(row)
+    chosen = [
+        {"change": r["change"], "function": r["function"], "mark": mark, "regret": value}
+        for r in rows
+        if r["change"] in changes
+        and r["function"] < options.functions
+        and all(r[key] == where[key] for key in where)
+        for mark, value in zip(MARKS, r["regrets"], strict=False)
+    ]
+    return pd.DataFrame(chosen)
+
+
+def table(frame: pd.DataFrame) -> str:
+    """Markdown: mean regret by mark and over all, in points; paired difference from the default."""
+    wide = 100 * frame.pivot_table(index="change", columns="mark", values="regret")
+    means = 100 * frame.groupby(["change", "function"]).regret.mean().unstack("change")
+    lines = [
+        "| change | " + " | ".join(map(str, wide.columns)) + " | mean | from the default |",
+        "|---" * (len(wide.columns) + 3) + "|",
+    ]
+    for change in means.mean().sort_values().index:
+        gap = means[change] - means[DEFAULT]
+        apart = "" if change == DEFAULT else f"{gap.mean():+.2f} ± {gap.std(ddof=1) / np.sqrt(len(gap)):.2f}"
+        marks = " | ".join(f"{value:.2f}" for value in wide.loc[change])
+        lines.append(f"| {change} | {marks} | {means[change].mean():.2f} | {apart} |")
+    return "\n".join(lines)
+
+
+def main(options: Options) -> None:
+    """Races, and prints the table."""
+    print(table(execute(options)))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options, description=__doc__))
