@@ -90,6 +90,8 @@ class Options:
     """Epochs of every training."""
     shard: tuple[int, int] = (0, 1)
     """Train every second (third...) item of the list only: which, of how many."""
+    timed: bool = True
+    """Record seconds; not on a machine that other programs use, or that is another one."""
     rows: Path = HERE / "work" / "rows.jsonl"
     """Where finished trainings go."""
     write: bool = False
@@ -153,6 +155,9 @@ def run(options: Options, data: DeviceData, item: Item) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     began = time.process_time()  # of the process, so that a busy or stopped machine does not count
 
+    def seconds() -> float | None:
+        return round(time.process_time() - began, 3) if options.timed else None
+
     def on_epoch(metrics: EpochMetrics, _: Callable[[], Any]) -> None:
         rows.append(
             {
@@ -161,7 +166,7 @@ def run(options: Options, data: DeviceData, item: Item) -> list[dict[str, Any]]:
                 "error": round(1 - metrics.top1, 5),
                 "val_loss": round(metrics.val_loss, 4),
                 "train_loss": round(metrics.train_loss, 4),
-                "seconds": round(time.process_time() - began, 3),
+                "seconds": seconds(),
             }
         )
 
@@ -176,7 +181,7 @@ def run(options: Options, data: DeviceData, item: Item) -> list[dict[str, Any]]:
             on_epoch=on_epoch,
         )
     except Diverged as error:
-        lost = {"error": None, "val_loss": None, "train_loss": None, "seconds": time.process_time() - began}
+        lost = {"error": None, "val_loss": None, "train_loss": None, "seconds": seconds()}
         rows += [{**common, "epoch": n, **lost} for n in range(error.epoch, options.epochs + 1)]
     return rows
 
@@ -214,15 +219,8 @@ def execute(options: Options) -> None:
         options.rows.parent.mkdir(parents=True, exist_ok=True)
         with options.rows.open("ab", buffering=0) as file:  # one write: several shards share the file
             file.write(json.dumps(rows).encode() + b"\n")
-        last = rows[-1]
         print(
-            options.part,
-            item.origin,
-            key[1],
-            item.seed,
-            last["error"],
-            f"{last['seconds']:.1f} s",
-            flush=True,
+            options.part, item.origin, key[1], item.seed, rows[-1]["error"], rows[-1]["seconds"], flush=True
         )
 
 

@@ -40,7 +40,7 @@ class Curves:
     Attributes:
         configs: The configurations.
         curves: Error after each epoch, mean over seeds, ``(N, E)``.
-        seconds: Of an epoch, ``(N,)``.
+        seconds: Of an epoch, ``(N,)``, NaN where they were not measured.
         noise: Differences between the curves of two seeds, scaled to the noise of one, ``(M, E)``.
     """
 
@@ -79,7 +79,9 @@ def fit(data: Curves, model: Model = "pairs") -> Curves:
     """Fits curves and seconds, and answers for the whole space."""
     configs = list(search_spaces.get("nexception").enumerate())
     curves = predict(model, data.configs, data.curves, configs)
-    seconds = np.exp(predict("pairs", data.configs, np.log(data.seconds)[:, None], configs)[:, 0])
+    timed = np.flatnonzero(np.isfinite(data.seconds))
+    known = [data.configs[i] for i in timed]
+    seconds = np.exp(predict("pairs", known, np.log(data.seconds[timed])[:, None], configs)[:, 0])
     return Curves(configs, curves, seconds, data.noise)
 
 

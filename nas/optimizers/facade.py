@@ -137,7 +137,7 @@ def make_facade(
             candidates,
             seed=seed,
             random_probability=settings.random_probability,
-            min_trials=settings.min_trials,
+            min_trials=settings.min_trials or 2,
             rungs=fidelity.rungs,
             earlier=[(config.get_array(), error) for config, error in earlier],
         ),

@@ -31,6 +31,7 @@ def _random(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, 
     return full_budget, replace(settings, initial_configs=0, random_probability=1.0)
 
 
+_FIRST, _FIRST_FULL = 9, 5  # measured: docs/quality.md
 _RECIPES: dict[str, Recipe] = {"smac": _smac, "hyperband": _hyperband, "random": _random}
 
 
@@ -69,4 +70,15 @@ def create(
     from nas.optimizers.smac import SmacOptimizer
 
     recipe = _RECIPES[name](fidelity, settings or OptimizerSettings())
-    return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier)
+    return SmacOptimizer(space, recipe[0], _sized(*recipe), seed=seed, earlier=earlier)
+
+
+def _sized(fidelity: Fidelity, settings: OptimizerSettings) -> OptimizerSettings:
+    """Fills in how many trials go before the model: fewer where each is a full training."""
+    first = _FIRST if len(fidelity.rungs) > 1 else _FIRST_FULL
+    initial, least = settings.initial_configs, settings.min_trials
+    return replace(
+        settings,
+        initial_configs=first if initial is None else initial,
+        min_trials=first if least is None else least,
+    )

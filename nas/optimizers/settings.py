@@ -16,22 +16,24 @@ class OptimizerSettings:
     """halving: every configuration starts at the lowest rung; hyperband: some start higher."""
     model: Literal["process", "forest"] = "process"
     """What foresees errors: process, a Gaussian process over choices; forest, SMAC's random forest."""
-    initial_configs: int = 9
-    """Configurations tried before the model is asked: the default, the named points, then random ones."""
+    initial_configs: int | None = None
+    """Configurations tried before the model is asked: the default, the named points, then random ones (9;
+    5 if every trial has the full budget)."""
     random_probability: float = 0.1
     """Share of later configurations that are drawn at random."""
-    min_trials: int = 9
-    """The model is asked once so many trials have succeeded, at any rung."""
+    min_trials: int | None = None
+    """The model is asked once so many trials have succeeded, at any rung (as many as --initial-configs
+    would be)."""
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):
             raise UserError(f"--brackets {self.brackets}: must be halving or hyperband")
         if self.model not in ("process", "forest"):
             raise UserError(f"--model {self.model}: must be process or forest")
-        if self.initial_configs < 0:
+        if self.initial_configs is not None and self.initial_configs < 0:
             raise UserError(f"--initial-configs {self.initial_configs}: must be at least 0")
         if not 0 <= self.random_probability <= 1:
             given = f"--random-probability {self.random_probability}"
             raise UserError(f"{given}: must lie between 0 and 1, for example 0.1")
-        if self.min_trials < 2:
+        if self.min_trials is not None and self.min_trials < 2:
             raise UserError(f"--min-trials {self.min_trials}: must be at least 2")

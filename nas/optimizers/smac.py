@@ -57,7 +57,7 @@ class SmacOptimizer:
         recalled.sort(key=lambda pair: pair[1])
         initial = self._initial_configs(
             space,
-            settings.initial_configs,
+            settings.initial_configs or 0,
             [config for config, _ in recalled],
             derive(seed, "initial design"),
         )
