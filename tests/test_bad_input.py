@@ -76,6 +76,7 @@ FLAGS = [
     (["--lr", "-1"], r"--lr -1"),
     (["--batch-size", "0"], r"--batch-size 0"),
     (["--initial-configs", "-1"], r"--initial-configs -1"),
+    (["--warm-start", "nowhere"], r"--warm-start nowhere: not a run folder"),
 ]
 
 # What the trial process finds when it looks at data, network and device.

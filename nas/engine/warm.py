@@ -32,7 +32,10 @@ def gather(path: Path, space: SearchSpace) -> dict[str, Any]:
     Raises:
         UserError: If it is no run, searched another space or has no successful trial.
     """
-    run = Run.open(path)
+    try:
+        run = Run.open(path)
+    except UserError as error:
+        raise UserError(f"--warm-start {error}") from None
     search = run.read_search()
     if search["space"]["fingerprint"] != space.fingerprint:
         name = search["space"]["name"]

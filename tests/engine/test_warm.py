@@ -102,7 +102,7 @@ def test_another_space_and_an_empty_run_are_refused(simulate: Callable[..., Any]
     write_json(tmp_path / "empty" / "search.json", search)
     with pytest.raises(UserError, match=r"--warm-start .*: searched other; must have searched nexception"):
         warm.gather(tmp_path / "empty", SPACE)
-    with pytest.raises(UserError, match="not a run folder"):
+    with pytest.raises(UserError, match="--warm-start .*nowhere: not a run folder"):
         warm.gather(tmp_path / "nowhere", SPACE)
 
 
