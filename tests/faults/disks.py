@@ -113,8 +113,9 @@ def damaged(lab: Lab, size: int, times: int, seed: int = 0) -> Row:
         again = _trained(run) - _trained(lab.reference)
         if size == 0 and again:
             problems.append(f"trained again after a flipped bit at byte {place}: {sorted(again)}")
-        if not {trial for trial, _, _ in again} <= _trials_in(lab.reference, place, place + size):
-            problems.append(f"trained again, though byte {place} says nothing of it: {sorted(again)}")
+        # All epochs of a trial whose proposal or result is gone, but no other trial.
+        if not {trial for trial, _, _ in again} <= _lost(lab.reference, place, place + size):
+            problems.append(f"trained again, though byte {place} holds no result of it: {sorted(again)}")
         row.add([*problems, *found], lost)
         shutil.rmtree(run)
     return row
@@ -127,12 +128,13 @@ def _refused(lab: Lab, run: Path) -> list[str]:
     return [f"damage was not refused in one line: {code}, {said[-200:]}"]
 
 
-def _trials_in(run: Path, begin: int, end: int) -> set[int]:
-    """Trials that the lines of a journal speak of which lie, in part, between two bytes."""
+def _lost(run: Path, begin: int, end: int) -> set[int]:
+    """Trials that were asked or ended by a line of a journal which lies, in part, between two bytes."""
     found, offset = set(), 0
     for line in (run / "trials.jsonl").read_bytes().splitlines(keepends=True):
-        if offset < end and begin < offset + len(line):
-            found.add(journal.decode(line.rstrip(b"\n")).get("trial", 0))
+        event = journal.decode(line.rstrip(b"\n"))
+        if offset < end and begin < offset + len(line) and event["event"] in ("asked", "ended"):
+            found.add(event["trial"])
         offset += len(line)
     return found
 
