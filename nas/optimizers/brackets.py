@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from smac.intensifier.hyperband import Hyperband
 from smac.intensifier.successive_halving import SuccessiveHalving
-from smac.runhistory import StatusType, TrialInfo, TrialKey
-from smac.runhistory.errors import NotEvaluatedError
+from smac.runhistory import InstanceSeedBudgetKey, StatusType, TrialInfo, TrialKey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +45,8 @@ class StepwiseHalving(SuccessiveHalving):
 
     def __init__(self, scenario: Scenario, eta: int) -> None:
         self._filling: tuple[_Group, int] | None = None
+        self._keys: dict[tuple[int, int], InstanceSeedBudgetKey] = {}
+        self._settled = -1  # finished trials at the last pass over the groups; -1 if one was filled since
         self._ready = False
         super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
 
@@ -57,6 +58,8 @@ class StepwiseHalving(SuccessiveHalving):
         for bracket, n in self._max_iterations.items():
             for stage in range(n):
                 self._tracker[bracket, stage] = []
+                # A single key, since the seed is SMAC's one and only: trials differ in budget alone.
+                (self._keys[bracket, stage],) = self._get_instance_seed_budget_keys_by_stage(bracket, stage)
 
     def __iter__(self) -> Iterator[TrialInfo]:
         while (trial := self.waiting()) is not None or self.draw():
@@ -66,12 +69,12 @@ class StepwiseHalving(SuccessiveHalving):
     def waiting(self) -> TrialInfo | None:
         """Gives a trial of the brackets so far that has not been asked, the highest rung's first."""
         self._settle()
-        for (bracket, stage), groups in sorted(self._tracker.items(), key=self._height, reverse=True):
-            for seed, configs in groups:
-                keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
+        for place, groups in sorted(self._tracker.items(), key=self._height, reverse=True):
+            for _, configs in groups:
                 while configs.asked < len(configs):
-                    for trial in self._get_next_trials(configs[configs.asked], keys):
-                        return trial
+                    config, key = configs[configs.asked], self._keys[place]
+                    if self._status(config, key) is None:
+                        return TrialInfo(config, key.instance, key.seed, key.budget)
                     configs.asked += 1
         return None
 
@@ -87,8 +90,8 @@ class StepwiseHalving(SuccessiveHalving):
             self._tracker[bracket, 0].append((self._get_next_order_seed(), self._filling[0]))
         configs, size = self._filling
         configs.append(config)
-        if len(configs) == size:
-            self._filling = None
+        if len(configs) == size or self.config_selector.exhausted:
+            self._filling, self._settled = None, -1
         return True
 
     def decides_by_pending(self) -> bool:
@@ -99,61 +102,53 @@ class StepwiseHalving(SuccessiveHalving):
     def promotable(self) -> list[Configuration]:
         """Gives the configurations that may yet be asked at a higher rung than they have finished."""
         found = []
-        for (bracket, stage), groups in self._tracker.items():
-            for seed, configs in groups:
-                keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
-                for config in configs:
-                    unasked = bool(self._get_next_trials(config, keys))
-                    crashed = self._status(config, keys) == StatusType.CRASHED
-                    if unasked or not (self._is_last(bracket, stage) or crashed):
+        for place, groups in self._tracker.items():
+            last = self._is_last(*place)
+            for _, configs in groups:
+                for config in configs[configs.asked :] if last else configs:
+                    status = self._status(config, self._keys[place])
+                    if status is None or not (last or status == StatusType.CRASHED):
                         found.append(config)
         return found
 
     def _settle(self) -> None:
         """Moves the best of every finished group up, as SMAC does at every pass of its loop."""
         self.__post_init__()
-        if self.config_selector.exhausted:
-            self._filling = None
+        if self._settled == self.runhistory.finished:
+            return
+        self._settled = self.runhistory.finished
         for (bracket, stage), groups in self._tracker.items():
             for group in list(groups):
                 seed, configs = group
                 if self._filling is not None and configs is self._filling[0]:
                     continue
-                keys = self._get_instance_seed_budget_keys_by_stage(bracket, stage, seed)
-                try:
-                    best = self._get_best_configs(configs, bracket, stage, keys)
-                except NotEvaluatedError:
+                if not self._decided(configs, self._keys[bracket, stage]):
                     continue
                 groups[:] = [other for other in groups if other is not group]
-                if best:
+                if best := self._best(configs, bracket, stage):
                     self._tracker[bracket, stage + 1].append((seed, _Group(best)))
 
-    def _get_best_configs(
-        self, configs: _Group, bracket: int, stage: int, from_keys: list[Any]
-    ) -> list[Configuration]:
+    def _decided(self, configs: _Group, key: InstanceSeedBudgetKey) -> bool:
         while configs.decided < len(configs):
-            if self._status(configs[configs.decided], from_keys) in (None, StatusType.RUNNING):
-                raise NotEvaluatedError
+            if self._status(configs[configs.decided], key) in (None, StatusType.RUNNING):
+                return False
             configs.decided += 1
+        return True
+
+    def _best(self, configs: _Group, bracket: int, stage: int) -> list[Configuration]:
         if self._is_last(bracket, stage):
             return []
-        alive = [config for config in configs if self._status(config, from_keys) == StatusType.SUCCESS]
-        alive.sort(key=lambda config: self.runhistory.average_cost(config, from_keys))
+        key = self._keys[bracket, stage]
+        alive = [config for config in configs if self._status(config, key) == StatusType.SUCCESS]
+        alive.sort(key=lambda config: self.runhistory.average_cost(config, [key]))
         return alive[: self._n_configs_in_stage[bracket][stage + 1]]
 
-    def _get_next_trials(self, config: Configuration, from_keys: list[Any]) -> list[TrialInfo]:
-        # SMAC's own compares the configuration with every running one: with many workers, nearly all
-        # the time of an ask.
-        if self._status(config, from_keys) is not None:
-            return []
-        return [TrialInfo(config, key.instance, key.seed, key.budget) for key in from_keys]
-
-    def _status(self, config: Configuration, from_keys: list[Any]) -> StatusType | None:
-        if not self.runhistory.has_config(config):
+    def _status(self, config: Configuration, key: InstanceSeedBudgetKey) -> StatusType | None:
+        history = self.runhistory
+        if not history.has_config(config):
             return None
-        ((instance, seed, budget),) = [(k.instance, k.seed, k.budget) for k in from_keys]
-        trial = TrialKey(self.runhistory.get_config_id(config), instance, seed, budget)
-        return self.runhistory[trial].status if trial in self.runhistory else None
+        trial = TrialKey(history.get_config_id(config), key.instance, key.seed, key.budget)
+        return history[trial].status if trial in history else None
 
     def _is_last(self, bracket: int, stage: int) -> bool:
         return stage == self._max_iterations[bracket] - 1
