@@ -44,10 +44,10 @@ _EVENTS: dict[str, dict[str, Any]] = {
 _OPTIONAL: dict[str, type] = {"reason": str, "message": str, "host": str, "command": list, "cached": bool}
 
 _SEARCH: dict[str, Any] = {
-    "settings": dict,
-    "limits": {"seconds": _NUMBER},
+    "settings": {"choice": {"optimizer": str, "seed": int}, "space": {"space": str}},
+    "limits": {"seconds": _NUMBER, "trials": (int, type(None))},
     "rungs": list,
-    "space": {"name": str, "fingerprint": str, "default": dict},
+    "space": {"name": str, "size": _NUMBER, "fingerprint": str, "default": dict},
     "data": {"name": str},
     "width": int,
     "hardware": {"device": str},

@@ -86,6 +86,53 @@ def test_a_run_folder_cannot_have_a_module_imported(
     assert not trace.exists()
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("limits", "trials"),
+        ("space", "size"),
+        ("settings", "space", "space"),
+        ("settings", "choice", "optimizer"),
+        ("settings", "choice", "seed"),
+    ],
+)
+def test_a_run_without_what_its_readers_need_is_refused_in_a_line(
+    simulate: Callable[..., Any], path: tuple[str, ...]
+) -> None:
+    from nas import status
+
+    simulation = simulate(trials=3)
+    simulation.run()
+    file = simulation.path / "search.json"
+    values = orjson.loads(file.read_bytes())
+    part = values
+    for key in path[:-1]:
+        part = part[key]
+    del part[path[-1]]
+    file.write_bytes(orjson.dumps(values))
+    with pytest.raises(UserError, match=f"{'.'.join(path)}: missing"):
+        status.main([str(simulation.path)])
+
+
+def test_no_word_of_a_run_speaks_to_the_terminal(
+    simulate: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    from nas import status
+
+    simulation = simulate(trials=3)
+    simulation.run()
+    file = simulation.path / "search.json"
+    values = orjson.loads(file.read_bytes())
+    escape = "\x1b]0;evil\x07"
+    values["hardware"]["device"] = values["space"]["name"] = values["data"]["name"] = escape
+    values["settings"]["choice"]["optimizer"] = escape
+    file.write_bytes(orjson.dumps(values))
+    assert status.main([str(simulation.path)]) == 0
+    shown = capsys.readouterr().out
+    assert "evil" in shown
+    assert "\x1b]" not in shown
+
+
 @pytest.mark.parametrize("document", ["recipe", "geometry", "cluster"])
 @pytest.mark.parametrize(
     "text",
