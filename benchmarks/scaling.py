@@ -7,15 +7,18 @@ skipped, while every second the search itself takes passes on the clock, and kee
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
+import io
 import random
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
+from nas import status
 from nas.engine import journal
 from nas.engine.journal import Journal
 from nas.engine.loop import Limits, Search
@@ -143,10 +146,16 @@ def describe() -> dict[str, object]:
         "settings": SearchSettings(fidelity=_FIDELITY).to_json(),
         "limits": {"seconds": 1e12, "trials": None},
         "rungs": list(_FIDELITY.rungs),
-        "space": {"name": space.name, "size": space.size, "default": space.default},
+        "space": {
+            "name": space.name,
+            "size": space.size,
+            "fingerprint": space.fingerprint,
+            "default": space.default,
+        },
         "data": {"name": "simulated"},
         "width": 0,
         "hardware": {"device": "simulated"},
+        "versions": {},
     }
 
 
@@ -167,46 +176,27 @@ def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
         )
 
 
-def measure_journal(sizes: list[int], copies: list[int]) -> Iterator[str]:
+def measure_journal(sizes: list[int]) -> Iterator[str]:
     """One row a size: how long it takes to read, show and resume a run of so many trials.
 
-    Args:
-        sizes: Trials that the real loop makes, one run growing through them.
-        copies: Times the last run is repeated, under other numbers and names: a journal for readers,
-            which no search could have made, and so not resumed.
+    The real loop makes them, one run growing through all sizes.
     """
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
-            # Without a model, whose asks would take hours: the trials and the brackets are the same.
+            # Without a model, whose asks would take hours, and without SMAC's own files: the trials, the
+            # brackets and the journal are the same.
             plain = OptimizerSettings(random_probability=1.0)
             bench = Bench(Path(folder), 64, size, settings=plain, durable=False)
             search, file, _ = bench.search()
+            search._snapshot = lambda: None  # type: ignore[method-assign]
             with file:
                 search.run({"command": [], "hardware": {}, "versions": {}})
-            yield f"{read_and_show(bench.run)} {resume_and_ask(bench)}"
-        for times in copies:
-            path = Path(folder) / f"copied-{times}"
-            copied = Run.create(path, describe(), {})
-            repeat(bench.run.read_journal().events, times, copied.journal)
-            yield f"{read_and_show(copied)} – | – |"
-
-
-def repeat(events: list[journal.Event], times: int, path: Path) -> None:
-    """Writes events several times over, each time as other trials of other configurations."""
-    count = sum(event["event"] == "asked" for event in events)
-    with path.open("wb") as file:
-        for copy in range(times):
-            for event in events:
-                changed = {**event}
-                if "trial" in event:
-                    changed["trial"] += copy * count
-                if "config_id" in event:
-                    changed["config_id"] += f"c{copy}"
-                file.write(journal.encode(changed))
+            del search
+            yield f"{read_and_show(bench.run)} {resume_and_ask(replace(bench, settings=OptimizerSettings()))}"
 
 
 def read_and_show(run: Run) -> str:
-    """Processor seconds of what a status does; other programs on the machine do not count."""
+    """Processor seconds of a status, in parts and as a whole; other programs do not count."""
     begin = time.process_time()
     contents = run.read_journal()
     read = time.process_time()
@@ -214,10 +204,15 @@ def read_and_show(run: Run) -> str:
     folded = time.process_time()
     snapshot.take(state, describe(), name="", status="running", used=state.clock)
     shown = time.process_time()
-    return (
+    row = (
         f"| {state.finished:,} | {contents.size / 1e6:.0f} | {read - begin:.2f} | {folded - read:.2f} | "
         f"{shown - folded:.2f} |"
     )
+    del contents, state
+    begin = time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()):
+        status.main([str(run.path), "--json"])
+    return f"{row} {time.process_time() - begin:.1f} |"
 
 
 def resume_and_ask(bench: Bench) -> str:
@@ -237,8 +232,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 8, 64, 256])
     parser.add_argument("--trials-per-worker", type=int, default=10)
     parser.add_argument("--seconds-per-epoch", type=float, default=12.0, help="median over networks")
-    parser.add_argument("--journal", type=int, nargs="*", default=[1_000, 5_000], help="trials")
-    parser.add_argument("--copies", type=int, nargs="*", default=[20], help="of the last journal")
+    parser.add_argument("--journal", type=int, nargs="*", default=[1_000, 10_000, 100_000], help="trials")
     options = parser.parse_args()
     if options.workers:
         print("| workers | trials | mean trial, s | busy, % | search's own ms a trial | trials an hour |")
@@ -247,9 +241,11 @@ def main() -> None:
         trials = max(workers * options.trials_per_worker, 100)
         print(measure_workers(workers, trials, options.seconds_per_epoch), flush=True)
     if options.journal:
-        print("\n| trials | journal, MB | read, s | fold, s | status, s | resume, s | ask, ms |")
-        print("|---|---|---|---|---|---|---|", flush=True)
-        for row in measure_journal(options.journal, options.copies):
+        print(
+            "\n| trials | journal, MB | read, s | fold, s | draw, s | nas.status, s | resume, s | ask, ms |"
+        )
+        print("|---|---|---|---|---|---|---|---|", flush=True)
+        for row in measure_journal(options.journal):
             print(row, flush=True)
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 Value = str | int | float | bool
 Config = dict[str, Value]
 
+_PLAIN = (str, int, float, bool)  # most values by far: they need no look at what else they might be
+
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
@@ -29,7 +31,10 @@ def _canonical(value: Any) -> str:
 
 def plain(config: Mapping[str, Any]) -> Config:
     """Casts NumPy scalars (ConfigSpace hands them out) to Python's own, keys sorted."""
-    return {key: getattr(value, "item", lambda v=value: v)() for key, value in sorted(config.items())}
+    return {
+        key: value if type(value) in _PLAIN else getattr(value, "item", lambda v=value: v)()
+        for key, value in sorted(config.items())
+    }
 
 
 def config_id(config: Mapping[str, Any]) -> str:

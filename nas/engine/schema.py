@@ -41,7 +41,14 @@ _EVENTS: dict[str, dict[str, Any]] = {
 }
 
 # Keys that may be missing.
-_OPTIONAL: dict[str, type] = {"reason": str, "message": str, "host": str, "command": list, "cached": bool}
+_OPTIONAL: dict[str, Any] = {
+    "clock": _NUMBER,
+    "reason": str,
+    "message": str,
+    "host": str,
+    "command": list,
+    "cached": bool,
+}
 
 _SEARCH: dict[str, Any] = {
     "settings": {"choice": {"optimizer": str, "seed": int}, "space": {"space": str}},
@@ -64,13 +71,15 @@ def check_event(event: Mapping[str, Any]) -> None:
     kind = event.get("event")
     if not isinstance(kind, str):
         raise ValueError("event: missing")
-    _check({"clock": 0.0, **event}, {"clock": _NUMBER, **_EVENTS.get(kind, {})})
-    for key, type_ in _OPTIONAL.items():
-        if not isinstance(event.get(key, type_()), type_):
+    shape = _EVENTS.get(kind, {})
+    _check(event, shape)
+    for key in _OPTIONAL.keys() & event.keys():
+        if not isinstance(event[key], _OPTIONAL[key]):
             raise ValueError(f"{key}: of a wrong kind")
-    metrics = event.get("metrics", {})
-    if kind in _EVENTS and not all(isinstance(value, (*_NUMBER, type(None))) for value in metrics.values()):
-        raise ValueError("metrics: must be numbers")
+    if "metrics" in shape:
+        for value in event["metrics"].values():
+            if value is not None and not isinstance(value, _NUMBER):
+                raise ValueError("metrics: must be numbers")
 
 
 def check_search(search: Mapping[str, Any]) -> None:
