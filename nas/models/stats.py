@@ -1,14 +1,16 @@
-"""What a network costs: parameters and operations, counted without computing anything."""
+"""What a network costs: parameters and operations, counted while one image passes through it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
-from torch.func import functional_call
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -28,26 +30,41 @@ class Stats:
 
 
 def count(model: nn.Module, input_size: int, in_chans: int = 3) -> Stats:
-    """Counts a network on the meta device; the model itself is not touched and may live anywhere.
+    """Counts a network where it lives; on the meta device nothing is computed.
 
     Args:
-        model: Takes ``(1, in_chans, input_size, input_size)``.
+        model: Takes ``(1, in_chans, input_size, input_size)``; left as it was.
         input_size: Height and width of the image, pixels.
         in_chans: Image channels.
     """
-    state = {
-        name: tensor.detach().to("meta")
-        for name, tensor in chain(model.named_parameters(), model.named_buffers())
-    }
-    image = torch.empty(1, in_chans, input_size, input_size, device="meta")
+    parameters = list(model.parameters())
+    device = parameters[0].device if parameters else None
+    image = torch.zeros(1, in_chans, input_size, input_size, device=device)
     modes = {module: module.training for module in model.modules()}
-    model.eval()  # batch norm refuses a single 1x1 map in training
+    model.eval()  # batch norm refuses a single 1x1 map in training, and would learn from the image
     try:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            functional_call(model, state, (image,))
+        with torch.no_grad(), _Counter() as counter:
+            model(image)
     finally:
         for module, training in modes.items():
             module.training = training
-    flops = counter.get_total_flops()
-    params = sum(parameter.numel() for parameter in model.parameters())
-    return Stats(params=params, macs=flops // 2, flops=flops)
+    params = sum(parameter.numel() for parameter in parameters)
+    return Stats(params=params, macs=counter.flops // 2, flops=counter.flops)
+
+
+class _Counter(TorchDispatchMode):
+    """Adds up the operations that PyTorch has a formula for.
+
+    ``FlopCounterMode`` does so too, and also attributes them to modules and takes other operations
+    apart, which takes longer than the pass itself.
+    """
+
+    flops = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if formula := flop_registry.get(getattr(func, "overloadpacket", func)):
+            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        return out

@@ -1,5 +1,6 @@
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import search_spaces
 from nas.models.stats import Stats, count
@@ -30,3 +31,11 @@ def test_meta_and_real_models_count_alike():
         with torch.device("meta"):
             meta = SPACE.build(config, SPACE.reduced(16), 10)
         assert count(real, 32) == count(meta, 32)
+
+
+def test_it_counts_what_the_flop_counter_counts():
+    for config in SPACE.sample(5, seed=2):
+        model = SPACE.build(config, SPACE.reduced(16), 10).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model(torch.zeros(1, 3, 32, 32))
+        assert count(model, 32).flops == counter.get_total_flops()
