@@ -156,7 +156,7 @@ def _state(trainer: Trainer, curve: list[EpochMetrics], identity: str) -> State:
         "curve": [asdict(metrics) for metrics in curve],
         "model": trainer.model.state_dict(),
         "optimizer": trainer.optimizer.state_dict(),
-        "average": None if trainer.average is None else trainer.average.module.state_dict(),
+        "average": None if trainer.average is None else trainer.average.state_dict(),
     }
 
 
@@ -169,7 +169,7 @@ def _restore(trainer: Trainer, state: State, identity: str, epochs: int) -> list
         trainer.model.load_state_dict(state["model"])
         trainer.optimizer.load_state_dict(state["optimizer"])
         if trainer.average is not None:
-            trainer.average.module.load_state_dict(state["average"])
+            trainer.average.load_state_dict(state["average"])
         return [EpochMetrics(**row) for row in state["curve"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StaleCheckpoint(f"the checkpoint does not fit: {str(error).splitlines()[0]}") from error

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
-from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn import functional
 
 from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
+from nas.training.average import WeightAverage
 from nas.training.depthwise import use_fast_gradients
 from nas.training.schedule import ConstantSchedule, CosineSchedule
 
@@ -98,7 +99,7 @@ class Trainer:
         self.steps = len(data.train) // self.batch_size
         self.optimizer = _optimizer(model, recipe)
         self.schedule = _schedule(recipe, self.steps, max_epochs)
-        self.average = _average(model, recipe)
+        self.average = WeightAverage(self.model, recipe.average) if recipe.average else None
         self._recipe = recipe
         self._bf16 = wants_bf16(recipe.amp, data.device)
         self._loss = _loss(recipe)
@@ -146,10 +147,10 @@ class Trainer:
 
     def validate(self) -> tuple[float, float, float]:
         """Validation loss, top-1 and top-5 of the averaged weights, or the last if none are averaged."""
-        model = self.model if self.average is None else self.average.module
         batch_size = max(2 * self.micro_batch, _MIN_VAL_BATCH)
-        estimate_batch_norm(model, self.data, batch_size=batch_size, bf16=self._bf16)
-        return evaluate(model, self.data, batch_size=batch_size, bf16=self._bf16)
+        with nullcontext() if self.average is None else self.average.applied():
+            estimate_batch_norm(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
+            return evaluate(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
 
     def step(self, images: Tensor, targets: Tensor, step: int) -> Tensor:
         """Update number ``step``, from 0; returns the loss ``()`` without waiting for it."""
@@ -168,7 +169,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.model.parameters(), self._recipe.clip_grad)
         self.optimizer.step()
         if self.average is not None:
-            self.average.update(self.model, step=step + 1)
+            self.average.update(step)
         return total
 
 
@@ -249,13 +250,6 @@ def _schedule(recipe: Recipe, steps: int, max_epochs: int) -> Callable[[int], fl
         return ConstantSchedule(recipe.lr, warmup)
     total = max_epochs * steps
     return CosineSchedule(recipe.lr, min(recipe.min_lr, recipe.lr), min(warmup, total // 2), total)
-
-
-def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
-    """Polynomial averaging (Shamir and Zhang, arXiv 1212.1824): its window grows with the steps done."""
-    if not recipe.average:
-        return None
-    return ModelEmaV3(model, decay=1.0, use_warmup=True, warmup_gamma=1 / recipe.average, warmup_power=1.0)
 
 
 def _loss(recipe: Recipe) -> nn.Module:

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from timm.utils import ModelEmaV3
 from torch import nn
 
 import search_spaces
@@ -242,19 +243,27 @@ def test_images_from_8_pixels_on(size):
 def test_average_lags_behind_the_weights(data, average):
     chosen = recipe(average=average, lr=0.005)
     trainer = Trainer(network(), data, chosen, 3)
+    reference = ModelEmaV3(
+        trainer.model, decay=1.0, use_warmup=True, warmup_gamma=1 / average, warmup_power=1.0
+    )
     name = next(iter(weights(trainer.model)))
     history = []
     for step, (images, targets) in enumerate(itertools.islice(trainer.batches(0), 5)):
         trainer.step(images, targets, step)
-        history.append(
-            trainer.model.state_dict()["head.weight" if False else next(iter(weights(trainer.model)))].clone()
-        )
+        reference.update(trainer.model, step=step + 1)
+        history.append(weights(trainer.model)[name])
     expected = history[0]
     for step, value in enumerate(history[1:], start=1):
         expected = expected.lerp(value, 1 / (1 + step * average))
-    torch.testing.assert_close(trainer.average.module.state_dict()[name], expected)
-    assert trainer.validate() == evaluate(trainer.average.module, data)
-    assert trainer.validate() != evaluate(trainer.model, data)
+    found = trainer.average.state_dict()
+    torch.testing.assert_close(found[name], expected)
+    assert same(dict(found), {k: v for k, v in weights(reference.module).items() if k in found})
+    last = weights(trainer.model)
+    judged = trainer.validate()
+    assert all(torch.equal(last[k], v) for k, v in trainer.model.named_parameters()), "it got its own back"
+    estimate_batch_norm(reference.module, data)
+    assert judged == evaluate(reference.module, data)
+    assert judged != evaluate(trainer.model, data)
 
 
 @pytest.mark.parametrize("batch_size", [8, 256])

@@ -1,0 +1,69 @@
+"""A running average of a network's weights, kept beside it and put in their place to be judged."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from torch import Tensor, nn
+
+
+class WeightAverage:
+    """Polynomial averaging (Shamir and Zhang, arXiv 1212.1824): its window grows with the steps done.
+
+    The numbers are those of timm's ``ModelEmaV3``, which copies the whole module and walks through
+    both copies at every step. Buffers are not averaged: the statistics of batch norms are estimated
+    anew for whatever weights are judged, and training never reads them.
+
+    Args:
+        model: On its device already; its parameters must stay the same objects.
+        share: The last steps that weigh most, as a share of all.
+    """
+
+    def __init__(self, model: nn.Module, share: float) -> None:
+        parameters = dict(model.named_parameters())
+        self._names = list(parameters)
+        self._live = list(parameters.values())
+        self._mean = [parameter.detach().clone() for parameter in self._live]
+        self._gamma = 1 / share
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Takes in the weights after step number ``step``, from 0; the first are taken as they are."""
+        decay = 1 - (1 + step / self._gamma) ** -1.0
+        torch._foreach_lerp_(self._mean, self._live, weight=1.0 - decay)
+
+    @contextlib.contextmanager
+    def applied(self) -> Iterator[None]:
+        """Gives the network the averaged weights, and takes them back at the end."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The averaged weights by name."""
+        return dict(zip(self._names, self._mean, strict=True))
+
+    @torch.no_grad()
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Takes weights from :meth:`state_dict`.
+
+        Raises:
+            KeyError: If one is missing.
+            RuntimeError: If one has another shape.
+        """
+        for name, mean in zip(self._names, self._mean, strict=True):
+            if state[name].shape != mean.shape:
+                raise RuntimeError(f"{name} has shape {tuple(state[name].shape)}, not {tuple(mean.shape)}")
+            mean.copy_(state[name])
+
+    def _swap(self) -> None:
+        for live, mean in zip(self._live, self._mean, strict=True):
+            live.data, mean.data = mean.data, live.data
