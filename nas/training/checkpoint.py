@@ -55,7 +55,9 @@ class CheckpointStore:
         """
         import torch  # here, since the search itself looks after these files and does without
 
-        self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(state, file))
+        from nas.training.packing import pack
+
+        self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(pack(state), file))
 
     def get(self, config_id: str, max_epoch: int) -> tuple[str, bytes] | None:
         """Name and contents of the configuration's newest checkpoint of at most ``max_epoch`` epochs."""
@@ -163,7 +165,9 @@ class CheckpointStore:
 def _load(path: Path) -> State:
     import torch
 
+    from nas.training.packing import unpack
+
     with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
         if archive.testzip() is not None:
             raise zipfile.BadZipFile("checksum does not match")
-    return torch.load(path, map_location="cpu", weights_only=True)
+    return unpack(torch.load(path, map_location="cpu", weights_only=True))
