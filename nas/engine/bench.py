@@ -145,11 +145,11 @@ class Bench:
         def on_epoch(metrics: EpochMetrics, snapshot: Callable[[], State]) -> bool:
             nonlocal saved
             pause = self._pipe.poll() and self._pipe.recv() == PAUSE
+            last = metrics.epoch == spec.epochs
+            due = pause or time.monotonic() - saved > self._settings.checkpoint_every
             if (
-                pause
-                or metrics.epoch == spec.epochs
-                or time.monotonic() - saved > self._settings.checkpoint_every
-            ):
+                spec.epochs < self._settings.max_epochs if last else due
+            ):  # nothing continues the largest budget
                 self._save(spec, metrics.epoch, snapshot())
                 saved = time.monotonic()
             self._pipe.send(_epoch_done(spec, asdict(metrics)))
