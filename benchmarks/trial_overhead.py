@@ -137,6 +137,7 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
     state = _to_cpu(_state(trainer, [], ""))
     store = CheckpointStore(folder / "parts", 1 << 30)
     yield "write the checkpoint", cost(lambda: store.save("0" * 12, 1, state))
+    yield "read the checkpoint", cost(lambda: store.latest("0" * 12, 1))
     with Journal(folder / "trials.jsonl", 0) as journal:
         event = {"event": "ended", "config": SPACE.default, "metrics": {str(n): 0.5 for n in range(12)}}
 
