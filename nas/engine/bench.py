@@ -145,11 +145,10 @@ class Bench:
         def on_epoch(metrics: EpochMetrics, snapshot: Callable[[], State]) -> bool:
             nonlocal saved
             pause = self._pipe.poll() and self._pipe.recv() == PAUSE
-            last = metrics.epoch == spec.epochs
             due = pause or time.monotonic() - saved > self._settings.checkpoint_every
-            if (
-                spec.epochs < self._settings.max_epochs if last else due
-            ):  # nothing continues the largest budget
+            if metrics.epoch == spec.epochs:
+                due = spec.epochs < self._settings.max_epochs  # nothing continues the largest budget
+            if due:
                 self._save(spec, metrics.epoch, snapshot())
                 saved = time.monotonic()
             self._pipe.send(_epoch_done(spec, asdict(metrics)))

@@ -198,8 +198,9 @@ def estimate_batch_norm(
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-        norm.momentum = None  # the plain mean over batches
-    for images in sample_batches(data, _NORM_IMAGES, batch_size):
+    for number, images in enumerate(sample_batches(data, _NORM_IMAGES, batch_size), start=1):
+        for norm in norms:
+            norm.momentum = 1 / number  # the plain mean over batches; None would ask the device for it
         with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
             model(images)
     for norm, momentum in zip(norms, momenta, strict=True):

@@ -138,6 +138,21 @@ def test_a_promoted_trial_continues_and_equals_a_straight_one(
     assert first.metrics["val_loss"] != promoted.metrics["val_loss"]
 
 
+def test_a_checkpoint_is_left_by_each_rung_but_the_last(tmp_path: Path) -> None:
+    sys.path.insert(0, HERE)
+    executor = LocalExecutor(settings(tmp_path, checkpoint_every=3600.0))
+    try:
+        executor.start()
+        for epochs in (2, 4):
+            ended, _ = finish(executor, spec(1, epochs=epochs))
+            assert isinstance(ended, TrialEnded)
+            names = [path.stem for path in (tmp_path / "checkpoints").iterdir()]
+            assert names == [f"{config_id({'fault': 'none'})}-2"], f"after {epochs} of 4 epochs"
+    finally:
+        executor.close()
+        sys.path.remove(HERE)
+
+
 def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -> None:
     finish(executor, spec(1, epochs=4))
     _, reports = finish(executor, spec(2, epochs=4))
