@@ -1,9 +1,10 @@
 """Images a second of training, against the loop most people would write with timm.
 
-``ours`` is what a trial does, its images included. ``plain`` (a) is a loop with DataLoader workers,
-RandAugment on PIL images, eager and channels first, in float32 and, on a GPU, with automatic mixed
-precision; ``plain, no data`` (b) is the same on one batch that lies on the device. ``ours, N at once``
-is N trials of one thread each, on a CPU. The update rule, LAMB, is the same everywhere.
+``ours`` is what a trial does, its images included; ``ours, graphs``, on a GPU, the same with
+``--cuda-graphs``; ``ours, N at once``, on a CPU, N trials of one thread each. ``plain`` (a) is a loop with
+DataLoader workers, RandAugment on PIL images, eager and channels first, in float32 and, on a GPU, with
+automatic mixed precision; ``plain, no data`` (b) is the same on one batch that lies on the device. The
+update rule, LAMB, is the same everywhere; ratios are those of the fastest of ours.
 
 Every way of training is a process of its own; they take turns, and the ratios are medians over the
 turns, so that whatever else the machine does meets all alike. ``by CPU time`` compares images a CPU
@@ -22,6 +23,7 @@ import statistics
 import time
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +42,7 @@ from benchmarks.workload import (
     random_images,
     wait,
 )
+from nas.training.graphs import CudaRecorder
 from nas.training.memory import keep_freed_memory
 from nas.training.settings import TrainSettings
 from nas.training.trainer import Trainer, wants_bf16
@@ -88,17 +91,26 @@ def ways(device: str) -> list[Way]:
     if device == "cpu":
         found.append(Way(f"ours, {cores} at once", 1, cores))
     else:
-        found += [Way("plain amp", cores), Way("plain amp, no data", cores)]
+        found += [Way("ours, graphs", cores), Way("plain amp", cores), Way("plain amp, no data", cores)]
     return [*found, Way("plain", cores), Way("plain, no data", cores)]
 
 
-def our_steps(options: Options, point: str, width: int) -> Iterator[int]:
+def our_steps(options: Options, point: str, width: int, graphs: bool) -> Iterator[int]:
     """Trains as a trial does; yields the images of each step."""
     keep_freed_memory()
     data = random_data(options.device)
     recipe = TrainSettings(batch_size=options.batch_size).resolve(width, _TRAINING_IMAGES)
-    trainer = Trainer(network(point, width), data, recipe, max_epochs=1)
+    recorder = CudaRecorder() if graphs else None
+    trainer = Trainer(
+        network(point, width),
+        data,
+        recipe,
+        max_epochs=1,
+        recorder=recorder,
+        on_note=partial(print, flush=True),
+    )
     trainer.model.train()
+    trainer.record(seed=0)
     batches = itertools.chain.from_iterable(trainer.batches(seed) for seed in itertools.count())
     for step, batch in enumerate(batches):
         trainer.step(*batch, step)
@@ -166,7 +178,7 @@ class _Pictures(torch.utils.data.Dataset[Any]):
 def steps_of(way: Way, options: Options, point: str, width: int) -> Iterator[int]:
     """The steps of a way of training."""
     if way.name.startswith("ours"):
-        return our_steps(options, point, width)
+        return our_steps(options, point, width, "graphs" in way.name)
     return plain_steps(options, point, width, "amp" in way.name, "no data" not in way.name)
 
 

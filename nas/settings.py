@@ -102,6 +102,8 @@ class MachineSettings:
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int | None = None
     """CPU threads of a trial (1 up to width 32, else as many as there are cores)."""
+    cuda_graphs: bool = False
+    """Launch forward and backward pass of a step as one CUDA graph; never measured on a GPU yet."""
     checkpoint_quota: str = "20GB"
     """Disk for checkpoints of configurations that may be promoted."""
     workers: int | None = None
@@ -198,6 +200,7 @@ CHANGEABLE = {
     ("data", "dataset"),  # another path; the images are compared
     ("data", "data_dir"),
     ("machine", "device"),
+    ("machine", "cuda_graphs"),
     ("machine", "checkpoint_quota"),
     ("machine", "workers"),
     ("machine", "trials_per_gpu"),

@@ -85,6 +85,7 @@ SURROUNDINGS: list[tuple[list[str] | Callable[[Path], str], str]] = [
     (["--dataset", "npz:nowhere.npz"], r"nowhere\.npz"),
     (["--dataset", "folder:nowhere"], r"nowhere"),
     (["--dataset", "digits", "--device", "cuda:7"], r"--device cuda:7.*cpu"),
+    (["--dataset", "digits", "--device", "cpu", "--cuda-graphs"], r"--cuda-graphs: the device is cpu"),
     (["--dataset", "digits", "--device", "tpu"], r"--device tpu.*cuda"),
     (["--dataset", "digits", "--width", "huge"], r"--width huge.*tiny"),
     (["--dataset", "digits", "--width", "1"], r"width.*1"),

@@ -19,6 +19,7 @@ from nas.errors import UserError
 from nas.models.stats import count
 from nas.seeds import derive
 from nas.training import checkpoint
+from nas.training.graphs import CudaRecorder
 from nas.training.loop import StaleCheckpoint, train
 from nas.training.measure import epoch_seconds
 from nas.training.memory import free_memory, is_out_of_memory, keep_freed_memory
@@ -62,6 +63,9 @@ class Bench:
         if threads is not None:
             torch.set_num_threads(threads)
         keep_freed_memory()
+        if settings.cuda_graphs and device.type != "cuda":
+            raise UserError(f"--cuda-graphs: the device is {device}, which has none; leave the flag out")
+        self._recorder = CudaRecorder() if settings.cuda_graphs else None
         self._data = data = DeviceData.place(
             images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
         )
@@ -116,7 +120,9 @@ class Bench:
             model = self._build(config, seed=0)
             count(model, self._image_size, self._data.in_chans)
             built = time.perf_counter() - begin
-            train_seconds, val_seconds = epoch_seconds(model, self._data, self._recipe)
+            train_seconds, val_seconds = epoch_seconds(
+                model, self._data, self._recipe, recorder=self._recorder
+            )
         except RuntimeError as error:
             return UserError(_one_line(error))
         buffer = io.BytesIO()
@@ -164,6 +170,8 @@ class Bench:
             state=state,
             micro_batch=micro_batch,
             on_epoch=on_epoch,
+            recorder=self._recorder,
+            on_note=lambda text: self._note(f"trial {spec.trial}: {text}"),
         )
         if result.paused:
             return TrialPaused(spec.trial)

@@ -79,6 +79,7 @@ def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettin
         threads=settings.machine.threads,
         checkpoints=checkpoints,
         quota_bytes=settings.machine.quota_bytes,
+        cuda_graphs=settings.machine.cuda_graphs,
     )
 
 

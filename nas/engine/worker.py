@@ -49,6 +49,7 @@ class WorkerSettings:
         checkpoints: Folder for checkpoints.
         quota_bytes: Disk for checkpoints.
         checkpoint_every: Seconds of training that a kill may cost.
+        cuda_graphs: Record forward and backward pass of a trial's steps as one CUDA graph.
     """
 
     space: str
@@ -66,6 +67,7 @@ class WorkerSettings:
     checkpoints: Path
     quota_bytes: int
     checkpoint_every: float = 30.0
+    cuda_graphs: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ class WeightAverage:
     def __init__(self, model: nn.Module, share: float) -> None:
         parameters = dict(model.named_parameters())
         self._names = list(parameters)
-        self._live = list(parameters.values())
+        self._live: list[Tensor] = list(parameters.values())
         self._mean = [parameter.detach().clone() for parameter in self._live]
         self._gamma = 1 / share
 

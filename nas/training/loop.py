@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nas.data.device import DeviceData
+    from nas.training.graphs import Recorder
     from nas.training.settings import Recipe
 
 __all__ = ["Diverged", "EpochMetrics", "Result", "StaleCheckpoint", "State", "train"]
@@ -70,6 +71,8 @@ def train(
     state: State | None = None,
     micro_batch: int | None = None,
     on_epoch: Callable[[EpochMetrics, Callable[[], State]], bool | None] | None = None,
+    recorder: Recorder | None = None,
+    on_note: Callable[[str], None] = lambda _: None,
 ) -> Result:
     """Trains up to ``epochs`` epochs in all, on the device where the data lie.
 
@@ -90,6 +93,8 @@ def train(
             With batch norm the statistics are then those of the micro-batch.
         on_epoch: Called after each epoch with its metrics and a function that returns the state to
             checkpoint, on the CPU. Answering False pauses the run.
+        recorder: Has forward and backward pass recorded as one; None: eager.
+        on_note: Told, in one line, why they were not recorded.
 
     Raises:
         Diverged: If the training or validation loss is not finite.
@@ -98,12 +103,12 @@ def train(
     began = time.perf_counter()
     device = data.device
     identity = _identity(data, recipe, max_epochs, seed)
-    trainer = Trainer(model, data, recipe, max_epochs, micro_batch)
+    trainer = Trainer(model, data, recipe, max_epochs, micro_batch, recorder, on_note)
     curve: list[EpochMetrics] = []
     if state is not None:
         curve = _restore(trainer, state, identity, epochs)
     first, paused = len(curve), False
-    with PeakMemory(device) as peak, reproducible(device):
+    with contextlib.closing(trainer), PeakMemory(device) as peak, reproducible(device):
         while len(curve) < epochs and not paused:
             curve.append(trainer.epoch(len(curve), derive(seed, "epoch", len(curve))))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nas.data.device import DeviceData
+    from nas.training.graphs import Recorder
     from nas.training.settings import Recipe
 
 _WARM_UP = 2
@@ -22,7 +23,11 @@ _MIN_SECONDS = 1.0
 
 
 def epoch_seconds(
-    model: nn.Module, data: DeviceData, recipe: Recipe, micro_batch: int | None = None
+    model: nn.Module,
+    data: DeviceData,
+    recipe: Recipe,
+    micro_batch: int | None = None,
+    recorder: Recorder | None = None,
 ) -> tuple[float, float]:
     """Estimates the wall seconds of an epoch's training and of its validation.
 
@@ -33,12 +38,14 @@ def epoch_seconds(
         data: As there.
         recipe: As there.
         micro_batch: As there.
+        recorder: As there.
 
     Returns:
         Seconds of training and of validation.
     """
-    trainer = Trainer(model, data, recipe, max_epochs=1, micro_batch=micro_batch)
+    trainer = Trainer(model, data, recipe, max_epochs=1, micro_batch=micro_batch, recorder=recorder)
     trainer.model.train()
+    trainer.record(seed=0)
     batches = itertools.chain.from_iterable(trainer.batches(seed) for seed in itertools.count())
     for step in range(_WARM_UP):
         trainer.step(*next(batches), step)

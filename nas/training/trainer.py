@@ -17,6 +17,7 @@ from torch.nn import functional
 from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
 from nas.training.average import WeightAverage
 from nas.training.depthwise import use_fast_gradients
+from nas.training.graphs import recorded
 from nas.training.schedule import ConstantSchedule, CosineSchedule
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from torch.optim import Optimizer
 
     from nas.data.device import DeviceData
+    from nas.training.graphs import RecordedPass, Recorder
     from nas.training.settings import Recipe
 
 _MIN_VAL_BATCH = 128
@@ -80,6 +82,8 @@ class Trainer:
         recipe: How to train.
         max_epochs: The epochs that a cosine spans.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
+        recorder: Has the forward and backward pass recorded, if a batch is one micro-batch.
+        on_note: Told, in one line, why it is not.
     """
 
     def __init__(
@@ -89,6 +93,8 @@ class Trainer:
         recipe: Recipe,
         max_epochs: int,
         micro_batch: int | None = None,
+        recorder: Recorder | None = None,
+        on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if data.device.type == "cpu":
@@ -101,6 +107,8 @@ class Trainer:
         self.schedule = _schedule(recipe, self.steps, max_epochs)
         self.average = WeightAverage(self.model, recipe.average) if recipe.average else None
         self._recipe = recipe
+        self._recorder, self._on_note = recorder, on_note
+        self._recorded: RecordedPass | None = None
         self._bf16 = wants_bf16(recipe.amp, data.device)
         self._loss = _loss(recipe)
         self._augmentation = Augmentation(
@@ -118,8 +126,9 @@ class Trainer:
             Diverged: If the training or validation loss is not finite.
         """
         began = time.perf_counter()
-        torch.manual_seed(seed)
         self.model.train()
+        self.record(seed)
+        torch.manual_seed(seed)  # after the recording, so that nothing depends on when that was
         loss_sum = torch.zeros((), device=self.data.device)
         for step, (images, targets) in enumerate(self.batches(seed), start=done * self.steps):
             loss_sum += self.step(images, targets, step)
@@ -157,6 +166,35 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.schedule(step)
         self.optimizer.zero_grad(set_to_none=True)
+        total = (self._recorded or self._eager_pass)(images, targets)
+        if self._recipe.clip_grad and self._recipe.optimizer != "lamb":
+            nn.utils.clip_grad_norm_(self.model.parameters(), self._recipe.clip_grad)
+        self.optimizer.step()
+        if self.average is not None:
+            self.average.update(step)
+        return total
+
+    def record(self, seed: int) -> None:
+        """Records the forward and backward pass, once, if a recorder was given and it comes out right."""
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        if self.micro_batch < self.batch_size:
+            self._on_note("no CUDA graph: gradients are accumulated over micro-batches")
+            return
+        found = recorded(self._eager_pass, self.model, *next(self.batches(seed)), recorder, seed)
+        if isinstance(found, str):
+            self._on_note(f"no CUDA graph: {found}")
+        else:
+            self._recorded = found
+
+    def close(self) -> None:
+        """Gives up the recording and the memory that it holds."""
+        self._recorded = None
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def _eager_pass(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Adds to the gradients; returns the loss ``()``."""
         total = torch.zeros((), device=images.device)
         parts = math.ceil(len(images) / self.micro_batch)
         for some, goals in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
@@ -165,11 +203,6 @@ class Trainer:
             loss = self._loss(logits.float(), goals) * (len(some) / len(images))
             loss.backward()
             total += loss.detach()
-        if self._recipe.clip_grad and self._recipe.optimizer != "lamb":
-            nn.utils.clip_grad_norm_(self.model.parameters(), self._recipe.clip_grad)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(step)
         return total
 
 
