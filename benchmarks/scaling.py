@@ -241,9 +241,7 @@ def main() -> None:
         trials = max(workers * options.trials_per_worker, 100)
         print(measure_workers(workers, trials, options.seconds_per_epoch), flush=True)
     if options.journal:
-        print(
-            "\n| trials | journal, MB | read, s | fold, s | draw, s | nas.status, s | resume, s | ask, ms |"
-        )
+        print("\n| trials | journal, MB | read, s | fold, s | draw, s | status, s | resume, s | ask, ms |")
         print("|---|---|---|---|---|---|---|---|", flush=True)
         for row in measure_journal(options.journal):
             print(row, flush=True)

@@ -25,6 +25,11 @@ class Cluster:
         self.workers: list[subprocess.Popen[bytes]] = []
 
     @property
+    def gate(self) -> Path:
+        """While it is not there, slow networks wait in their second epoch (see deadly.py)."""
+        return self.folder / "gate"
+
+    @property
     def address(self) -> str:
         return f"tcp://127.0.0.1:{self.port}"
 
@@ -68,7 +73,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(HERE)},
+                env={**os.environ, "PYTHONPATH": str(HERE), "SMACNAS_TEST_GATE": str(self.gate)},
             )
 
 

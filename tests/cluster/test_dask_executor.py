@@ -112,6 +112,7 @@ def test_a_worker_that_is_killed_costs_an_epoch_and_one_that_comes_late_helps(
     reports = collect(executor, lambda reports: bool(epochs_of(reports, 1)))
     cluster.start_worker("--no-nanny")
     os.kill(worker_process(busy_with(executor, 1)), signal.SIGKILL)
+    cluster.gate.touch()
     reports += collect(executor, ended(1))
     assert executor.slots == 1  # the late one; the dead one is forgotten
     assert epochs_of(reports, 1) == list(range(1, 9))  # each once, though one may have been trained twice
@@ -143,6 +144,7 @@ def test_without_a_shared_folder_checkpoints_travel_and_a_pause_loses_nothing(
     executor.submit(spec(3, "slow", epochs=8))
     reports = collect(executor, lambda reports: bool(epochs_of(reports, 3)))
     executor.pause()
+    cluster.gate.touch()
     reports += collect(executor, lambda reports: any(isinstance(r, TrialPaused) for r in reports))
     done = max(epochs_of(reports, 3))
     assert done < 8
@@ -177,6 +179,7 @@ def test_a_scheduler_that_restarts_is_waited_for(cluster: Any, executor: DaskExe
         executor, lambda reports: any(isinstance(r, Note) and "is gone" in r.text for r in reports)
     )
     assert executor.slots == 0
+    cluster.gate.touch()
     cluster.start_scheduler()
     cluster.start_worker("--no-nanny")
     reports += collect(executor, ended(1))

@@ -59,7 +59,8 @@ def check(run: Path, trials: int) -> None:
 
 def test_a_search_on_workers_is_killed_interrupted_and_resumed(tmp_path: Path) -> None:
     run = tmp_path / "runs" / "many"
-    first = start(tmp_path, *SMALL, "--trials", "14", "--workers", "2", "--name", "many")
+    # More trials than there is time for: however slow this machine is, it stops the search amid them.
+    first = start(tmp_path, *SMALL, "--trials", "500", "--workers", "2", "--name", "many")
     wait_for_trials(run, 3)
     family = psutil.Process(first.pid).children(recursive=True)
     first.kill()
@@ -80,10 +81,11 @@ def test_a_search_on_workers_is_killed_interrupted_and_resumed(tmp_path: Path) -
     assert begun <= closed  # what ran ended, or was stopped with a checkpoint
     assert "died" not in (run / "search.log").read_text()
 
-    third = start(tmp_path, "--resume", str(run))
+    trials = SearchState.of(events_of(run)).finished + 4
+    third = start(tmp_path, "--resume", str(run), "--trials", str(trials))
     _, said = third.communicate(timeout=250)
     assert (third.returncode, said) == (0, "")
-    check(run, 14)
+    check(run, trials)
     assert list(tmp_path.glob("**/.*.seen")) == []
 
 
