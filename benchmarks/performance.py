@@ -1,8 +1,9 @@
 """All speed benchmarks of a device in one call; writes its part of ``docs/performance.md``.
 
-``python -m benchmarks.performance --device cuda`` takes about half an hour. It replaces what stands
-between ``<!-- cuda -->`` and ``<!-- /cuda -->`` by the table of wanted and measured figures and by what
-each benchmark printed.
+Takes about half an hour, on a GPU as on two CPU cores, which must have nothing else to do. With
+``--device cuda`` it replaces what stands between ``<!-- cuda -->`` and ``<!-- /cuda -->`` by the table of
+measured figures and by what each benchmark printed, likewise with ``--device cpu``. Of ``paper`` width a
+CPU trains small batches only: whole ones take it a minute a step.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import io
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _ASK_TRIALS = 3000
 _LARGE_BATCH = 1024
+_SMALL_BATCH = 16
 
 
 @dataclass(frozen=True)
@@ -33,9 +36,9 @@ class Options:
 
     device: str = "cpu"
     """cpu, cuda or cuda:N."""
-    soak_trials: int = 2000
+    soak_trials: int = 1000
     """Trials of the soak; 0 leaves it out."""
-    soak_minutes: float = 60.0
+    soak_minutes: float = 12.0
     """Longest soak."""
     docs: Path = Path("docs/performance.md")
     """The page to write into."""
@@ -57,17 +60,9 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
         with contextlib.redirect_stdout(_Tee(printed)):
             return run()
 
-    speed = section("Training", lambda: train_throughput.main(train_throughput.Options(device=device)))
-    for preset in ("small", "paper"):
-        found = [r["against_plain"] for r in speed["results"] if r["width"] == SPACE.presets[preset]]
-        figures[f"against the plain loop (a), `{preset}` width"] = f"{min(found):.1f} to {max(found):.1f}"
-    if cuda:
-        large = train_throughput.Options(
-            device=device, widths=(SPACE.presets["paper"],), points=("nexception",), batch_size=_LARGE_BATCH
-        )
-        (only,) = section("Large batch", lambda: train_throughput.main(large))["results"]
-        name = f"share of the tighter roofline, NEXcepTion, `paper` width, batch {_LARGE_BATCH}"
-        figures[name] = f"{100 * only['share']:.0f} %"
+    for title, wanted in trainings(device).items():
+        speed = section(title, partial(train_throughput.main, wanted))
+        figures |= speeds(speed["results"])
     width = SPACE.presets["paper" if cuda else "tiny"]
     cost = section(
         "Overhead of a trial",
@@ -78,7 +73,9 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     use = section(
         "A whole search",
         lambda: search_utilisation.main(
-            search_utilisation.Options(device=device, width="paper" if cuda else "tiny")
+            search_utilisation.Options(device=device, width="paper")
+            if cuda
+            else search_utilisation.Options(trials=12, at_once=(1, 2))
         ),
     )
     alone = use["results"][0]
@@ -87,13 +84,51 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     for case, median in section("Optimiser", asks).items():
         figures[f"optimiser ask, {_ASK_TRIALS:,} trials, {case}"] = f"median {1e3 * median:.0f} ms"
     if options.soak_trials:
-        wanted = soak.Options(trials=options.soak_trials, minutes=options.soak_minutes, device=device)
-        memory = section("Memory", lambda: soak.main(wanted))
+        long = soak.Options(trials=options.soak_trials, minutes=options.soak_minutes, device=device)
+        memory = section("Memory", lambda: soak.main(long))
         for who in ("search", "trial process"):
             slope, low, high = memory[f"{who}, MB a thousand trials"]
             name = f"memory of the {who}, growth over {memory['samples'][-1]['trials']:,.0f} trials"
             figures[name] = f"{slope:+.1f} MB a thousand ({low:+.1f} to {high:+.1f})"
     return figures, printed.getvalue()
+
+
+def trainings(device: str) -> dict[str, train_throughput.Options]:
+    """What is trained on a device, by title: all widths, and of ``paper`` width a batch that fits it."""
+    tiny, small, paper = (SPACE.presets[name] for name in ("tiny", "small", "paper"))
+    if device.startswith("cuda"):
+        return {
+            "Training": train_throughput.Options(device),
+            f"Training, batch {_LARGE_BATCH}": train_throughput.Options(
+                device, (paper,), ("nexception",), batch_size=_LARGE_BATCH
+            ),
+        }
+    return {
+        "Training": train_throughput.Options(device, (tiny, small), turns=3, seconds=1.0),
+        f"Training, batch {_SMALL_BATCH}": train_throughput.Options(
+            device, (paper,), batch_size=_SMALL_BATCH, turns=2, seconds=0.5
+        ),
+    }
+
+
+def speeds(results: list[dict[str, Any]]) -> dict[str, str]:
+    """What training reached at each width and batch, from the worst to the best network, by name."""
+    figures = {}
+    for preset, width in SPACE.presets.items():
+        found = [result for result in results if result["width"] == width]
+        if not found:
+            continue
+        where = f"`{preset}` width, batch {found[0]['batch_size']}"
+        for key, name in (("against_plain", "(a)"), ("against_no_data", "(b)")):
+            ratios = [result[key] for result in found]
+            figures[f"against the plain loop {name}, {where}"] = (
+                f"{min(ratios):.1f} to {max(ratios):.1f} times"
+            )
+        for result in found:
+            if result["point"] == "nexception":
+                share = f"share of the tighter roofline, NEXcepTion, {where}"
+                figures[share] = f"{100 * result['share']:.0f} %"
+    return figures
 
 
 def asks() -> dict[str, float]:

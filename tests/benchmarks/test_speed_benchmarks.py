@@ -81,3 +81,23 @@ def test_the_fastest_of_our_ways_is_judged_turn_by_turn():
         "against_no_data": 2.0,
         "share": 0.5,
     }
+
+
+def test_figures_of_a_width_go_from_the_worst_network_to_the_best():
+    def result(point, width, ratio, share):
+        figures = {"against_plain": ratio, "against_no_data": ratio - 1, "share": share}
+        return {"point": point, "width": width, "batch_size": 128, **figures}
+
+    found = performance.speeds([result("nexception", 64, 2.5, 0.34), result("xception", 64, 2.04, 0.4)])
+    assert found == {
+        "against the plain loop (a), `small` width, batch 128": "2.0 to 2.5 times",
+        "against the plain loop (b), `small` width, batch 128": "1.0 to 1.5 times",
+        "share of the tighter roofline, NEXcepTion, `small` width, batch 128": "34 %",
+    }
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_every_width_is_trained_on_every_device(device):
+    parts = performance.trainings(device).values()
+    assert {part.device for part in parts} == {device}
+    assert {width for part in parts for width in part.widths} == {16, 64, 512}
