@@ -374,11 +374,15 @@ def test_a_flat_objective_does_no_harm(space: SearchSpace, driver: Any, error: f
     assert any(suggestion.origin.startswith("acquisition") for suggestion in asked)
 
 
-def test_it_begins_with_the_default_and_named_points(space: SearchSpace, driver: Any) -> None:
-    asked = driver(create("smac", space, Fidelity(9, 9, 3), 0)).serial(40)
-    assert [s.origin for s in asked[:9]] == ["default", "named point", *["initial design"] * 7]
+@pytest.mark.parametrize(("fidelity", "first"), [(Fidelity(1, 9, 3), 9), (Fidelity(9, 9, 3), 5)])
+def test_it_begins_with_the_default_and_named_points(
+    space: SearchSpace, driver: Any, fidelity: Fidelity, first: int
+) -> None:
+    asked = [s for s in driver(create("smac", space, fidelity, 0)).serial(50) if s.origin != "promotion"]
+    initial = ["default", "named point", *["initial design"] * (first - 2)]
+    assert [s.origin for s in asked[:first]] == initial
     assert [s.config for s in asked[:2]] == [space.default, space.points["nexception"]]
-    later = {suggestion.origin for suggestion in asked[17:]}
+    later = {suggestion.origin for suggestion in asked[first:]}
     assert later <= {"random", "acquisition: random", "acquisition: neighbour"}
     few = driver(create("smac", space, Fidelity(9, 9, 3), 0, OptimizerSettings(initial_configs=1))).serial(3)
     assert [s.origin for s in few] == ["default", "random", "random"]
