@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.quality import surrogate
+from benchmarks.quality import levers, proxy, surrogate
 from benchmarks.quality.compare import at, read, regrets
-from benchmarks.quality.nexception_table import Options, items
+from benchmarks.quality.nexception_table import Options, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import NexceptionSurrogate, load
 from benchmarks.quality.race import race
@@ -112,3 +113,56 @@ def test_other_rungs_can_be_raced(problem: NexceptionSurrogate) -> None:
     other = NexceptionSurrogate(surrogate.fit(data), Fidelity(1, 9, 3))
     assert other.optimum.full_seconds == pytest.approx(problem.optimum.full_seconds / 2)
     assert race(other, make("random"), seed=0, evaluations=3)
+
+
+def test_trainings_are_added_to_the_table_without_the_rows_it_was_made_of(tmp_path: Path) -> None:
+    shutil.copy(surrogate.TABLE, tmp_path / "table.parquet")
+    options = Options(table=tmp_path / "table.parquet", rows=tmp_path / "rows.jsonl")
+    before = known(options)
+    assert len(before) == len(pd.read_parquet(surrogate.TABLE))  # on a fresh clone, nothing is trained again
+    old = before[before.config_id == before.config_id.iloc[0]].iloc[:18]
+    new = old.assign(seed=9)
+    lines = [frame.to_json(orient="records") for frame in (old, new)]
+    options.rows.write_text("\n".join([*lines, lines[1][:40]]))  # a kill cut the last line
+    write(options)
+    after = pd.read_parquet(options.table)
+    assert len(after) == len(before) + 18
+    assert sorted(after.seed.unique()) == sorted({*before.seed.unique(), 9})
+    assert len(known(options)) == len(after)  # the rows are still there, and count once
+
+
+def test_the_proxys_figures_are_those_of_the_table() -> None:
+    frame = pd.read_parquet(surrogate.TABLE).astype({"part": str, "config_id": str})
+    n, rank, noise, spread = proxy.seeds(frame)
+    last = frame[(frame.part == "table") & (frame.epoch == 18)]
+    both = last.groupby("config_id").seed.agg(set)
+    assert n == sum({0, 1} <= seeds for seeds in both)
+    assert 0.5 < rank <= 1
+    assert 0 < noise < spread
+    assert proxy.settings(frame).configurations["deep"] == 14
+    by_epoch = proxy.epochs(surrogate.trainings(frame))
+    assert by_epoch[1] < by_epoch[6] < by_epoch[12]
+    worth = proxy.shares(surrogate.trainings(frame))
+    assert (worth >= -1e-9).all()
+    assert worth.sum() <= 1
+
+
+def test_levers_are_compared_function_by_function() -> None:
+    rows = [
+        {"change": change, "function": function, "mark": 10, "regret": (function + gain) / 100}
+        for change, gain in (("default", 0.0), ("better=1", -0.5))
+        for function in range(4)
+    ]
+    lines = levers.table(pd.DataFrame(rows)).splitlines()
+    assert lines[2] == "| better=1 | 1.00 | 1.00 | -0.50 ± 0.00 |"
+    assert lines[3] == "| default | 1.50 | 1.50 |  |"
+
+
+def test_a_change_of_rungs_is_raced_and_kept(tmp_path: Path) -> None:
+    options = levers.Options(functions=1, rungs=(6, 18), evaluations=10, processes=1, traces=tmp_path / "t")
+    frame = levers.execute(options)
+    assert frame.mark.tolist() == [10]
+    assert frame.regret.between(0, 0.3).all()
+    kept = options.traces.read_text()
+    pd.testing.assert_frame_equal(levers.execute(options), frame)
+    assert options.traces.read_text() == kept
