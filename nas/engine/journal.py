@@ -68,7 +68,7 @@ def decode(line: bytes) -> Event:
     return event
 
 
-def read(path: Path, offset: int = 0, first_line: int = 1) -> Contents:
+def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Contents:
     """Reads a journal from a byte offset (the start of a line) to its end.
 
     A last line without a newline is what a kill or a full disk leaves behind: it is left out and
@@ -78,13 +78,16 @@ def read(path: Path, offset: int = 0, first_line: int = 1) -> Contents:
         path: The journal.
         offset: Where to begin, bytes.
         first_line: Number of the line at the offset, for messages.
+        most: Bytes to read at most, by default all; more if the first line is longer.
 
     Raises:
         UserError: If a line is damaged; the message names it.
     """
     with path.open("rb") as file:
         file.seek(offset)
-        data = file.read()
+        data = file.read(most)
+        if b"\n" not in data:
+            data += file.read()
     whole = data.rfind(b"\n") + 1
     events = list(_lines(path, data[:whole], first_line))
     return Contents(events, offset + whole, len(data) - whole)

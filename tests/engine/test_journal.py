@@ -119,3 +119,21 @@ def test_reading_goes_on_where_it_stopped(tmp_path: Path) -> None:
         file.append({"event": "second"})
     after = journal.read(path, before.size, 2)
     assert [event["event"] for event in after.events] == ["second"]
+
+
+@pytest.mark.parametrize("most", [1, 40, 10_000])
+def test_reading_in_pieces_gives_the_same_lines(tmp_path: Path, most: int) -> None:
+    path = tmp_path / "trials.jsonl"
+    with Journal(path, 0) as file:
+        for number in range(20):
+            file.append({"event": "x" * number})
+    with path.open("ab") as end:
+        end.write(b'{"half')
+    found: list[dict] = []
+    size = 0
+    while (piece := journal.read(path, size, len(found) + 1, most)).events:
+        found += piece.events
+        size = piece.size
+    whole = journal.read(path)
+    assert (found, size) == (whole.events, whole.size)
+    assert piece.dropped == whole.dropped == 6

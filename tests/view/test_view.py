@@ -15,6 +15,7 @@ from nas import cli, status
 from nas.engine import journal
 from nas.engine.run import Run
 from nas.engine.state import SearchState
+from nas.errors import UserError
 from nas.view import panel, summary
 from nas.view.lines import describe
 from nas.view.snapshot import take
@@ -108,6 +109,20 @@ def test_status_of_a_killed_a_stopped_and_a_running_search(
     assert seen() == "dead"
     with Run(run).lock():
         assert seen() == "running"
+
+
+def test_a_status_read_in_pieces_is_the_same_and_names_the_damaged_line(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = status.Watcher(finished_run).look()
+    monkeypatch.setattr(status, "_PIECE", 500)
+    assert status.Watcher(finished_run).look() == whole
+    run = shutil.copytree(finished_run, tmp_path / "damaged")
+    lines = (run / "trials.jsonl").read_bytes().split(b"\n")
+    lines[-3] = lines[-3].replace(b'"', b"'", 1)
+    (run / "trials.jsonl").write_bytes(b"\n".join(lines))
+    with pytest.raises(UserError, match=f"line {len(lines) - 2} is damaged"):
+        status.Watcher(run).look()
 
 
 def test_the_status_as_a_picture(
