@@ -212,6 +212,6 @@ def _std(rows: pd.DataFrame) -> np.ndarray:
 
 
 def _clipped(rows: pd.DataFrame) -> np.ndarray:
-    """Error bars that end at 0 and 1: no share is less or more."""
-    std, shares = _std(rows), rows["importance"].to_numpy()
+    """Error bars that end at 0 and 1: no share is less or more, but for rounding."""
+    std, shares = _std(rows), rows["importance"].to_numpy().clip(0, 1)
     return np.stack([np.minimum(std, shares), np.minimum(std, 1 - shares)])

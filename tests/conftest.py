@@ -70,6 +70,14 @@ def crashing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
     return answer
 
 
+def ranked(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    """The same with a third choice worth a twelfth of the variance: a 27th is luck in 150 trials."""
+    answer = crashing(config, epochs, seed)
+    extra = 0.03 * (config["norm_positions"] != "12")
+    errors = tuple(None if error is None else min(error + extra, 1.0) for error in answer.errors)
+    return Answer(errors, answer.seconds)
+
+
 @dataclass
 class Simulation:
     """A search in a run folder, in simulated time."""
@@ -182,7 +190,7 @@ def simulate(tmp_path: Path) -> Callable[..., Simulation]:
 def even_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished search of 150 trials, half of them at random; tests only read it."""
     path = tmp_path_factory.mktemp("runs") / "even"
-    Simulation(path, trials=150, problem=crashing, smac=OptimizerSettings(random_probability=0.5)).run()
+    Simulation(path, trials=150, problem=ranked, smac=OptimizerSettings(random_probability=0.5)).run()
     return path
 
 

@@ -64,7 +64,12 @@ class _Counter(TorchDispatchMode):
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        out = func(*args, **(kwargs or {}))
-        if formula := flop_registry.get(getattr(func, "overloadpacket", func)):
-            self.flops += formula(*args, **(kwargs or {}), out_val=out)
+        kwargs = kwargs or {}
+        formula = flop_registry.get(getattr(func, "overloadpacket", func))
+        if formula is None:
+            with self:  # in inference mode layers come here before they are taken apart
+                out = func.decompose(*args, **kwargs)
+            return func(*args, **kwargs) if out is NotImplemented else out
+        out = func(*args, **kwargs)
+        self.flops += formula(*args, **kwargs, out_val=out)
         return out

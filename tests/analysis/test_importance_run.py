@@ -31,7 +31,7 @@ def error(config, epochs, rng, noise: float = 0.005) -> float:
 
 @pytest.mark.parametrize("method", ["lpi", "fanova"])
 def test_a_search_of_150_trials_recovers_the_ranks(method: str, even_run: Path) -> None:
-    """The known function of tests/conftest.py: bottleneck, then kernel_mid and norm_positions.
+    """A known function of tests/conftest.py: bottleneck, then kernel_mid and norm_positions.
 
     Half of the trials are random: a model that soon leaves bad choices alone hardly sees what they cost.
     """
@@ -217,3 +217,10 @@ def test_ten_thousand_trials_in_a_minute(engine, write_run, tmp_path: Path) -> N
         found.of("lpi").query("budget == 'overall'").set_index("hyperparameter")["importance"].idxmax()
         == "bottleneck"
     )
+
+
+def test_a_share_that_rounds_below_nothing_or_above_all_has_error_bars() -> None:
+    rows = pd.DataFrame({"importance": [-1e-17, 0.5, 1 + 1e-15], "std_trees": 0.1, "std_bootstrap": 0.1})
+    bars = figures_importance._clipped(rows)
+    assert (bars >= 0).all()
+    np.testing.assert_allclose(bars, [[0, 0.1, 0.1], [0.1, 0.1, 0]], atol=1e-9)

@@ -39,3 +39,11 @@ def test_it_counts_what_the_flop_counter_counts():
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             model(torch.zeros(1, 3, 32, 32))
         assert count(model, 32).flops == counter.get_total_flops()
+
+
+def test_networks_made_in_inference_mode_count_alike():
+    config = SPACE.points["nexception"]
+    with torch.inference_mode():
+        made = SPACE.build(config, SPACE.reduced(16), 10)
+        assert count(made, 32) == count(SPACE.build(config, SPACE.reduced(16), 10), 32)
+    assert count(made, 32) == count(SPACE.build(config, SPACE.reduced(16), 10), 32)
