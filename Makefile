@@ -30,7 +30,7 @@ lint: setup ## ruff and mypy
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-faults: setup ## kill, fill, flip and freeze real searches; 20 minutes
+faults: setup ## kill, fill, flip and freeze real searches; 6 to 40 minutes
 	$(RUN) -m tests.faults.campaign --kills 100
 
 fuzz: setup ## random and hostile input for every parser; 10 minutes
