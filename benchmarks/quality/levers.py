@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
-from benchmarks.quality.compare import MARKS, at
+from benchmarks.quality.compare import MARKS, at, read
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.opponents import make, ours
 from benchmarks.quality.problems import load
@@ -64,15 +64,14 @@ def regret(problem: str, change: str, function: int, rungs: Sequence[int], evalu
 def execute(options: Options) -> pd.DataFrame:
     """Runs what is missing; gives regrets by change, function and mark."""
     options.traces.parent.mkdir(parents=True, exist_ok=True)
-    text = options.traces.read_text() if options.traces.exists() else ""
-    rows: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     where = {
         "problem": options.problem,
         "rungs": list(options.rungs),
         "evaluations": options.evaluations,
     }
+    rows: list[dict[str, Any]] = [r for r in read(options.traces) if where.items() <= r.items()]
     changes = [DEFAULT, *options.changes]
-    done = {(r["change"], r["function"]) for r in rows if all(r[key] == where[key] for key in where)}
+    done = {(r["change"], r["function"]) for r in rows}
     missing = [(c, f) for f in range(options.functions) for c in changes if (c, f) not in done]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:
@@ -87,9 +86,7 @@ def execute(options: Options) -> pd.DataFrame:
     chosen = [
         {"change": r["change"], "function": r["function"], "mark": mark, "regret": value}
         for r in rows
-        if r["change"] in changes
-        and r["function"] < options.functions
-        and all(r[key] == where[key] for key in where)
+        if r["change"] in changes and r["function"] < options.functions
         for mark, value in zip(MARKS, r["regrets"], strict=False)
     ]
     return pd.DataFrame(chosen)

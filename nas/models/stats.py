@@ -55,21 +55,27 @@ def count(model: nn.Module, input_size: int, in_chans: int = 3) -> Stats:
 class _Counter(TorchDispatchMode):
     """Adds up the operations that PyTorch has a formula for.
 
-    ``FlopCounterMode`` does so too, and also attributes them to modules and takes other operations
-    apart, which takes longer than the pass itself.
+    ``FlopCounterMode`` does so too, and also attributes them to modules, which takes longer than the
+    pass itself.
     """
 
-    flops = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops = 0
+        self._whole: set[Any] = set()  # operations that are not made of others; asking each time is slow
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
         formula = flop_registry.get(getattr(func, "overloadpacket", func))
-        if formula is None:
+        if formula is None and func not in self._whole:
             with self:  # in inference mode layers come here before they are taken apart
                 out = func.decompose(*args, **kwargs)
-            return func(*args, **kwargs) if out is NotImplemented else out
+            if out is not NotImplemented:
+                return out
+            self._whole.add(func)
         out = func(*args, **kwargs)
-        self.flops += formula(*args, **kwargs, out_val=out)
+        if formula is not None:
+            self.flops += formula(*args, **kwargs, out_val=out)
         return out
