@@ -76,6 +76,11 @@ FLAGS = [
     (["--lr", "-1"], r"--lr -1"),
     (["--batch-size", "0"], r"--batch-size 0"),
     (["--initial-configs", "-1"], r"--initial-configs -1"),
+    (["--prior", "bottleneck"], r"--prior bottleneck: must be HYPERPARAMETER=CHOICE"),
+    (["--prior", "kernel=5"], r"--prior kernel: no such hyperparameter; did you mean kernel_mid"),
+    (["--prior", "kernel_mid=4"], r"--prior kernel_mid=4: must be one of 3, 5, 7, 9"),
+    (["--prior", "se=true:lots"], r"--prior se=true:lots: lots must be a number from 0.001 to 1000"),
+    (["--prior", "se=true", "--optimizer", "random"], r"--prior: --optimizer random has no model"),
     (["--warm-start", "nowhere"], r"--warm-start nowhere: not a run folder"),
 ]
 

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import tyro
 
+from benchmarks.quality import variants
 from benchmarks.quality.compare import MARKS, at, read
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.opponents import make, ours
@@ -37,9 +38,10 @@ class Options:
     """What to race."""
 
     changes: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Each setting=value,... of the default search, or the name of an opponent."""
-    problem: Literal["drawn", "nexception"] = "drawn"
-    """drawn: random functions; nexception: the surrogate of our own space, for other rungs."""
+    """Each setting=value,... of the default search, a variant=number (benchmarks.quality.variants), or
+    the name of an opponent."""
+    problem: Literal["drawn", "nexception", "nasbench201"] = "drawn"
+    """drawn: random functions; the others: tables, to look, not to tune."""
     functions: int = 16
     """Random functions, or seeds; one race each."""
     rungs: tuple[int, ...] = (2, 6, 18)
@@ -55,8 +57,11 @@ class Options:
 def regret(problem: str, change: str, function: int, rungs: Sequence[int], evaluations: float) -> list[float]:
     """Regret of one race at every mark."""
     fidelity = Fidelity(rungs[0], rungs[-1], rungs[1] // rungs[0] if len(rungs) > 1 else 3)
-    judge = DrawnFunction(function, fidelity) if problem == "drawn" else load("nexception", fidelity)
-    maker = ours() if change == DEFAULT else make(f"ours:{change}" if "=" in change else change)
+    judge = DrawnFunction(function, fidelity) if problem == "drawn" else load(problem, fidelity)
+    if (variant := variants.build(change, judge, function)) is not None:
+        judge, maker = variant
+    else:
+        maker = ours() if change == DEFAULT else make(f"ours:{change}" if "=" in change else change)
     steps = race(judge, maker, seed=function, evaluations=evaluations)
     return [at(steps, mark) for mark in MARKS if mark <= evaluations]
 

@@ -26,6 +26,7 @@ from nas.engine.recorded import with_salvage
 from nas.engine.run import Run, write_json
 from nas.engine.worker import WorkerSettings
 from nas.errors import UserError
+from nas.optimizers import check, create
 from nas.seeds import derive
 from nas.settings import SearchSettings, refuse_changes
 from nas.view.logfile import open_log
@@ -101,6 +102,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     if path.exists():
         raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
     _check_writable(path.parent)
+    check(settings.choice.optimizer, space, settings.smac)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
     executor = choose(settings.machine, worker_settings(settings, path / "checkpoints"))
@@ -159,8 +161,6 @@ def _search(
     *,
     locked: bool = False,
 ) -> str:
-    from nas.optimizers import create
-
     with contextlib.ExitStack() as stack:
         if not locked:
             stack.enter_context(run.lock())

@@ -1,5 +1,5 @@
 """Optimisers behind one ask/tell protocol."""
 
-from nas.optimizers.registry import create, names
+from nas.optimizers.registry import check, create, names
 
-__all__ = ["create", "names"]
+__all__ = ["check", "create", "names"]

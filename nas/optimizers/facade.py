@@ -14,6 +14,7 @@ from smac.main.smbo import SMBO
 from smac.random_design import ProbabilityRandomDesign
 from smac.runhistory import RunHistory
 
+from nas.optimizers.acquisition import BelievedImprovement
 from nas.optimizers.brackets import StepwiseHalving, StepwiseHyperband
 from nas.optimizers.candidates import Candidates
 from nas.optimizers.forest import Forest
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ConfigSpace import Configuration, ConfigurationSpace
 
     from nas.optimizers.base import Fidelity
+    from nas.optimizers.prior import Prior
     from nas.optimizers.settings import OptimizerSettings
 
 # A hair above the worst error: an incumbent that crashed gives way even to one that gets all wrong.
@@ -95,6 +97,9 @@ def make_facade(
     initial: Sequence[Configuration],
     fidelity: Fidelity,
     settings: OptimizerSettings,
+    *,
+    min_trials: int,
+    prior: Prior | None,
     seed: int,
     earlier: Sequence[tuple[Configuration, float]] = (),
 ) -> QuietFacade:
@@ -106,6 +111,8 @@ def make_facade(
         initial: Configurations to begin with.
         fidelity: Rungs of epochs.
         settings: How to choose.
+        min_trials: Successful trials before the model is asked.
+        prior: What the user believes.
         seed: Of everything random.
         earlier: What another search measured.
     """
@@ -127,7 +134,7 @@ def make_facade(
         scenario,
         target_function=None,
         model=Forest(scenario) if forest else ChoiceProcess(space),
-        acquisition_function=EI(log=forest),
+        acquisition_function=BelievedImprovement(prior, log=forest) if prior else EI(log=forest),
         acquisition_maximizer=PoolSearch(scenario, candidates),
         initial_design=_InitialDesign(scenario, initial),
         random_design=ProbabilityRandomDesign(settings.random_probability, seed=seed),
@@ -137,7 +144,7 @@ def make_facade(
             candidates,
             seed=seed,
             random_probability=settings.random_probability,
-            min_trials=settings.min_trials or 2,
+            min_trials=min_trials,
             rungs=fidelity.rungs,
             earlier=[(config.get_array(), error) for config, error in earlier],
         ),

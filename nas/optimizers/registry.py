@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.errors import UserError
-from nas.optimizers.settings import OptimizerSettings
+from nas.optimizers.settings import NO_PRIOR, OptimizerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,7 +31,6 @@ def _random(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, 
     return full_budget, replace(settings, initial_configs=0, random_probability=1.0)
 
 
-_FIRST, _FIRST_FULL = 9, 5  # measured: docs/quality.md
 _RECIPES: dict[str, Recipe] = {"smac": _smac, "hyperband": _hyperband, "random": _random}
 
 
@@ -51,7 +50,7 @@ def create(
     """Makes an optimiser that has seen nothing yet.
 
     Args:
-        name: ``smac`` (successive halving with a random forest), ``hyperband`` (arXiv 1603.06560: no
+        name: ``smac`` (successive halving with a model), ``hyperband`` (arXiv 1603.06560: no
             model) or ``random`` (random configurations at the full budget). All three are one
             program with other settings, so that they differ in nothing else.
         space: What is searched; without conditions and forbidden clauses.
@@ -61,24 +60,30 @@ def create(
         earlier: Results of an earlier search to begin with.
 
     Raises:
-        UserError: If there is no such optimiser, or the space is not flat.
+        UserError: If there is no such optimiser, the space is not flat, or has no choice that ``settings``
+            name.
+    """
+    settings = settings or OptimizerSettings()
+    check(name, space, settings)
+    from nas.optimizers.smac import SmacOptimizer
+
+    recipe = _RECIPES[name](fidelity, settings)
+    return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier)
+
+
+def check(name: str, space: SearchSpace, settings: OptimizerSettings) -> None:
+    """Finds what is wrong without making an optimiser, which takes seconds.
+
+    Raises:
+        UserError: If there is no such optimiser, or ``settings`` name a prior that it cannot use.
     """
     if name not in _RECIPES:
         close = difflib.get_close_matches(name.lower(), _RECIPES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
         raise UserError(f"--optimizer {name}: {hint}must be one of {', '.join(_RECIPES)}")
-    from nas.optimizers.smac import SmacOptimizer
+    if settings.prior != NO_PRIOR:
+        from nas.optimizers.prior import Prior
 
-    recipe = _RECIPES[name](fidelity, settings or OptimizerSettings())
-    return SmacOptimizer(space, recipe[0], _sized(*recipe), seed=seed, earlier=earlier)
-
-
-def _sized(fidelity: Fidelity, settings: OptimizerSettings) -> OptimizerSettings:
-    """Fills in how many trials go before the model: fewer where each is a full training."""
-    first = _FIRST if len(fidelity.rungs) > 1 else _FIRST_FULL
-    initial, least = settings.initial_configs, settings.min_trials
-    return replace(
-        settings,
-        initial_configs=first if initial is None else initial,
-        min_trials=first if least is None else least,
-    )
+        Prior.parse(settings.prior, space)
+        if name != "smac":
+            raise UserError(f"--prior: --optimizer {name} has no model to go with it; leave one of them out")

@@ -119,5 +119,5 @@ class DerivedSelector(ConfigSelector):
             self._tune_on = None
         self._model.learn(known.lesson().warped(), derive(self._seed, "train", known.finished))
         (least,) = self._model.leaders(1)[1]
-        self._acquisition_function.update(model=self._model, eta=least)
+        self._acquisition_function.update(model=self._model, eta=least, finished=known.finished)
         return True

@@ -7,6 +7,10 @@ from typing import Literal
 
 from nas.errors import UserError
 
+_FIRST, _FIRST_FULL = 9, 5  # trials before the model; fewer where each is a full training: docs/quality.md
+
+NO_PRIOR = "none"
+
 
 @dataclass(frozen=True)
 class OptimizerSettings:
@@ -24,6 +28,9 @@ class OptimizerSettings:
     min_trials: int | None = None
     """The model is asked once so many trials have succeeded, at any rung (as many as --initial-configs
     would be)."""
+    prior: str = NO_PRIOR
+    """What you believe to be good, and how many times as likely as another choice (5):
+    bottleneck=true,norm=batch:2. It counts less with every trial."""
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):
@@ -37,3 +44,13 @@ class OptimizerSettings:
             raise UserError(f"{given}: must lie between 0 and 1, for example 0.1")
         if self.min_trials is not None and self.min_trials < 2:
             raise UserError(f"--min-trials {self.min_trials}: must be at least 2")
+
+    def first(self, rungs: int) -> tuple[int, int]:
+        """What goes before the model: initial configurations, and trials that must have succeeded.
+
+        Args:
+            rungs: How many rungs there are.
+        """
+        usual = _FIRST if rungs > 1 else _FIRST_FULL
+        initial, least = self.initial_configs, self.min_trials
+        return usual if initial is None else initial, usual if least is None else least

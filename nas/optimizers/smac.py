@@ -10,8 +10,9 @@ from smac.runhistory import StatusType, TrialInfo, TrialValue
 
 from nas.errors import UserError
 from nas.optimizers.base import Suggestion
-from nas.optimizers.candidates import Candidates, key
+from nas.optimizers.candidates import Candidates, distinct, key
 from nas.optimizers.facade import CRASH_COST, make_facade
+from nas.optimizers.prior import Prior
 from nas.optimizers.snapshot import write_snapshot
 from nas.seeds import derive
 from search_spaces.base import config_id, plain
@@ -27,8 +28,9 @@ if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
 
 DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design", "promotion"
-RECALLED = "earlier run"
+RECALLED, BELIEVED = "earlier run", "prior"
 _RECALLED = 3  # that begin the search anew: enough to see how its errors go with the earlier ones
+_DRAWS = 10  # a strong prior draws the same again and again
 
 # Points that are named for their cost, not because someone believes in them.
 _ENDS_OF_COST = ("cheapest", "dearest")
@@ -49,19 +51,28 @@ class SmacOptimizer:
         """Starts with an empty history.
 
         Raises:
-            UserError: If the space has conditions or forbidden clauses, or an earlier result is not of it.
+            UserError: If the space has conditions or forbidden clauses, or an earlier result or the prior
+                is not of it.
         """
         configspace = space.configspace()
         self._candidates = Candidates(configspace)
         recalled = [(self._candidates.encode(e.config, RECALLED), e.error) for e in earlier]
         recalled.sort(key=lambda pair: pair[1])
-        initial = self._initial_configs(
-            space,
-            settings.initial_configs or 0,
-            [config for config, _ in recalled],
-            derive(seed, "initial design"),
+        prior = Prior.parse(settings.prior, space)
+        n_initial, min_trials = settings.first(len(fidelity.rungs))
+        rng = np.random.RandomState(derive(seed, "initial design"))
+        initial = self._initial_configs(space, n_initial, [config for config, _ in recalled], prior, rng)
+        self._facade = make_facade(
+            configspace,
+            self._candidates,
+            initial,
+            fidelity,
+            settings,
+            min_trials=min_trials,
+            prior=prior,
+            seed=seed,
+            earlier=recalled,
         )
-        self._facade = make_facade(configspace, self._candidates, initial, fidelity, settings, seed, recalled)
         self._brackets = self._facade.intensifier
         self._selector = self._brackets.config_selector
         self._pending: dict[tuple[str, int], TrialInfo] = {}
@@ -147,7 +158,12 @@ class SmacOptimizer:
             raise UserError(f"{asked.epochs} epochs of {config_id(asked.config)} are next")
 
     def _initial_configs(
-        self, space: SearchSpace, n: int, recalled: Sequence[Configuration], seed: int
+        self,
+        space: SearchSpace,
+        n: int,
+        recalled: Sequence[Configuration],
+        prior: Prior | None,
+        rng: np.random.RandomState,
     ) -> list[Configuration]:
         """The default, the named points, then the best of an earlier search; random ones if there is none."""
         named = [(DEFAULT, space.default)]
@@ -157,7 +173,11 @@ class SmacOptimizer:
             if len(chosen) < n:
                 chosen.setdefault(key(config.get_array()), config)
         fresh = 0 if recalled else n - len(chosen)
-        rows = self._candidates.unseen(fresh, chosen, np.random.RandomState(seed))
+        believed = prior.sample(_DRAWS * fresh, rng) if prior else ()
+        for row in distinct(believed, chosen)[:fresh]:
+            chosen[key(row)] = self._candidates.decode(row, BELIEVED)
+            fresh -= 1
+        rows = self._candidates.unseen(fresh, chosen, rng)
         return [*chosen.values(), *(self._candidates.decode(row, INITIAL) for row in rows)]
 
     def _id(self, config: Configuration) -> str:

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from smac.acquisition.function import EI
 
-from benchmarks.quality import levers, proxy, surrogate
+from benchmarks.quality import levers, proxy, surrogate, variants
 from benchmarks.quality.compare import at, read, regrets
 from benchmarks.quality.nexception_table import Options, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import NexceptionSurrogate, load
-from benchmarks.quality.race import race
+from benchmarks.quality.race import race, search
 from benchmarks.quality.report import markdown, summary
 from nas.errors import UserError
 from nas.optimizers.base import Fidelity
+from nas.optimizers.candidates import Candidates
+from nas.optimizers.process import ChoiceProcess
 from search_spaces.base import config_id
 
 HERE = sorted(set(OPPONENTS) - {"dehb"})  # whose pins do not fit ours; docs/quality.md tells how to add it
@@ -166,3 +169,48 @@ def test_a_change_of_rungs_is_raced_and_kept(tmp_path: Path) -> None:
     kept = options.traces.read_text()
     pd.testing.assert_frame_equal(levers.execute(options), frame)
     assert options.traces.read_text() == kept
+
+
+@pytest.mark.parametrize("name", sorted(variants.VARIANTS))
+def test_every_variant_races_and_chooses_otherwise(name: str, problem: NexceptionSurrogate) -> None:
+    known = variants.build(f"{name}={3 if name == 'belief' else 1}", problem, 5)
+    assert known is not None
+    raced, maker = known
+    if name == "stop":
+        raced = variants.Stopping(problem, -1.0)  # even the best is never good enough: all but one stop
+    asked = [
+        list(search(*race, seed=5, evaluations=6)[0].trials.values())
+        for race in ((raced, maker), (problem, make("ours")))
+    ]
+    assert [(t.config_id, t.epochs) for t in asked[0]] != [(t.config_id, t.epochs) for t in asked[1]]
+
+
+def test_a_stopped_trial_costs_half_and_is_never_the_best(problem: NexceptionSurrogate) -> None:
+    stopping = variants.Stopping(problem, -1.0)
+    configs = problem.space.sample(9, 0)
+    first, *others = (stopping(config, 18, seed) for seed, config in enumerate(configs))
+    assert first == problem(configs[0], 18, 0)
+    for seed, answer in enumerate(others, 1):
+        whole = problem(configs[seed], 18, seed)
+        assert answer.seconds == pytest.approx(whole.seconds / 2)
+        assert answer.errors[-1] > first.errors[-1]
+        assert answer.errors[:-1] == whole.errors[:-1]
+    assert stopping(configs[1], 6, 1) == problem(configs[1], 6, 1)
+
+
+def test_frugal_choice_learns_what_is_dear() -> None:
+    space = load("nexception").space
+    rows = Candidates(space.configspace())
+    frugal = variants.Frugal(1.0, space)
+    drawn = space.sample(60, 0)
+    for config in drawn:
+        frugal.note(rows.encode(config).get_array(), 1.0 + int(config["kernel_mid"]))
+    model = ChoiceProcess(space.configspace())
+    X = np.array([rows.encode(config).get_array() for config in drawn])
+    model.train(X, np.linspace(0.4, 0.5, 60))
+    plain = EI()
+    for criterion in (frugal, plain):
+        criterion.update(model=model, eta=0.4, finished=60)
+    pair = [rows.encode({**drawn[30], "kernel_mid": k}).get_array() for k in (3, 9)]
+    shares = (frugal._compute(np.array(pair)) / plain._compute(np.array(pair))).ravel()
+    assert shares[0] / shares[1] == pytest.approx(10 / 4, rel=0.15)
