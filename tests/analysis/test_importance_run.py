@@ -29,18 +29,19 @@ def error(config, epochs, rng, noise: float = 0.005) -> float:
     return value + 0.06 * (config["norm_positions"] != "12")
 
 
-@pytest.mark.parametrize("method", ["lpi", "fanova"])
-def test_a_search_of_150_trials_recovers_the_ranks(method: str, even_run: Path) -> None:
-    """A known function of tests/conftest.py: bottleneck, then kernel_mid and norm_positions.
+def test_searches_of_150_trials_recover_the_ranks(even_runs: list[Path]) -> None:
+    """A known function of tests/conftest.py: bottleneck, norm_positions and kernel_mid, then nothing.
 
     Half of the trials are random: a model that soon leaves bad choices alone hardly sees what they cost.
+    One search may get a rank wrong, three together do not (of the seeds 3 to 5 neither).
     """
-    found = importances(load(even_run), QUICK)
-    table = found.of(method)
-    overall = table[table["budget"] == "overall"].set_index("hyperparameter")["importance"]
-    assert overall.idxmax() == "bottleneck"
-    assert set(overall.nlargest(3).index) == {"bottleneck", "kernel_mid", "norm_positions"}
-    assert overall[["stem", "kernel_down", "activation", "norm"]].max() < 0.1
+    found = [importances(load(path), QUICK) for path in even_runs]
+    for method in ("lpi", "fanova"):
+        tables = [one.of(method).query("budget == 'overall'") for one in found]
+        mean = pd.concat(tables).groupby("hyperparameter")["importance"].mean().sort_values()
+        assert mean.index[-1] == "bottleneck"
+        assert set(mean.index[-3:]) == {"bottleneck", "norm_positions", "kernel_mid"}
+        assert mean.iloc[-3] > 1.5 * mean.iloc[-4]
 
 
 def test_every_budget_agrees_where_trials_are_spread_evenly(write_run, tmp_path: Path) -> None:
