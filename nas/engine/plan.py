@@ -60,6 +60,15 @@ class Plan:
     seconds: float
     workers: int = 1
 
+    @property
+    def advised_workers(self) -> int | None:
+        """Trials at a time that would use a CPU's idle cores, None if none are idle or a GPU trains."""
+        hardware = self.facts.hardware
+        if hardware["device"] != "cpu":
+            return None
+        fit = int(str(hardware["cores"])) // int(str(hardware["threads"]))
+        return fit if fit > self.workers else None
+
 
 def make(settings: SearchSettings) -> Plan:
     """Measures the device and works out the plan.

@@ -45,6 +45,10 @@ def show(plan: Plan, console: Console | None = None) -> None:
         console.print(
             "[yellow]the budget is too short for one round: take fewer epochs or a longer budget[/]"
         )
+    if plan.advised_workers:
+        console.print(
+            f"[yellow]cores would idle: --workers {plan.advised_workers} trains as many networks at once[/]"
+        )
     end = datetime.now() + timedelta(seconds=plan.seconds)
     console.print(f"end, if started now: {end:%A %Y-%m-%d %H:%M}")
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import io
 import math
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import search_spaces
 from nas.engine import journal, plan
@@ -15,6 +19,7 @@ from nas.engine.run import Run
 from nas.engine.state import SearchState, Trial
 from nas.optimizers.base import Fidelity
 from nas.settings import BudgetSettings, SearchSettings
+from nas.view import planned
 from search_spaces.base import config_id
 
 
@@ -117,3 +122,24 @@ def test_the_plan_adds_up() -> None:
     )
     assert made.trials == pytest.approx(made.least) == pytest.approx(made.most)
     assert [rung.new_epochs for rung in made.rungs] == [5, 10, 30]
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "threads", "workers", "advised"),
+    [
+        ("cpu", 2, 1, 1, "2"),
+        ("cpu", 16, 4, 3, "4"),
+        ("cpu", 16, 4, 4, ""),
+        ("cpu", 3, 2, 1, ""),
+        ("cuda:0 (Tesla)", 16, 1, 1, ""),
+    ],
+)
+def test_the_plan_says_when_cores_would_be_idle(
+    device: str, cores: int, threads: int, workers: int, advised: str
+) -> None:
+    hardware = {"device": device, "cores": cores, "threads": threads}
+    measured = dict.fromkeys(("cheapest", "default", "dearest", "typical"), POINT)
+    made = plan.arrange(SearchSettings(), replace(FACTS, hardware=hardware), measured, workers)
+    console = Console(record=True, width=100, file=io.StringIO())
+    planned.show(made, console)
+    assert re.findall(r"--workers (\d+)", console.export_text()) == ([advised] if advised else [])
