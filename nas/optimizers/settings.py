@@ -42,6 +42,8 @@ class OptimizerSettings:
         if not 0 <= self.random_probability <= 1:
             given = f"--random-probability {self.random_probability}"
             raise UserError(f"{given}: must lie between 0 and 1, for example 0.1")
+        if not isinstance(self.prior, str):  # a damaged search.json
+            raise UserError(f"--prior {self.prior}: must be text, for example se=true")
         if self.min_trials is not None and self.min_trials < 2:
             raise UserError(f"--min-trials {self.min_trials}: must be at least 2")
 

@@ -74,6 +74,11 @@ def test_what_is_no_prior_is_refused_by_name(text: str) -> None:
         Prior.parse(text, SPACE)
 
 
+def test_a_setting_that_is_no_text_is_refused() -> None:
+    with pytest.raises(UserError, match="--prior 5: must be text"):
+        OptimizerSettings(prior=5)  # type: ignore[arg-type]
+
+
 def test_trials_outweigh_it(space: SearchSpace) -> None:
     rows = ROWS.unseen(60, set(), np.random.RandomState(0))
     errors = np.array([true_error(dict(ROWS.decode(row))) for row in rows])

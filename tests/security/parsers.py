@@ -28,6 +28,7 @@ from nas.engine.state import SearchState
 from nas.errors import UserError
 from nas.fullsize import recipe
 from nas.models.geometry import NEXCEPTION_T
+from nas.optimizers.prior import Prior
 from nas.publish import folder, sizes, source
 from nas.quantities import parse_duration, parse_size
 from nas.settings import SearchSettings
@@ -35,6 +36,9 @@ from nas.view import snapshot
 
 Parser = Callable[[Any, Path], object]
 
+PRIORS = st.lists(
+    st.sampled_from(["se", "true", "kernel_mid", "5", "=", ":", ",", "2", "nan", "1e999", "\n", " ", "é"])
+).map("".join)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -258,6 +262,7 @@ def targets() -> dict[str, tuple[st.SearchStrategy[Any], Parser]]:
         "config.json": (documents(architecture, _json), _file("config.json", _exported)),
         "npz": (mutated(_npz()) | st.binary(max_size=40), _file("d.npz", _npz_file)),
         "image": (mutated(_png()) | st.binary(max_size=40), _image),
+        "prior": (PRIORS, lambda text, _: Prior.parse(text, search_spaces.get("nexception"))),
         "space": (st.text(alphabet="ab.:_ /0é\n\0", max_size=12), lambda text, _: search_spaces.get(text)),
     }
 
