@@ -5,7 +5,7 @@ RUN := .venv/bin/python
 DEVICE := cpu
 DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
-.PHONY: search test test-all lint quality bench setup help
+.PHONY: search test acceptance test-all lint quality bench faults fuzz setup help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,7 +16,10 @@ search: setup ## a real search on embedded images, 3 minutes
 test: setup ## the quick tests
 	$(RUN) -m pytest -q -n 2 --dist loadfile
 
-test-all: setup ## the quick and the slow tests
+acceptance: setup ## what README and docs tell to type, and DeepCAVE in a browser; needs redis-server and Chromium
+	$(RUN) -m pytest -q -n 2 --dist loadfile -m acceptance
+
+test-all: setup ## all of them, the slow ones too
 	$(RUN) -m pytest -q -m "slow or not slow"
 
 bench: setup ## speed of this device (DEVICE=cuda for a GPU), written into docs/performance.md

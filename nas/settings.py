@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -116,6 +117,9 @@ class MachineSettings:
     """Run trials in jobs of SLURM, PBS or LSF as this YAML file says; docs/scaling.md has examples."""
 
     def __post_init__(self) -> None:
+        refuse_unknown_device(self.device)
+        if self.cuda_graphs and self.device == "cpu":
+            raise UserError("--cuda-graphs: the device is cpu, which has none; leave the flag out")
         parse_size(self.checkpoint_quota)
         for flag, value in (("--workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
             if value is not None and value < 1:
@@ -127,6 +131,19 @@ class MachineSettings:
     def quota_bytes(self) -> int:
         """The checkpoint quota in bytes."""
         return parse_size(self.checkpoint_quota)
+
+
+def refuse_unknown_device(name: str) -> None:
+    """Refuses what no machine calls a device; whether this machine has it, only torch can tell.
+
+    Args:
+        name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UserError: If it is none of these.
+    """
+    if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", name):
+        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:N")
 
 
 @dataclass(frozen=True)

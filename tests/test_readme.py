@@ -62,6 +62,7 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return runs / "mine"
 
 
+@pytest.mark.acceptance
 @pytest.mark.parametrize("command", HERE)
 def test_a_command_of_the_readme(command: str, searched: Path) -> None:
     run = searched if "--resume" not in command else shutil.copytree(searched, searched.parent / "resumed")

@@ -14,7 +14,7 @@ import search_spaces
 from nas.data.device import DeviceData
 from nas.engine.machine import find_device, hardware, versions
 from nas.engine.messages import EpochDone, Facts, Measurement, Note, TrialEnded, TrialPaused
-from nas.engine.worker import PAUSE
+from nas.engine.worker import PAUSE, named_width
 from nas.errors import UserError
 from nas.models.stats import count
 from nas.seeds import derive
@@ -25,7 +25,7 @@ from nas.training.measure import epoch_seconds
 from nas.training.memory import free_memory, is_out_of_memory, keep_freed_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
     from torch import nn
@@ -58,7 +58,9 @@ class Bench:
         self._pipe = pipe
         self._space = search_spaces.get(settings.space)
         device = find_device(settings.device)
-        width = _width(settings.width, self._space.presets, device)
+        width = named_width(settings.width, self._space.presets)
+        if width is None:
+            width = self._space.presets["paper" if device.type == "cuda" else "tiny"]
         threads = _threads(settings.threads, width)
         if threads is not None:
             torch.set_num_threads(threads)
@@ -204,17 +206,6 @@ class Bench:
 
     def _free(self) -> None:
         free_memory(self._data.device)
-
-
-def _width(name: str, presets: Mapping[str, int], device: torch.device) -> int:
-    if name == "auto":
-        return presets["paper" if device.type == "cuda" else "tiny"]
-    if name in presets:
-        return presets[name]
-    try:
-        return int(name)
-    except ValueError:
-        raise UserError(f"--width {name}: must be auto, {', '.join(presets)} or a number") from None
 
 
 def _threads(wanted: int | None, width: int) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from nas.errors import UserError
+from nas.settings import refuse_unknown_device
 
 
 def find_device(name: str) -> torch.device:
@@ -24,14 +25,10 @@ def find_device(name: str) -> torch.device:
     count = torch.cuda.device_count()
     if name == "auto":
         name = "cuda" if count else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:N") from None
+    refuse_unknown_device(name)
+    device = torch.device(name)
     if device.type == "cpu":
-        return torch.device("cpu")
-    if device.type != "cuda":
-        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:N")
+        return device
     if (device.index or 0) >= count:
         there = (
             "no GPU"

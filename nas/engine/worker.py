@@ -19,6 +19,7 @@ from nas.errors import UserError
 from nas.seeds import derive
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from multiprocessing.connection import Connection
     from pathlib import Path
 
@@ -98,7 +99,7 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
     # Networks of all sizes come after one another: segments that grow do not fragment the GPU's memory.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     try:
-        images = _load(settings)  # before torch comes in: wrong data are told within a second
+        images = _load(settings)  # before torch comes in: what is wrong is told within a second
         from nas.engine.bench import Bench
 
         bench = Bench(settings, images, pipe)
@@ -117,11 +118,37 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
             pipe.send(bench.measure(request.config))
 
 
+def named_width(name: str, presets: Mapping[str, int]) -> int | None:
+    """Reads ``--width``.
+
+    Args:
+        name: ``auto``, the name of a preset, or a number.
+        presets: The search space's named widths.
+
+    Returns:
+        The width, None for ``auto``, which depends on the device.
+
+    Raises:
+        UserError: If it is none of these.
+    """
+    if name == "auto":
+        return None
+    if name in presets:
+        return presets[name]
+    try:
+        return int(name)
+    except ValueError:
+        raise UserError(f"--width {name}: must be auto, {', '.join(presets)} or a number") from None
+
+
 def _load(settings: WorkerSettings) -> ImageSet:
     import search_spaces
     from nas.data import sources
 
-    search_spaces.get(settings.space)
+    space = search_spaces.get(settings.space)
+    width = named_width(settings.width, space.presets)
+    if width is not None:
+        space.reduced(width)
     images = sources.load(
         settings.dataset,
         data_dir=settings.data_dir,

@@ -26,9 +26,10 @@ from analysis.deepcave_export import Exporter
 from nas.engine.run import Run
 
 REDIS = shutil.which("redis-server")
-pytestmark = pytest.mark.skipif(
-    REDIS is None or not Path("/proc").is_dir(), reason="needs redis-server, and /proc to see processes"
-)
+pytestmark = [
+    pytest.mark.acceptance,
+    pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc to see processes"),
+]
 
 
 @dataclass

@@ -47,6 +47,7 @@ def folder(finished_run: Path, write_run, tmp_path: Path, monkeypatch: pytest.Mo
     return tmp_path
 
 
+@pytest.mark.acceptance
 def test_the_snippets_run_in_order(folder: Path) -> None:
     snippets = blocks("python")
     assert len(snippets) >= 5
@@ -58,6 +59,7 @@ def test_the_snippets_run_in_order(folder: Path) -> None:
     assert set(names["comparison"].finals["run"]) == {"cifar10", "cifar10-seed1", "cifar10-hyperband"}
 
 
+@pytest.mark.acceptance
 def test_the_commands_run(folder: Path) -> None:
     """Each program runs once; other flags for it, and days of training, are parsed only."""
     lines = [line for block in blocks("bash") for line in block.replace("\\\n", " ").splitlines()]

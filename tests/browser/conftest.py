@@ -114,7 +114,7 @@ class Page:
 def chromium() -> str:
     found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if not found or not shutil.which("chromedriver") or not shutil.which("redis-server"):
-        pytest.skip("needs redis-server, Chromium and its driver")
+        pytest.fail("needs redis-server, Chromium and its driver")
     return found
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from nas.engine.state import SearchState
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.acceptance
 
 Page = Any
 

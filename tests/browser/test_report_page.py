@@ -14,7 +14,7 @@ from analysis import report
 from analysis.importance import Settings
 from analysis.load import load
 
-pytestmark = pytest.mark.browser
+pytestmark = pytest.mark.acceptance
 
 CHARTS = ("progress", "parallel", "size", "learning-curves")
 VISIBLE = "return [...document.querySelectorAll('{}')].filter(e => e.getClientRects().length).length"

@@ -161,7 +161,7 @@ def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -
 
 def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     place = LocalExecutor(
-        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=None)
+        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=400)
     )
     place.start()
     config = {**__import__("search_spaces").get("nexception").default}
@@ -178,7 +178,7 @@ def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert done < 9
     place.close()
     again = LocalExecutor(
-        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=None)
+        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=400)
     )
     again.start()
     ended, _ = finish(again, job)
@@ -223,8 +223,7 @@ def alive(number: int) -> bool:
     ("changes", "message"),
     [
         ({"dataset": "imagenet"}, "imagenet"),
-        ({"device": "cuda:7"}, "--device cuda:7"),
-        ({"device": "tpu"}, "--device tpu"),
+        ({"cuda_graphs": True}, "--cuda-graphs: the device is cpu"),
         ({"width": "huge"}, "--width huge"),
         ({"space": "nowhere:Space"}, "nowhere"),
     ],
