@@ -14,10 +14,10 @@ search: setup ## a real search on embedded images, 3 minutes
 	$(RUN) -m nas.search $(DEMO) --budget 3m
 
 test: setup ## the quick tests
-	$(RUN) -m pytest -q -n 2 --dist loadfile
+	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 acceptance: setup ## what README and docs tell to type, and DeepCAVE in a browser; needs redis-server and Chromium
-	$(RUN) -m pytest -q -n 2 --dist loadfile -m acceptance
+	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m acceptance
 
 test-all: setup ## all of them, the slow ones too
 	$(RUN) -m pytest -q -m "slow or not slow"

@@ -31,6 +31,14 @@ settings.load_profile("smacnas")
 # Trial processes and subprocesses of the tests share few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Files that take a minute or two. They go first, or a worker would end the tests alone with one of them.
+LONG = {"test_readme", "test_search_command", "test_local", "test_deepcave_pages", "test_faults"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.stem not in LONG)
+
+
 WEIGHTS = {"bottleneck": 0.20, "kernel_mid": 0.10, "norm_positions": 0.06, "pool": 0.03, "se": 0.02}
 KERNEL = {3: 0.6, 5: 0.0, 7: 0.3, 9: 1.0}
 

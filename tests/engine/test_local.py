@@ -161,7 +161,7 @@ def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -
 
 def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     place = LocalExecutor(
-        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=400)
+        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200)
     )
     place.start()
     config = {**__import__("search_spaces").get("nexception").default}
@@ -178,7 +178,7 @@ def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert done < 9
     place.close()
     again = LocalExecutor(
-        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=400)
+        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200)
     )
     again.start()
     ended, _ = finish(again, job)
@@ -228,7 +228,10 @@ def alive(number: int) -> bool:
         ({"space": "nowhere:Space"}, "nowhere"),
     ],
 )
-def test_bad_settings_are_one_line(tmp_path: Path, changes: dict[str, object], message: str) -> None:
+def test_bad_settings_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], message: str
+) -> None:
+    monkeypatch.syspath_prepend(HERE)
     place = LocalExecutor(settings(tmp_path, **changes))
     with pytest.raises(UserError) as error:
         place.start()
