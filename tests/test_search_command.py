@@ -202,6 +202,7 @@ def test_help_is_grouped_and_imports_nothing_heavy() -> None:
     assert "(default: 72h)" in out
 
 
+@pytest.mark.acceptance
 def test_the_plan_trains_nothing_and_leaves_nothing(tmp_path: Path) -> None:
     args = [*SMALL, "--plan", "--runs-dir", str(tmp_path / "runs")]
     process = subprocess.run(

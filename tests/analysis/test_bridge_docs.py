@@ -46,6 +46,7 @@ def test_dashboard_commands_are_understood(args: list[str]) -> None:
     assert command.runs[0] == Path("runs/demo")
 
 
+@pytest.mark.acceptance
 @pytest.mark.usefixtures("_demo")
 def test_the_snippet() -> None:
     (snippet,) = blocks("python")
