@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Numbers = NDArray[np.int64]
 
+_ROOM = 64  # configurations to make room for at first
 _PRIOR_PAIRS = 3  # configurations seen at two rungs that the prior of their relation is worth
 EARLIER = 0  # epochs by which the results of an earlier search go
 _UNEXPLAINED = 0.3  # prior share of a rung's variance that the next rung does not share
@@ -114,13 +115,15 @@ class Evidence:
         self.finished, self.succeeded = 0, 0
         self._rungs = {epochs: k for k, epochs in enumerate((EARLIER, *rungs))}
         self._places: dict[bytes, int] = {}
-        self._rows: list[Vector] = []
-        self._errors: list[list[float]] = []  # by configuration and rung, NaN where there is none
-        self._crashed: list[bool] = []
+        # By configuration, in arrays with room for more: lists of thousands take long to make arrays of.
+        self._rows = np.empty((0, 0))
+        self._errors = np.empty((0, len(self._rungs)))  # by rung, NaN where there is none
+        self._crashed = np.empty(0, dtype=np.bool_)
 
     def recall(self, row: Vector, error: float) -> None:
         """Takes what an earlier search measured: a rung below the lowest, worth what both have in common."""
-        self._errors[self._place(row)][self._rungs[EARLIER]] = error
+        place = self._place(row)
+        self._errors[place, self._rungs[EARLIER]] = error
 
     def add(self, row: Vector, epochs: int, error: float | None) -> None:
         """Takes a finished trial; ``error`` None: it crashed."""
@@ -130,20 +133,24 @@ class Evidence:
             self._crashed[place] = True
         else:
             self.succeeded += 1
-            self._errors[place][self._rungs[epochs]] = error
+            self._errors[place, self._rungs[epochs]] = error
 
     def _place(self, row: Vector) -> int:
-        place = self._places.setdefault(key(row), len(self._rows))
-        if place == len(self._rows):
-            self._rows.append(row)
-            self._errors.append([np.nan] * len(self._rungs))
-            self._crashed.append(False)
+        count = len(self._places)
+        place = self._places.setdefault(key(row), count)
+        if place == count:
+            if count == len(self._crashed):
+                more = max(count, _ROOM)
+                self._rows = np.concatenate([self._rows.reshape(count, len(row)), np.empty((more, len(row)))])
+                self._errors = np.concatenate([self._errors, np.full((more, len(self._rungs)), np.nan)])
+                self._crashed = np.concatenate([self._crashed, np.zeros(more, dtype=np.bool_)])
+            self._rows[place] = row
         return place
 
     def lesson(self) -> Lesson:
         """Draws the lesson; there must be a finished trial."""
-        curves = np.array(self._errors)
-        crashed = np.array(self._crashed)
+        count = len(self._places)
+        curves, crashed = self._errors[:count].copy(), self._crashed[:count]
         curves[crashed] = np.nan
         expected, gains = _expected(curves)
         seen = np.isfinite(curves)
@@ -153,7 +160,7 @@ class Evidence:
         seen[crashed, top] = True
         configs, rungs = np.nonzero(seen)
         levels = np.unique(rungs, return_inverse=True)[1]
-        return Lesson(np.array(self._rows)[configs], expected[seen], configs, levels, gains[rungs])
+        return Lesson(self._rows[configs], expected[seen], configs, levels, gains[rungs])
 
 
 def _expected(curves: Vector) -> tuple[Vector, Vector]:

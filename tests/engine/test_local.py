@@ -160,9 +160,7 @@ def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -
 
 
 def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    place = LocalExecutor(
-        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200)
-    )
+    place = LocalExecutor(settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
     place.start()
     config = {**__import__("search_spaces").get("nexception").default}
     job = TrialSpec(1, config_id(config), config, 9, seed=1, timeout=300)
@@ -177,9 +175,7 @@ def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert isinstance(reports[-1], TrialPaused)
     assert done < 9
     place.close()
-    again = LocalExecutor(
-        settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200)
-    )
+    again = LocalExecutor(settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
     again.start()
     ended, _ = finish(again, job)
     again.close()
