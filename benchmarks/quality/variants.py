@@ -84,7 +84,7 @@ class Thompson(_Criterion):
 def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
     """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.process.ChoiceProcess`."""
     points = model._scaled(model._coded(X))
-    explained = model._covariance(X) @ model._whitener.T
+    explained = model._whitened(model._covariance(X))
     covariance = model._signal * np.exp(-_squared(points, points)) - explained @ explained.T
     root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(X)))
     return np.asarray(model.means(X) + model._scale * (root @ rng.standard_normal(len(X))))

@@ -65,6 +65,7 @@ class Forest(Learner, RandomForest):
         last = data.part(data.last)
         self._rows = last.rows
         self.train(last.rows, last.errors[:, None])
+        self._expected = self.means(last.rows)
 
     def means(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Expected errors ``(N,)``."""

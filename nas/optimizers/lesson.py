@@ -73,9 +73,11 @@ class Learner(ABC):
 
     Attributes:
         _rows: The configurations it rests on ``(N, D)``.
+        _expected: The errors it expects of them ``(N,)``.
     """
 
     _rows: Vector
+    _expected: Vector
 
     def tune(self, data: Lesson) -> None:
         """Chooses what changes little as lessons grow, such as length scales; comes before ``learn``."""
@@ -91,9 +93,8 @@ class Learner(ABC):
 
     def leaders(self, n: int) -> tuple[Vector, Vector]:
         """What it rests on with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
-        means = self.means(self._rows)
-        order = np.argsort(means, kind="stable")[:n]
-        return self._rows[order], means[order]
+        order = np.argsort(self._expected, kind="stable")[:n]
+        return self._rows[order], self._expected[order]
 
 
 class Evidence:

@@ -85,23 +85,26 @@ class ChoiceProcess(Learner, AbstractModel):
         order = np.argsort(data.errors, kind="stable")
         keep = np.concatenate([order[:_BEST_POINTS], _spread(order[_BEST_POINTS:], _OTHER_POINTS)])
         some = self._standardised(data.part(keep))
-        self._rows = some.rows[some.last]
         theta, innovations, noise = self._shape
         self._roots = np.sqrt(theta)
         self._points = self._scaled(self._coded(some.rows))
         shared = np.cumsum(innovations)
         self._signal, self._shared = float(shared[-1]), shared[some.levels]
+        C = _correlation(self._points, self._points)
         K = np.minimum(self._shared[:, None], self._shared)
-        K = K * np.exp(-_squared(self._points, self._points))
-        self._factor = cho_factor(K + np.diag(noise * some.gains + _JITTER), lower=True)
+        K *= C
+        np.einsum("ii->i", K)[:] += noise * some.gains + _JITTER
+        self._factor = cho_factor(K, lower=True, overwrite_a=True)
         self._weights = cho_solve(self._factor, some.errors)
+        self._rows = some.rows[some.last]
+        self._expected = self._unscaled((C[some.last] * self._shared) @ self._weights)
         # A product with the inverse takes two thirds of the time of a triangular solve for each prediction.
         self._whitener, _ = dtrtri(self._factor[0], lower=1)
 
     @_on_one_thread
     def means(self, rows: Vector) -> Vector:
         """Expected errors ``(N,)``: much cheaper than with their variances."""
-        return self._mean + self._scale * (self._covariance(rows) @ self._weights)
+        return self._unscaled(self._covariance(rows) @ self._weights)
 
     def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
         data = Lesson.of(X, y.ravel())
@@ -114,23 +117,24 @@ class ChoiceProcess(Learner, AbstractModel):
         self._mean, self._scale = float(data.errors.mean()), float(data.errors.std()) or 1.0
         return data._replace(errors=(data.errors - self._mean) / self._scale)
 
+    def _unscaled(self, errors: Vector) -> Vector:
+        return self._mean + self._scale * errors
+
     @_on_one_thread
     def _predict(self, X: Vector, covariance_type: str | None = "diagonal") -> tuple[Vector, Vector | None]:
         del covariance_type  # always the diagonal
         K = self._covariance(X)
-        mean = self._mean + self._scale * (K @ self._weights)
-        variance = np.maximum(self._signal - self._explained(K), 1e-10)
+        mean = self._unscaled(K @ self._weights)
+        white = self._whitened(K)
+        variance = np.maximum(self._signal - np.einsum("ij,ij->i", white, white), 1e-10)
         return mean[:, None], (self._scale**2 * variance)[:, None]
 
-    def _explained(self, K: Vector) -> Vector:
-        """Variance ``(N,)`` that the data take away where covariances with them are ``K``."""
-        white = dtrmm(1.0, self._whitener, K.T, lower=1).T
-        return np.asarray(np.einsum("ij,ij->i", white, white))
+    def _whitened(self, K: Vector) -> Vector:
+        """Rows ``(N, M)`` whose products are the covariances that data explain, of covariances with data."""
+        return np.asarray(dtrmm(1.0, self._whitener, K.T, lower=1).T)
 
     def _covariance(self, rows: Vector) -> Vector:
-        # In place: these are megabytes, and new ones would be cleared by the system first.
-        K = _squared(self._scaled(self._coded(rows)), self._points)
-        np.exp(np.negative(K, out=K), out=K)
+        K = _correlation(self._scaled(self._coded(rows)), self._points)
         K *= self._shared
         return K
 
@@ -148,6 +152,12 @@ def _codes(hp: Any, column: Vector) -> Vector:
     if isinstance(hp, OrdinalHyperparameter):
         return (column[:, None] > np.arange(hp.size - 1)) / np.sqrt(max(hp.size - 1, 1))
     return column[:, None]
+
+
+def _correlation(a: Vector, b: Vector) -> Vector:
+    """Correlations ``(N, M)`` between rows; in place, as new megabytes are cleared by the system first."""
+    squares = _squared(a, b)
+    return np.asarray(np.exp(np.negative(squares, out=squares), out=squares))
 
 
 def _squared(a: Vector, b: Vector) -> Vector:
