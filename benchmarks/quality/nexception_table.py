@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 SPACE = "nexception"
 HERE = Path(__file__).parent
 TABLE = HERE / "nexception_table.parquet"
-Part = Literal["table", "width32", "width64", "deep", "images", "pixels"]
+Part = Literal["table", "width32", "width64", "width128", "deep", "images", "pixels"]
 _SPLIT_SEED = 0
 _SAMPLE_SEED = 20
 _REPEATED = 5  # one configuration in so many is trained with a second seed
@@ -68,6 +68,7 @@ PARTS: dict[Part, Setting] = {
     "table": Setting(),
     "width32": Setting(width=32),
     "width64": Setting(width=64),
+    "width128": Setting(width=128),
     "deep": Setting(blocks=8),
     "images": Setting(train_images=6000),
     "pixels": Setting(image_size=16),
