@@ -1,7 +1,7 @@
 """Does what makes training faster make it worse? Equal epochs on a fixed set of configurations.
 
 Trains ten configurations on real images three times from the same seeds: plainly, and twice with the
-faster gradients of large depthwise convolutions (``nas.training.depthwise``). Prints accuracies, the
+faster gradients of large depthwise convolutions (``nas.training.kernels.depthwise``). Prints accuracies, the
 paired difference with its standard error, and whether the two equal runs gave equal weights.
 """
 

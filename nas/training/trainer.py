@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
 from nas.training.average import WeightAverage
-from nas.training.depthwise import use_fast_gradients
 from nas.training.graphs import recorded
+from nas.training.kernels import FastLayers
 from nas.training.schedule import ConstantSchedule, CosineSchedule
 
 if TYPE_CHECKING:
@@ -97,8 +97,7 @@ class Trainer:
         on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if data.device.type == "cpu":
-            use_fast_gradients(self.model)
+        FastLayers(data.device).install(self.model)
         self.data = data
         self.batch_size = min(recipe.batch_size, len(data.train))
         self.micro_batch = min(max(micro_batch or self.batch_size, 2), self.batch_size)  # batch norm needs 2

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 
 import search_spaces
-from nas.training import depthwise
+from nas.training.kernels import depthwise
 
 
 @settings(max_examples=30, deadline=None)

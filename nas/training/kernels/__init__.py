@@ -1,0 +1,35 @@
+"""Faster ways to compute a network's layers in training; parameters, names and results stay as they are.
+
+:class:`FastLayers` is the one place that decides which layer is computed how. Each way has a module of its
+own here, with the plain layer beside it to be compared with.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.training.kernels.depthwise import use_fast_gradients
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import torch
+    from torch import nn
+
+
+class FastLayers:
+    """Replaces layers by faster ones; made once for a device and used for one network after another.
+
+    Args:
+        device: Where networks are trained.
+        on_note: Told, in one line, what turned out not to work here and is computed plainly instead.
+    """
+
+    def __init__(self, device: torch.device, on_note: Callable[[str], None] = lambda _: None) -> None:
+        self._device = device
+        self._on_note = on_note
+
+    def install(self, model: nn.Module) -> None:
+        """Changes a network in place; it is on its device already."""
+        if self._device.type == "cpu":
+            use_fast_gradients(model)
