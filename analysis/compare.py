@@ -139,8 +139,11 @@ def show(found: Comparison, console: Console) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from nas.quantities import format_duration
+
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for name in ("run", "group", "seed", "best top-1", "base", "trials", "crashed"):
+    best = f"best top-1 after {format_duration(found.finals["seconds"].iloc[0])}"
+    for name in ("run", "group", "seed", best, "base", "trials", "crashed"):
         table.add_column(name, justify="left" if name in ("run", "group") else "right", overflow="fold")
     for _, row in found.finals.iterrows():
         top1, base = (

@@ -146,7 +146,7 @@ def _read(answer: dict[str, Any], run: Run, centre: Config) -> Scores:
     order = list(run.hyperparameters).index
     names = tuple(tuple(sorted(key.split(" x "), key=order)) for key in answer["values"])
     values = np.array(list(answer["values"].values()), dtype=float)
-    return Scores(method, "deepcave", names, values[:, 0], values[:, 1])
+    return Scores(method, "deepcave", names, np.clip(values[:, 0], 0, 1), values[:, 1])
 
 
 def _read_path(path: list[list[Any]], run: Run, centre: Config) -> Scores:

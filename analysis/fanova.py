@@ -6,10 +6,13 @@ Hutter, Hoos and Leyton-Brown, "An Efficient Approach for Assessing Hyperparamet
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from analysis.forest import tells_apart
 
 if TYPE_CHECKING:
     from analysis.forest import Boxes, Forest
@@ -29,24 +32,35 @@ def pair_effects(forest: Forest) -> tuple[list[tuple[str, str]], np.ndarray]:
     return pairs, np.stack([_pair_shares(tree) for tree in forest.trees])
 
 
-def _shares(tree: Boxes) -> tuple[np.ndarray, float, float]:
-    """Main effects' shares, the mean over the space and the total variance."""
-    weights = tree.fractions.prod(axis=0)
-    mean = float(tree.values @ weights)
-    total = float((tree.values - mean) ** 2 @ weights)
-    effects = [float((tree.marginal(place) ** 2).mean()) - mean**2 for place in range(len(tree.masks))]
-    shares = np.clip(effects, 0, None) / total if total > 0 else np.zeros(len(effects))
-    return shares, mean, total
+def _shares(tree: Boxes) -> tuple[np.ndarray, float]:
+    """Main effects' shares, and the total variance; both zero where the tree tells nothing apart."""
+    centred, total = _centred(tree)
+    if total == 0:
+        return np.zeros(len(tree.masks)), 0.0
+    effects = [float((centred.marginal(place) ** 2).mean()) for place in range(len(tree.masks))]
+    return np.clip(np.array(effects) / total, 0, 1), total
 
 
 def _pair_shares(tree: Boxes) -> np.ndarray:
-    fractions = tree.fractions
+    centred, _ = _centred(tree)
+    fractions = centred.fractions
     weights = fractions.prod(axis=0)
-    mains, mean, total = _shares(tree)
+    mains, total = _shares(tree)
     shares = []
     for i, j in combinations(range(len(tree.masks)), 2):
-        weighted = tree.values * weights / (fractions[i] * fractions[j])
+        weighted = centred.values * weights / (fractions[i] * fractions[j])
         joint = (tree.masks[i] * weighted[:, None]).T @ tree.masks[j]
-        effect = float((joint**2).mean()) - mean**2
-        shares.append(max(effect / total - mains[i] - mains[j], 0.0) if total > 0 else 0.0)
-    return np.array(shares)
+        effect = float((joint**2).mean())
+        shares.append(effect / total - mains[i] - mains[j] if total > 0 else 0.0)
+    return np.clip(shares, 0, 1)
+
+
+def _centred(tree: Boxes) -> tuple[Boxes, float]:
+    """The tree about its mean over the space, and its variance, 0 where that is rounding alone.
+
+    Centred before anything is squared: of the difference of two large squares only rounding may be left.
+    """
+    weights = tree.fractions.prod(axis=0)
+    values = tree.values - tree.values @ weights
+    total = float(values**2 @ weights)
+    return replace(tree, values=values), total if tells_apart(total, tree.values) else 0.0

@@ -23,6 +23,19 @@ TREES = 64
 MOST_LEAVES = 1000  # about; of 10,000 trials a full tree has thousands of leaves, of noise and slow
 
 
+_ROUNDING = 1e-9  # of the largest value: errors are shares of counted images and differ by far more
+
+
+def tells_apart(variance: float, values: np.ndarray) -> bool:
+    """Whether a variance of values is more than rounding made of equal ones.
+
+    Args:
+        variance: Of the values, or of means of them.
+        values: As they were before anything was taken from them, any shape.
+    """
+    return variance > (_ROUNDING * float(np.abs(values).max(initial=0.0))) ** 2
+
+
 @dataclass(frozen=True)
 class Boxes:
     """One tree: ``L`` leaves.

@@ -111,7 +111,8 @@ def importances(run: Run, settings: Settings = Settings()) -> Importances:
     if asked is not None:
         for epochs, scores in asked.result().items():
             found[str(epochs)].update(scores)
-            if missing := {"fanova", "fanova_pairs", "ablation"} - set(scores):
+            missing = {"fanova", "fanova_pairs", "ablation"} - set(scores)
+            if missing and not marginals.all_equal(run, epochs):
                 listed = ", ".join(sorted(missing))
                 notes.append(f"{epochs} epochs: DeepCAVE gave no {listed}; scikit-learn's forest did")
         notes += _sampled(run, budgets, engines.MOST_TRIALS)
@@ -165,6 +166,10 @@ def _notes(run: Run) -> list[str]:
         if epochs not in enough:
             notes.append(
                 f"{epochs} epochs: only {trials} trials, {marginals.MIN_TRIALS} are needed; left out"
+            )
+        elif marginals.all_equal(run, epochs):
+            notes.append(
+                f"{epochs} epochs: all {trials} trials have the same error; no choice can be told to matter"
             )
         elif few := marginals.one_sided(run, epochs):
             notes.append(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.forest import tells_apart
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
@@ -31,15 +33,14 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
         centre: The configuration, usually the best of that budget.
     """
     (base,) = forest.encode([centre])
-    variances = np.stack(
-        [
-            forest.predict(_neighbours(base, place, len(hp.choices))).var(axis=1)
-            for place, hp in enumerate(forest.hyperparameters)
-        ],
-        axis=1,
-    )
+    predictions = [
+        forest.predict(_neighbours(base, place, len(hp.choices)))
+        for place, hp in enumerate(forest.hyperparameters)
+    ]
+    variances = np.stack([predicted.var(axis=1) for predicted in predictions], axis=1)
     sums = variances.sum(axis=1, keepdims=True)
-    return np.divide(variances, sums, out=np.zeros_like(variances), where=sums > 0)
+    told = np.array([[tells_apart(total, tree.values)] for total, tree in zip(sums[:, 0], forest.trees)])
+    return np.divide(variances, sums, out=np.zeros_like(variances), where=told)
 
 
 def _neighbours(base: np.ndarray, place: int, choices: int) -> np.ndarray:

@@ -77,6 +77,12 @@ def confidence(values: np.ndarray) -> tuple[float, float]:
     return max(float(values.mean() - half), 0.0), min(float(values.mean() + half), 1.0)
 
 
+def all_equal(run: Run, epochs: int) -> bool:
+    """Whether the measured trials of a budget have one error, up to rounding."""
+    errors = run.budget(epochs)["error"].to_numpy(dtype=float)
+    return not forests.tells_apart(float(errors.var()), errors)
+
+
 def one_sided(run: Run, epochs: int, share: float = 0.9) -> dict[str, str]:
     """Hyperparameters of which nearly all trials of a budget have one choice, with that choice.
 

@@ -86,8 +86,12 @@ def _shares(
         unit = "" if budget == "overall" else " ep"
         table.add_column(f"{budget}{unit}\nn={trials}", justify="right", no_wrap=True)
     overall = rows[rows["budget"] == "overall"].sort_values("importance", ascending=False)
-    for _, lead in overall.head(most or len(overall)).iterrows():
+    # The strongest at any budget must be among the few that are shown.
+    kept = rows.groupby(["hyperparameter", "partner"])["importance"].max().nlargest(most or len(overall))
+    for _, lead in overall.iterrows():
         names = (lead["hyperparameter"], lead["partner"])
+        if names not in kept.index:
+            continue
         cells = [_cell(rows, budget, names, stock) for budget in budgets]
         table.add_row(" x ".join(name for name in names if name), *cells)
     return table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.engine.incumbent import by_error_then_cost
 from nas.errors import UserError
 from search_spaces.base import config_id
 
@@ -58,7 +59,7 @@ def choose(state: SearchState, default: Config, epochs: int, top: int, path: Pat
             f"{path}: nothing to confirm, no configuration but the baseline was trained for all {epochs} "
             f"epochs; search on with: python -m nas.search --resume {path} --budget LONGER"
         )
-    found.sort(key=lambda trial: (trial.error, trial.trial))
+    found.sort(key=lambda trial: (*by_error_then_cost(trial), trial.trial))
     best = [Candidate(trial.config_id, trial.config, trial.trial, trial.error) for trial in found[:top]]
     known = state.baseline(epochs)
     number, error = (None, None) if known is None else (known.trial, known.error)

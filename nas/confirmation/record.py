@@ -87,7 +87,7 @@ def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds
     ]
     base = next(one.config_id for one in chosen if one.baseline)
     rows = [_row(one, trials[one.config_id], trials[base], compared) for one in chosen]
-    rows.sort(key=lambda row: (row["mean_error"] is None, row["mean_error"]))
+    rows.sort(key=lambda row: (row["mean_error"] is None, row["mean_error"], row["macs"] or 0))
     whole = [row for row in rows if len(compared) and not row["crashes"]]
     return {
         "format": VERSION,

@@ -12,14 +12,21 @@ if TYPE_CHECKING:
 def is_better(trial: Trial, state: SearchState, max_epochs: int) -> bool:
     """Whether a trial takes the lead: trained to the highest rung, with less error than the leader.
 
-    Errors of different rungs are not compared: more epochs alone would win.
+    Of equal errors the cheaper network's leads. Errors of different rungs are not compared: more epochs
+    alone would win.
     """
     if trial.error is None or trial.epochs != max_epochs or trial.cached:
         return False
     if state.incumbent is None:
         return True
-    leader = state.trials[state.incumbent].error
-    return leader is None or trial.error < leader
+    leader = state.trials[state.incumbent]
+    return leader.error is None or by_error_then_cost(trial) < by_error_then_cost(leader)
+
+
+def by_error_then_cost(trial: Trial) -> tuple[float, float]:
+    """Sorts trials of one rung, the best first: by error, among equals by multiply-accumulates."""
+    error = float("inf") if trial.error is None else trial.error
+    return error, trial.metrics.get("macs", float("inf"))
 
 
 def describe(trial: Trial, state: SearchState, space: SearchSpace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deepcave.runs.objective import Objective
     from deepcave.runs.run import Run
 
+ROUNDING = 1e-9  # of the largest cost
 METHODS = ("fanova", "fanova_pairs", "lpi", "lpi_choices", "ablation")
 
 
@@ -54,7 +55,8 @@ def _evaluate(run: Run, request: dict[str, Any]) -> tuple[int, Any]:
     if not trials:
         raise ValueError(f"no successful trial at budget {budget}")
     sample = Sample(run, objective, trials)
-    if len({trial.costs[run.get_objective_id(objective)] for trial in trials}) < 2:
+    costs = [trial.costs[run.get_objective_id(objective)] for trial in trials]
+    if not differ(costs):
         raise ValueError(f"all {len(trials)} trials at budget {budget} have the same {objective.name}")
     if request.get("incumbent") is not None:
         sample.set_incumbent(_config_of(run, request["incumbent"]))
@@ -62,6 +64,11 @@ def _evaluate(run: Run, request: dict[str, Any]) -> tuple[int, Any]:
     if method == "ablation":
         return len(trials), ablation_path(sample, objective, trees, seed)
     return len(trials), shares(sample, objective, method, trees, seed)
+
+
+def differ(costs: list[float]) -> bool:
+    """Whether costs differ by more than rounding; forests find importance in rounding, too."""
+    return bool(np.ptp(costs) > ROUNDING * np.abs(costs).max())
 
 
 def engine_seed(seed: int) -> int:
@@ -113,7 +120,9 @@ def shares(
         key if isinstance(key, str) else " x ".join(key): [float(value[0]), math.sqrt(value[1])]
         for key, value in found.items()
     }
-    if not np.isfinite(list(values.values())).all():
+    means = np.array([mean for mean, _ in values.values()])
+    # A tree that splits where nothing differs divides rounding by rounding: shares without any bound.
+    if not np.isfinite(list(values.values())).all() or means.max() > 1 + 1e-6:
         raise ValueError("the forest found no difference between these trials")
     return values
 

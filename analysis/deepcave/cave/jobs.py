@@ -6,6 +6,7 @@ Apart from the pages, because the pages can be imported by the server only.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 from typing import Any
 
@@ -29,6 +30,27 @@ def importances(run: Any, inputs: dict[str, Any]) -> dict[int, dict[str, Any]]:
         with contextlib.suppress(ValueError):  # no difference between these trials
             sample = Sample(run, objective, trials)
             found[number] = shares(sample, objective, METHODS[inputs["method"]], inputs["n_trees"], 0)
+    return found
+
+
+def budget_correlations(run: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Rank correlations of the budgets, without those of too few configurations, which are listed apart."""
+    from deepcave.plugins.budget.budget_correlation import BudgetCorrelation
+
+    found = BudgetCorrelation.process(run, inputs)
+    configs = {
+        run.get_budget(number, human=True): {t.config_id for t in successes(run, run.get_budget(number))}
+        for number in run.get_budget_ids(include_combined=False)
+    }
+    found["too_few"] = {}
+    for one, other in itertools.combinations(configs, 2):
+        shared = len(configs[one] & configs[other])
+        if shared >= ENOUGH:
+            continue
+        found["too_few"][f"{one} and {other}"] = shared
+        for a, b in ((one, other), (other, one)):
+            found["correlations"][a].pop(b, None)
+            found["correlations_symmetric"][a][b] = "too few"
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from dash import dcc
@@ -35,7 +36,7 @@ def pages() -> dict[str, list[Any]]:
     return {
         "Summary": [Overview(), Configurations(), FootPrint()],
         "Objective Analysis": [CostOverTime(), ParetoFront()],
-        "Budget Analysis": [BudgetCorrelation()],
+        "Budget Analysis": [BudgetCorrelations()],
         "Hyperparameter Analysis": [
             Importances(),
             AblationPaths(),
@@ -100,6 +101,23 @@ class CostOverTime(cost_over_time.CostOverTime):
         filled = super().load_inputs()
         filled["budget_id"]["value"] = filled["budget_id"]["options"][-1]["value"]
         return filled
+
+
+class BudgetCorrelations(BudgetCorrelation):
+    """Correlations of enough configurations only; the stock page calls two points a strong correlation."""
+
+    process = staticmethod(jobs.budget_correlations)
+
+    @staticmethod
+    def load_outputs(run: Any, inputs: Any, outputs: Any) -> list[Any]:
+        """As the stock page, with what cannot be told said first."""
+        text, figure, table = BudgetCorrelation.load_outputs(run, inputs, outputs)
+        few = [f"{pair} epochs ({count})" for pair, count in outputs["too_few"].items()]
+        if few:
+            said = f"Too few configurations trained for both {', '.join(few)} to tell."
+            told = len(few) < math.comb(len(outputs["correlations_symmetric"]["Budget"]), 2)
+            text = f"{said} {text}" if told else said
+        return [text, figure, table]
 
 
 class Importances(importances.Importances):
