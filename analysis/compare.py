@@ -142,7 +142,7 @@ def show(found: Comparison, console: Console) -> None:
     from nas.quantities import format_duration
 
     table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    best = f"best top-1 after {format_duration(found.finals["seconds"].iloc[0])}"
+    best = f"best top-1 after {format_duration(found.finals['seconds'].iloc[0])}"
     for name in ("run", "group", "seed", best, "base", "trials", "crashed"):
         table.add_column(name, justify="left" if name in ("run", "group") else "right", overflow="fold")
     for _, row in found.finals.iterrows():

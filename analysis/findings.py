@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import agreement, marginals, seeds
 from nas.confirmation.view import gain_over_baseline, spread, verdict
-from nas.quantities import format_count, format_duration
+from nas.quantities import format_count, format_duration, format_whole
 from nas.view.lines import STOP_REASONS, percent
 
 if TYPE_CHECKING:
@@ -131,10 +131,11 @@ def facts(run: Run) -> list[tuple[str, str]]:
     limits = run.search["limits"]
     limit = format_duration(limits["seconds"])
     limit += "" if limits["trials"] is None else f" or {limits['trials']} trials"
+    size = format_whole(run.search["space"]["size"])
     return [
         *top,
         ("trials", f"{len(finished)} measured, {len(run.crashed)} crashed"),
-        ("configurations", f"{run.trials['config_id'].nunique():,} of {run.search['space']['size']:,}"),
+        ("configurations", f"{run.trials['config_id'].nunique():,} of {size}"),
         ("search time", f"{format_duration(run.clock)} of {limit}"),
     ]
 

@@ -39,7 +39,9 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
     ]
     variances = np.stack([predicted.var(axis=1) for predicted in predictions], axis=1)
     sums = variances.sum(axis=1, keepdims=True)
-    told = np.array([[tells_apart(total, tree.values)] for total, tree in zip(sums[:, 0], forest.trees)])
+    told = np.array(
+        [[tells_apart(total, tree.values)] for total, tree in zip(sums[:, 0], forest.trees, strict=True)]
+    )
     return np.divide(variances, sums, out=np.zeros_like(variances), where=told)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import tyro
 
+from nas import given
 from nas.errors import EXIT_BAD_INPUT, UserError
 
 if TYPE_CHECKING:
@@ -41,15 +42,17 @@ def parse(
         args: The arguments; the process's own if None.
 
     Raises:
-        UserError: If a flag is unknown or a value does not fit.
+        UserError: If a flag is unknown, a value does not fit or is nothing that files can hold.
     """
     said = io.StringIO()
+    given.refuse_empty(sys.argv[1:] if args is None else args)
     try:
         with contextlib.redirect_stderr(said):
             start = tyro.MISSING_NONPROP if default is None else default
-            return tyro.cli(
+            found = tyro.cli(
                 settings, prog=prog, description=description, args=args, default=start, config=_CONFIG
             )
+        return given.checked(found)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise

@@ -88,6 +88,11 @@ def format_size(size: float) -> str:
     return f"{size:.0f} B"
 
 
+def format_whole(number: float) -> str:
+    """Writes a whole number with its thousands apart, or, beyond a quadrillion, its power of ten."""
+    return f"{number:,.0f}" if number < 1e15 else f"{float(number):.1e}"
+
+
 def format_count(number: float) -> str:
     """Writes a large count in three digits: ``9.85 M``, ``424 M``, ``60.1 k``."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

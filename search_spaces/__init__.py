@@ -10,7 +10,7 @@ import difflib
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
@@ -57,16 +57,23 @@ def get(name: str) -> SearchSpace:
 
 
 def _load(name: str, target: str) -> SearchSpace:
-    from search_spaces.base import SearchSpace
+    from search_spaces.base import SearchSpace, check
 
     module, _, attribute = target.partition(":")
     try:
         found = getattr(import_module(module), attribute)
         if not isinstance(found, type) or not issubclass(found, SearchSpace):
             raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
-        return found()
+        space = found()
+        check(space.hyperparameters)  # those that are a property are known only now
+        return space
+    except UserError as error:
+        raise UserError(f"search space {name}: {error.given}") from error
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"search space {name}: cannot be loaded ({error})") from error
+        raise UserError(f"search space {name}: cannot be loaded ({first_line(error)})") from error
+    except (Exception, SystemExit) as error:  # a user's module may do anything
+        said = f"{type(error).__name__} ({first_line(error)})"
+        raise UserError(f"search space {name}: cannot be loaded, its code ended with {said}") from error
 
 
 register("nexception", "search_spaces.nexception:NEXcepTionSpace")

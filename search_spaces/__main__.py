@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import search_spaces
 from nas.errors import EXIT_BAD_INPUT, UserError
+from nas.quantities import format_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,7 +75,7 @@ def _print_list(spaces: list[SearchSpace]) -> None:
 
     table = Table("name", "configurations", "what it is", title="Search spaces")
     for space in spaces:
-        table.add_row(space.name, f"{space.size:,}", space.title)
+        table.add_row(space.name, format_whole(space.size), space.title)
     Console().print(table)
     print(f"More: {PROG} show NAME")
 
@@ -99,7 +100,9 @@ def _print_space(space: SearchSpace) -> None:
     for hp in space.hyperparameters.values():
         choices.add_row(hp.name, _words(hp.choices), _word(hp.default), hp.meaning, hp.source)
     console.print(choices)
-    console.print(f"{space.size:,} configurations, fingerprint {space.fingerprint}", highlight=False)
+    console.print(
+        f"{format_whole(space.size)} configurations, fingerprint {space.fingerprint}", highlight=False
+    )
     for hp in space.hyperparameters.values():
         if hp.synonyms:
             console.print(f"{hp.name}: {' and '.join(map(str, hp.synonyms))} are the same function")

@@ -6,7 +6,9 @@ import hashlib
 import json
 import math
 import random
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -14,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ConfigSpace import ConfigurationSpace
     from torch import nn
@@ -23,10 +25,25 @@ Value = str | int | float | bool
 Config = dict[str, Value]
 
 _PLAIN = (str, int, float, bool)  # most values by far: they need no look at what else they might be
+_NAME = re.compile(r"[^\W\d][\w.:-]{0,99}")
+_LARGEST = 2**53  # JSON's readers keep integers exact up to here
 
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _unfit(value: Any) -> str:
+    """Why a value does not come back from a run's files as it was, or "" if it does."""
+    if type(value) not in _PLAIN:
+        return f"is {type(value).__name__}; must be a str, int, float or bool of Python's own"
+    if isinstance(value, float) and not math.isfinite(value):
+        return "is not finite"
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        return f"is too large; must lie within {_LARGEST:,}"
+    if isinstance(value, str) and not (value and value.isprintable()):
+        return "must be printable text"
+    return ""
 
 
 def plain(config: Mapping[str, Any]) -> Config:
@@ -67,6 +84,31 @@ class Hyperparameter:
     ordinal: bool = False
     synonyms: tuple[Value, ...] = ()
 
+    def check(self) -> None:
+        """Refuses what a run's files would not give back as it was; each is checked where a space is defined.
+
+        Raises:
+            UserError: Naming the hyperparameter and what is wrong with it.
+        """
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise UserError(
+                f"hyperparameter {self.name!r}: its name must be letters, digits, _-.:, a letter first"
+            )
+        if not isinstance(self.choices, (tuple, list)) or not self.choices:
+            raise UserError(f"hyperparameter {self.name}: must have choices, as a tuple")
+        for choice in self.choices:
+            if problem := _unfit(choice):
+                raise UserError(f"hyperparameter {self.name}: choice {choice!r} {problem}")
+        kinds = {type(choice): choice for choice in reversed(self.choices)}
+        if len(kinds) > 1:
+            listed = ", ".join(f"{choice!r} is {kind.__name__}" for kind, choice in kinds.items())
+            raise UserError(f"hyperparameter {self.name}: choices must be of one type ({listed})")
+        doubled = [choice for choice in self.choices if self.choices.count(choice) > 1]
+        if doubled:
+            raise UserError(f"hyperparameter {self.name}: choice {doubled[0]!r} is there twice")
+        if type(self.default) not in kinds or self.default not in self.choices:
+            raise UserError(f"hyperparameter {self.name}: default {self.default!r} is none of its choices")
+
     def canonical(self, value: Any) -> Value:
         """Gives the choice that equals a value in type and value.
 
@@ -88,6 +130,24 @@ RESERVED = frozenset(
         *("peak_memory", "train_seconds"),
     }
 )
+
+
+def check(hyperparameters: Mapping[str, Hyperparameter]) -> None:
+    """Refuses hyperparameters that a run could not keep, resume or show.
+
+    Raises:
+        UserError: Naming the first, and what is wrong with it.
+    """
+    taken = sorted(RESERVED & set(hyperparameters))
+    if taken:
+        raise UserError(
+            f"hyperparameter {taken[0]}: a trial has a figure of that name; call it something else, such "
+            f"as network_{taken[0]}"
+        )
+    for key, hp in hyperparameters.items():
+        hp.check()
+        if hp.name != key:
+            raise UserError(f"hyperparameter {hp.name}: stands under the key {key!r}; must be its name")
 
 
 class Change(NamedTuple):
@@ -118,18 +178,14 @@ class SearchSpace(ABC):
     presets: ClassVar[Mapping[str, int]]
 
     def __init_subclass__(cls) -> None:
-        """Refuses names that the tables of a run need for themselves.
+        """Checks the hyperparameters where they are the class's own.
 
         Raises:
-            ValueError: If a hyperparameter has one.
+            UserError: See :func:`check`.
         """
         super().__init_subclass__()
-        taken = sorted(RESERVED & set(getattr(cls, "hyperparameters", ())))
-        if taken:
-            raise ValueError(
-                f"hyperparameter {taken[0]}: a trial has a figure of that name; call it something else, such "
-                f"as network_{taken[0]}"
-            )
+        if isinstance(found := getattr(cls, "hyperparameters", {}), Mapping):
+            check(found)
 
     @property
     @abstractmethod

@@ -223,7 +223,8 @@ def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
         "rungs": list(settings.fidelity.rungs),
         "space": {
             "name": space.name,
-            "size": space.size,
+            # JSON's readers take integers of 64 bits.
+            "size": space.size if space.size < 2**63 else float(space.size),
             "fingerprint": space.fingerprint,
             "default": space.default,
         },

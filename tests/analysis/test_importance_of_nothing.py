@@ -1,4 +1,4 @@
-"""Equal, nearly equal, huge and tiny errors, ties and outliers: shares stay shares, and nothing is made up."""
+"""Equal, nearly equal, huge and tiny errors, ties and outliers: shares stay shares, nothing is made up."""
 
 from __future__ import annotations
 
