@@ -28,6 +28,12 @@ def one_line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def from_reader(error: UserError) -> UserError:
+    """An error as it was raised; from a DataLoader's process it comes with a traceback in its message."""
+    last = next(reversed(error.given.strip().splitlines()), "")
+    return UserError(last.partition("UserError: ")[2] or last)
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)

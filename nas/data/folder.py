@@ -12,17 +12,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from nas.data.listing import find
 from nas.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from numpy.typing import NDArray
 
-SUFFIXES = frozenset({".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"})
+    from nas.data.listing import Listing
 
-Arrays = tuple["NDArray[np.uint8]", "NDArray[np.int64]", tuple[str, ...]]
+_READING = 2  # counts the ways in which pictures have been read: another one must not meet the old cache
+_NAMED = 3  # files that a message names
 
 
-def read(root: Path, size: int, cache_dir: Path, *, test: bool = False) -> Arrays:
+def read(
+    root: Path, size: int, cache_dir: Path, *, test: bool = False
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], Listing]:
     """Reads ``root/<class>/**/<image>``, or ``root/train/...`` where that folder exists.
 
     Each image's shorter side is scaled to ``size`` (bicubic) and its centre cropped, as RGB. The
@@ -35,70 +41,45 @@ def read(root: Path, size: int, cache_dir: Path, *, test: bool = False) -> Array
         test: Read the test part: ``test``, else ``val``.
 
     Returns:
-        Images ``(N, size, size, 3)``, labels ``(N,)``, names of the classes (those of the training part).
+        Images ``(N, size, size, 3)``, labels ``(N,)``, and what was found where.
 
     Raises:
         UserError: If the folder, a part of it or an image cannot be read.
     """
-    part, files, names = find(root, test=test)
-    labels = np.array([label for _, label in files], dtype=np.int64)
-    cache = cache_dir / f"folder-{_key(part, files, size)}.npy"
-    images = _cached(cache, (len(files), size, size, 3))
+    found = find(root, test=test)
+    labels = np.array([label for _, label in found.files], dtype=np.int64)
+    cache = cache_dir / f"folder-{key(found.part, found.files, [_READING, size])}.npy"
+    images = _cached(cache, (len(found.files), size, size, 3))
     if images is None:
-        images = _resize_all([path for path, _ in files], size)
+        images = _resize_all([path for path, _ in found.files], size)
         _write(cache, images)
-    return images, labels, names
+    return images, labels, found
 
 
-def find(root: Path, *, test: bool = False) -> tuple[Path, list[tuple[Path, int]], tuple[str, ...]]:
-    """Lists the images of a folder without opening them.
+def refuse_unreadable(reasons: Mapping[Path, str], files: int) -> None:
+    """Refuses a set that has files no picture can be read from.
 
     Args:
-        root: As for :func:`read`.
-        test: List the test part: ``test``, else ``val``.
-
-    Returns:
-        The folder of the part, its files with their labels in order, names of the classes (those of
-        the training part).
+        reasons: What is wrong, by file.
+        files: How many there are in all.
 
     Raises:
-        UserError: If the folder or the part is not there, empty, or has a class of its own.
+        UserError: If there is one; it names the first few.
     """
-    if not root.is_dir():
-        raise UserError(f"--dataset folder:{root}: no such folder; must hold one folder a class")
-    train = root / "train" if (root / "train").is_dir() else root
-    names = _classes(train)
-    part = _test_part(root) if test else train
-    strangers = sorted(set(_classes(part)) - set(names))
-    if strangers:
-        raise UserError(f"--dataset folder:{root}: class {strangers[0]} of {part.name}/ is not in train/")
-    files = [(path, label) for label, name in enumerate(names) for path in _images(part / name)]
-    if not files:
-        raise UserError(f"--dataset folder:{root}: holds no images; must hold one folder of images a class")
-    return part, files, names
+    if not reasons:
+        return
+    named = "; ".join(f"{path} {reason}" for path, reason in list(reasons.items())[:_NAMED])
+    more = f" (and {len(reasons) - _NAMED:,} more of {files:,} files)" if len(reasons) > _NAMED else ""
+    raise UserError(f"--dataset: {named}{more}")
 
 
-def _classes(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")))
-
-
-def _test_part(root: Path) -> Path:
-    for name in ("test", "val"):
-        if (root / "train").is_dir() and (root / name).is_dir():
-            return root / name
-    raise UserError(f"--dataset folder:{root}: has no test part; must hold train/ and test/ (or val/)")
-
-
-def _images(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-
-
-def _key(part: Path, files: list[tuple[Path, int]], size: int) -> str:
+def key(root: Path, files: Sequence[tuple[Path, int]], reading: Sequence[object]) -> str:
+    """Names what is read from files with labels: changes with any one's name, label, size or time."""
     rows = [
-        (str(path.relative_to(part)), label, path.stat().st_size, path.stat().st_mtime_ns)
+        (str(path.relative_to(root)), label, (stat := path.stat()).st_size, stat.st_mtime_ns)
         for path, label in files
     ]
-    return hashlib.sha256(json.dumps([size, rows]).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps([*reading, rows]).encode()).hexdigest()[:16]
 
 
 def _cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
@@ -128,20 +109,27 @@ def _write(path: Path, images: NDArray[np.uint8]) -> None:
 
 def _resize_all(paths: list[Path], size: int) -> NDArray[np.uint8]:
     result = np.empty((len(paths), size, size, 3), dtype=np.uint8)
+    unreadable: dict[Path, str] = {}
     with ThreadPoolExecutor() as pool:
-        for target, image in zip(result, pool.map(lambda path: _resize(path, size), paths), strict=True):
-            target[...] = image
+        for path, target, image in zip(
+            paths, result, pool.map(lambda path: _resize(path, size), paths), strict=True
+        ):
+            if isinstance(image, str):
+                unreadable[path] = image
+            else:
+                target[...] = image
+    refuse_unreadable(unreadable, len(paths))
     return result
 
 
-def _resize(path: Path, size: int) -> NDArray[np.uint8]:
+def _resize(path: Path, size: int) -> NDArray[np.uint8] | str:
+    """The image, or what is wrong with its file."""
     from PIL import Image, ImageOps
 
+    from nas.data.decode import Unreadable, open_rgb
+
     try:
-        with Image.open(path) as picture:
-            picture.draft("RGB", (size, size))
-            return np.asarray(ImageOps.fit(picture.convert("RGB"), (size, size), Image.Resampling.BICUBIC))
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, ValueError, struct.error...
-        raise UserError(
-            f"--dataset: {path}: cannot be read as an image; must be whole, or removed"
-        ) from error
+        picture = open_rgb(path, near=size)
+    except Unreadable as error:
+        return str(error)
+    return np.asarray(ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class ImageSet:
         labels: int64, ``(N,)``, values in ``[0, len(class_names))``.
         class_names: One name a class.
         flip: Whether a mirrored image still belongs to its class.
+        notes: What the user should know of them, a line each.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageSet:
     labels: NDArray[np.int64]
     class_names: tuple[str, ...]
     flip: bool = True
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -46,7 +48,7 @@ class ImageSet:
 
     def take(self, index: NDArray[np.int64]) -> ImageSet:
         """The images at ``index``, in that order."""
-        return ImageSet(self.name, self.images[index], self.labels[index], self.class_names, self.flip)
+        return replace(self, images=self.images[index], labels=self.labels[index])
 
     def limited(self, max_images: int, seed: int) -> ImageSet:
         """A stratified subset of at most ``max_images`` images.

@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from nas.data import folder, sources
+from nas.data import listing, sources
+from nas.data.decode import Unreadable, open_rgb
 from nas.data.split import stratified_subset
 from nas.errors import UserError
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from nas.data.images import ImageSet
+    from nas.data.listing import Listing
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +35,9 @@ class Pictures:
         flip: Whether a mirrored picture still belongs to its class.
         fingerprint: Names the set: hash of its pixels, or of its files' names and sizes.
         files: Where they lie, or None if ``array`` holds them.
+        root: Folder that all files lie in.
         array: The pixels, or None.
+        notes: What the user should know of them, a line each.
     """
 
     name: str
@@ -42,7 +46,9 @@ class Pictures:
     flip: bool
     fingerprint: str
     files: tuple[Path, ...] | None = None
+    root: Path = Path()
     array: ImageSet | None = None
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -51,7 +57,7 @@ class Pictures:
         """Reads one picture as RGB.
 
         Raises:
-            UserError: If its file is damaged.
+            UserError: If its file is damaged, see :func:`nas.data.decode.open_rgb`.
         """
         if self.array is not None:
             pixels = self.array.images[index]
@@ -59,23 +65,17 @@ class Pictures:
         assert self.files is not None
         path = self.files[index]
         try:
-            with Image.open(path) as picture:
-                return picture.convert("RGB")
-        except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error...
-            raise UserError(
-                f"--data: {path}: cannot be read as an image; must be whole, or removed"
-            ) from error
+            return open_rgb(path)
+        except Unreadable as error:
+            raise UserError(f"--data: {path} {error}") from None
 
     def take(self, index: NDArray[np.int64]) -> Pictures:
         """The pictures at ``index``, in that order."""
-        return Pictures(
-            self.name,
-            self.labels[index],
-            self.class_names,
-            self.flip,
-            self.fingerprint,
-            None if self.files is None else tuple(self.files[i] for i in index),
-            None if self.array is None else self.array.take(index),
+        return replace(
+            self,
+            labels=self.labels[index],
+            files=None if self.files is None else tuple(self.files[i] for i in index),
+            array=None if self.array is None else self.array.take(index),
         )
 
     def limited(self, max_images: int, seed: int) -> Pictures:
@@ -107,13 +107,22 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
     try:
         kind, _, place = spec.partition(":")
         if kind == "folder" and place:
-            part, files, names = folder.find(Path(place).expanduser(), test=test)
-            return from_files(spec, part, files, names, min_per_class=0 if test else 2)
+            return from_listing(
+                spec, listing.find(Path(place).expanduser(), test=test), min_per_class=0 if test else 2
+            )
         read = sources.load_test if test else sources.load
         images = read(spec, data_dir=data_dir)
     except UserError as error:
         raise UserError(str(error).replace("--dataset", "--data", 1)) from None
-    return Pictures(spec, images.labels, images.class_names, images.flip, images.fingerprint, array=images)
+    return Pictures(
+        spec,
+        images.labels,
+        images.class_names,
+        images.flip,
+        images.fingerprint,
+        array=images,
+        notes=images.notes,
+    )
 
 
 def has_test(spec: str) -> bool:
@@ -121,36 +130,41 @@ def has_test(spec: str) -> bool:
     kind, _, place = spec.partition(":")
     path = Path(place).expanduser()
     if kind == "folder":
-        return (path / "train").is_dir() and any((path / name).is_dir() for name in ("test", "val"))
+        return listing.has_test(path)
     if kind == "npz" and path.is_file():
         with contextlib.suppress(*sources.UNREADABLE), np.load(path, allow_pickle=False) as archive:
             return "x_test" in archive
     return True
 
 
-def from_files(
-    name: str, root: Path, files: list[tuple[Path, int]], class_names: tuple[str, ...], min_per_class: int = 0
-) -> Pictures:
-    """Makes a set of files whose labels are known.
+def from_listing(name: str, found: Listing, min_per_class: int = 0) -> Pictures:
+    """Makes a set of listed files.
 
     Args:
         name: What the user asked for.
-        root: Folder the files lie in.
-        files: Each with its label.
-        class_names: One name a class.
+        found: Files with their labels.
         min_per_class: Fewest pictures a class may have.
 
     Raises:
         UserError: If a class has fewer.
     """
-    labels = np.array([label for _, label in files], dtype=np.int64)
-    counts = np.bincount(labels, minlength=len(class_names))
+    labels = np.array([label for _, label in found.files], dtype=np.int64)
+    counts = np.bincount(labels, minlength=len(found.class_names))
     if np.min(counts) < min_per_class:
         short = int(np.argmin(counts))
         raise UserError(
-            f"--data {name}: class {class_names[short]} has {counts[short]} images; must be at least "
+            f"--data {name}: class {found.class_names[short]} has {counts[short]} images; must be at least "
             f"{min_per_class}"
         )
-    rows = [(str(path.relative_to(root)), label, path.stat().st_size) for path, label in files]
-    digest = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
-    return Pictures(name, labels, class_names, True, digest, files=tuple(path for path, _ in files))
+    rows = [(str(path.relative_to(found.part)), label, path.stat().st_size) for path, label in found.files]
+    fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return Pictures(
+        name,
+        labels,
+        found.class_names,
+        flip=True,
+        fingerprint=fingerprint,
+        files=tuple(path for path, _ in found.files),
+        root=found.part,
+        notes=found.notes,
+    )

@@ -8,12 +8,13 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.data import folder
+from nas.data import doubles, folder
 from nas.data.images import MIN_SIDE, ImageSet, checked, resized
 from nas.data.split import stratified_split
 from nas.errors import UserError
@@ -84,15 +85,23 @@ def _part(spec: str, data_dir: Path, image_size: int | None, *, test: bool) -> I
         result = _npz(spec, Path(place).expanduser(), test=test)
     elif kind == "folder" and place:
         size = image_size or _SIDE
-        images, labels, names = folder.read(Path(place).expanduser(), size, data_dir / "cache", test=test)
-        result = checked(spec, images, labels, names, min_per_class=0 if test else 2)
+        images, labels, found = folder.read(Path(place).expanduser(), size, data_dir / "cache", test=test)
+        result = checked(spec, images, labels, found.class_names, min_per_class=0 if test else 2)
+        result = replace(result, notes=found.notes)
     else:
         raise UserError(f"--dataset {spec}: must be {FORMS}")
+    if not test:
+        result = _looked_at(result, own=kind in ("npz", "folder"))
     if image_size is None or result.images.shape[1:3] == (image_size, image_size):
         return result
-    return ImageSet(
-        result.name, resized(result.images, image_size), result.labels, result.class_names, result.flip
-    )
+    return replace(result, images=resized(result.images, image_size))
+
+
+def _looked_at(images: ImageSet, *, own: bool) -> ImageSet:
+    """Refuses images that are all alike; of a user's own, notes copies."""
+    digests = np.array([doubles.digest(image.tobytes()) for image in images.images], dtype=np.uint64)
+    notes = doubles.look(images.name, digests, images.labels, images.class_names)
+    return replace(images, notes=images.notes + notes) if own else images
 
 
 def _cifar(name: str, data_dir: Path, *, test: bool) -> ImageSet:

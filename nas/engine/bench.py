@@ -92,6 +92,7 @@ class Bench:
             versions=versions(),
             width=width,
             train=asdict(self._recipe),
+            notes=images.notes,
         )
         gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
 

@@ -47,6 +47,7 @@ class Facts:
         versions: Versions of the libraries that train.
         width: Width of the reduced network after ``auto`` and presets.
         train: The training settings after ``None`` was resolved.
+        notes: What the user should know of the data, a line each.
     """
 
     data: Mapping[str, object]
@@ -54,6 +55,7 @@ class Facts:
     versions: Mapping[str, str]
     width: int
     train: Mapping[str, object]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

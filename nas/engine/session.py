@@ -112,7 +112,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         search = _describe(settings, facts)
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
-        return run, _search(run, settings, search, executor, view)
+        return run, _search(run, settings, search, executor, view, facts.notes)
 
 
 def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
@@ -144,7 +144,7 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
             search = {**stored, **_describe(settings, facts), "created": stored["created"]}
             with run.written():
                 write_json(run.search_json, search)
-            return run, _search(run, settings, search, executor, view, locked=True)
+            return run, _search(run, settings, search, executor, view, facts.notes, locked=True)
 
 
 def _load_optimizer_meanwhile() -> None:
@@ -158,6 +158,7 @@ def _search(
     search: dict[str, Any],
     executor: Executor,
     view: View,
+    notes: tuple[str, ...],
     *,
     locked: bool = False,
 ) -> str:
@@ -177,7 +178,7 @@ def _search(
             settings.smac,
             warm.read(run.earlier_json),
         )
-        return _loop(run, settings, search, executor, optimizer, contents, [log], view, stack)
+        return _loop(run, settings, search, executor, optimizer, contents, [log], view, notes, stack)
 
 
 def _loop(
@@ -189,6 +190,7 @@ def _loop(
     contents: Contents,
     listeners: list[Listener],
     view: View,
+    notes: tuple[str, ...],
     stack: contextlib.ExitStack,
 ) -> str:
     clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
@@ -208,6 +210,9 @@ def _loop(
         listeners=listeners,
     )
     listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))
+    for note in notes:
+        for listener in listeners:
+            listener.note(note)
     with signals(loop.stop):
         return loop.run(session_facts(search))
 

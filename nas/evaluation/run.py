@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from nas.errors import UserError
+from nas.errors import UserError, from_reader
 
 if TYPE_CHECKING:
     from nas.data.pictures import Pictures
@@ -96,15 +96,18 @@ def evaluate(request: Request) -> Evaluation:
     if config["input_size"][0] != 3:
         raise UserError(f"{named.name}: takes {config['input_size'][0]}-channel images; must take 3")
     config |= {"input_size": (3, size, size), "crop_pct": request.crop or config["crop_pct"]}
-    predictions = predict(
-        model,
-        Transformed(found, create_transform(**config, is_training=False)),
-        device,
-        batch_size=request.batch_size,
-        workers=request.workers,
-        amp=autocast_dtype(request.amp, device),
-        classes=outputs,
-    )
+    try:
+        predictions = predict(
+            model,
+            Transformed(found, create_transform(**config, is_training=False)),
+            device,
+            batch_size=request.batch_size,
+            workers=request.workers,
+            amp=autocast_dtype(request.amp, device),
+            classes=outputs,
+        )
+    except UserError as error:
+        raise from_reader(error) from None
     scores = Scores.of(predictions)
     output = request.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{request.label}"
     facts = {
@@ -122,18 +125,19 @@ def evaluate(request: Request) -> Evaluation:
 
 
 def _pictures(request: Request, named: Named, num_classes: int) -> Pictures:
-    from nas.data import pictures
+    from nas.data import listing, pictures
     from nas.evaluation import suites
 
     kind, _, place = request.data.partition(":")
     names = named.class_names
     if kind == "folder" and place:
         root = Path(place).expanduser()
-        part = next((root / name for name in ("test", "val") if (root / name).is_dir()), root)
-        if part == root and (root / "train").is_dir():
+        parts = listing.parts(root)
+        if "train" in parts and "test" not in parts:
             raise UserError(
                 f"--data {request.data}: has a train/ but no test/ or val/; must have one of them"
             )
+        part = parts.get("test", root)
         if not names and num_classes == suites.IMAGENET_CLASSES:
             names = tuple(suites.imagenet_classes())
         if names:
@@ -157,4 +161,4 @@ def _notes(named: Named, found: Pictures) -> list[str]:
     present = len(set(found.labels.tolist()))
     if present < len(found.class_names):
         notes.append(f"images of {present} of {len(found.class_names)} classes only")
-    return notes
+    return [*notes, *found.notes]

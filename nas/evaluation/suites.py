@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.data import folder, pictures
+from nas.data import listing, pictures
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -64,18 +66,19 @@ def from_folder(spec: str, root: Path, class_names: Sequence[str]) -> Pictures:
     Raises:
         UserError: If a folder is of no such class, or there are none.
     """
-    if not root.is_dir():
-        raise UserError(f"--data {spec}: no such folder; must hold one folder a class")
-    _, listed, found = folder.find(root)
-    known = {name: label for label, name in enumerate(class_names)}
-    strangers = [name for name in found if name not in known]
+    try:
+        found = listing.listed(root)
+    except UserError as error:
+        raise UserError(error.given.replace("--dataset", "--data", 1)) from None
+    known = {unicodedata.normalize("NFC", name): label for label, name in enumerate(class_names)}
+    strangers = [name for name in found.class_names if name not in known]
     if strangers:
         raise UserError(
             f"--data {spec}: folder {strangers[0]} is none of the {len(class_names)} classes; must be named "
             f"like {class_names[0]}"
         )
-    labelled = [(path, known[found[label]]) for path, label in listed]
-    return pictures.from_files(spec, root, labelled, tuple(class_names))
+    labelled = tuple((path, known[found.class_names[label]]) for path, label in found.files)
+    return pictures.from_listing(spec, replace(found, files=labelled, class_names=tuple(class_names)))
 
 
 def _list(name: str) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 
 from nas.data.split import stratified_split
 from nas.engine.run import write_json
-from nas.errors import UserError
+from nas.errors import UserError, from_reader
 from nas.evaluation.predict import Predictions, Transformed, predict
 from nas.evaluation.scores import Scores
 from nas.fullsize import tracking
@@ -151,9 +151,8 @@ class _Run:
 
         try:
             loss = trainer.epoch(iter(self._loader), epoch, first, options.accumulate, on_update)
-        except UserError as error:  # from a reading process it comes with a traceback in its message
-            last = error.given.strip().splitlines()[-1]
-            raise UserError(last.partition("UserError: ")[2] or last) from None
+        except UserError as error:
+            raise from_reader(error) from None
         seconds = speed.seconds
         images = (self._batches.updates - first) * self._work.recipe.batch_size
         scores = None if self._val is None else self._judge(self._val)

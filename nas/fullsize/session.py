@@ -13,9 +13,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.data import pictures as picture_sets
+from nas.data import scan
 from nas.engine.run import write_json
 from nas.errors import UserError
-from nas.fullsize import one, tracking
+from nas.fullsize import one, tracking, view
 from nas.publish import card, folder, loading
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
     weights = options.init == "weights" or (options.init == "auto" and named.trained)
     _check_classes(named, pictures, options)
     accelerator = _accelerator(options)
+    _look_at_files(pictures, test, options, accelerator)
     with _held(options.output, accelerator):
         work = _work(named, options, recipe, pictures, test, accelerator, weights=weights)
         _same_training(named, work, weights=weights)
@@ -72,6 +74,19 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
             write_json(options.output / SUMMARY, summary)
         accelerator.end_training()
     return summary
+
+
+def _look_at_files(
+    pictures: Pictures, test: Pictures | None, options: Options, accelerator: Accelerator
+) -> None:
+    """Has every file read once, by one process, before hours go into training on them."""
+    if accelerator.is_main_process:
+        progress = view.FileProgress(quiet=options.quiet)
+        for part in (pictures, *([] if test is None else [test])):
+            notes = scan.scan(part, options.data_dir / "cache", progress)
+            for note in (*part.notes, *notes):
+                progress.note(note)
+    accelerator.wait_for_everyone()
 
 
 def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
@@ -254,6 +269,11 @@ def _same_training(named: Named, work: one.Work, *, weights: bool) -> None:
     if path.is_file():
         begun = json.loads(path.read_text())["training"]
         for key, value in identity.items():
+            if key == "fingerprint" and begun.get(key) != value:
+                raise UserError(
+                    f"--data {options.data}: not the images that {options.output} was begun with; put those "
+                    "back, or give another -o"
+                )
             if begun.get(key) != value:
                 raise UserError(
                     f"-o {options.output}: was begun with {key} {begun.get(key)}, not {value}; give another"

@@ -13,6 +13,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
+_FILES_EVERY = 5.0  # seconds
+
+
+class FileProgress:
+    """Says how far the look at a set's files has come, and what it found; every few seconds at most."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._next = time.monotonic() + _FILES_EVERY
+
+    def __call__(self, done: int, files: int) -> None:
+        """So many of so many files have been looked at."""
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + _FILES_EVERY
+            self.note(f"looked at {done:,} of {files:,} files; damaged ones are told before training begins")
+
+    def note(self, text: str) -> None:
+        """Prints a line."""
+        if not self._quiet:
+            print(text, flush=True)
+
+
 class View:
     """Shows nothing; the other views add to it."""
 

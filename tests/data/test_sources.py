@@ -72,7 +72,7 @@ def test_search_never_opens_the_test_part(tmp_path):
 
 
 def test_npz_takes_grey_images_and_column_labels(tmp_path):
-    grey = np.zeros((12, 9, 8), dtype=np.uint8)
+    grey = np.arange(12 * 9 * 8, dtype=np.uint8).reshape(12, 9, 8)
     spec = save_npz(tmp_path / "a.npz", x_train=grey, y_train=(np.arange(12) % 2)[:, None].astype(np.uint8))
     train = sources.load(spec, data_dir=tmp_path)
     assert train.images.shape == (12, 9, 8, 1)
@@ -84,6 +84,7 @@ def test_npz_takes_grey_images_and_column_labels(tmp_path):
 def test_image_size_crops_the_centre_and_scales(tmp_path, channels):
     images = np.zeros((12, 16, 48, channels), dtype=np.uint8)
     images[:, :, 16:32] = 200
+    images[:, 0, 0, 0] = range(12)  # outside the crop
     spec = save_npz(tmp_path / "a.npz", x_train=images)
     assert (sources.load(spec, data_dir=tmp_path, image_size=8).images[:, 2:-2, 2:-2] == 200).all()
     assert sources.load(spec, data_dir=tmp_path, image_size=8).images.shape == (12, 8, 8, channels)
@@ -101,7 +102,11 @@ def test_fingerprint_covers_pixels_and_labels(tmp_path):
     prints = {
         sources.load(save_npz(tmp_path / f"{i}.npz", **change), data_dir=tmp_path).fingerprint
         for i, change in enumerate(
-            [{}, {"y_train": labels[::-1]}, {"x_train": np.ones((12, 8, 10, 3), "u1")}]
+            [
+                {},
+                {"y_train": labels[::-1]},
+                {"x_train": np.arange(2880, dtype="u1").reshape(12, 8, 10, 3)},
+            ]
         )
     }
     assert len(prints) == 3
@@ -290,8 +295,11 @@ BAD = {
     "missing class": (bad_npz(y_train=np.array([0, 2] * 6)), "class 1 has 0 images"),
     "missing folder": (lambda p: f"folder:{p}/none", "no such folder"),
     "empty folder": (empty_folder, "holds no images"),
-    "damaged picture": (folder_with(b"\x89PNG\r\n\x1a\nnothing"), "cat/1.png: cannot be read as an image"),
-    "empty picture": (folder_with(b""), "cat/1.png: cannot be read as an image"),
+    "damaged picture": (
+        folder_with(b"\x89PNG\r\n\x1a\nnothing"),
+        "cat/1.png is no image, or damaged",
+    ),
+    "empty picture": (folder_with(b""), "cat/1.png is no image, or damaged"),
     "empty class": (empty_class, "class eel has 0 images"),
 }
 

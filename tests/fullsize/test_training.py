@@ -220,15 +220,27 @@ def test_folders_and_any_model_of_timm(run, photographs, tmp_path):
     assert model.num_classes == 2
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
-def test_a_damaged_image_is_one_line(run, networks, photographs, tmp_path, workers):
+@pytest.mark.parametrize("workers", ["before", "0", "1"])
+def test_a_damaged_image_is_one_line(run, networks, photographs, tmp_path, workers, monkeypatch):
     (photographs / "train" / "n01440764" / "3.jpeg").write_bytes(b"no image")
-    args = ("--epochs", "1", "--batch-size", "8", "--new-head", "--workers", workers, "--val-fraction", "0")
+    args = ["--epochs", "1", "--batch-size", "8", "--new-head", "--val-fraction", "0", "--repeats", "1"]
+    if workers != "before":  # damaged after the files were looked at
+        monkeypatch.setattr("nas.data.scan.scan", lambda *_: ())
+        args += ["--workers", workers]
     with pytest.raises(UserError) as caught:
-        run(networks["batch"], tmp_path / "out", *args, "--repeats", "1", data=f"folder:{photographs}")
+        run(networks["batch"], tmp_path / "out", *args, data=f"folder:{photographs}")
     assert str(caught.value).startswith("--data: ")
-    assert "3.jpeg: cannot be read as an image" in str(caught.value)
+    assert "3.jpeg is no image, or damaged; replace it or remove it" in str(caught.value)
     assert "\n" not in str(caught.value)
+    assert (tmp_path / "out").exists() == (workers != "before"), "nothing is left behind"
+
+
+def test_other_images_are_not_trained_on_with_the_old_checkpoint(run, networks, photographs, tmp_path):
+    args = ("--epochs", "1", "--batch-size", "8", "--new-head", "--val-fraction", "0", "--repeats", "1")
+    run(networks["batch"], tmp_path / "out", *args, data=f"folder:{photographs}")
+    (photographs / "train" / "n01440764" / "3.jpeg").unlink()
+    with pytest.raises(UserError, match="not the images that .*out was begun with; put those back"):
+        run(networks["batch"], tmp_path / "out", *args, data=f"folder:{photographs}")
 
 
 @pytest.mark.parametrize(

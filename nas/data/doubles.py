@@ -1,0 +1,59 @@
+"""Images that occur more than once: what stands in training and validation both cannot judge anything."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+
+def digest(contents: bytes) -> int:
+    """Names an image by its pixels or its file: 64 bits."""
+    return int.from_bytes(hashlib.blake2b(contents, digest_size=8).digest(), "little")
+
+
+def look(
+    name: str, digests: NDArray[np.uint64], labels: NDArray[np.int64], class_names: Sequence[str]
+) -> tuple[str, ...]:
+    """Says which images are copies of others.
+
+    Args:
+        name: The data set, as the user named it.
+        digests: One an image, ``(N,)``.
+        labels: Its class, ``(N,)``.
+        class_names: One name a class.
+
+    Returns:
+        One line for copies within classes and one for images of several classes, where there are any.
+
+    Raises:
+        UserError: If all images are alike.
+    """
+    pairs, copies = np.unique(np.stack([digests, labels.astype(np.uint64)]), axis=1, return_counts=True)
+    images, classes = np.unique(pairs[0], return_counts=True)
+    if len(images) == 1 and len(digests) > 1:
+        raise UserError(f"--dataset {name}: all {len(digests):,} images are alike; there is nothing to learn")
+    notes = []
+    if np.any(copies > 1):
+        surplus = np.bincount(pairs[1].astype(np.int64), weights=copies - 1, minlength=len(class_names))
+        most = int(np.argmax(surplus))
+        notes.append(
+            f"{name}: {int(surplus.sum()):,} of {len(labels):,} images are copies of others of their class, "
+            f"{int(surplus[most]):,} of them of class {class_names[most]}"
+        )
+    if np.any(classes > 1):
+        shared = images[classes > 1]
+        own = np.unique(pairs[1][pairs[0] == shared[0]]).astype(np.int64)
+        notes.append(
+            f"{name}: {len(shared):,} images stand in more than one class, "
+            f"the first in {' and '.join(class_names[label] for label in own[:2])}"
+        )
+    return tuple(notes)

@@ -1,0 +1,101 @@
+"""Opens every file of a set once before it is used: damage is told before hours of training, not after."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from nas.data.decode import Unreadable, open_rgb
+from nas.data.doubles import digest, look
+from nas.data.folder import key, refuse_unreadable
+from nas.errors import UserError
+from nas.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from nas.data.pictures import Pictures
+
+_READING = 1  # counts the ways in which files have been looked at
+_NEAR = 64  # pixels: JPEG files are decoded whole at an eighth of their size, which finds damage all the same
+
+
+def scan(
+    pictures: Pictures, cache_dir: Path, on_file: Callable[[int, int], object] = lambda *_: None
+) -> tuple[str, ...]:
+    """Reads every file of a set once; what was found is kept, so that the next look takes no time.
+
+    Args:
+        pictures: The set; one that lies in memory has been looked at when it was loaded.
+        cache_dir: Where the result is kept; a folder that cannot be written costs the next look time.
+        on_file: Told how many files are done, of how many.
+
+    Returns:
+        What the user should know of copies, a line each.
+
+    Raises:
+        UserError: If files cannot be read as images, or all are alike.
+    """
+    if pictures.files is None:
+        return ()
+    try:
+        return _scan(pictures, pictures.files, cache_dir, on_file)
+    except UserError as error:
+        raise UserError(error.given.replace("--dataset", "--data", 1)) from None
+
+
+def _scan(
+    pictures: Pictures, files: tuple[Path, ...], cache_dir: Path, on_file: Callable[[int, int], object]
+) -> tuple[str, ...]:
+    labelled = list(zip(files, pictures.labels.tolist(), strict=True))
+    cache = cache_dir / f"scan-{key(pictures.root, labelled, [_READING])}.npy"
+    digests = _cached(cache, len(labelled))
+    if digests is None:
+        digests = _look_at_all(files, on_file)
+        with contextlib.suppress(OSError):
+            cache_dir.mkdir(parents=True, exist_ok=True)
+            with replacing(cache) as temporary:
+                np.save(temporary, digests, allow_pickle=False)
+    return look(pictures.name, digests, pictures.labels, pictures.class_names)
+
+
+def _look_at_all(files: Sequence[Path], on_file: Callable[[int, int], object]) -> NDArray[np.uint64]:
+    digests = np.empty(len(files), dtype=np.uint64)
+    unreadable: dict[Path, str] = {}
+    with ThreadPoolExecutor() as pool, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        for done, (path, result) in enumerate(zip(files, pool.map(_look_at, files), strict=True)):
+            if isinstance(result, str):
+                unreadable[path] = result
+            else:
+                digests[done] = result
+            on_file(done + 1, len(files))
+    refuse_unreadable(unreadable, len(files))
+    return digests
+
+
+def _look_at(path: Path) -> int | str:
+    """The file's digest, or what is wrong with it."""
+    try:
+        open_rgb(path, near=_NEAR)
+        return digest(path.read_bytes())
+    except Unreadable as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+
+
+def _cached(path: Path, files: int) -> NDArray[np.uint64] | None:
+    try:
+        digests = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return digests if digests.shape == (files,) and digests.dtype == np.uint64 else None
