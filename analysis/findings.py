@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from analysis import agreement, marginals, seeds
+from nas.commands import RunCommands
 from nas.confirmation.view import gain_over_baseline, spread, verdict
 from nas.quantities import format_count, format_duration, format_whole
 from nas.view.lines import STOP_REASONS, percent
@@ -114,7 +114,7 @@ def confirmed(several: Seeds) -> dict[str, Any]:
 
 def confirm_command(run: Run) -> str:
     """What to type for several seeds of the best."""
-    return f"python -m nas.confirm {shlex.quote(str(run.path))} --top 3 --seeds 3"
+    return RunCommands.of(run.path, run.search).confirm
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
@@ -208,16 +208,10 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
         run: The run.
         confirmed: Whether the best were trained with several seeds already.
     """
-    place = shlex.quote(str(run.path))
-    limits = run.search["limits"]
-    longer = format_duration(2 * limits["seconds"]).replace(" ", "")
-    resume = f"python -m nas.search --resume {place} --budget {longer}"
-    if limits["trials"] is not None:
-        resume += f" --trials {2 * limits['trials']}"
+    known = RunCommands.of(run.path, run.search)
+    resume = known.resume("" if run.sessions.empty else str(run.sessions["reason"].iloc[-1])) or ""
     if run.running:
-        steps = [
-            Step("The search goes on; make this report again later.", f"python -m analysis.report {place}")
-        ]
+        steps = [Step("The search goes on; make this report again later.", known.report)]
     elif run.measured.empty:
         steps = [Step("Nothing succeeded: read the crash reasons above and the log, then begin a new run.")]
     else:
@@ -250,14 +244,14 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
             Step(
                 "Each network was trained with one seed. Train the best and the base architecture again with "
                 "several: was it the network, or luck?",
-                confirm_command(run),
+                known.confirm,
             )
         )
     if beaten and better is not None and luck is not None and better < 2 * luck:
         steps.append(
             Step(
                 "The gain is not far from what chance gives: search again with other seeds, then compare.",
-                f"python -m analysis.compare {place} runs/OTHER",
+                known.compare,
             )
         )
     if beaten:
@@ -266,11 +260,11 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
                 "The winner's accuracy was the best of many on the same validation images, so it flatters. "
                 "Train the winner and the base architecture at full size with several seeds (nas.train "
                 "--seeds 3), and measure both on images the search has not seen (nas.evaluate).",
-                f"python -m nas.export {place} --geometry t -o models/{shlex.quote(run.name)}",
+                known.export or "",
             )
         )
     if not run.measured.empty:
-        steps.append(Step("Look around with the mouse.", f"python -m analysis.dashboard {place}"))
+        steps.append(Step("Look around with the mouse.", known.dashboard))
     return steps
 
 

@@ -46,6 +46,7 @@ class Run:
             ``reason``, ``command`` and ``host``.
         clock: Seconds of search time used.
         ask_seconds: Seconds the optimiser took to propose, in all.
+        begun_by: The command line that began the run: a resumed one's own says nothing of its settings.
         running: Whether a search writes to the folder now.
         dropped: Bytes of a half-written last line that were left out.
     """
@@ -60,6 +61,7 @@ class Run:
     sessions: pd.DataFrame
     clock: float
     ask_seconds: float
+    begun_by: tuple[str, ...]
     running: bool
     dropped: int
 
@@ -133,6 +135,7 @@ def load(path: Path) -> Run:
         sessions=_sessions(contents),
         clock=state.clock,
         ask_seconds=state.ask_seconds,
+        begun_by=_begun_by(contents, search),
         running=running,
         dropped=contents.dropped,
     )
@@ -211,6 +214,11 @@ def _incumbents(contents: Contents, trials: pd.DataFrame) -> pd.DataFrame:
         clock=[float(event["clock"]) for event in leads],
         time=pd.to_datetime([event["time"] for event in leads], utc=True),
     ).reset_index(drop=True)
+
+
+def _begun_by(contents: Contents, search: Mapping[str, Any]) -> tuple[str, ...]:
+    starts = [event for event in contents.events if event["event"] == "session" and event["phase"] == "start"]
+    return tuple(map(str, (starts[0] if starts else search).get("command", ())))
 
 
 def _sessions(contents: Contents) -> pd.DataFrame:

@@ -171,7 +171,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
         "crash_choices": findings.crash_choices(run),
         "next_steps": findings.next_steps(run, confirmed=several is not None and several.compared > 1),
         "made": _made(run),
-        "command": _typed(search.get("command", [])),
+        "command": _typed(run.begun_by),
         "settings": orjson.dumps(search, option=orjson.OPT_INDENT_2).decode(),
     }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas import cli
+from nas.commands import typed
 from nas.publish.order import Order
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def main(args: Sequence[str] | None = None) -> int:
         for name, difference in exported.differences.items():
             print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
         folder = command.order.output
-        print(f"written to {folder}\nnext\n  python -m nas.train {folder} --data folder:DIR")
+        trained = folder.with_name(f"{folder.name}-trained")
+        print(f"written to {folder}\nnext (DIR: train/ and test/, of one folder a class)")
+        print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
     return 0
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from nas import cli
+from nas.commands import RunCommands
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> int:
                 f"{run.path}: cannot be written ({error.strerror}); nothing was changed"
             ) from None
     print(f"the damaged journal is kept as {backup}")
-    print(f"next: python -m nas.search --resume {command.run}")
+    print(f"next: {RunCommands.of(command.run, run.read_search()).resume('')}")
     return 0
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from nas import cli
+from nas.commands import RunCommands
 from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from nas.view.snapshot import Snapshot
 
@@ -91,6 +92,11 @@ class Watcher:
         finally:
             gc.enable()
 
+    @property
+    def search(self) -> dict[str, Any]:
+        """``search.json``."""
+        return self._search
+
     def confirmed(self) -> dict[str, Any] | None:
         """What ``nas.confirm`` measured, None before."""
         from nas.confirmation import record
@@ -98,12 +104,12 @@ class Watcher:
         return record.read(self._run)
 
 
-def _confirmation(found: dict[str, Any] | None, path: Path) -> str:
+def _confirmation(found: dict[str, Any] | None, path: Path, search: Mapping[str, Any]) -> str:
     """What several seeds said of the winner, or how to ask them."""
     from nas.confirmation.view import verdict
 
     if found is None or not found["compared"]:
-        return f"next   several seeds for the best: python -m nas.confirm {path} --top 3 --seeds 3"
+        return f"next   several seeds for the best: {RunCommands.of(path, search).confirm}"
     return verdict(found)
 
 
@@ -135,7 +141,7 @@ def main(args: Sequence[str] | None = None) -> int:
         snapshot = watcher.look()
         Console().print(panel.draw(snapshot))
         if snapshot.status != "running" and snapshot.incumbent is not None:
-            print(_confirmation(watcher.confirmed(), command.run))
+            print(_confirmation(watcher.confirmed(), command.run, watcher.search))
         return 0
     with contextlib.suppress(KeyboardInterrupt), Live(auto_refresh=False) as live:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.commands import typed
 from nas.engine.incumbent import by_error_then_cost
 from nas.errors import UserError
 from search_spaces.base import config_id
@@ -57,7 +58,7 @@ def choose(state: SearchState, default: Config, epochs: int, top: int, path: Pat
     if not found:
         raise UserError(
             f"{path}: nothing to confirm, no configuration but the baseline was trained for all {epochs} "
-            f"epochs; search on with: python -m nas.search --resume {path} --budget LONGER"
+            f"epochs; search on with: {typed('nas.search', '--resume', path, '--budget', 'LONGER')}"
         )
     found.sort(key=lambda trial: (*by_error_then_cost(trial), trial.trial))
     best = [Candidate(trial.config_id, trial.config, trial.trial, trial.error) for trial in found[:top]]

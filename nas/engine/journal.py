@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nas.commands import typed
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def _lines(path: Path, data: bytes, first_line: int) -> Iterator[Event]:
         except ValueError as error:
             raise UserError(
                 f"{path}: line {number} is damaged ({error}); restore the file from a copy, or keep all "
-                f"that is intact with: python -m nas.repair {path.parent}"
+                f"that is intact with: {typed('nas.repair', path.parent)}"
             ) from None
 
 

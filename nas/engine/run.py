@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nas.commands import typed
 from nas.engine import journal
 from nas.engine.schema import check_search
 from nas.errors import UserError
@@ -209,7 +210,7 @@ class Run:
             except BlockingIOError:
                 holder = _holder(file) or "another process"
                 raise UserError(
-                    f"{self.path}: in use by {holder}; watch it with: python -m nas.status {self.path}"
+                    f"{self.path}: in use by {holder}; watch it with: {typed('nas.status', self.path)}"
                 ) from None
             with self.written():
                 os.ftruncate(file, 0)

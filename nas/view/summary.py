@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich import box
@@ -13,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from nas.commands import RunCommands, interpreter
 from nas.engine.state import SearchState
 from nas.quantities import format_count, format_duration
 from nas.view.lines import STOP_REASONS, percent
@@ -52,7 +49,7 @@ def show(run: Run, reason: str, console: Console | None = None) -> None:
         console.print(_winner(state.trials[state.incumbent], state, search["space"]["default"]))
     console.print(Text(f"run folder   {run.path}"))
     console.print(Text("next"))
-    for command in next_commands(run, search, found=state.incumbent is not None):
+    for command in next_commands(run, search, reason, found=state.incumbent is not None):
         console.print(Text(f"  {command}"), soft_wrap=True)
 
 
@@ -67,48 +64,26 @@ def ranking(state: SearchState) -> list[Trial]:
     return sorted(best.values(), key=lambda t: (-t.epochs, t.error if t.error is not None else 1.0, t.trial))
 
 
-def next_commands(run: Run, search: Mapping[str, Any], *, found: bool) -> list[str]:
+def next_commands(run: Run, search: Mapping[str, Any], reason: str, *, found: bool) -> list[str]:
     """Commands to type next, in the order most people want them.
 
     Args:
         run: The run.
         search: ``search.json``.
+        reason: Why it stopped.
         found: Whether any network was trained to the highest rung.
     """
-    longer = format_duration(2 * search["limits"]["seconds"]).replace(" ", "")
-    python = _python()
-    report = f"{python} -m analysis.report {run.path}"
-    resume = f"{python} -m nas.search --resume {run.path} --budget {longer}"
-    confirm = f"{python} -m nas.confirm {run.path} --top 3 --seeds 3"
-    space = search["settings"]["space"]["space"]
-    if ":" in space:  # a module's code runs only for who names it
-        resume, confirm = f"{resume} --space {space}", f"{confirm} --space {space}"
-    if not found:
-        return [report, resume]
-    return [
-        report,
-        confirm,
-        resume,
-        f"{python} -m nas.export {run.path} --geometry t -o models/{run.name}",
-    ]
+    known = RunCommands.of(run.path, search, interpreter())
+    wanted = [known.report, known.resume(reason)]
+    if found:
+        wanted = [known.report, known.confirm, known.resume(reason), known.export]
+    return [command for command in wanted if command is not None]
 
 
 def confirmed_commands(run: Run) -> list[str]:
     """Commands to type once the best configurations were trained again."""
-    python = _python()
-    return [
-        f"{python} -m analysis.report {run.path}",
-        f"{python} -m nas.export {run.path} --geometry t -o models/{run.name}",
-    ]
-
-
-def _python() -> str:
-    """What to type for this interpreter: its path, unless ``python`` already means it."""
-    found = shutil.which("python")
-    if found is not None and Path(found).absolute() == Path(sys.executable).absolute():
-        return "python"
-    near = os.path.relpath(sys.executable)
-    return sys.executable if near.startswith("..") else near
+    known = RunCommands.of(run.path, run.read_search(), interpreter())
+    return [command for command in (known.report, known.export) if command is not None]
 
 
 def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:
