@@ -65,8 +65,10 @@ def chance(run: Run) -> float | None:
     return _CLOSE * math.sqrt(2 * share * (1 - share) / images)
 
 
-def headline(run: Run) -> str:
-    """The result in a sentence or two."""
+def headline(run: Run, several: Seeds | None = None) -> str:
+    """The result in a sentence or two: what several seeds said, once they did; else the search's best."""
+    if several is not None and several.compared:
+        return _confirmed_headline(run, several)
     if run.measured.empty:
         crashed = (
             f"all {len(run.crashed)} finished trials crashed" if len(run.crashed) else "none has finished"
@@ -92,6 +94,19 @@ def headline(run: Run) -> str:
     return text
 
 
+def _confirmed_headline(run: Run, several: Seeds) -> str:
+    said = verdict(several.found)
+    text = f"Over {_seeds(several)}: {said}."
+    if run.incumbent is not None and several.winner is not None:
+        top1 = percent(float(run.incumbent["error"]))
+        text += f" The search's own figure, {top1}, is the best of many single measurements and flatters."
+    return text
+
+
+def _seeds(several: Seeds) -> str:
+    return f"{several.compared} seed{'s' if several.compared != 1 else ''}"
+
+
 def confirmed(several: Seeds) -> dict[str, Any]:
     """What several seeds said: a sentence, and a row a configuration."""
     found = several.found
@@ -108,8 +123,8 @@ def confirmed(several: Seeds) -> dict[str, Any]:
         for row in found["configurations"]
     ]
     said = verdict(found) if several.compared else "no seed has been trained for all of them yet"
-    number = f"{several.compared} seed{'s' if several.compared != 1 else ''}"
-    return {"verdict": said[0].upper() + said[1:], "rows": rows, "seeds": number, "epochs": found["epochs"]}
+    shown = said[0].upper() + said[1:]
+    return {"verdict": shown, "rows": rows, "seeds": _seeds(several), "epochs": found["epochs"]}
 
 
 def confirm_command(run: Run) -> str:
@@ -117,16 +132,23 @@ def confirm_command(run: Run) -> str:
     return RunCommands.of(run.path, run.search).confirm
 
 
-def facts(run: Run) -> list[tuple[str, str]]:
-    """The figures at the top of the report."""
+def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
+    """The figures at the top of the report; several seeds' before the one of the search."""
     winner, better = run.incumbent, gain(run)
     finished = run.measured
-    top = [("best top-1", "–" if winner is None else f"{100 * (1 - winner['error']):.2f}%")]
-    if better is not None and winner is not None and winner["origin"] != "baseline":
-        top.append(("against the base", f"{100 * better:+.2f} points"))
-    if winner is not None:
+    best = None if several is None else several.winner
+    if best is not None:
+        top = [("best top-1, confirmed", spread(best["mean_error"], best["sd_error"]))]
+        if not best["baseline"]:
+            top.append(("against the base, confirmed", f"{gain_over_baseline(best)} points"))
+        top.append(("best single measurement", percent(None if winner is None else float(winner["error"]))))
+    else:
+        top = [("best top-1", "–" if winner is None else f"{100 * (1 - winner['error']):.2f}%")]
+        if better is not None and winner is not None and winner["origin"] != "baseline":
+            top.append(("against the base", f"{100 * better:+.2f} points"))
+    if (sized := winner if best is None else best) is not None and sized["macs"] is not None:
         top.append(
-            ("its size", f"{format_count(winner['macs'])} MACs, {format_count(winner['params'])} params")
+            ("its size", f"{format_count(sized['macs'])} MACs, {format_count(sized['params'])} params")
         )
     limits = run.search["limits"]
     limit = format_duration(limits["seconds"])

@@ -169,6 +169,10 @@ def test_seeds_are_shown_or_how_to_get_them(written: Path, write_run, tmp_path: 
     found = confirm(path)
     text, _ = make(path)
     assert verdict(found)[1:] in html.unescape(text)
+    lead = html.unescape(text.split('<p class="lead">')[1].split("</p>")[0])
+    assert lead.startswith(f"Over 2 seeds: {verdict(found)}."), "the confirmed figure leads"
+    assert "best of many single measurements and flatters" in lead
+    assert "<small>best top-1, confirmed</small>" in text
     shown = charts(text)["seeds"]
     vl_convert.vegalite_to_vega(filled(shown))
     rows = shown["data"]["values"]
