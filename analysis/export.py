@@ -77,7 +77,7 @@ def write_smac(run: Run, out: Path) -> None:
         UserError: If the folder cannot be written.
     """
     files = {
-        "scenario.json": _scenario(run),
+        "scenario.json": _scenario(run, out),
         "configspace.json": json.loads((run.path / "configspace.json").read_bytes()),
         "runhistory.json": _runhistory(run),
     }
@@ -86,7 +86,7 @@ def write_smac(run: Run, out: Path) -> None:
             (out / name).write_text(json.dumps(contents, indent=2))
 
 
-def _scenario(run: Run) -> dict[str, Any]:
+def _scenario(run: Run, out: Path) -> dict[str, Any]:
     return {
         "name": run.name,
         "deterministic": True,
@@ -96,6 +96,9 @@ def _scenario(run: Run) -> dict[str, Any]:
         "max_budget": max(run.rungs),
         "seed": run.search["settings"]["choice"]["seed"],
         "n_workers": 1,
+        # Scenario.load asks for both.
+        "output_directory": str(out),
+        "_meta": {},
     }
 
 

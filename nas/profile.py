@@ -28,6 +28,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.profiling import measure, report
 
     profiles = measure.profile(settings, note=lambda text: print(text, file=sys.stderr, flush=True))
+    profiles.sort(key=lambda profile: profile.macs)  # as Table 3
     report.show(profiles)
     if settings.output is not None:
         facts = {

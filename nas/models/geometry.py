@@ -149,6 +149,11 @@ NEXCEPTION_TP = Geometry(
 )
 
 
+def idle_choices(geometry: Geometry) -> tuple[str, ...]:
+    """Choices of the space that shape no layer here: a pyramid's downsampling is ConvNeXt's (Table 4)."""
+    return ("kernel_down", "pool") if geometry.pyramid else ()
+
+
 def reduced(width: int, image_size: int = 32) -> Geometry:
     """The small network that a search trains (NEXcepTion, section 3).
 

@@ -15,6 +15,7 @@ from torch import nn
 from nas.errors import UserError
 from nas.evaluation.predict import autocast_dtype
 from nas.models.stats import count
+from nas.profiling.published import TABLE_3
 from nas.publish import folder, loading
 from nas.training.memory import PeakMemory, is_out_of_memory
 
@@ -23,26 +24,6 @@ if TYPE_CHECKING:
 
     from nas.profiling.settings import ProfileSettings
     from nas.publish.loading import Named
-
-# NEXcepTion, Table 3: top-1 on ImageNet in percent, as the cited papers report it.
-PUBLISHED = {
-    "nexception_t": 81.5,
-    "nexception_s": 82.0,
-    "nexception_tp": 81.8,
-    "legacy_xception": 79.0,
-    "convnext_tiny": 82.1,
-    "convnext_small": 83.1,
-    "swin_tiny_patch4_window7_224": 81.3,
-    "swin_small_patch4_window7_224": 83.0,
-    "resnet50": 80.4,
-    "resnet101": 81.5,
-    "deit_small_patch16_224": 79.8,
-    "efficientnet_b1": 79.1,
-    "efficientnet_b2": 80.1,
-    "efficientnet_b3": 81.6,
-    "efficientnet_b4": 82.9,
-    "efficientnet_b5": 83.6,
-}
 
 
 @dataclass(frozen=True)
@@ -98,7 +79,7 @@ class _Subject:
         self.name = named.name
         model: Any = named.create()
         self.channels, self.size = resolve_model_data_config(model)["input_size"][:2]
-        self.size = settings.input_size or self.size
+        self.size = settings.input_size or (_published_size(named, settings) or self.size)
         try:
             self.stats = count(model, self.size, self.channels)
             self.activations = _activations(model, self.size, self.channels)
@@ -231,4 +212,11 @@ def _top1(named: Named, settings: ProfileSettings) -> float | None:
     trained = named.config.get(folder.OWN_KEY, {}).get("trained") or {}
     if trained.get("test"):
         return 100 * float(trained["test"]["top1"])
-    return PUBLISHED.get(named.name) if settings.published else None
+    published = TABLE_3.get(named.name) if settings.published else None
+    return None if published is None else published.top1
+
+
+def _published_size(named: Named, settings: ProfileSettings) -> int | None:
+    """The image size that the accuracy of a published network belongs to."""
+    known = TABLE_3.get(named.name) if settings.published and named.path is None else None
+    return None if known is None else known.image_size

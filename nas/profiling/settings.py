@@ -36,7 +36,7 @@ class ProfileSettings:
     top1: tuple[str, ...] = ()
     """Accuracies for the plots: NAME=PERCENT, such as nexception_t=81.5; trained folders bring their own."""
     published: bool = False
-    """Take accuracies that are still missing from Table 3 of the NEXcepTion paper."""
+    """Take accuracies that are still missing from Table 3 of the NEXcepTion paper, at its image sizes."""
 
     def __post_init__(self) -> None:
         if not self.models:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
+from nas.models.geometry import idle_choices
 from nas.quantities import format_count
 
 if TYPE_CHECKING:
@@ -120,15 +121,24 @@ def _source(source: Mapping[str, Any]) -> list[str]:
 
 def _architecture(config: Config, geometry: Geometry) -> list[str]:
     default = search_spaces.get(SPACE).default
-    rows = [
-        (hp.name, _word(default[hp.name]), _changed(config[hp.name], default[hp.name]), hp.meaning)
-        for hp in search_spaces.get(SPACE).hyperparameters.values()
-    ]
+    idle = idle_choices(geometry)
+    rows = []
+    for hp in search_spaces.get(SPACE).hyperparameters.values():
+        mine, base = config[hp.name], default[hp.name]
+        shown = f"{_word(mine)} (no such layer)" if hp.name in idle else _changed(mine, base)
+        rows.append((hp.name, _word(base), shown, hp.meaning))
     layout = "pyramid" if geometry.pyramid else "Xception's"
+    note = []
+    if idle:
+        note = [
+            f"In a pyramid {' and '.join(idle)} do nothing: the layers between stages are ConvNeXt's.",
+            "",
+        ]
     return [
         "## Architecture",
         "",
         *_table(("", "Xception", "this network", "meaning"), rows),
+        *note,
         f"Layout: {layout}; widths {_list(geometry.widths)}, middle blocks {_list(geometry.depths)}"
         + (f", exit {_list(geometry.exit_chs)}" if geometry.exit_chs else "")
         + f"; made for {geometry.image_size}x{geometry.image_size} pixels.",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import nas
 from nas.fullsize import recipe as recipes
+from nas.models.geometry import idle_choices
 from nas.publish import card, folder, sizes, source, summary
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ TORCH_EXPORT = "model.pt2"
 class Exported:
     """What was written: the blocks, the totals (the network itself first), and the forms' differences.
 
-    ``note`` says how a run's network was chosen, "" where the user chose it.
+    ``note`` says how a run's network was chosen, and which choices shape nothing; "" without any.
     """
 
     rows: list[summary.Row]
@@ -81,7 +82,9 @@ def export(order: Order) -> Exported:
         class_names=found.class_names if classes == len(found.class_names) else (),
         extra=other_forms,
     )
-    return Exported(rows, totals, differences, found.note)
+    idle = idle_choices(geometry)
+    notes = [found.note, f"in a pyramid {' and '.join(idle)} do nothing" if idle else ""]
+    return Exported(rows, totals, differences, "; ".join(filter(None, notes)))
 
 
 def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int, seed: int) -> NEXcepTion:

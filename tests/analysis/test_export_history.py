@@ -43,11 +43,14 @@ def test_smac_reads_its_layout_back(run: Path, tmp_path: Path) -> None:
     from ConfigSpace import ConfigurationSpace
     from smac.runhistory import RunHistory
     from smac.runhistory.enumerations import StatusType
+    from smac.scenario import Scenario
 
     assert main([str(run), "--format", "smac", "-o", str(tmp_path / "smac")]) == 0
     history = RunHistory()
     space = ConfigurationSpace.from_json(tmp_path / "smac" / "configspace.json")
     history.load(tmp_path / "smac" / "runhistory.json", space)
+    scenario = Scenario.load(tmp_path / "smac")
+    assert (scenario.min_budget, scenario.max_budget) == (1, 9)
     state = SearchState.of(Run.open(run).read_journal().events)
     assert len(history) == state.finished
     crashed = [key for key, value in history.items() if value.status == StatusType.CRASHED]

@@ -127,6 +127,18 @@ def test_the_card_says_what_it_is(exported, finished_run):
         assert (f"| **{winner[key]}** |" in card) or winner[key] == value or isinstance(value, bool)
 
 
+def test_what_shapes_nothing_in_a_pyramid_is_said(tmp_path, capsys):
+    assert main(["nexception", "--geometry", "tp", "-o", str(tmp_path / "tp")]) == 0
+    said = "in a pyramid kernel_down and pool do nothing"
+    assert said in capsys.readouterr().out
+    card = (tmp_path / "tp" / "README.md").read_text()
+    assert said.capitalize() in card
+    for name in ("kernel_down", "pool"):
+        (row,) = [line for line in card.splitlines() if line.startswith(f"| {name} |")]
+        assert "no such layer" in row
+        assert "**" not in row
+
+
 def test_the_onnx_file_takes_any_number_of_images(exported):
     import onnxruntime
 
