@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nas.training.kernels.checked import Checks
-from nas.training.kernels.depthwise import use_fast_gradients
+from nas.training.kernels.depthwise.layer import use_fast_depthwise
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,10 +37,8 @@ class FastLayers:
             model: To be trained there.
             dtype: What its forward pass computes in; None: what a trial would choose by itself there.
         """
-        if self._device.type == "cpu":
-            use_fast_gradients(model)
-            return
         dtype = dtype or _usual_dtype(self._device)
+        use_fast_depthwise(model, self._device, dtype, self._checks)
 
 
 def _usual_dtype(device: torch.device) -> torch.dtype:
