@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from nas.training.kernels.checked import Checks
 from nas.training.kernels.depthwise.layer import use_fast_depthwise
+from nas.training.kernels.fused.layers import FusedLayers, use_fast_squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,10 @@ class FastLayers:
         """
         dtype = dtype or _usual_dtype(self._device)
         use_fast_depthwise(model, self._device, dtype, self._checks)
+        if self._device.type == "cuda":
+            FusedLayers(self._checks, self._device, dtype).install(model)
+        else:
+            use_fast_squeeze(model)
 
 
 def _usual_dtype(device: torch.device) -> torch.dtype:
