@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Diverged", "EpochMetrics", "Result", "StaleCheckpoint", "State", "train"]
 
 State = dict[str, Any]
-STATE_VERSION = 2  # 2: gradients of large depthwise kernels round differently on CPUs
+STATE_VERSION = 3  # 2, 3: gradients of large depthwise kernels round differently on CPUs
 
 
 class StaleCheckpoint(ValueError):

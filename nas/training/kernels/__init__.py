@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.training.kernels.depthwise import use_fast_gradients
+from nas.training.kernels.checked import Checks
+from nas.training.kernels.depthwise.layer import use_fast_depthwise
+from nas.training.kernels.fused.layers import FusedLayers, use_fast_squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +29,26 @@ class FastLayers:
 
     def __init__(self, device: torch.device, on_note: Callable[[str], None] = lambda _: None) -> None:
         self._device = device
-        self._on_note = on_note
+        self._checks = Checks(on_note)
 
-    def install(self, model: nn.Module) -> None:
-        """Changes a network in place; it is on its device already."""
-        if self._device.type == "cpu":
-            use_fast_gradients(model)
+    def install(self, model: nn.Module, dtype: torch.dtype | None = None) -> None:
+        """Changes a network in place; it is on its device already.
+
+        Args:
+            model: To be trained there.
+            dtype: What its forward pass computes in; None: what a trial would choose by itself there.
+        """
+        dtype = dtype or _usual_dtype(self._device)
+        use_fast_depthwise(model, self._device, dtype, self._checks)
+        if self._device.type == "cuda":
+            FusedLayers(self._checks, self._device, dtype).install(model)
+        else:
+            use_fast_squeeze(model)
+
+
+def _usual_dtype(device: torch.device) -> torch.dtype:
+    """What a trial computes in unless told otherwise."""
+    import torch
+
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if fast else torch.float32

@@ -1,0 +1,1 @@
+"""Layers between convolutions in as few passes over memory as they need."""

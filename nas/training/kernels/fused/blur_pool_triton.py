@@ -1,0 +1,291 @@
+# mypy: allow-untyped-defs, allow-incomplete-defs
+"""Maximum of 3x3 pixels, then blur and every second pixel, in one pass each way; Triton, channels_last.
+
+The blur (1 2 1) / 4 of an edge pixel meets the mirrored row or column of maxima, which the output reads
+anyway: mirroring is a matter of weights, and no padded map exists. Forward notes where each maximum lay in
+one byte; backward gathers by it, so that no two programs write to one place and equal inputs give equal
+gradients.
+
+A program computes some outputs, each with the 2x2 pixels that are its own: ``(2 * row, 2 * column)`` is the
+first of them. Offsets ``origin``, ``(outputs, channels)``, are those of an output's image.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+import triton
+import triton.language as tl
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_OUTPUTS, _CHANNELS = 4, 64  # of a program: no registers are spilled; not measured on a GPU
+_SIZES = ("outputs", "height", "width", "out_height", "out_width")
+
+
+def forward(x: Tensor, with_places: bool) -> tuple[Tensor, Tensor]:
+    """Pools.
+
+    Args:
+        x: ``(B, C, H, W)``, channels_last, at least 2x2 pixels.
+        with_places: Whether a backward pass will follow.
+
+    Returns:
+        ``(B, C, ceil(H / 2), ceil(W / 2))``, and uint8 like ``x``: which of the 9 pixels round each, row by
+        row, is the first that is greatest (empty without a backward pass).
+    """
+    height, width = x.shape[2:]
+    pooled = empty(x, (height + 1) // 2, (width + 1) // 2, x.dtype)
+    places = empty(x, height if with_places else 0, width, torch.uint8)
+    _forward[grid(pooled, _OUTPUTS, _CHANNELS)](
+        *(x, pooled, places),
+        *sizes(x, pooled),
+        with_places,
+        _OUTPUTS,
+        _CHANNELS,
+        enable_fp_fusion=True,
+    )
+    return pooled, places
+
+
+def backward(gradient: Tensor, places: Tensor) -> Tensor:
+    """The input's gradient.
+
+    Args:
+        gradient: Of the output, ``(B, C, ceil(H / 2), ceil(W / 2))``, channels_last.
+        places: From :func:`forward`, ``(B, C, H, W)``.
+    """
+    found = empty(gradient, places.shape[2], places.shape[3], gradient.dtype)
+    _backward[grid(gradient, _OUTPUTS, _CHANNELS)](
+        *(gradient, places, found),
+        *sizes(found, gradient),
+        _OUTPUTS,
+        _CHANNELS,
+        enable_fp_fusion=True,
+    )
+    return found
+
+
+def empty(like: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
+    """A map of another size with the images and channels of ``like``, channels_last."""
+    shape = (*like.shape[:2], height, width)
+    return torch.empty(shape, device=like.device, dtype=dtype, memory_format=torch.channels_last)
+
+
+def sizes(x: Tensor, pooled: Tensor) -> tuple[int, ...]:
+    """Kernels' sizes, from the number of outputs to that of channels."""
+    batch, channels, *out = pooled.shape
+    return (batch * out[0] * out[1], *x.shape[2:], *out, channels)
+
+
+def grid(pooled: Tensor, outputs: int, channels: int) -> tuple[int, int]:
+    """Programs of so many outputs and channels each."""
+    batch, chs, height, width = pooled.shape
+    return triton.cdiv(batch * height * width, outputs), triton.cdiv(chs, channels)
+
+
+@triton.jit
+def program(outputs, out_height, out_width, channels, n_outputs: tl.constexpr, n_channels: tl.constexpr):
+    """Of a program's outputs: image, row and column, offset of channels, and which numbers exist."""
+    output = tl.program_id(0) * n_outputs + tl.arange(0, n_outputs)
+    channel = tl.program_id(1) * n_channels + tl.arange(0, n_channels)[None, :]
+    exists = (output < outputs)[:, None] & (channel < channels)
+    image, at = output // (out_height * out_width), output % (out_height * out_width)
+    return image.to(tl.int64), at // out_width, at % out_width, channel, exists
+
+
+@triton.jit
+def pixels_at(origin, exists, row, column, height, width, channels):
+    """Offsets of one pixel for each output, and whether it lies on the map."""
+    within = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+    return origin + ((row * width + column) * channels)[:, None], exists & within[:, None]
+
+
+@triton.jit
+def _weights(at, size):
+    """What the maxima before and after an output's own count in a row or column, mirrored at its ends."""
+    first, last = at == 0, 2 * at + 1 >= size
+    before = tl.where(first, 0.0, tl.where(last, 0.5, 0.25))
+    after = tl.where(last, 0.0, tl.where(first, 0.5, 0.25))
+    return before[:, None], after[:, None]
+
+
+@triton.jit
+def greater(best, at, value, place):
+    """The first of equals stays, and NaN wins, as in PyTorch."""
+    take = (value > best) | (value != value)
+    return tl.where(take, value, best), tl.where(take, place, at)
+
+
+@triton.jit
+def _three(a, at_a, b, at_b, c, at_c):
+    """The maximum of three, and its place."""
+    best, at = greater(a, at_a, b, at_b)
+    return greater(best, at, c, at_c)
+
+
+@triton.jit
+def _row(x, origin, exists, row, column, height, width, channels):
+    """Of five pixels in a row: the maxima of each three neighbours, and where the last two of them lay."""
+    at, within = pixels_at(origin, exists, row, column - 2, height, width, channels)
+    a = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+    at, within = pixels_at(origin, exists, row, column - 1, height, width, channels)
+    b = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+    at, within = pixels_at(origin, exists, row, column, height, width, channels)
+    c = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+    at, within = pixels_at(origin, exists, row, column + 1, height, width, channels)
+    d = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+    at, within = pixels_at(origin, exists, row, column + 2, height, width, channels)
+    e = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+    left, _ = _three(a, 0, b, 1, c, 2)
+    mid, at_mid = _three(b, 0, c, 1, d, 2)
+    right, at_right = _three(c, 0, d, 1, e, 2)
+    return left, mid, right, at_mid, at_right
+
+
+@triton.jit(do_not_specialize=_SIZES)
+def _forward(
+    x,
+    pooled,
+    places,
+    outputs,
+    height,
+    width,
+    out_height,
+    out_width,
+    channels,
+    with_places: tl.constexpr,
+    n_outputs: tl.constexpr,
+    n_channels: tl.constexpr,
+):
+    image, row, column, channel, exists = program(
+        outputs, out_height, out_width, channels, n_outputs, n_channels
+    )
+    origin = (image * height * width * channels)[:, None] + channel
+    y, z = 2 * row, 2 * column
+    # Five rows of pixels, a to e; in each the maxima round columns z - 1, z and z + 1.
+    a0, a1, a2, _, _ = _row(x, origin, exists, y - 2, z, height, width, channels)
+    b0, b1, b2, at_b1, at_b2 = _row(x, origin, exists, y - 1, z, height, width, channels)
+    c0, c1, c2, at_c1, at_c2 = _row(x, origin, exists, y, z, height, width, channels)
+    d0, d1, d2, at_d1, at_d2 = _row(x, origin, exists, y + 1, z, height, width, channels)
+    e0, e1, e2, at_e1, at_e2 = _row(x, origin, exists, y + 2, z, height, width, channels)
+    above0, _ = _three(a0, 0, b0, 1, c0, 2)
+    above1, _ = _three(a1, 0, b1, 1, c1, 2)
+    above2, _ = _three(a2, 0, b2, 1, c2, 2)
+    own0, _ = _three(b0, 0, c0, 1, d0, 2)
+    own1, at_own1 = _three(b1, at_b1, c1, at_c1 + 3, d1, at_d1 + 6)
+    own2, at_own2 = _three(b2, at_b2, c2, at_c2 + 3, d2, at_d2 + 6)
+    below0, _ = _three(c0, 0, d0, 1, e0, 2)
+    below1, at_below1 = _three(c1, at_c1, d1, at_d1 + 3, e1, at_e1 + 6)
+    below2, at_below2 = _three(c2, at_c2, d2, at_d2 + 3, e2, at_e2 + 6)
+    if with_places:
+        at, within = pixels_at(origin, exists, y, z, height, width, channels)
+        tl.store(places + at, at_own1.to(tl.uint8), mask=within)
+        at, within = pixels_at(origin, exists, y, z + 1, height, width, channels)
+        tl.store(places + at, at_own2.to(tl.uint8), mask=within)
+        at, within = pixels_at(origin, exists, y + 1, z, height, width, channels)
+        tl.store(places + at, at_below1.to(tl.uint8), mask=within)
+        at, within = pixels_at(origin, exists, y + 1, z + 1, height, width, channels)
+        tl.store(places + at, at_below2.to(tl.uint8), mask=within)
+    above, below = _weights(row, height)
+    before, after = _weights(column, width)
+    found = above * (before * above0 + 0.5 * above1 + after * above2)
+    found += 0.5 * (before * own0 + 0.5 * own1 + after * own2)
+    found += below * (before * below0 + 0.5 * below1 + after * below2)
+    origin = (image * out_height * out_width * channels)[:, None] + channel
+    at, within = pixels_at(origin, exists, row, column, out_height, out_width, channels)
+    tl.store(pooled + at, found.to(pooled.dtype.element_ty), mask=within)
+
+
+@triton.jit
+def _spread(gradient, origin, exists, row, column, out_height, out_width, width, channels):
+    """One row of outputs' gradients to the four columns of maxima from ``2 * column - 1`` on."""
+    at, within = pixels_at(origin, exists, row, column - 1, out_height, out_width, channels)
+    left = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
+    at, within = pixels_at(origin, exists, row, column, out_height, out_width, channels)
+    own = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
+    at, within = pixels_at(origin, exists, row, column + 1, out_height, out_width, channels)
+    right = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
+    _, left_after = _weights(column - 1, width)
+    before, after = _weights(column, width)
+    right_before, _ = _weights(column + 1, width)
+    return left_after * left + before * own, 0.5 * own, after * own + right_before * right, 0.5 * right
+
+
+@triton.jit
+def _gather(a, at_a, b, at_b, c, at_c, place):
+    """What the maxima left of, at and right of a pixel send it; ``place`` is where its row begins."""
+    found = tl.where(at_a == place + 2, a, 0.0)
+    found += tl.where(at_b == place + 1, b, 0.0)
+    return found + tl.where(at_c == place, c, 0.0)
+
+
+@triton.jit(do_not_specialize=_SIZES)
+def _backward(
+    gradient,
+    places,
+    found,
+    outputs,
+    height,
+    width,
+    out_height,
+    out_width,
+    channels,
+    n_outputs: tl.constexpr,
+    n_channels: tl.constexpr,
+):
+    image, row, column, channel, exists = program(
+        outputs, out_height, out_width, channels, n_outputs, n_channels
+    )
+    origin = (image * out_height * out_width * channels)[:, None] + channel
+    a0, a1, a2, a3 = _spread(
+        gradient, origin, exists, row - 1, column, out_height, out_width, width, channels
+    )
+    b0, b1, b2, b3 = _spread(gradient, origin, exists, row, column, out_height, out_width, width, channels)
+    c0, c1, c2, c3 = _spread(
+        gradient, origin, exists, row + 1, column, out_height, out_width, width, channels
+    )
+    _, a_below = _weights(row - 1, height)
+    b_above, b_below = _weights(row, height)
+    c_above, _ = _weights(row + 1, height)
+    origin = (image * height * width * channels)[:, None] + channel
+    y, z = 2 * row, 2 * column
+    shape: tl.constexpr = (n_outputs, n_channels)
+    own00, own01 = tl.zeros(shape, tl.float32), tl.zeros(shape, tl.float32)
+    own10, own11 = tl.zeros(shape, tl.float32), tl.zeros(shape, tl.float32)
+    for i in tl.static_range(4):  # rows of maxima, from the one above the output's own pixels
+        at, within = pixels_at(origin, exists, y + (i - 1), z - 1, height, width, channels)
+        p0 = tl.load(places + at, mask=within, other=255)
+        at, within = pixels_at(origin, exists, y + (i - 1), z, height, width, channels)
+        p1 = tl.load(places + at, mask=within, other=255)
+        at, within = pixels_at(origin, exists, y + (i - 1), z + 1, height, width, channels)
+        p2 = tl.load(places + at, mask=within, other=255)
+        at, within = pixels_at(origin, exists, y + (i - 1), z + 2, height, width, channels)
+        p3 = tl.load(places + at, mask=within, other=255)
+        if i == 0:
+            g0, g1 = a_below * a0 + b_above * b0, a_below * a1 + b_above * b1
+            g2, g3 = a_below * a2 + b_above * b2, a_below * a3 + b_above * b3
+        elif i == 1:
+            g0, g1, g2, g3 = 0.5 * b0, 0.5 * b1, 0.5 * b2, 0.5 * b3
+        elif i == 2:
+            g0, g1 = b_below * b0 + c_above * c0, b_below * b1 + c_above * c1
+            g2, g3 = b_below * b2 + c_above * c2, b_below * b3 + c_above * c3
+        else:
+            g0, g1, g2, g3 = 0.5 * c0, 0.5 * c1, 0.5 * c2, 0.5 * c3
+        if i < 3:
+            own00 += _gather(g0, p0, g1, p1, g2, p2, 6 - 3 * i)
+            own01 += _gather(g1, p1, g2, p2, g3, p3, 6 - 3 * i)
+        if i > 0:
+            own10 += _gather(g0, p0, g1, p1, g2, p2, 9 - 3 * i)
+            own11 += _gather(g1, p1, g2, p2, g3, p3, 9 - 3 * i)
+    kind = found.dtype.element_ty
+    at, within = pixels_at(origin, exists, y, z, height, width, channels)
+    tl.store(found + at, own00.to(kind), mask=within)
+    at, within = pixels_at(origin, exists, y, z + 1, height, width, channels)
+    tl.store(found + at, own01.to(kind), mask=within)
+    at, within = pixels_at(origin, exists, y + 1, z, height, width, channels)
+    tl.store(found + at, own10.to(kind), mask=within)
+    at, within = pixels_at(origin, exists, y + 1, z + 1, height, width, channels)
+    tl.store(found + at, own11.to(kind), mask=within)
