@@ -15,6 +15,7 @@ import tyro
 import search_spaces
 from nas.data.device import DeviceData
 from nas.data.images import checked
+from nas.training.kernels import FastLayers
 from nas.training.settings import TrainSettings
 from nas.training.trainer import Trainer
 
@@ -50,7 +51,8 @@ def main(options: Options) -> None:
         for batch_size in options.batch_sizes:
             settings = TrainSettings(batch_size=batch_size, mixup=0.2, cutmix=1.0)
             model = space.build(space.default, space.reduced(width), 10, 3, 0.0)
-            trainer = Trainer(model, data, settings.resolve(width, 3000), 1)
+            layers = FastLayers(data.device)
+            trainer = Trainer(model, data, settings.resolve(width, 3000), 1, layers=layers)
             trainer.model.train()
             making, training = [], []
             batches = trainer.batches(0)

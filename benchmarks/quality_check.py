@@ -9,11 +9,9 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 import torch
@@ -23,6 +21,7 @@ from benchmarks.workload import SPACE, machine
 from nas.data.device import DeviceData
 from nas.data.sources import load
 from nas.seeds import derive
+from nas.training.kernels import FastLayers
 from nas.training.loop import reproducible
 from nas.training.settings import TrainSettings
 from nas.training.trainer import Trainer
@@ -61,9 +60,8 @@ def top1(options: Options, data: DeviceData, config: Mapping[str, Any], fast: bo
     torch.manual_seed(derive(0, "init"))
     geometry = SPACE.reduced(options.width, data.train.images.shape[-1])
     model = SPACE.build(config, geometry, data.num_classes, data.in_chans, recipe.drop_path_rate)
-    plain = mock.patch("nas.training.trainer.use_fast_gradients", return_value=None)
-    with nullcontext() if fast else plain:
-        trainer = Trainer(model, data, recipe, options.epochs)
+    layers = FastLayers(data.device, print) if fast else None
+    trainer = Trainer(model, data, recipe, options.epochs, layers=layers)
     with reproducible(data.device):
         for epoch in range(options.epochs):
             metrics = trainer.epoch(epoch, derive(0, "epoch", epoch))

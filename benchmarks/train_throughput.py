@@ -43,6 +43,7 @@ from benchmarks.workload import (
     wait,
 )
 from nas.training.graphs import CudaRecorder
+from nas.training.kernels import FastLayers
 from nas.training.memory import keep_freed_memory
 from nas.training.settings import TrainSettings
 from nas.training.trainer import Trainer, wants_bf16
@@ -106,6 +107,7 @@ def our_steps(options: Options, point: str, width: int, graphs: bool) -> Iterato
         data,
         recipe,
         max_epochs=1,
+        layers=FastLayers(data.device, partial(print, flush=True)),
         recorder=recorder,
         on_note=partial(print, flush=True),
     )

@@ -24,6 +24,7 @@ import search_spaces
 from nas.data.device import DeviceData
 from nas.data.sources import load
 from nas.seeds import derive
+from nas.training.kernels import FastLayers
 from nas.training.schedule import CosineSchedule
 from nas.training.settings import TrainSettings
 from nas.training.trainer import Diverged, Trainer, estimate_batch_norm, evaluate
@@ -169,7 +170,7 @@ def run(options: Options, data: DeviceData, config: Config, variant: Variant) ->
     model = space.build(
         config, space.reduced(options.width), data.num_classes, data.in_chans, recipe.drop_path_rate
     )
-    trainer = Observed(model, data, recipe, options.rungs[-1])
+    trainer = Observed(model, data, recipe, options.rungs[-1], layers=FastLayers(data.device))
     trainer.averages = {
         share: ModelEmaV3(
             model,

@@ -30,6 +30,7 @@ from nas.engine.messages import TrialEnded, TrialSpec
 from nas.engine.worker import WorkerSettings
 from nas.models.stats import count
 from nas.training.checkpoint import CheckpointStore
+from nas.training.kernels import FastLayers
 from nas.training.loop import _state, _to_cpu
 from nas.training.memory import free_memory
 from nas.training.settings import TrainSettings
@@ -37,6 +38,8 @@ from nas.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from torch import nn
 
 
 @dataclass(frozen=True)
@@ -122,8 +125,13 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
     model = network(options.point, options.width)
     yield "build the network", cost(lambda: network(options.point, options.width))
     yield "count it", cost(lambda: count(model, SIDE))
-    yield "optimiser, average, to the device", cost(lambda: Trainer(copy.deepcopy(model), data, recipe, 1))
-    trainer = Trainer(model, data, recipe, max_epochs=1)
+    layers = FastLayers(device)
+
+    def trainer_of(model: nn.Module) -> Trainer:
+        return Trainer(model, data, recipe, max_epochs=1, layers=layers)
+
+    yield "optimiser, average, to the device", cost(lambda: trainer_of(copy.deepcopy(model)))
+    trainer = trainer_of(model)
     trainer.model.train()
     batches = trainer.batches(0)
     steps = [Cost.of(lambda: trainer.step(*next(batches), 0), device) for _ in range(min(trainer.steps, 10))]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_CONFIG = (tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff, tyro.conf.OmitArgPrefixes)
+_CONFIG = (tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
 
 _FRAME = re.compile(r"[╭╮╰╯│─]+")
 
@@ -31,6 +31,7 @@ def parse(
     description: str,
     default: T | None = None,
     args: Sequence[str] | None = None,
+    pairs: bool = False,
 ) -> T:
     """Reads the command line into a dataclass.
 
@@ -40,17 +41,19 @@ def parse(
         description: First lines of the help.
         default: Values to start from instead of the class's own.
         args: The arguments; the process's own if None.
+        pairs: Give every switch a ``--no-`` form, for defaults that come from elsewhere.
 
     Raises:
         UserError: If a flag is unknown, a value does not fit or is nothing that files can hold.
     """
     said = io.StringIO()
+    config = _CONFIG if pairs else (*_CONFIG, tyro.conf.FlagCreatePairsOff)
     given.refuse_empty(sys.argv[1:] if args is None else args)
     try:
         with contextlib.redirect_stderr(said):
             start = tyro.MISSING_NONPROP if default is None else default
             found = tyro.cli(
-                settings, prog=prog, description=description, args=args, default=start, config=_CONFIG
+                settings, prog=prog, description=description, args=args, default=start, config=config
             )
         return given.checked(found)
     except SystemExit as exit_:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from nas import cli
 from nas.errors import UserError
@@ -47,7 +49,7 @@ class RunFlags:
 class Command:
     """Everything the command line says."""
 
-    run: RunFlags = field(default_factory=RunFlags)
+    run: Annotated[RunFlags, tyro.conf.FlagCreatePairsOff] = field(default_factory=RunFlags)
     settings: SearchSettings = field(default_factory=SearchSettings)
 
 
@@ -60,7 +62,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if folder is not None:
         default = Command(settings=_stored_settings(folder))
         refuse_foreign_space(default.settings, _given(args, "--space"))
-    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args)
+    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args, pairs=True)
     settings = command.settings
 
     if command.run.plan:

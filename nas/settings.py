@@ -103,8 +103,10 @@ class MachineSettings:
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
     threads: int | None = None
     """CPU threads of a trial (1 up to width 32, else as many as there are cores)."""
-    cuda_graphs: bool = False
-    """Launch forward and backward pass of a step as one CUDA graph; never measured on a GPU yet."""
+    cuda_graphs: bool | None = None
+    """Launch each step and validation batch as one CUDA graph, with the same results; unset: on a GPU."""
+    reference: bool = False
+    """Compute all in the plain way: no fast layers, CUDA graphs or fixed batch shapes, one trial a GPU."""
     checkpoint_quota: str = "20GB"
     """Disk for checkpoints of configurations that may be promoted."""
     workers: int | None = None
@@ -120,6 +122,8 @@ class MachineSettings:
         refuse_unknown_device(self.device)
         if self.cuda_graphs and self.device == "cpu":
             raise UserError("--cuda-graphs: the device is cpu, which has none; leave the flag out")
+        if self.cuda_graphs and self.reference:
+            raise UserError("--cuda-graphs: --reference switches them off; leave one of the two out")
         parse_size(self.checkpoint_quota)
         for flag, value in (("--workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
             if value is not None and value < 1:
@@ -218,6 +222,7 @@ CHANGEABLE = {
     ("data", "data_dir"),
     ("machine", "device"),
     ("machine", "cuda_graphs"),
+    ("machine", "reference"),  # rounds differently, as another device does
     ("machine", "checkpoint_quota"),
     ("machine", "workers"),
     ("machine", "trials_per_gpu"),

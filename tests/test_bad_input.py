@@ -75,6 +75,7 @@ FLAGS = [
     (["--device", "tpu"], r"--device tpu: must be auto, cpu, cuda or cuda:N"),
     (["--device", "cuda:-1"], r"--device cuda:-1: must be auto"),
     (["--device", "cpu", "--cuda-graphs"], r"--cuda-graphs: the device is cpu"),
+    (["--reference", "--cuda-graphs"], r"--cuda-graphs: --reference switches them off"),
     (["--checkpoint-quota", "lots"], r"--checkpoint-quota 'lots'.*20GB"),
     (["--lr", "-1"], r"--lr -1"),
     (["--batch-size", "0"], r"--batch-size 0"),

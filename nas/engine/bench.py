@@ -20,6 +20,7 @@ from nas.models.stats import count
 from nas.seeds import derive
 from nas.training import checkpoint
 from nas.training.graphs import CudaRecorder
+from nas.training.kernels import FastLayers
 from nas.training.loop import StaleCheckpoint, train
 from nas.training.measure import epoch_seconds
 from nas.training.memory import free_memory, is_out_of_memory, keep_freed_memory
@@ -67,7 +68,9 @@ class Bench:
         keep_freed_memory()
         if settings.cuda_graphs and device.type != "cuda":
             raise UserError(f"--cuda-graphs: the device is {device}, which has none; leave the flag out")
-        self._recorder = CudaRecorder() if settings.cuda_graphs else None
+        graphs = settings.cuda_graphs is not False and not settings.reference
+        self._recorder = CudaRecorder() if graphs and device.type == "cuda" else None
+        self._layers = None if settings.reference else FastLayers(device, self._note)
         self._data = data = DeviceData.place(
             images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
         )
@@ -124,7 +127,7 @@ class Bench:
             count(model, self._image_size, self._data.in_chans)
             built = time.perf_counter() - begin
             train_seconds, val_seconds = epoch_seconds(
-                model, self._data, self._recipe, recorder=self._recorder
+                model, self._data, self._recipe, layers=self._layers, recorder=self._recorder
             )
         except RuntimeError as error:
             return UserError(_one_line(error))
@@ -173,6 +176,7 @@ class Bench:
             state=state,
             micro_batch=micro_batch,
             on_epoch=on_epoch,
+            layers=self._layers,
             recorder=self._recorder,
             on_note=lambda text: self._note(f"trial {spec.trial}: {text}"),
         )

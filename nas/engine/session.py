@@ -81,6 +81,7 @@ def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettin
         checkpoints=checkpoints,
         quota_bytes=settings.machine.quota_bytes,
         cuda_graphs=settings.machine.cuda_graphs,
+        reference=settings.machine.reference,
     )
 
 

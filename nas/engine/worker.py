@@ -50,7 +50,8 @@ class WorkerSettings:
         checkpoints: Folder for checkpoints.
         quota_bytes: Disk for checkpoints.
         checkpoint_every: Seconds of training that a kill may cost.
-        cuda_graphs: Record forward and backward pass of a trial's steps as one CUDA graph.
+        cuda_graphs: Record a trial's steps and validation batches as CUDA graphs, None: on a GPU.
+        reference: Leave out every faster way of computing the same.
     """
 
     space: str
@@ -68,7 +69,8 @@ class WorkerSettings:
     checkpoints: Path
     quota_bytes: int
     checkpoint_every: float = 30.0
-    cuda_graphs: bool = False
+    cuda_graphs: bool | None = None
+    reference: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from nas.data.device import DeviceData
     from nas.training.graphs import Recorder
+    from nas.training.kernels import FastLayers
     from nas.training.settings import Recipe
 
 __all__ = ["Diverged", "EpochMetrics", "Result", "StaleCheckpoint", "State", "train"]
@@ -71,6 +72,7 @@ def train(
     state: State | None = None,
     micro_batch: int | None = None,
     on_epoch: Callable[[EpochMetrics, Callable[[], State]], bool | None] | None = None,
+    layers: FastLayers | None = None,
     recorder: Recorder | None = None,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Result:
@@ -93,6 +95,7 @@ def train(
             With batch norm the statistics are then those of the micro-batch.
         on_epoch: Called after each epoch with its metrics and a function that returns the state to
             checkpoint, on the CPU. Answering False pauses the run.
+        layers: Computes the network's layers faster; None: as they are.
         recorder: Has forward and backward pass recorded as one; None: eager.
         on_note: Told, in one line, why they were not recorded.
 
@@ -103,7 +106,7 @@ def train(
     began = time.perf_counter()
     device = data.device
     identity = _identity(data, recipe, max_epochs, seed)
-    trainer = Trainer(model, data, recipe, max_epochs, micro_batch, recorder, on_note)
+    trainer = Trainer(model, data, recipe, max_epochs, micro_batch, layers, recorder, on_note)
     curve: list[EpochMetrics] = []
     if state is not None:
         curve = _restore(trainer, state, identity, epochs)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from nas.data.device import DeviceData
     from nas.training.graphs import Recorder
+    from nas.training.kernels import FastLayers
     from nas.training.settings import Recipe
 
 _WARM_UP = 2
@@ -27,6 +28,7 @@ def epoch_seconds(
     data: DeviceData,
     recipe: Recipe,
     micro_batch: int | None = None,
+    layers: FastLayers | None = None,
     recorder: Recorder | None = None,
 ) -> tuple[float, float]:
     """Estimates the wall seconds of an epoch's training and of its validation.
@@ -38,12 +40,15 @@ def epoch_seconds(
         data: As there.
         recipe: As there.
         micro_batch: As there.
+        layers: As there.
         recorder: As there.
 
     Returns:
         Seconds of training and of validation.
     """
-    trainer = Trainer(model, data, recipe, max_epochs=1, micro_batch=micro_batch, recorder=recorder)
+    trainer = Trainer(
+        model, data, recipe, max_epochs=1, micro_batch=micro_batch, layers=layers, recorder=recorder
+    )
     trainer.model.train()
     trainer.record(seed=0)
     batches = itertools.chain.from_iterable(trainer.batches(seed) for seed in itertools.count())

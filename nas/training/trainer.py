@@ -17,7 +17,6 @@ from torch.nn import functional
 from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
 from nas.training.average import WeightAverage
 from nas.training.graphs import recorded
-from nas.training.kernels import FastLayers
 from nas.training.schedule import ConstantSchedule, CosineSchedule
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from nas.data.device import DeviceData
     from nas.training.graphs import RecordedPass, Recorder
+    from nas.training.kernels import FastLayers
     from nas.training.settings import Recipe
 
 _MIN_VAL_BATCH = 128
@@ -82,6 +82,7 @@ class Trainer:
         recipe: How to train.
         max_epochs: The epochs that a cosine spans.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
+        layers: Computes the network's layers faster; None: as they are.
         recorder: Has the forward and backward pass recorded, if a batch is one micro-batch.
         on_note: Told, in one line, why it is not.
     """
@@ -93,11 +94,13 @@ class Trainer:
         recipe: Recipe,
         max_epochs: int,
         micro_batch: int | None = None,
+        layers: FastLayers | None = None,
         recorder: Recorder | None = None,
         on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        FastLayers(data.device).install(self.model)
+        if layers is not None:
+            layers.install(self.model)
         self.data = data
         self.batch_size = min(recipe.batch_size, len(data.train))
         self.micro_batch = min(max(micro_batch or self.batch_size, 2), self.batch_size)  # batch norm needs 2
