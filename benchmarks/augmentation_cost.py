@@ -13,11 +13,12 @@ import torch
 import tyro
 
 import search_spaces
+from nas.data.augment import train_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
 from nas.training.kernels import FastLayers
 from nas.training.settings import TrainSettings
-from nas.training.trainer import Trainer
+from nas.training.trainer import Trainer, augmentation_of
 
 
 @dataclass(frozen=True)
@@ -53,19 +54,19 @@ def main(options: Options) -> None:
             model = space.build(space.default, space.reduced(width), 10, 3, 0.0)
             layers = FastLayers(data.device)
             trainer = Trainer(model, data, settings.resolve(width, 3000), 1, layers=layers)
-            trainer.model.train()
             making, training = [], []
-            batches = trainer.batches(0)
-            for step in range(options.steps + 2):
+            recipe = settings.resolve(width, 3000)
+            batches = train_batches(data, augmentation_of(recipe), trainer.batch_size, seed=0)
+            steps = trainer.endless()
+            for _ in range(options.steps + 2):
                 began = now(data.device)
-                some = next(batches)
+                next(batches)
                 made = now(data.device)
-                trainer.step(*some, step)
+                next(steps)
                 making.append(made - began)
                 training.append(now(data.device) - made)
             made_ms, step_ms = (1e3 * float(np.median(times[2:])) for times in (making, training))
-            share = made_ms / (made_ms + step_ms)
-            print(f"{width:5} {batch_size:5}  {made_ms:9.2f}  {step_ms:7.1f}  {share:5.3f}")
+            print(f"{width:5} {batch_size:5}  {made_ms:9.2f}  {step_ms:7.1f}  {made_ms / step_ms:5.3f}")
 
 
 def now(device: torch.device) -> float:

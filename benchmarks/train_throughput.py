@@ -42,7 +42,7 @@ from benchmarks.workload import (
     random_images,
     wait,
 )
-from nas.training.graphs import CudaRecorder
+from nas.training.graphs import CudaRecorder, Eager
 from nas.training.kernels import FastLayers
 from nas.training.memory import keep_freed_memory
 from nas.training.settings import TrainSettings
@@ -101,7 +101,9 @@ def our_steps(options: Options, point: str, width: int, graphs: bool) -> Iterato
     keep_freed_memory()
     data = random_data(options.device)
     recipe = TrainSettings(batch_size=options.batch_size).resolve(width, _TRAINING_IMAGES)
-    recorder = CudaRecorder() if graphs else None
+    recorder = None
+    if torch.device(options.device).type == "cuda":
+        recorder = CudaRecorder() if graphs else Eager()
     trainer = Trainer(
         network(point, width),
         data,
@@ -111,11 +113,7 @@ def our_steps(options: Options, point: str, width: int, graphs: bool) -> Iterato
         recorder=recorder,
         on_note=partial(print, flush=True),
     )
-    trainer.model.train()
-    trainer.record(seed=0)
-    batches = itertools.chain.from_iterable(trainer.batches(seed) for seed in itertools.count())
-    for step, batch in enumerate(batches):
-        trainer.step(*batch, step)
+    for _ in trainer.endless():
         yield recipe.batch_size
 
 

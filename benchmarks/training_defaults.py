@@ -27,12 +27,11 @@ from nas.seeds import derive
 from nas.training.kernels import FastLayers
 from nas.training.schedule import CosineSchedule
 from nas.training.settings import TrainSettings
-from nas.training.trainer import Diverged, Trainer, estimate_batch_norm, evaluate
+from nas.training.trainer import Diverged, Trainer
+from nas.training.validation import estimate_batch_norm, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from torch import Tensor
 
     from search_spaces.base import Config
 
@@ -114,13 +113,14 @@ class Observed(Trainer):
     """A trainer that keeps several weight averages at once."""
 
     averages: dict[float, ModelEmaV3]
+    _taken = 0
 
-    def step(self, images: Tensor, targets: Tensor, step: int) -> Tensor:
+    def step(self) -> None:
         """One update of the network and of every average."""
-        loss = super().step(images, targets, step)
+        super().step()
+        self._taken += 1
         for average in self.averages.values():
-            average.update(self.model, step=step + 1)
-        return loss
+            average.update(self.model, step=self._taken)
 
 
 def variants(study: str) -> list[Variant]:

@@ -22,6 +22,7 @@ import torch
 import tyro
 
 from benchmarks.workload import CLASSES, SIDE, SPACE, machine, network, random_images, wait
+from nas.data.augment import train_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
 from nas.engine.journal import Journal
@@ -34,7 +35,7 @@ from nas.training.kernels import FastLayers
 from nas.training.loop import _state, _to_cpu
 from nas.training.memory import free_memory
 from nas.training.settings import TrainSettings
-from nas.training.trainer import Trainer
+from nas.training.trainer import Trainer, augmentation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -132,14 +133,17 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
 
     yield "optimiser, average, to the device", cost(lambda: trainer_of(copy.deepcopy(model)))
     trainer = trainer_of(model)
-    trainer.model.train()
-    batches = trainer.batches(0)
-    steps = [Cost.of(lambda: trainer.step(*next(batches), 0), device) for _ in range(min(trainer.steps, 10))]
+    endless = trainer.endless()
+    steps = [Cost.of(lambda: next(endless), device) for _ in range(min(trainer.steps, 10))]
     usual = Cost.median(steps[1:])
     yield "first step beyond the others", steps[0] - usual
     yield "(a training step)", usual
     yield f"({trainer.steps} training steps)", usual * trainer.steps
-    yield "draw the epoch's choices", cost(lambda: next(trainer.batches(1)))
+    augmentation = augmentation_of(recipe)
+    yield (
+        "draw the epoch's choices",
+        cost(lambda: next(train_batches(data, augmentation, trainer.batch_size, 1))),
+    )
     yield "validate, batch norms included", cost(lambda: trainer.validate())
     yield "copy the state", cost(lambda: _to_cpu(_state(trainer, [], "")))
     state = _to_cpu(_state(trainer, [], ""))

@@ -1,21 +1,21 @@
 """One epoch of augmented batches, made on the device.
 
 All of an epoch's randomness is drawn at its start from one seed, on the host and the same for every
-device, and copied over once (``EpochPlan``). A step then only gathers: it draws nothing, never waits
-for the device, and an epoch is a function of its seed alone.
+device, and copied over once (``EpochPlan``). A step then only gathers (``BatchMaker``): it draws nothing,
+never waits for the device, and an epoch is a function of its seed alone.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -93,20 +93,40 @@ def train_batches(
     Yields:
         Images ``(B, C, H, W)``, float32, channels_last, and soft targets ``(B, num_classes)``.
     """
-    plan = EpochPlan.draw(data.train, augmentation, seed)
-    normalize = Normalizer(data)
-    on = 1 - augmentation.smoothing + augmentation.smoothing / data.num_classes
-    off = augmentation.smoothing / data.num_classes
-    targets = torch.full((data.num_classes,) * 2, off, device=data.device).fill_diagonal_(on)
+    plan = EpochPlan.draw(data.train, augmentation, seed).to(data.device)
+    make = BatchMaker(data, augmentation)
     for start in range(0, len(data.train) - batch_size + 1, batch_size):
-        batch = slice(start, start + batch_size)
-        images = normalize(plan.gather(data.train.images, batch))
-        target = targets[data.train.labels[plan.order[batch]]]
-        if augmentation.mixes:
-            weight = plan.weights(batch, *images.shape[1:3])
-            images = torch.lerp(images.flip(0), images, weight)
-            target = torch.lerp(target.flip(0), target, plan.share[batch, None])
-        yield images.permute(0, 3, 1, 2), target
+        yield make(plan.rows(slice(start, start + batch_size)))
+
+
+class BatchMaker:
+    """Makes a training batch of what a plan says about its images.
+
+    Args:
+        data: Images on their device.
+        augmentation: What the plan was drawn for.
+    """
+
+    def __init__(self, data: DeviceData, augmentation: Augmentation) -> None:
+        off = augmentation.smoothing / data.num_classes
+        on = 1 - augmentation.smoothing + off
+        self._targets = torch.full((data.num_classes,) * 2, off, device=data.device).fill_diagonal_(on)
+        self._part = data.train
+        self._normalize = Normalizer(data)
+        self._mixes = augmentation.mixes
+
+    def __call__(self, rows: EpochPlan) -> tuple[Tensor, Tensor]:
+        """Images ``(B, C, H, W)``, float32, channels_last, and soft targets ``(B, num_classes)``.
+
+        Args:
+            rows: Those of the batch's images, on the device of the data.
+        """
+        images = self._normalize(rows.gather(self._part.images))
+        target = self._targets[self._part.labels[rows.order]]
+        if self._mixes:
+            images = torch.lerp(images.flip(0), images, rows.weights(*images.shape[1:3]))
+            target = torch.lerp(target.flip(0), target, rows.share[:, None])
+        return images.permute(0, 3, 1, 2), target
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +153,7 @@ class EpochPlan:
 
     @classmethod
     def draw(cls, part: Part, augmentation: Augmentation, seed: int) -> EpochPlan:
-        """Draws an epoch's choices from ``seed``."""
+        """Draws an epoch's choices from ``seed``, on the host."""
         rng = np.random.default_rng(seed)
         n, (height, width) = len(part), part.images.shape[2:]
         choices = (
@@ -142,28 +162,54 @@ class EpochPlan:
             rng.random(n) < (0.5 if augmentation.flip else 0.0),
             *_mixing(rng, n, height, width, augmentation),
         )
-        return cls(*(torch.from_numpy(choice).to(part.images.device) for choice in choices))
+        return cls(*map(torch.from_numpy, choices))
 
-    def gather(self, images: Tensor, batch: slice) -> Tensor:
+    def to(self, device: torch.device) -> EpochPlan:
+        """A copy on ``device``, or itself if it lies there."""
+        return self._each(lambda choice: choice.to(device))
+
+    def rows(self, batch: slice) -> EpochPlan:
+        """The choices for some of the images."""
+        return self._each(lambda choice: choice[batch])
+
+    def split(self, batch_size: int) -> EpochPlan:
+        """Full batches, ``(S, B, ...)`` for ``(N, ...)``; the incomplete last one is dropped."""
+        steps = len(self.order) // batch_size
+        return self._each(lambda choice: choice[: steps * batch_size].unflatten(0, (steps, batch_size)))
+
+    def batch(self, position: Tensor) -> EpochPlan:
+        """The batch at ``position``, ``(1,)``, of a plan that was split; the host need not know which."""
+        return self._each(lambda choice: choice.index_select(0, position)[0])
+
+    def copy_(self, other: EpochPlan) -> None:
+        """Takes over another plan's choices, of equal shapes, from the host perhaps."""
+        for field in fields(self):
+            own: Tensor = getattr(self, field.name)
+            own.copy_(getattr(other, field.name), non_blocking=True)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> EpochPlan:
+        return EpochPlan(*(change(getattr(self, field.name)) for field in fields(self)))
+
+    def gather(self, images: Tensor) -> Tensor:
         """Selects, crops and mirrors in one gather: ``(N, C, H, W)`` to ``(B, H, W, C)``, both uint8."""
         n, channels, height, width = images.shape
         pixels = images.permute(0, 2, 3, 1).reshape(n * height * width, channels)
-        top, left = self.start[batch, :, None].unbind(1)
+        top, left = self.start[:, :, None].unbind(1)
         col = torch.arange(width, device=images.device)
-        col = _reflected(left + torch.where(self.mirror[batch, None], width - 1 - col, col), width)
+        col = _reflected(left + torch.where(self.mirror[:, None], width - 1 - col, col), width)
         row = _reflected(top + torch.arange(height, device=images.device), height)
-        index = ((self.order[batch, None] * height + row) * width)[:, :, None] + col[:, None, :]
+        index = ((self.order[:, None] * height + row) * width)[:, :, None] + col[:, None, :]
         return pixels.index_select(0, index.flatten()).view(*index.shape, channels)
 
-    def weights(self, batch: slice, height: int, width: int) -> Tensor:
+    def weights(self, height: int, width: int) -> Tensor:
         """Weight of the image's own pixels in the mixture, ``(B, H, W, 1)``."""
-        top, bottom, left, right = self.box[batch, :, None].unbind(1)
+        top, bottom, left, right = self.box[:, :, None].unbind(1)
         row = torch.arange(height, device=self.box.device)
         col = torch.arange(width, device=self.box.device)
         outside_rows = (row < top) | (row >= bottom)
         outside_cols = (col < left) | (col >= right)
         outside = outside_rows[:, :, None] | outside_cols[:, None, :]
-        return (self.blend[batch, None, None] * outside)[..., None]
+        return (self.blend[:, None, None] * outside)[..., None]
 
 
 def _starts(rng: np.random.Generator, n: int, side: int, share: float) -> NDArray[np.int64]:

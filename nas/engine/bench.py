@@ -19,7 +19,7 @@ from nas.errors import UserError
 from nas.models.stats import count
 from nas.seeds import derive
 from nas.training import checkpoint
-from nas.training.graphs import CudaRecorder
+from nas.training.graphs import CudaRecorder, Eager, Recorder
 from nas.training.kernels import FastLayers
 from nas.training.loop import StaleCheckpoint, train
 from nas.training.measure import epoch_seconds
@@ -68,8 +68,7 @@ class Bench:
         keep_freed_memory()
         if settings.cuda_graphs and device.type != "cuda":
             raise UserError(f"--cuda-graphs: the device is {device}, which has none; leave the flag out")
-        graphs = settings.cuda_graphs is not False and not settings.reference
-        self._recorder = CudaRecorder() if graphs and device.type == "cuda" else None
+        self._recorder = _recorder(settings, device)
         self._layers = None if settings.reference else FastLayers(device, self._note)
         self._data = data = DeviceData.place(
             images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
@@ -216,6 +215,13 @@ class Bench:
 def _threads(wanted: int | None, width: int) -> int | None:
     """CPU threads to use, None for torch's own choice."""
     return 1 if wanted is None and width <= _NARROW else wanted
+
+
+def _recorder(settings: WorkerSettings, device: torch.device) -> Recorder | None:
+    """What records steps; None where they are computed in the plain way, as on a CPU always."""
+    if device.type != "cuda" or settings.reference:
+        return None
+    return Eager() if settings.cuda_graphs is False else CudaRecorder()
 
 
 def _epoch_done(spec: TrialSpec, row: dict[str, Any]) -> EpochDone:

@@ -35,8 +35,24 @@ class WeightAverage:
     @torch.no_grad()
     def update(self, step: int) -> None:
         """Takes in the weights after step number ``step``, from 0; the first are taken as they are."""
+        torch._foreach_lerp_(self._mean, self._live, weight=self.weight(step))
+
+    def weight(self, step: int) -> float:
+        """The share that the weights after step number ``step`` get of the average."""
         decay = 1 - (1 + step / self._gamma) ** -1.0
-        torch._foreach_lerp_(self._mean, self._live, weight=1.0 - decay)
+        return 1.0 - decay
+
+    @torch.no_grad()
+    def blend(self, weight: Tensor) -> None:
+        """Takes in the weights with a share ``()`` that lies on their device."""
+        taken = torch._foreach_mul(self._live, weight)
+        torch._foreach_mul_(self._mean, 1 - weight)
+        torch._foreach_add_(self._mean, taken)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The averages themselves, in the order of the network's parameters."""
+        return self._mean
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:

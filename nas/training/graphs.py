@@ -1,8 +1,8 @@
-"""A step's forward and backward pass as one CUDA graph: one launch in the place of a thousand.
+"""Functions recorded as CUDA graphs: one launch in the place of a thousand.
 
-A small network's step on a GPU is bound by the host that launches its kernels. A graph is recorded once a
-trial, on buffers of its own, and replayed for every batch. What it yields is compared with the eager pass
-before it is used. Update rule, clipping and weight average stay eager: LAMB counts its steps in Python.
+A small network's step on a GPU is bound by the host that launches its kernels. What is recorded reads and
+writes tensors that stay where they are, so that a replay needs nothing of the host. What it yields is
+compared with the function itself before it is used, and everything is put back as it was.
 """
 
 from __future__ import annotations
@@ -11,123 +11,180 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from nas.training.memory import is_out_of_memory
+from nas.training.memory import free_memory, is_out_of_memory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    Pass = Callable[[Tensor, Tensor], Tensor]
+    Run = Callable[[], None]
 
-_WARM_UPS = 3  # as PyTorch advises: libraries choose and allocate in the first passes
-_TOLERANCE = 0.01  # of a tensor's largest number: kernels may differ, the gradient may not
+_WARM_UPS = 2  # on the stream to be recorded, where libraries allocate; the eager run went before
+_TOLERANCE = 0.01  # of the largest change of a tensor: kernels may differ, what they compute may not
+_NOISE = 1e-5  # of the largest change of any tensor of a kind: below, a change is rounding
+_WHOLE = {"weights", "average"}
+_DRIFT = 0.05  # of the length of a kind's changes: update rules blow rounding up to full steps
 
 
 class Recorder(Protocol):
     """Makes something that repeats a function without running its Python."""
 
-    def record(self, run: Callable[[], list[Tensor]]) -> tuple[list[Tensor], Callable[[], None]]:
-        """Gives what ``run`` returned, and a call that computes it again into the same tensors."""
+    def record(self, run: Run) -> Run:
+        """Gives a call that does to the same tensors what ``run`` does; may itself run it."""
         ...
 
 
-class CudaRecorder:
-    """Records what a function launches as a CUDA graph."""
+class Eager:
+    """Records nothing: what it gives is the function itself."""
 
-    def record(self, run: Callable[[], list[Tensor]]) -> tuple[list[Tensor], Callable[[], None]]:
+    def record(self, run: Run) -> Run:
+        """As the protocol says."""
+        return run
+
+
+class CudaRecorder:
+    """Records what a function launches as a CUDA graph, in a memory pool of its own that goes with it."""
+
+    def record(self, run: Run) -> Run:
         """As the protocol says; ``run`` must neither wait for the device nor change shapes."""
+        before = torch.cuda.current_stream()
         stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
+        stream.wait_stream(before)
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UPS):
                 run()
-        torch.cuda.current_stream().wait_stream(stream)
+        before.wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            found = run()
-        return found, graph.replay
-
-
-class RecordedPass:
-    """Forward and backward of batches of one shape, from a recording.
-
-    Args:
-        run: Takes images and targets, adds to the gradients, returns the loss ``()``.
-        model: Whose gradients.
-        images: An example.
-        targets: Its targets.
-        recorder: Records.
-    """
-
-    def __init__(
-        self, run: Pass, model: nn.Module, images: Tensor, targets: Tensor, recorder: Recorder
-    ) -> None:
-        self._images, self._targets = images.clone(), targets.clone()
-        parameters = list(model.parameters())
-
-        def once() -> list[Tensor]:
-            for parameter in parameters:
-                parameter.grad = None  # the backward pass then writes where it added
-            loss = run(self._images, self._targets)
-            return [loss, *(p.grad for p in parameters if p.grad is not None)]
-
-        (self._loss, *self._gradients), self._replay = recorder.record(once)
-        self._parameters = [parameter for parameter in parameters if parameter.grad is not None]
-
-    def __call__(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Sets the gradients and returns the loss ``()``, as ``run`` after gradients were cleared."""
-        self._images.copy_(images)
-        self._targets.copy_(targets)
-        self._replay()
-        for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
-            parameter.grad = gradient
-        return self._loss.clone()
+        try:
+            # Other threads may allocate and copy meanwhile, a checkpoint's for example.
+            with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+                run()
+        finally:
+            torch.cuda.set_stream(before)  # a capture that fails leaves its own behind
+        return graph.replay
 
 
 def recorded(
-    run: Pass, model: nn.Module, images: Tensor, targets: Tensor, recorder: Recorder, seed: int
-) -> RecordedPass | str:
-    """Records a pass and compares it with the eager one: same batch, same random numbers.
+    run: Run,
+    state: Mapping[str, Sequence[Tensor]],
+    recorder: Recorder,
+    device: torch.device,
+    seed: int = 0,
+) -> Run | str:
+    """Records a function and compares what it does with what the function does, from the same state.
 
-    Buffers and gradients are as before afterwards; random generators are not.
+    Too little memory is met by freeing what is not in use, once. The state, the places of its tensors and
+    the random generators are as before afterwards.
 
     Args:
-        run: As for :class:`RecordedPass`.
-        model: As there.
-        images: As there.
-        targets: As there.
-        recorder: As there.
+        run: Changes nothing but the state, and reads only tensors that stay where they are.
+        state: All that it changes, by kind. What is compared is each tensor's change, element by element;
+            of ``weights`` and ``average`` the length of all changes, since update rules make full steps of
+            gradients that are nothing but rounding.
+        recorder: Records.
+        device: Where the tensors lie.
         seed: Of the random numbers that both draw.
 
     Returns:
-        The pass, or in one line why it cannot be used.
+        The recording, or in one line why it cannot be used.
     """
-    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    cuda = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=cuda):
+        for last in (False, True):
+            try:
+                return _attempt(run, state, recorder, seed)
+            except RuntimeError as error:
+                memory, reason = is_out_of_memory(error), str(error).splitlines()[0]
+            if not memory or last:
+                break
+            free_memory(device)  # outside the except block, which would hold what the attempt allocated
+    return reason
+
+
+def _attempt(run: Run, state: Mapping[str, Sequence[Tensor]], recorder: Recorder, seed: int) -> Run | str:
+    before = _copies(state)
     try:
         torch.manual_seed(seed)
-        model.zero_grad(set_to_none=True)
-        wanted = [run(images, targets).clone(), *_gradients(model)]
-        found = RecordedPass(run, model, images, targets, recorder)
+        run()
+        wanted = _copies(state)
+        _put_back(state, before)
+        replay = recorder.record(run)
+        _put_back(state, before)
         torch.manual_seed(seed)
-        got = [found(images, targets), *_gradients(model)]
-    except RuntimeError as error:
-        if is_out_of_memory(error):
-            raise
-        return str(error).splitlines()[0]
+        replay()
+        for kind, tensors in state.items():
+            if not _alike(before[kind], wanted[kind], tensors, whole=kind in _WHOLE):
+                return f"it changes {kind} in another way than the eager step"
     finally:
-        model.zero_grad(set_to_none=True)
-        for buffer, before in buffers:
-            buffer.copy_(before)
-    if len(wanted) != len(got) or not all(map(_alike, wanted, got)):
-        return "loss or gradients differ from the eager pass"
-    return found
+        _put_back(state, before)
+    return replay
 
 
-def _gradients(model: nn.Module) -> list[Tensor]:
-    return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+def _copies(state: Mapping[str, Sequence[Tensor]]) -> dict[str, list[Tensor]]:
+    return {kind: [tensor.detach().clone() for tensor in tensors] for kind, tensors in state.items()}
 
 
-def _alike(wanted: Tensor, got: Tensor) -> bool:
-    allowed = _TOLERANCE * wanted.abs().max() + 1e-6
-    return bool(((wanted - got).abs().max() <= allowed).item())
+@torch.no_grad()
+def _put_back(state: Mapping[str, Sequence[Tensor]], before: Mapping[str, Sequence[Tensor]]) -> None:
+    for kind, tensors in state.items():
+        for tensor, value in zip(tensors, before[kind], strict=True):
+            tensor.copy_(value)
+
+
+@torch.no_grad()
+def _alike(before: Sequence[Tensor], wanted: Sequence[Tensor], got: Sequence[Tensor], whole: bool) -> bool:
+    """Whether two changes from one state are the same but for rounding; waits for the device once."""
+    if not before:
+        return True
+    order = 2.0 if whole else float("inf")
+    change, error = _norms(wanted, before, order), _norms(got, wanted, order)
+    size = torch.stack([torch.linalg.vector_norm(one.double(), order) for one in wanted])
+    if whole:
+        change, error, size = (torch.linalg.vector_norm(norms)[None] for norms in (change, error, size))
+    allowed = (_DRIFT if whole else _TOLERANCE) * change + _NOISE * change.max() + 1e-6 * size
+    return bool((error <= allowed).all().item())
+
+
+def _norms(tensors: Sequence[Tensor], others: Sequence[Tensor], order: float) -> Tensor:
+    """Lengths of differences, ``(N,)``."""
+    pairs = zip(tensors, others, strict=True)
+    return torch.stack([torch.linalg.vector_norm(one.double() - other, order) for one, other in pairs])
+
+
+class Rehearsed:
+    """A function that is recorded once it has been called often enough for that to pay.
+
+    Args:
+        name: What it is, for a note.
+        run: As for :func:`recorded`.
+        state: As there.
+        recorder: As there.
+        device: As there.
+        calls: Calls that are run as they are before it is recorded, some four of which that costs.
+        on_note: Told, in one line, why it was not.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Run,
+        state: Mapping[str, Sequence[Tensor]],
+        recorder: Recorder,
+        device: torch.device,
+        calls: int,
+        on_note: Callable[[str], None],
+    ) -> None:
+        self._name, self._run, self._state, self._recorder = name, run, state, recorder
+        self._device, self._left, self._on_note = device, calls, on_note
+
+    def __call__(self) -> None:
+        """Does what the function does."""
+        if self._left == 0:
+            found = recorded(self._run, self._state, self._recorder, self._device)
+            if isinstance(found, str):
+                self._on_note(f"no CUDA graph of {self._name}: {found}")
+            else:
+                self._run = found
+        self._left -= 1
+        self._run()

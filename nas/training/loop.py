@@ -96,7 +96,7 @@ def train(
         on_epoch: Called after each epoch with its metrics and a function that returns the state to
             checkpoint, on the CPU. Answering False pauses the run.
         layers: Computes the network's layers faster; None: as they are.
-        recorder: Has forward and backward pass recorded as one; None: eager.
+        recorder: Records steps and validation batches; None: the plain way.
         on_note: Told, in one line, why they were not recorded.
 
     Raises:

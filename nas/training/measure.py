@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from typing import TYPE_CHECKING
 
@@ -49,21 +48,23 @@ def epoch_seconds(
     trainer = Trainer(
         model, data, recipe, max_epochs=1, micro_batch=micro_batch, layers=layers, recorder=recorder
     )
-    trainer.model.train()
-    trainer.record(seed=0)
-    batches = itertools.chain.from_iterable(trainer.batches(seed) for seed in itertools.count())
-    for step in range(_WARM_UP):
-        trainer.step(*next(batches), step)
+    step = trainer.endless()
+    for _ in range(_WARM_UP):
+        next(step)
     _wait(data.device)
     began, steps = time.perf_counter(), 0
     while steps < _MIN_STEPS or time.perf_counter() - began < _MIN_SECONDS:
-        trainer.step(*next(batches), steps)
+        next(step)
         _wait(data.device)
         steps += 1
     per_step = (time.perf_counter() - began) / steps
+    if data.device.type == "cuda":
+        trainer.validate()  # the first prepares kernels, and records
     began = time.perf_counter()
     trainer.validate()
-    return per_step * trainer.steps, time.perf_counter() - began
+    val_seconds = time.perf_counter() - began
+    trainer.close()
+    return per_step * trainer.steps, val_seconds
 
 
 def _wait(device: torch.device) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from contextlib import nullcontext
@@ -11,27 +12,25 @@ from typing import TYPE_CHECKING
 import torch
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
-from torch import nn
-from torch.nn import functional
 
-from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
+from nas.data.augment import Augmentation
 from nas.training.average import WeightAverage
-from nas.training.graphs import recorded
 from nas.training.schedule import ConstantSchedule, CosineSchedule
+from nas.training.step import FixedStep, Parts, PlainStep
+from nas.training.validation import FixedValidation, estimate_batch_norm, evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor
+    from torch import nn
     from torch.optim import Optimizer
 
     from nas.data.device import DeviceData
-    from nas.training.graphs import RecordedPass, Recorder
+    from nas.training.graphs import Recorder
     from nas.training.kernels import FastLayers
     from nas.training.settings import Recipe
 
 _MIN_VAL_BATCH = 128
-_NORM_IMAGES = 512  # times 16 positions of the last map: some 8,000 values a channel
 
 
 class Diverged(Exception):
@@ -83,8 +82,9 @@ class Trainer:
         max_epochs: The epochs that a cosine spans.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
         layers: Computes the network's layers faster; None: as they are.
-        recorder: Has the forward and backward pass recorded, if a batch is one micro-batch.
-        on_note: Told, in one line, why it is not.
+        recorder: Records steps and validation batches, which then have fixed shapes and keep all they need
+            on the device; None: the plain way, whose figures differ by rounding.
+        on_note: Told, in one line, why a recording is not used.
     """
 
     def __init__(
@@ -108,18 +108,24 @@ class Trainer:
         self.optimizer = _optimizer(model, recipe)
         self.schedule = _schedule(recipe, self.steps, max_epochs)
         self.average = WeightAverage(self.model, recipe.average) if recipe.average else None
-        self._recipe = recipe
-        self._recorder, self._on_note = recorder, on_note
-        self._recorded: RecordedPass | None = None
         self._bf16 = wants_bf16(recipe.amp, data.device)
-        self._loss = _loss(recipe)
-        self._augmentation = Augmentation(
-            crop=recipe.crop,
-            flip=recipe.flip,
-            mixup=recipe.mixup,
-            cutmix=recipe.cutmix,
-            smoothing=recipe.smoothing,
+        parts = Parts(
+            model=self.model,
+            data=data,
+            augmentation=augmentation_of(recipe),
+            batch_size=self.batch_size,
+            micro_batch=self.micro_batch,
+            loss=_loss(recipe),
+            bf16=self._bf16,
+            optimizer=self.optimizer,
+            clip=0.0 if recipe.optimizer == "lamb" else recipe.clip_grad,
+            average=self.average,
+            schedule=lambda step: self.schedule(step),
         )
+        self._step = PlainStep(parts) if recorder is None else FixedStep(parts, recorder, on_note)
+        self._fixed: FixedValidation | None = None
+        if recorder is not None:
+            self._fixed = FixedValidation(self.model, data, self.micro_batch, self._bf16, recorder, on_note)
 
     def epoch(self, done: int, seed: int) -> EpochMetrics:
         """Trains and validates one epoch after ``done`` others.
@@ -128,13 +134,11 @@ class Trainer:
             Diverged: If the training or validation loss is not finite.
         """
         began = time.perf_counter()
-        self.model.train()
-        self.record(seed)
-        torch.manual_seed(seed)  # after the recording, so that nothing depends on when that was
-        loss_sum = torch.zeros((), device=self.data.device)
-        for step, (images, targets) in enumerate(self.batches(seed), start=done * self.steps):
-            loss_sum += self.step(images, targets, step)
-        train_loss = loss_sum.item() / self.steps  # not finite once any step's loss was not
+        self.begin(done, seed)
+        for _ in range(self.steps):
+            self.step()
+        self._step.end()
+        train_loss = self._step.loss_sum.item() / self.steps  # not finite once any step's loss was not
         if not math.isfinite(train_loss):
             raise Diverged(done + 1, f"training loss is {train_loss}")
         trained = time.perf_counter()
@@ -152,130 +156,60 @@ class Trainer:
             val_seconds=time.perf_counter() - trained,
         )
 
-    def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """One epoch of augmented images ``(B, C, H, W)`` and soft targets ``(B, num_classes)``."""
-        return train_batches(self.data, self._augmentation, self.batch_size, seed)
+    def begin(self, done: int, seed: int) -> None:
+        """Begins an epoch after ``done`` others: ``steps`` calls of :meth:`step`.
+
+        Args:
+            done: Epochs before it.
+            seed: Decides the order of images, augmentation and drop path.
+        """
+        self.model.train()
+        self._step.begin(done, seed)
+        torch.manual_seed(seed)
+
+    def step(self) -> None:
+        """Does the epoch's next update, without waiting for it."""
+        self._step()
+
+    def endless(self) -> Iterator[None]:
+        """Steps of one epoch after the other, each as it is asked for: to time them."""
+        for done in itertools.count():
+            self.begin(done, seed=done)
+            for _ in range(self.steps):
+                self.step()
+                yield
 
     def validate(self) -> tuple[float, float, float]:
         """Validation loss, top-1 and top-5 of the averaged weights, or the last if none are averaged."""
-        batch_size = max(2 * self.micro_batch, _MIN_VAL_BATCH)
         with nullcontext() if self.average is None else self.average.applied():
+            if self._fixed is not None:
+                return self._fixed()
+            batch_size = max(2 * self.micro_batch, _MIN_VAL_BATCH)
             estimate_batch_norm(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
             return evaluate(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
 
-    def step(self, images: Tensor, targets: Tensor, step: int) -> Tensor:
-        """Update number ``step``, from 0; returns the loss ``()`` without waiting for it."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule(step)
-        self.optimizer.zero_grad(set_to_none=True)
-        total = (self._recorded or self._eager_pass)(images, targets)
-        if self._recipe.clip_grad and self._recipe.optimizer != "lamb":
-            nn.utils.clip_grad_norm_(self.model.parameters(), self._recipe.clip_grad)
-        self.optimizer.step()
-        if self.average is not None:
-            self.average.update(step)
-        return total
-
-    def record(self, seed: int) -> None:
-        """Records the forward and backward pass, once, if a recorder was given and it comes out right."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return
-        if self.micro_batch < self.batch_size:
-            self._on_note("no CUDA graph: gradients are accumulated over micro-batches")
-            return
-        found = recorded(self._eager_pass, self.model, *next(self.batches(seed)), recorder, seed)
-        if isinstance(found, str):
-            self._on_note(f"no CUDA graph: {found}")
-        else:
-            self._recorded = found
-
     def close(self) -> None:
-        """Gives up the recording and the memory that it holds."""
-        self._recorded = None
-        self.optimizer.zero_grad(set_to_none=True)
-
-    def _eager_pass(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Adds to the gradients; returns the loss ``()``."""
-        total = torch.zeros((), device=images.device)
-        parts = math.ceil(len(images) / self.micro_batch)
-        for some, goals in zip(images.tensor_split(parts), targets.tensor_split(parts), strict=True):
-            with torch.autocast(images.device.type, torch.bfloat16, enabled=self._bf16):
-                logits = self.model(some)
-            loss = self._loss(logits.float(), goals) * (len(some) / len(images))
-            loss.backward()
-            total += loss.detach()
-        return total
+        """Gives up the recordings and the memory that they hold."""
+        self._step.close()
+        self._fixed = None
 
 
-@torch.no_grad()
-def estimate_batch_norm(
-    model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
-) -> None:
-    """Sets batch norms' running statistics from training images, unaugmented, for the weights as they are.
-
-    Averaged weights have no statistics of their own, and running ones lag behind by tens of steps: in
-    the first epochs on few images they are worthless, and would make configurations with batch norm
-    lose to those with layer norm. So they are taken anew (PreciseBN, arXiv 2105.07576). Training itself
-    never reads them.
-
-    Args:
-        model: On the data's device.
-        data: Whose training part; a few hundred images evenly spread over it are used.
-        batch_size: Images at once.
-        bf16: Forward in bfloat16.
-    """
-    norms = [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-    if not norms:
-        return
-    model.eval()
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.train()
-    for number, images in enumerate(sample_batches(data, _NORM_IMAGES, batch_size), start=1):
-        for norm in norms:
-            norm.momentum = 1 / number  # the plain mean over batches; None would ask the device for it
-        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
-            model(images)
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    model.eval()
-
-
-@torch.no_grad()
-def evaluate(
-    model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
-) -> tuple[float, float, float]:
-    """Judges a network on the validation part.
-
-    Args:
-        model: On the data's device; left in evaluation mode.
-        data: Whose validation part.
-        batch_size: Images at once.
-        bf16: Forward in bfloat16.
-
-    Returns:
-        Softmax cross-entropy, top-1 and top-5 accuracy (all guesses, if there are fewer classes).
-    """
-    model.eval()
-    guesses = min(5, data.num_classes)
-    sums = torch.zeros(3, dtype=torch.float64, device=data.device)
-    for images, labels in val_batches(data, batch_size):
-        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
-            logits = model(images)
-        logits = logits.float()
-        hits = logits.topk(guesses).indices == labels[:, None]
-        sums[0] += functional.cross_entropy(logits, labels, reduction="sum")
-        sums[1] += hits[:, 0].sum()
-        sums[2] += hits.any(1).sum()
-    loss, top1, top5 = (sums / len(data.val)).tolist()
-    return loss, top1, top5
+def augmentation_of(recipe: Recipe) -> Augmentation:
+    """What a recipe does to training images."""
+    return Augmentation(
+        crop=recipe.crop,
+        flip=recipe.flip,
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        smoothing=recipe.smoothing,
+    )
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
+    # timm's "sgd" is Nesterov's, which PyTorch refuses without momentum.
+    name = "momentum" if recipe.optimizer == "sgd" and not recipe.momentum else recipe.optimizer
     return create_optimizer_v2(
-        model, recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+        model, name, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
     )
 
 

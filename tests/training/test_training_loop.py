@@ -12,10 +12,12 @@ from nas.data.augment import sample_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
 from nas.training.checkpoint import CheckpointStore
+from nas.training.graphs import Eager
 from nas.training.loop import Diverged, StaleCheckpoint, reproducible, train
 from nas.training.measure import epoch_seconds
 from nas.training.settings import TrainSettings
-from nas.training.trainer import Trainer, estimate_batch_norm, evaluate, wants_bf16
+from nas.training.trainer import Trainer, wants_bf16
+from nas.training.validation import estimate_batch_norm, evaluate
 
 SPACE = search_spaces.get("nexception")
 
@@ -248,8 +250,7 @@ def test_average_lags_behind_the_weights(data, average):
     )
     name = next(iter(weights(trainer.model)))
     history = []
-    for step, (images, targets) in enumerate(itertools.islice(trainer.batches(0), 5)):
-        trainer.step(images, targets, step)
+    for step, _ in enumerate(itertools.islice(trainer.endless(), 5)):
         reference.update(trainer.model, step=step + 1)
         history.append(weights(trainer.model)[name])
     expected = history[0]
@@ -286,8 +287,9 @@ def test_first_epoch_on_few_images_is_judged_fairly_with_batch_norm(data):
     """Running statistics would still hold most of their initial values after these six steps."""
     model = network()
     trainer = Trainer(model, data, recipe(average=0.0), 3)
-    for step, (images, targets) in enumerate(trainer.batches(0)):
-        trainer.step(images, targets, step)
+    trainer.begin(0, seed=0)
+    for _ in range(trainer.steps):
+        trainer.step()
     lagging = evaluate(model, data)[0]
     assert trainer.validate()[0] < lagging
 
@@ -326,6 +328,13 @@ def test_cuda_is_made_deterministic_for_the_time_being():
     assert flags() == before
     with reproducible(torch.device("cpu")):
         assert flags() == before
+
+
+@pytest.mark.parametrize("recorder", [None, Eager()])
+def test_sgd_without_momentum_trains_too(data, recorder):
+    chosen = recipe(optimizer="sgd", momentum=0.0)
+    result = train(network(), data, chosen, epochs=2, max_epochs=2, seed=0, recorder=recorder)
+    assert np.isfinite(result.last.train_loss)
 
 
 def test_bfloat16_where_it_pays_or_on_request(data):

@@ -1,0 +1,285 @@
+"""Update rules whose changing numbers lie on the device, so that a step can be recorded and replayed.
+
+Optimisers keep their rates and counters on the host, and each step tells the device new ones. Here the
+numbers of an epoch's steps are worked out beforehand, in double precision, one row a step; a step gets its
+row as tensors. The state is the optimiser's own: its ``state_dict`` is what it would be after as many calls
+of its ``step``, but for rounding, and either can go on where the other stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from timm.optim import Lamb
+from torch.optim import SGD, AdamW
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+
+class UpdateRule(ABC):
+    """Does what an optimiser's ``step`` does.
+
+    Args:
+        optimizer: Whose parameters, settings and state.
+    """
+
+    numbers: int  # that a group needs for a step
+    averages: tuple[str, ...]  # names of the state's tensors
+    counted_by: Literal["group", "parameter", "nobody"] = "parameter"
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self.optimizer = optimizer
+
+    @abstractmethod
+    def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:
+        """What changes from step to step, for one group of parameters.
+
+        Args:
+            group: The group's settings.
+            lr: Its learning rate.
+            step: Number of the step, from 1.
+        """
+
+    @abstractmethod
+    def _update(
+        self,
+        group: dict[str, Any],
+        numbers: Sequence[Tensor],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: Sequence[list[Tensor]],
+    ) -> None: ...
+
+    def rows(self, lr: float, step: int) -> list[float]:
+        """The numbers of all groups, one behind the other; ``step`` counts from 1."""
+        return [number for group in self.optimizer.param_groups for number in self.row(group, lr, step)]
+
+    def prepare(self) -> None:
+        """Makes the state that is not there yet, as the optimiser would at its first step."""
+        for group in self.optimizer.param_groups:
+            if self.counted_by == "group" and "step" not in group:
+                group["step"] = torch.zeros(())
+            for parameter in group["params"]:
+                state = self.optimizer.state[parameter]
+                if self.counted_by == "parameter" and "step" not in state:
+                    state["step"] = torch.zeros(())
+                for name in self.averages:
+                    if state.get(name) is None:
+                        state[name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+
+    def counted(self, lr: float, step: int) -> None:
+        """Notes, on the host, the last step's rate, and that ``step`` steps are done."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+            if self.counted_by == "group":
+                group["step"].fill_(step)
+            elif self.counted_by == "parameter":
+                for parameter in group["params"]:
+                    self.optimizer.state[parameter]["step"].fill_(step)
+
+    @property
+    def tensors(self) -> dict[str, list[Tensor]]:
+        """The state's tensors by name, once prepared."""
+        found: dict[str, list[Tensor]] = {}
+        for group in self.optimizer.param_groups:
+            for name in self.averages:
+                states = [self.optimizer.state[parameter][name] for parameter in group["params"]]
+                found.setdefault(name, []).extend(states)
+        return found
+
+    @torch.no_grad()
+    def update(self, numbers: Sequence[Tensor]) -> None:
+        """Changes parameters and state by the gradients that there are.
+
+        Args:
+            numbers: Of this step, ``()`` each, as :meth:`rows` orders them.
+        """
+        groups = self.optimizer.param_groups
+        for number, group in enumerate(groups):
+            params = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if not params:
+                continue
+            own = numbers[number * self.numbers : (number + 1) * self.numbers]
+            states = [self.optimizer.state[parameter] for parameter in params]
+            state = [[one[name] for one in states] for name in self.averages]
+            self._update(group, own, params, [parameter.grad for parameter in params], state)
+
+
+class LambRule(UpdateRule):
+    """LAMB (arXiv 1904.00962) with the gradient's norm clipped over all parameters, as timm has it.
+
+    An update is ``m / (sqrt(v) / sqrt(c2) + eps)`` and its share of the weights; that all of it is still to
+    be divided by ``c1``, which corrects the first average's bias, is worked into the step size.
+    """
+
+    numbers = 4
+    averages = ("exp_avg", "exp_avg_sq")
+    counted_by = "group"
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        self._clip: Tensor | None = None
+        self._spreads: dict[tuple[int, int], _Spread] = {}
+
+    def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:
+        """Step size, the root of the second average's correction, the first's, and the weights' share."""
+        beta1, beta2 = group["betas"]
+        first = 1 - beta1**step
+        return [lr / first, math.sqrt(1 - beta2**step), first, group["weight_decay"] * first]
+
+    @torch.no_grad()
+    def update(self, numbers: Sequence[Tensor]) -> None:
+        """As the base says; the gradients themselves are left as they are."""
+        groups = self.optimizer.param_groups
+        grads = [p.grad for group in groups for p in group["params"] if p.grad is not None]
+        largest = self.optimizer.defaults["max_grad_norm"]
+        self._clip = None
+        if grads and largest is not None:
+            norm = torch.linalg.vector_norm(torch.stack(list(torch._foreach_norm(grads))))
+            self._clip = (norm / largest).clamp_(min=1.0)
+        super().update(numbers)
+
+    def _update(
+        self,
+        group: dict[str, Any],
+        numbers: Sequence[Tensor],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: Sequence[list[Tensor]],
+    ) -> None:
+        size, root, first, decay = numbers
+        beta1, beta2 = group["betas"]
+        mean, square = state
+        if self._clip is not None:
+            grads = list(torch._foreach_div(grads, self._clip))
+        torch._foreach_lerp_(mean, grads, weight=1 - beta1)
+        torch._foreach_mul_(square, beta2)
+        torch._foreach_addcmul_(square, grads, grads, value=1 - beta2)
+        below = torch._foreach_sqrt(square)
+        torch._foreach_div_(below, root)
+        torch._foreach_add_(below, group["eps"])
+        updates = torch._foreach_div(mean, below)
+        if group["weight_decay"]:
+            torch._foreach_add_(updates, torch._foreach_mul(params, decay))
+        if group["weight_decay"] or group["always_adapt"]:
+            lengths = torch.stack(list(torch._foreach_norm(params)))
+            steps = torch.stack(list(torch._foreach_norm(updates))) / first
+            ratio = torch.where((lengths > 0) & (steps > 0), lengths / steps, 1.0)
+            if group["trust_clip"]:
+                ratio = ratio.clamp(max=1.0)
+            torch._foreach_mul_(updates, self._spread(params)(ratio * size))
+        else:
+            torch._foreach_mul_(updates, size)
+        torch._foreach_sub_(params, updates)
+
+    def _spread(self, params: list[Tensor]) -> _Spread:
+        key = id(params[0]), len(params)
+        if key not in self._spreads:
+            self._spreads[key] = _Spread(params)
+        return self._spreads[key]
+
+
+class _Spread:
+    """One number a tensor, brought to the tensors' shapes and layouts in one gather.
+
+    Multiplying each tensor by its number takes a launch a tensor; by a tensor of its shape, a few in all.
+    """
+
+    def __init__(self, tensors: Sequence[Tensor]) -> None:
+        self._layouts = [(tensor.shape, tensor.stride()) for tensor in tensors]
+        self._sizes = [tensor.numel() for tensor in tensors]
+        owner = np.repeat(np.arange(len(tensors), dtype=np.int32), self._sizes)
+        self._owner = torch.from_numpy(owner).to(tensors[0].device)
+
+    def __call__(self, numbers: Tensor) -> list[Tensor]:
+        """``(N,)`` to N tensors."""
+        parts = numbers.index_select(0, self._owner).split(self._sizes)
+        return [
+            part.as_strided(shape, stride, part.storage_offset())
+            for part, (shape, stride) in zip(parts, self._layouts, strict=True)
+        ]
+
+
+class AdamWRule(UpdateRule):
+    """AdamW (arXiv 1711.05101), as PyTorch has it."""
+
+    numbers = 3
+    averages = ("exp_avg", "exp_avg_sq")
+
+    def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:
+        """Share of a weight that stays, step size, and the root of the second average's correction."""
+        beta1, beta2 = group["betas"]
+        return [1 - lr * group["weight_decay"], lr / (1 - beta1**step), math.sqrt(1 - beta2**step)]
+
+    def _update(
+        self,
+        group: dict[str, Any],
+        numbers: Sequence[Tensor],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: Sequence[list[Tensor]],
+    ) -> None:
+        kept, size, root = numbers
+        beta1, beta2 = group["betas"]
+        mean, square = state
+        if group["weight_decay"]:
+            torch._foreach_mul_(params, kept)
+        torch._foreach_lerp_(mean, grads, weight=1 - beta1)
+        torch._foreach_mul_(square, beta2)
+        torch._foreach_addcmul_(square, grads, grads, value=1 - beta2)
+        below = torch._foreach_sqrt(square)
+        torch._foreach_div_(below, root)
+        torch._foreach_add_(below, group["eps"])
+        updates = torch._foreach_div(mean, below)
+        torch._foreach_mul_(updates, size)
+        torch._foreach_sub_(params, updates)
+
+
+class SgdRule(UpdateRule):
+    """SGD with momentum, Nesterov's or plain, as PyTorch has it: the first step's average is its gradient."""
+
+    numbers = 1
+    counted_by = "nobody"
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        super().__init__(optimizer)
+        self.averages = ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
+
+    def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:  # noqa: ARG002
+        """The rate alone."""
+        return [lr]
+
+    def _update(
+        self,
+        group: dict[str, Any],
+        numbers: Sequence[Tensor],
+        params: list[Tensor],
+        grads: list[Tensor],
+        state: Sequence[list[Tensor]],
+    ) -> None:
+        if group["weight_decay"]:
+            grads = list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
+        updates = grads
+        if group["momentum"]:
+            (mean,) = state
+            torch._foreach_mul_(mean, group["momentum"])
+            torch._foreach_add_(mean, grads)
+            updates = mean
+            if group["nesterov"]:
+                updates = list(torch._foreach_add(grads, mean, alpha=group["momentum"]))
+        torch._foreach_sub_(params, torch._foreach_mul(updates, numbers[0]))
+
+
+def rule_of(optimizer: Optimizer) -> UpdateRule:
+    """The rule that does what an optimiser does."""
+    rules: dict[type, type[LambRule] | type[AdamWRule] | type[SgdRule]]
+    rules = {Lamb: LambRule, AdamW: AdamWRule, SGD: SgdRule}
+    return rules[type(optimizer)](optimizer)

@@ -1,0 +1,75 @@
+"""Stand-ins for CUDA graphs on a CPU: what a function does to tensors is written down and done again."""
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+WAITS = {"aten._local_scalar_dense", "aten.item", "aten.nonzero", "aten.is_nonzero", "aten.unique_dim"}
+FROM_HOST = {"aten.lift_fresh"}
+
+
+class NotRecordable(RuntimeError):
+    """What a capture refuses."""
+
+
+class Tape(TorchDispatchMode):
+    """Writes down operations with the very tensors and numbers that they were called with.
+
+    Refuses what waits for the device, and tensors made from numbers of the host.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        name = str(func.overloadpacket)
+        if name in WAITS | FROM_HOST:
+            raise NotRecordable(f"operation not permitted when stream is capturing: {name}\nmore")
+        out = func(*args, **kwargs)
+        self.operations.append((func, args, kwargs, out))
+        return out
+
+    def replay(self):
+        """Does all operations again: into the same memory, without the Python around them."""
+        for func, args, kwargs, out in self.operations:
+            again = func(*args, **kwargs)
+            for old, new in zip(tree_leaves(out), tree_leaves(again), strict=True):
+                if isinstance(old, torch.Tensor) and old.data_ptr() != new.data_ptr():
+                    old.copy_(new)
+
+
+class Replayed:
+    """Records a function as a tape.
+
+    Args:
+        harm: What a replay does besides.
+        fails: Raised by the first recordings, one each.
+    """
+
+    def __init__(self, harm=None, fails=()):
+        self.recordings, self.replays, self.tapes = 0, 0, []
+        self._harm, self._fails = harm, list(fails)
+
+    def record(self, run):
+        run()
+        run()
+        if self._fails:
+            raise self._fails.pop(0)
+        self.recordings += 1
+        tape = Tape()
+        with tape:
+            run()
+        tapes = [tape]
+        self.tapes.append(tapes)
+
+        def replay():
+            self.replays += 1
+            with torch.no_grad():
+                for tape in tapes:
+                    tape.replay()
+                if self._harm is not None:
+                    self._harm()
+
+        return replay
