@@ -1,10 +1,10 @@
 """Images a second of training, against the loop most people would write with timm.
 
-``ours`` is what a trial does, its images included; ``ours, graphs``, on a GPU, the same with
-``--cuda-graphs``; ``ours, N at once``, on a CPU, N trials of one thread each. ``plain`` (a) is a loop with
-DataLoader workers, RandAugment on PIL images, eager and channels first, in float32 and, on a GPU, with
-automatic mixed precision; ``plain, no data`` (b) is the same on one batch that lies on the device. The
-update rule, LAMB, is the same everywhere; ratios are those of the fastest of ours.
+``ours`` is what a trial does, its images included, on a GPU with ``--no-cuda-graphs``; ``ours, graphs``, on
+a GPU, the same with them, as is the default; ``ours, N at once``, on a CPU, N trials of one thread each.
+``plain`` (a) is a loop with DataLoader workers, RandAugment on PIL images, eager and channels first, in
+float32 and, on a GPU, with automatic mixed precision; ``plain, no data`` (b) is the same on one batch that
+lies on the device. The update rule, LAMB, is the same everywhere; ratios are those of the fastest of ours.
 
 Every way of training is a process of its own; they take turns, and the ratios are medians over the
 turns, so that whatever else the machine does meets all alike. ``by CPU time`` compares images a CPU
