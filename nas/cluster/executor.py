@@ -105,6 +105,7 @@ class DaskExecutor:
         self._facts: Facts | None = None
         self._looked = self._greeted = 0.0
         self._attempts = 0
+        self._pausing = False
         self._apart = False  # whether a worker was found that shares no folder
 
     @property
@@ -164,10 +165,9 @@ class DaskExecutor:
 
     def pause(self) -> None:
         """Asks running trials to stop at their epoch's end; those without a worker have stopped."""
+        self._pausing = True
         while self._waiting:
-            trial = self._waiting.popleft().spec.trial
-            del self._jobs[trial]
-            self._reports.append(TrialPaused(trial))
+            self._give_up(self._waiting.popleft())
         attempts = frozenset(job.attempt for job in self._jobs.values())
         self._link.call(
             place.pause, attempts, workers=[a for a, m in self._members.items() if m.status == "busy"]
@@ -392,7 +392,14 @@ class DaskExecutor:
             with contextlib.suppress(Exception):  # its scheduler may be gone
                 job.future.release()
         job.future = None
-        self._waiting.appendleft(job)
+        if self._pausing:  # its worker got the signal that ends the search
+            self._give_up(job)
+        else:
+            self._waiting.appendleft(job)
+
+    def _give_up(self, job: _Job) -> None:
+        del self._jobs[job.spec.trial]
+        self._reports.append(TrialPaused(job.spec.trial))
 
     def _note(self, text: str) -> None:
         self._reports.append(Note(text))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from timm.optim import create_optimizer_v2
 from torch import nn
 from torch.nn import functional
 
+from nas.awake import AwakeClock
 from nas.data.augment import Augmentation, sample_batches, train_batches, val_batches
 from nas.training.average import WeightAverage
 from nas.training.graphs import recorded
@@ -110,6 +110,7 @@ class Trainer:
         self._recorded: RecordedPass | None = None
         self._bf16 = wants_bf16(recipe.amp, data.device)
         self._loss = _loss(recipe)
+        self._clock = AwakeClock()
         self._augmentation = Augmentation(
             crop=recipe.crop,
             flip=recipe.flip,
@@ -124,7 +125,7 @@ class Trainer:
         Raises:
             Diverged: If the training or validation loss is not finite.
         """
-        began = time.perf_counter()
+        began = self._clock.now()
         self.model.train()
         self.record(seed)
         torch.manual_seed(seed)  # after the recording, so that nothing depends on when that was
@@ -134,7 +135,7 @@ class Trainer:
         train_loss = loss_sum.item() / self.steps  # not finite once any step's loss was not
         if not math.isfinite(train_loss):
             raise Diverged(done + 1, f"training loss is {train_loss}")
-        trained = time.perf_counter()
+        trained = self._clock.now()
         val_loss, top1, top5 = self.validate()
         if not math.isfinite(val_loss):
             raise Diverged(done + 1, f"validation loss is {val_loss}")
@@ -146,7 +147,7 @@ class Trainer:
             top5=top5,
             lr=self.schedule((done + 1) * self.steps - 1),
             train_seconds=trained - began,
-            val_seconds=time.perf_counter() - trained,
+            val_seconds=self._clock.now() - trained,
         )
 
     def batches(self, seed: int) -> Iterator[tuple[Tensor, Tensor]]:
