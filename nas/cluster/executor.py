@@ -105,8 +105,7 @@ class DaskExecutor:
         self._facts: Facts | None = None
         self._looked = self._greeted = 0.0
         self._attempts = 0
-        self._pausing = False
-        self._apart = False  # whether a worker was found that shares no folder
+        self._pausing = self._apart = False  # apart: a worker was found that shares no folder
 
     @property
     def slots(self) -> int:
@@ -166,12 +165,10 @@ class DaskExecutor:
     def pause(self) -> None:
         """Asks running trials to stop at their epoch's end; those without a worker have stopped."""
         self._pausing = True
-        while self._waiting:
-            self._give_up(self._waiting.popleft())
+        self._assign()
         attempts = frozenset(job.attempt for job in self._jobs.values())
-        self._link.call(
-            place.pause, attempts, workers=[a for a, m in self._members.items() if m.status == "busy"]
-        )
+        busy = [address for address, member in self._members.items() if member.status == "busy"]
+        self._link.call(place.pause, attempts, workers=busy)
 
     def measure(self, config: Config) -> Measurement:
         """Times a few steps of a configuration on one of the workers.
@@ -286,6 +283,10 @@ class DaskExecutor:
     # Trials
 
     def _assign(self) -> None:
+        while self._pausing and self._waiting:  # also those whose workers got the search's signal, too
+            trial = self._waiting.popleft().spec.trial
+            del self._jobs[trial]
+            self._reports.append(TrialPaused(trial))
         free = (member for member in self._members.values() if member.status == "free")
         for member in list(free):
             if not self._waiting:
@@ -392,14 +393,7 @@ class DaskExecutor:
             with contextlib.suppress(Exception):  # its scheduler may be gone
                 job.future.release()
         job.future = None
-        if self._pausing:  # its worker got the signal that ends the search
-            self._give_up(job)
-        else:
-            self._waiting.appendleft(job)
-
-    def _give_up(self, job: _Job) -> None:
-        del self._jobs[job.spec.trial]
-        self._reports.append(TrialPaused(job.spec.trial))
+        self._waiting.appendleft(job)
 
     def _note(self, text: str) -> None:
         self._reports.append(Note(text))

@@ -216,20 +216,20 @@ class Search(Conductor):
 
     def _baseline(self) -> Suggestion | None:
         """The space's default at the next rung it has not been asked at: the measure of all others."""
-        due = next((epochs for epochs in self._fidelity.rungs if self._is_due(epochs)), None)
-        crashed = (self.state.trials[number] for number in self.state.baselines.values())
-        if due is None or any(trial.status == "crashed" and trial.epochs != due for trial in crashed):
-            return None
-        return Suggestion(self._space.default, due, BASELINE)
+        for epochs in self._fidelity.rungs:
+            last = self.state.trials.get(self.state.baselines.get(epochs, 0))
+            if last is None or (last.status == "crashed" and self._is_worth_another_try(last)):
+                return Suggestion(self._space.default, epochs, BASELINE)
+            if last.status == "crashed":
+                return None
+        return None
 
-    def _is_due(self, epochs: int) -> bool:
-        """Whether the baseline has not been asked at a rung, or was lost there by no fault of its own."""
-        if epochs not in self.state.baselines:
-            return True
-        if not from_outside(self.state.trials[self.state.baselines[epochs]].reason):
+    def _is_worth_another_try(self, baseline: Trial) -> bool:
+        """Whether it crashed by no fault of its own, and has not done so again and again."""
+        if not from_outside(baseline.reason):
             return False
         lost = [self.state.trials[number] for number in self.state.crashed if number > self._earlier]
-        return sum(t.origin == BASELINE and t.epochs == epochs for t in lost) < _BASELINE_TRIES
+        return sum(t.origin == BASELINE and t.epochs == baseline.epochs for t in lost) < _BASELINE_TRIES
 
     def _answer_from_record(self) -> None:
         """Ends queued trials whose configuration was already trained to their budget."""

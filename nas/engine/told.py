@@ -17,7 +17,8 @@ _FROM_OUTSIDE = re.compile(
     # What CUDA, ROCm and their drivers say of a device that is gone, reset or another's.
     r"|no CUDA-capable device|no CUDA GPUs are available|device\(s\) is/are busy|GPU is lost"
     r"|fallen off the bus|uncorrectable ECC|driver shutting down|unspecified launch failure"
-    r"|CUDA driver initialization failed|system not yet initialized|hipErrorNoDevice|NVLink error"
+    r"|CUDA driver initialization failed|system not yet initialized|hipErrorNoDevice|NVLink error",
+    re.IGNORECASE,
 )
 
 
