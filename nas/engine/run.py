@@ -130,7 +130,7 @@ class Run:
         Raises:
             UserError: If it exists already or cannot be made.
         """
-        if cls.is_taken(path):
+        if path.exists():
             raise UserError(_exists(path))
         staging: Path | None = None
         try:
@@ -146,18 +146,13 @@ class Run:
             new.journal.touch()
             staging.rename(path)
         except OSError as error:
-            if cls.is_taken(path):  # by another search, meanwhile
+            if path.exists():  # made by another search, meanwhile
                 raise UserError(_exists(path)) from None
             raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
         finally:
             if staging is not None:
                 shutil.rmtree(staging, ignore_errors=True)
         return cls(path)
-
-    @staticmethod
-    def is_taken(path: Path) -> bool:
-        """Whether something is there already that is more than an empty folder."""
-        return path.exists() and not (path.is_dir() and not any(path.iterdir()))
 
     def identity(self) -> dict[str, Any]:
         """What tells this folder from a copy of it: a move keeps the number, another mount the path."""

@@ -65,31 +65,35 @@ def default_name(settings: SearchSettings) -> str:
 
 @contextlib.contextmanager
 def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
-    """A folder of a name of its own for a run, also if two begin in the same second.
+    """A name of its own for a run's folder, also if two searches begin in the same second.
 
-    It is made, empty, so that nobody else takes it, and is gone at the end if it still is empty.
+    Meanwhile a hidden file keeps others from taking it; at the end nothing is left that was not there.
 
     Raises:
-        UserError: If it cannot be made.
+        UserError: If there can be no run folder.
     """
     _check_writable(runs_dir)
-    name = default_name(settings)
-    for number in itertools.count(2):
-        path = runs_dir / name
-        try:
-            runs_dir.mkdir(parents=True, exist_ok=True)
-            path.mkdir()
-        except FileExistsError:
-            name = f"{default_name(settings)}-{number}"
-        except OSError as error:
-            raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
-        else:
-            break
+    missing = [folder for folder in (runs_dir, *runs_dir.parents) if not folder.exists()]
+    path = runs_dir / default_name(settings)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(2):
+            kept = path.with_name(f".{path.name}.name")
+            with contextlib.suppress(FileExistsError):
+                kept.touch(exist_ok=False)
+                if not path.exists():
+                    break
+                kept.unlink()
+            path = runs_dir / f"{default_name(settings)}-{number}"
+    except OSError as error:
+        raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
     try:
         yield path
     finally:
-        with contextlib.suppress(OSError):
-            path.rmdir()
+        kept.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a run lies in them
+            for folder in missing:
+                folder.rmdir()
 
 
 def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettings:
@@ -128,7 +132,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         UserError: If anything is not as it should be; no folder is left behind then.
     """
     space = search_spaces.get(settings.space.space)
-    if Run.is_taken(path):
+    if path.exists():
         raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
     _check_writable(path.parent)
     check(settings.choice.optimizer, space, settings.smac)
