@@ -89,9 +89,8 @@ class DaskExecutor:
         self._site = site
         self._settings = replace(settings, checkpoints=folder, data_dir=settings.data_dir.resolve())
         self._store = CheckpointStore(folder, settings.quota_bytes)
-        above = next(
-            parent for parent in folder.parents[1:] if parent.is_dir()
-        )  # a new run has no folder yet
+        # A new run has no folder yet.
+        above = next(parent for parent in folder.parents[1:] if parent.is_dir())
         self._token = above / f".{folder.parent.name}.seen"
         self._word = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
@@ -283,7 +282,7 @@ class DaskExecutor:
     # Trials
 
     def _assign(self) -> None:
-        while self._pausing and self._waiting:  # also those whose workers got the search's signal, too
+        while self._pausing and self._waiting:  # or whose workers got the search's signal, too
             trial = self._waiting.popleft().spec.trial
             del self._jobs[trial]
             self._reports.append(TrialPaused(trial))

@@ -34,7 +34,7 @@ from nas.settings import SearchSettings, refuse_changes
 from nas.view.logfile import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from nas.engine.executor import Executor
     from nas.engine.journal import Contents
