@@ -42,5 +42,6 @@ fuzz: setup ## random and hostile input for every parser; 10 minutes
 setup: .venv/.synced ## the environment, from the lock file
 
 .venv/.synced: pyproject.toml uv.lock .python-version
+	@echo "setting up .venv, once: about 3.6 GB to download (most of it PyTorch with CUDA), twice that on the disk"
 	$(if $(UV),$(UV),$$(scripts/install-uv)) sync --frozen
 	@touch $@

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from analysis.importance import Settings
-from nas import cli
+from nas import cli, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,12 +181,16 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
 
+    output.doing("reading the runs")
     from rich.console import Console
 
     from analysis.load import load
 
-    found = compare([load(path) for path in command.runs], command.forests.settings)
+    runs = [load(path) for path in command.runs]
+    output.doing("comparing the runs")
+    found = compare(runs, command.forests.settings)
     folder = command.output or command.runs[0].resolve().parent / "comparison"
+    output.doing("drawing the figures")
     write(found, folder)
     console = Console()
     show(found, console)
@@ -195,4 +199,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main, PROG)
+    cli.run(main, PROG, answer=True)

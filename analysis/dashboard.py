@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
 import sys
 import threading
 import time
@@ -13,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nas import cli
+from nas import cli, output, signals
 from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from analysis.deepcave_export import Exporter
     from analysis.services import Services
@@ -48,15 +46,22 @@ def main(args: Sequence[str] | None = None) -> int:
 
     from analysis import environment, services
 
+    output.doing("reading the runs")
     exporters = _export(command.runs)
+    output.doing("starting DeepCAVE")
     redis = services.find_redis()
     port = services.claim_port(command.port)
     python = environment.ensure()
     names = ", ".join(run.resolve().name for run in command.runs)
-    with _signals() as stop, services.started(python, redis, port, command.runs) as running:
+    stop = threading.Event()  # so that no signal cuts a start or an end short
+    with (
+        signals.handled(lambda _: stop.set()),
+        services.started(python, redis, port, command.runs) as running,
+    ):
         code = _wait_until_ready(running, stop)
         if code is not None:
             return code
+        output.doing("")
         print(f"DeepCAVE shows {names} at {running.address}", flush=True)
         print(f"Ctrl-C ends it; until then its logs are in {running.folder}", flush=True)
         if command.open:
@@ -78,19 +83,6 @@ def _export(runs: Sequence[Path]) -> list[Exporter]:
             raise UserError(f"{path}: no trial has finished with success yet, so there is nothing to show")
         exporters.append(exporter)
     return exporters
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[threading.Event]:
-    """Turns Ctrl-C, SIGTERM and SIGHUP into an event, so that none of them cuts a start or an end short."""
-    stop = threading.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = [signal.signal(number, lambda *_: stop.set()) for number in numbers]
-    try:
-        yield stop
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
 
 
 def _wait_until_ready(running: Services, stop: threading.Event) -> int | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from nas import cli
+from nas import cli, output
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Command:
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+    output.doing("reading the run")
     from analysis.load import load
 
     run = load(command.run)
@@ -142,4 +143,4 @@ def _writing(out: Path) -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    cli.run(main, PROG)
+    cli.run(main, PROG, answer=True)

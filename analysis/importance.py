@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from nas import cli
+from nas import cli, output
 from nas.errors import UserError
 
 if TYPE_CHECKING:
@@ -278,15 +278,18 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
 
+    output.doing("reading the run")
     from analysis import figures_importance, marginals, outputs, tables
     from analysis.load import load
 
     run = load(command.run)
     with outputs.folder(run) as folder:
+        output.doing("finding out which choices matter")
         found = importances(run, command.settings)
         choices = marginals.marginals(run, trees=command.settings.trees, seed=command.settings.seed)
         outputs.write_csv(found.table, folder / "importance.csv")
         outputs.write_csv(choices, folder / "marginals.csv")
+        output.doing("drawing the figures")
         for name, figure in figures_importance.all_figures(run, found, choices).items():
             outputs.write_figure(figure, folder, name)
     if command.json:
@@ -297,4 +300,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main, PROG)
+    cli.run(main, PROG, answer=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from analysis.importance import Settings
-from nas import cli
+from nas import cli, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,8 +65,11 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
 
     several = seeds.seeds(run)
     with outputs.folder(run) as folder:
+        output.doing("drawing the figures of the search")
         drawn = _draw(run, several)
+        output.doing("finding out which choices matter")
         context = _importance(run, settings, drawn, folder)
+        output.doing("writing the figures")
         drawings = {name: outputs.write_figure(figure, folder, name) for name, figure in drawn.items()}
         bubbles = figures_search.size_titles(run)
         titles = {"size": {"points-macs": bubbles, "points-params": bubbles}} if bubbles else {}
@@ -75,6 +78,7 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
             name: Markup(figures.inline(text, name, _LABELS[name], titles.get(name)))
             for name, text in drawings.items()
         }
+        output.doing("drawing the interactive charts")
         specs = {
             # Safe: what could end the script element, or a string in it, is escaped.
             name: Markup(_script_json(spec))
@@ -227,6 +231,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
 
+    output.doing("reading the run")
     from analysis.load import load
 
     print(report(load(command.run), command.settings))

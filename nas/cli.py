@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import tyro
 
-from nas import given
+from nas import given, output, signals
 from nas.errors import EXIT_BAD_INPUT, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from nas.view.sign import Sign
 
 T = TypeVar("T")
 
@@ -71,21 +73,48 @@ def _flatten(box: str) -> str:
     return text + (f"; perhaps you meant {meant[1]}" if meant else "; --help lists the flags")
 
 
-def run(main: Callable[[], int], prog: str) -> None:
+def run(main: Callable[[], int], prog: str, *, answer: bool = False) -> None:
     """Runs a command and ends the process with its exit code; user errors become one line.
 
     Args:
         main: The command.
         prog: Name to put before an error.
+        answer: What it prints is what it is for: without a reader it may end at once, and what cannot be
+            written is an error. Otherwise its work is in files, and goes on whatever becomes of its output.
     """
+    with output.opened(answer=answer, quiet=_is_quiet()) as (out, sign):
+        try:
+            code = _code(main, prog, sign)
+            if out is not None:
+                out.flush()
+        except OSError as error:
+            if out is None and isinstance(error, BrokenPipeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            elif out is None or out.sink.failed is not error:
+                raise
+            code = 0
+        if out is not None and out.sink.failed is not None and not out.sink.reader_gone:
+            print(f"{prog}: what it prints cannot be written ({out.sink.failed.strerror})", file=sys.stderr)
+            code = code or (EXIT_BAD_INPUT if answer else 0)
+    sys.exit(code)
+
+
+def _is_quiet() -> bool:
+    return "--quiet" in sys.argv or os.environ.get("RANK", "0") != "0"  # one of torchrun's speaks for all
+
+
+def _code(main: Callable[[], int], prog: str, sign: Sign) -> int:
     try:
-        code = main()
+        with signals.raised():
+            return main()
     except UserError as error:
         print(f"{prog}: {error}", file=sys.stderr)
-        code = EXIT_BAD_INPUT
+        return EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        code = 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        code = 0
-    sys.exit(code)
+        return signals.EXIT_CODES[signals.INTERRUPTED]
+    except signals.Ended as ended:
+        return signals.EXIT_CODES[str(ended)]
+    except SystemExit as exit_:  # --help
+        return exit_.code if isinstance(exit_.code, int) else 0
+    finally:
+        sign.say("")

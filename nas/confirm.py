@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nas import cli
+from nas import cli, output
 from nas.confirmation.settings import Place, Wish
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
 
+    output.doing("reading the run")
     from rich.console import Console
 
     from nas.confirmation import session, view

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas import cli
+from nas import cli, output
 from nas.evaluation.run import Request
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     request = cli.parse(Request, prog=PROG, description=_DESCRIPTION, args=args)
 
+    output.doing("loading PyTorch")
     from nas.evaluation.run import evaluate
 
     evaluation = evaluate(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas import cli
+from nas import cli, output
 from nas.commands import typed
 from nas.publish.order import Order
 
@@ -33,6 +33,7 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
 
+    output.doing("loading PyTorch")
     from nas.publish import summary
     from nas.publish.export import export
 

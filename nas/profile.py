@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from nas import cli
+from nas import cli, output
 from nas.profiling.settings import ProfileSettings
 
 if TYPE_CHECKING:
@@ -22,11 +22,13 @@ def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     settings = cli.parse(ProfileSettings, prog=PROG, description=_DESCRIPTION, args=args)
 
+    output.doing("loading PyTorch")
     import torch
 
     from nas.engine.machine import find_device, hardware, versions
     from nas.profiling import measure, report
 
+    output.doing("building and measuring the networks")
     profiles = measure.profile(settings, note=lambda text: print(text, file=sys.stderr, flush=True))
     profiles.sort(key=lambda profile: profile.macs)  # as Table 3
     report.show(profiles)
@@ -47,4 +49,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main, PROG)
+    cli.run(main, PROG, answer=True)

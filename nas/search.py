@@ -16,6 +16,9 @@ from nas.settings import SearchSettings, refuse_foreign_space
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nas.engine.run import Run
+    from nas.engine.session import View
+
 PROG = "python -m nas.search"
 
 _DESCRIPTION = """Search for a better network than the base architecture, on one device, against the clock.
@@ -81,29 +84,45 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"--resume auto: goes on with {folder}")
         run, reason = session.resume(folder, settings, view)
     else:
-        path = command.run.runs_dir / (command.run.name or session.default_name(settings))
-        if resumed == _AUTO and not command.run.quiet:
-            print(f"--resume auto: begins {path}")
-        try:
-            run, reason = session.begin(path, settings, view)
-        except UserError:
-            if resumed != _AUTO or not path.exists():
-                raise
-            # Another task began it in the meantime; if that one still runs, this says so.
-            run, reason = session.resume(path, settings, view)
+        run, reason = _begin(command, view, auto=resumed == _AUTO)
     if not command.run.quiet:
         summary.show(run, reason)
     return _EXIT_CODES[reason]
 
 
+def _begin(command: Command, view: View, *, auto: bool) -> tuple[Run, str]:
+    from nas.engine import session
+
+    if not command.run.name:
+        with session.unnamed(command.run.runs_dir, command.settings) as path:
+            return session.begin(path, command.settings, view)
+    path = command.run.runs_dir / command.run.name
+    if auto and not command.run.quiet:
+        print(f"--resume auto: begins {path}")
+    try:
+        return session.begin(path, command.settings, view)
+    except UserError:
+        if not auto or not path.exists():
+            raise
+        # Another task began it in the meantime; if that one still runs, this says so.
+        return session.resume(path, command.settings, view)
+
+
 def _given(args: Sequence[str], flag: str) -> str | None:
-    """Looks for a flag ahead of parsing, since a resumed run's stored settings are the defaults then."""
+    """Looks for a flag ahead of parsing, since a resumed run's stored settings are the defaults then.
+
+    As the parser does, it takes ``_`` for ``-`` and the last of several.
+    """
+    found = None
     for index, arg in enumerate(args):
-        if arg == flag and index + 1 < len(args):
-            return args[index + 1]
-        if arg.startswith(f"{flag}="):
-            return arg.removeprefix(f"{flag}=")
-    return None
+        name, equals, value = arg.partition("=")
+        if not name.startswith("--") or name.replace("_", "-") != flag:
+            continue
+        if equals:
+            found = value
+        elif index + 1 < len(args):
+            found = args[index + 1]
+    return found
 
 
 def _named_folder(args: Sequence[str]) -> Path | None:

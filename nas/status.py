@@ -57,7 +57,6 @@ class Watcher:
         self._state = SearchState()
         self._offset = 0
         self._lines = 0
-        self._last = ""
 
     def look(self) -> Snapshot:
         """Takes in what was journaled since the last look.
@@ -65,16 +64,18 @@ class Watcher:
         Raises:
             UserError: If the journal is damaged.
         """
-        from nas.engine.clock import from_iso
+        from nas.engine import standing
         from nas.view import snapshot
 
-        running = self._run.is_locked()
         self._catch_up()
+        now = standing.of(self._run, self._state)
+        self._catch_up()  # what it wrote before it ended, if that was in between
         used = self._state.clock
-        if running and self._last:
-            used += max(time.time() - from_iso(self._last), 0.0)
-        status = "running" if running else "stopped" if self._state.stopped else "dead"
-        return snapshot.take(self._state, self._search, name=self._run.name, status=status, used=used)
+        if now.status == standing.RUNNING and self._lines:
+            used += now.silent_seconds
+        return snapshot.take(
+            self._state, self._search, name=self._run.name, status=now.status, used=used, seen=now
+        )
 
     def _catch_up(self) -> None:
         from nas.engine import journal
@@ -85,7 +86,6 @@ class Watcher:
             while (contents := journal.read(self._run.journal, self._offset, self._lines + 1, _PIECE)).events:
                 for event in contents.events:
                     self._state.apply(event)
-                    self._last = event["time"]
                     if event["event"] == "session":  # a resumed session may have another budget
                         self._search = self._run.read_search()
                 self._offset, self._lines = contents.size, self._lines + len(contents.events)
@@ -154,4 +154,4 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    cli.run(main, PROG)
+    cli.run(main, PROG, answer=True)

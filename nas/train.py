@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nas import cli
+from nas import cli, output
 from nas.fullsize import recipe as recipes
 from nas.fullsize.options import Options
 from nas.fullsize.recipe import Recipe
@@ -48,6 +48,7 @@ def main(args: Sequence[str] | None = None) -> int:
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # reading processes share the cores
 
+    output.doing("loading PyTorch")
     from nas.fullsize import session
 
     summary = session.train(command.model, command.options, command.recipe)

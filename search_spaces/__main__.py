@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import search_spaces
+from nas import cli
 from nas.errors import EXIT_BAD_INPUT, UserError
 from nas.quantities import format_whole
 
@@ -139,10 +139,8 @@ def main(args: Sequence[str] | None = None) -> int:
     except UserError as error:
         print(f"{PROG}: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    cli.run(main, PROG, answer=True)

@@ -89,9 +89,8 @@ class DaskExecutor:
         self._site = site
         self._settings = replace(settings, checkpoints=folder, data_dir=settings.data_dir.resolve())
         self._store = CheckpointStore(folder, settings.quota_bytes)
-        above = next(
-            parent for parent in folder.parents[1:] if parent.is_dir()
-        )  # a new run has no folder yet
+        # A new run has no folder yet.
+        above = next(parent for parent in folder.parents[1:] if parent.is_dir())
         self._token = above / f".{folder.parent.name}.seen"
         self._word = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
@@ -105,7 +104,7 @@ class DaskExecutor:
         self._facts: Facts | None = None
         self._looked = self._greeted = 0.0
         self._attempts = 0
-        self._apart = False  # whether a worker was found that shares no folder
+        self._pausing = self._apart = False  # apart: a worker was found that shares no folder
 
     @property
     def slots(self) -> int:
@@ -164,14 +163,11 @@ class DaskExecutor:
 
     def pause(self) -> None:
         """Asks running trials to stop at their epoch's end; those without a worker have stopped."""
-        while self._waiting:
-            trial = self._waiting.popleft().spec.trial
-            del self._jobs[trial]
-            self._reports.append(TrialPaused(trial))
+        self._pausing = True
+        self._assign()
         attempts = frozenset(job.attempt for job in self._jobs.values())
-        self._link.call(
-            place.pause, attempts, workers=[a for a, m in self._members.items() if m.status == "busy"]
-        )
+        busy = [address for address, member in self._members.items() if member.status == "busy"]
+        self._link.call(place.pause, attempts, workers=busy)
 
     def measure(self, config: Config) -> Measurement:
         """Times a few steps of a configuration on one of the workers.
@@ -286,6 +282,10 @@ class DaskExecutor:
     # Trials
 
     def _assign(self) -> None:
+        while self._pausing and self._waiting:  # or whose workers got the search's signal, too
+            trial = self._waiting.popleft().spec.trial
+            del self._jobs[trial]
+            self._reports.append(TrialPaused(trial))
         free = (member for member in self._members.values() if member.status == "free")
         for member in list(free):
             if not self._waiting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import itertools
 import os
 import re
@@ -12,6 +12,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nas import locks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,11 +59,11 @@ class Claim:
     """A GPU taken; given back with :meth:`release` or with the process, however it ends."""
 
     name: str
-    lock: int
+    lock: contextlib.ExitStack
 
     def release(self) -> None:
         """Gives it back."""
-        os.close(self.lock)
+        self.lock.close()
 
 
 def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
@@ -79,11 +81,8 @@ def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
         for name in names:
             plain = re.sub(r"[^\w-]", "_", name)
             path = place / f"smacnas-{os.getuid()}-gpu-{plain}-{turn}.lock"
-            lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-            else:
+            lock = contextlib.ExitStack()
+            with contextlib.suppress(locks.Busy):
+                lock.enter_context(locks.held(path, "training", 0o600))
                 return Claim(name, lock)
     raise AssertionError("counting never ends")

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import threading
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +17,11 @@ from distributed import WorkerPlugin, get_worker
 from distributed.utils import sync
 
 from nas import __version__
+from nas.awake import AwakeClock
 from nas.cluster import gpus
 from nas.cluster.messages import Outcome, Parcel, PlaceGone, Ready
 from nas.engine.local import LocalExecutor
-from nas.engine.messages import EpochDone, TrialEnded, TrialPaused
+from nas.engine.messages import EpochDone, Halted, TrialEnded, TrialPaused
 from nas.errors import UserError
 from nas.training.checkpoint import CheckpointStore
 
@@ -58,15 +58,17 @@ class Place(WorkerPlugin):
         self._gone = threading.Event()
         self._busy = threading.Lock()
         self._paused: set[str] = set()
-        self._heard = time.monotonic()
+        self._awake = AwakeClock()
+        self._heard = self._awake.now()
         self._executor: LocalExecutor | None = None
         self._claim: gpus.Claim | None = None
         self._scratch: Path | None = None
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask in the worker's main thread."""
-        # Ctrl-C reaches the whole group of processes; the search decides what becomes of trials.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Both reach the whole group of processes; the search decides what becomes of trials.
+        for number in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)
         # Dask's workers are daemonic, which forbids them the trial process; it ends with them anyway.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         # Dask says 1 to every library; a worker's trial may use as many threads as the worker was given.
@@ -89,7 +91,7 @@ class Place(WorkerPlugin):
 
     def hear(self) -> None:
         """The search is alive."""
-        self._heard = time.monotonic()
+        self._heard = self._awake.now()
 
     def pause(self, attempts: frozenset[str]) -> None:
         """Asks the trial that runs, if it is one of these attempts, to stop at its epoch's end."""
@@ -144,7 +146,8 @@ class Place(WorkerPlugin):
                         return Outcome(report, tuple(epochs), self._pack(task))
                     if isinstance(report, EpochDone):
                         epochs.append(report)
-                    worker.log_event(self._key, _announcement(task, report))
+                    if not isinstance(report, Halted):
+                        worker.log_event(self._key, _announcement(task, report))
             raise PlaceGone
 
     def measure(self, config: Config) -> Measurement:
@@ -194,7 +197,7 @@ class Place(WorkerPlugin):
     def _watch(self) -> None:
         """Ends the process of a search that died without a word, so that it does not keep the device."""
         while not self._gone.wait(_SILENCE / 60):
-            if time.monotonic() - self._heard > _SILENCE:
+            if self._awake.now() - self._heard > _SILENCE:
                 self.end()
 
 

@@ -7,6 +7,7 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from nas import output, signals
 from nas.confirmation import candidates, record
 from nas.confirmation.loop import Confirmation, Task
 from nas.engine import journal
@@ -14,14 +15,14 @@ from nas.engine.clock import WallClock
 from nas.engine.cost import CostModel
 from nas.engine.local import LocalExecutor
 from nas.engine.run import CONFIRMING, Run, write_json
-from nas.engine.session import refuse_other_data, session_facts, signals, worker_settings
+from nas.engine.session import changes, getting_ready, refuse_other_data, session_facts, worker_settings
 from nas.engine.state import SearchState
 from nas.errors import UserError
 from nas.settings import SearchSettings, refuse_foreign_space
 from nas.view.logfile import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from nas.confirmation.settings import Place, Wish
@@ -96,7 +97,10 @@ def _confirm(
     clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
     # The data need not be loaded to print what is known.
     left = record.Record.of(contents.events).missing(task.chosen, task.seeds)
+    if left:
+        output.doing(getting_ready(settings))
     facts = executor.start() if left else None
+    output.doing("")
     if facts is not None:
         refuse_other_data(search, facts)
     with journal.Journal(run.confirm_journal, contents.size) as file:
@@ -109,7 +113,8 @@ def _confirm(
             executor=executor,
             clock=clock,
             view=view,
-            session=_session(search, facts, wish),
+            session=_session(run, search, facts, wish),
+            notes=[] if facts is None else changes(search, {"versions": facts.versions}),
         )
 
 
@@ -124,6 +129,7 @@ def carry_out(
     clock: Clock,
     view: View,
     session: dict[str, Any],
+    notes: Sequence[str] = (),
 ) -> tuple[dict[str, Any], str]:
     """Trains what is left of a task and writes ``confirmed.json`` after every training.
 
@@ -137,6 +143,7 @@ def carry_out(
         clock: Of the confirmation, not the search.
         view: Gives a listener for the time it takes.
         session: Facts of this call, for the journal.
+        notes: What there is to say beforehand.
 
     Returns:
         What ``confirmed.json`` holds, and why it ended.
@@ -160,8 +167,11 @@ def carry_out(
     )
     if work.left:
         listeners.append(_Writer(run, task, work))
-        with view(work, task) as shown, signals(work.stop):
+        with view(work, task) as shown, signals.handled(work.stop), output.impatient():
             listeners.append(shown)
+            for text in notes:
+                for listener in listeners:
+                    listener.note(text)
             reason = work.run(session)
         open_log(run.log).note(f"confirmation stops: {reason}, {work.left} trainings left")
     else:
@@ -178,9 +188,9 @@ def _read(run: Run) -> journal.Contents:
     return journal.read(run.confirm_journal)
 
 
-def _session(search: dict[str, Any], facts: Facts | None, wish: Wish) -> dict[str, Any]:
+def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: Wish) -> dict[str, Any]:
     here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
-    return {**session_facts(here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
+    return {**session_facts(run, here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
 
 
 def _write(run: Run, task: Task, work: Confirmation) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import time
 from datetime import datetime, timezone
 from typing import Protocol
 
+from nas.awake import AwakeClock
+
 
 class Clock(Protocol):
     """Tells how much of the budget is used; a simulation brings its own."""
@@ -18,11 +20,21 @@ class Clock(Protocol):
         """Seconds since 1970 (UTC), for the record only."""
         ...
 
+    def leave_out(self, seconds: float) -> None:
+        """Takes back seconds in which nothing could be done."""
+        ...
+
+    @property
+    def stood_still(self) -> float:
+        """Seconds that were left out so far because this process stood still."""
+        ...
+
 
 class WallClock:
     """Counts on from what earlier sessions used.
 
-    Monotonic, so that a clock set back or forth during the search changes nothing.
+    Monotonic, so that a clock set back or forth during the search changes nothing; what the process stood
+    still is left out.
     """
 
     def __init__(self, used: float = 0.0) -> None:
@@ -31,16 +43,25 @@ class WallClock:
         Args:
             used: Seconds earlier sessions used.
         """
-        self._used = used
-        self._start = time.monotonic()
+        self._awake = AwakeClock()
+        self._start = self._awake.now() - used
 
     def used(self) -> float:
         """Seconds the search has run, earlier sessions included."""
-        return self._used + time.monotonic() - self._start
+        return self._awake.now() - self._start
 
     def now(self) -> float:
         """Seconds since 1970 (UTC)."""
         return time.time()
+
+    def leave_out(self, seconds: float) -> None:
+        """Takes back seconds in which nothing could be done."""
+        self._start += seconds
+
+    @property
+    def stood_still(self) -> float:
+        """Seconds that were left out so far because this process stood still."""
+        return self._awake.stood_still
 
 
 def iso(seconds: float) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 from nas.engine.clock import iso
-from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused
+from nas.engine.messages import EpochDone, Halted, Note, TrialEnded, TrialPaused
 from nas.errors import UserError
+from nas.quantities import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +51,7 @@ class Conductor(ABC):
         self._listeners = listeners
         self._stop = ""
         self._hurry = False
+        self._stood_still = clock.stood_still
 
     def stop(self, reason: str) -> None:
         """Asks it to wind down; asked twice, running trials are not waited for."""
@@ -94,8 +95,18 @@ class Conductor(ABC):
     def _poll(self) -> None:
         for report in self._executor.poll(_POLL):
             self._take(report)
+        self._notice_standstill()
         for listener in self._listeners:
             listener.tick()
+
+    def _notice_standstill(self) -> None:
+        gap = self._clock.stood_still - self._stood_still
+        if gap > 0:
+            self._stood_still += gap
+            self._note(
+                f"stood still for {format_duration(gap)} (stopped or suspended): it counts neither as budget "
+                "nor towards a trial's timeout"
+            )
 
     def _take(self, report: Report) -> None:
         if isinstance(report, Note):
@@ -106,6 +117,8 @@ class Conductor(ABC):
             self._emit({"event": "epoch", **point}, durable=False)
         elif isinstance(report, TrialPaused):
             self._emit({"event": "paused", "trial": report.trial})
+        elif isinstance(report, Halted):
+            self._clock.leave_out(report.seconds)
         elif isinstance(report, TrialEnded):
             self._take_end(self.state.trials[report.trial], report)
 
@@ -134,8 +147,8 @@ class Conductor(ABC):
     def _wind_down(self) -> None:
         if self.state.running_trials():
             self._executor.pause()
-        deadline = time.monotonic() + _GRACE
-        while self.state.running_trials() and not self._hurry and time.monotonic() < deadline:
+        deadline = self._clock.used() + _GRACE
+        while self.state.running_trials() and not self._hurry and self._clock.used() < deadline:
             self._poll()
 
     def _emit(self, event: Event, *, durable: bool = True) -> None:

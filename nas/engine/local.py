@@ -10,11 +10,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nas.awake import AwakeClock, is_stopped
 from nas.engine import worker
-from nas.engine.messages import EpochDone, Facts, Measurement, Note, TrialEnded, TrialPaused
+from nas.engine.messages import EpochDone, Facts, Halted, Measurement, Note, TrialEnded, TrialPaused
 from nas.errors import UserError
 from nas.quantities import format_duration
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from nas.engine.worker import WorkerSettings
     from search_spaces.base import Config
 
+_WORTH_A_NOTE = 2.0  # seconds
 _START_TIMEOUT = 3_600.0  # seconds: the first start may download the data
 _KILL_HINTS = {
     signal.SIGKILL: " (when nobody sent it, the machine ran out of memory)",
@@ -40,6 +43,7 @@ class _Place:
     pipe: Connection
     lifeline: Connection
     output: Path
+    end: Finalize  # so that this process does not wait for the other's when it ends
 
 
 class LocalExecutor:
@@ -61,7 +65,10 @@ class LocalExecutor:
         self._place: _Place | None = None
         self._facts: Facts | None = None
         self._running: TrialSpec | None = None
+        self._awake = AwakeClock()
         self._deadline = 0.0
+        self._looked = 0.0
+        self._halted = 0.0  # seconds that the trial's process has been stopped for
 
     def start(self) -> Facts:
         """Starts the process and waits until data and device are ready.
@@ -90,7 +97,8 @@ class LocalExecutor:
             self.start()
         assert self._place is not None
         self._running = spec
-        self._deadline = time.monotonic() + spec.timeout
+        self._looked = self._awake.now()
+        self._deadline = self._looked + spec.timeout
         with contextlib.suppress(OSError):  # it died in between: poll finds out
             self._place.pipe.send(spec)
 
@@ -101,17 +109,34 @@ class LocalExecutor:
             return []
         place, spec = self._place, self._running
         wait([place.pipe, place.process.sentinel], timeout)
-        reports = self._drain(place)
+        reports = [*self._look_after(place, spec), *self._drain(place)]
         if self._running is None:
             return reports
         if not place.process.is_alive():
             reports += self._drain(place)  # what it sent before it died
             if self._running is not None:
                 reports.append(self._lost(spec, self._epitaph(place)))
-        elif time.monotonic() > self._deadline:
+        elif self._awake.now() > self._deadline:
             reason = f"no end after {format_duration(spec.timeout)} (--trial-timeout)"
             reports.append(self._lost(spec, reason))
         return reports
+
+    def _look_after(self, place: _Place, spec: TrialSpec) -> list[Report]:
+        """Puts the deadline off while the trial's process, and not this one, is stopped."""
+        now = self._awake.now()
+        passed, self._looked = now - self._looked, now
+        before = self._halted
+        if not is_stopped(place.process.pid or 0):
+            self._halted = 0.0
+            if before < _WORTH_A_NOTE:
+                return []
+            return [Note(f"trial {spec.trial}: its process goes on after {format_duration(before)}")]
+        self._halted += passed
+        self._deadline += passed
+        halted = Halted(spec.trial, passed)
+        if not before < _WORTH_A_NOTE <= self._halted:
+            return [halted]
+        return [halted, Note(f"trial {spec.trial}: its process is stopped; that time is not counted")]
 
     def pause(self) -> None:
         """Asks the running trial to stop at its epoch's end."""
@@ -140,6 +165,7 @@ class LocalExecutor:
             return
         place.process.kill()
         place.process.join()
+        place.end.cancel()
         place.pipe.close()
         place.lifeline.close()
         place.output.unlink(missing_ok=True)
@@ -161,7 +187,7 @@ class LocalExecutor:
         process.start()
         far_pipe.close()
         far_lifeline.close()
-        return _Place(process, pipe, lifeline, Path(name))
+        return _Place(process, pipe, lifeline, Path(name), Finalize(None, process.kill, exitpriority=10))
 
     def _receive(self, place: _Place, timeout: float) -> object:
         ready = wait([place.pipe, place.process.sentinel], timeout)

@@ -14,7 +14,7 @@ from nas.engine.cost import CostModel
 from nas.engine.messages import TrialSpec
 from nas.engine.run import write_json
 from nas.engine.state import BASELINE, SearchState, Trial
-from nas.engine.told import gist, outcome, suggestion
+from nas.engine.told import from_outside, gist, outcome, suggestion
 from nas.optimizers.base import Suggestion
 from nas.seeds import derive
 from search_spaces.base import config_id
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
 
 _SAME_CRASHES = 5
+_BASELINE_TRIES = 2  # at a rung in one session, if what ends it comes from outside
 _SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
 _SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
 _SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
@@ -94,6 +95,7 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._cost = CostModel()
+        self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
         self._saved = clock.used()
         self._save_seconds = 0.0
@@ -214,10 +216,20 @@ class Search(Conductor):
 
     def _baseline(self) -> Suggestion | None:
         """The space's default at the next rung it has not been asked at: the measure of all others."""
-        asked = self.state.baselines
-        crashed = any(self.state.trials[number].status == "crashed" for number in asked.values())
-        due = [epochs for epochs in self._fidelity.rungs if epochs not in asked]
-        return None if crashed or not due else Suggestion(self._space.default, due[0], BASELINE)
+        for epochs in self._fidelity.rungs:
+            last = self.state.trials.get(self.state.baselines.get(epochs, 0))
+            if last is None or (last.status == "crashed" and self._is_worth_another_try(last)):
+                return Suggestion(self._space.default, epochs, BASELINE)
+            if last.status == "crashed":
+                return None
+        return None
+
+    def _is_worth_another_try(self, baseline: Trial) -> bool:
+        """Whether it crashed by no fault of its own, and has not done so again and again."""
+        if not from_outside(baseline.reason):
+            return False
+        lost = [self.state.trials[number] for number in self.state.crashed if number > self._earlier]
+        return sum(t.origin == BASELINE and t.epochs == baseline.epochs for t in lost) < _BASELINE_TRIES
 
     def _answer_from_record(self) -> None:
         """Ends queued trials whose configuration was already trained to their budget."""

@@ -104,7 +104,15 @@ class Note:
     text: str
 
 
-Report = EpochDone | TrialEnded | TrialPaused | Note
+@dataclass(frozen=True)
+class Halted:
+    """The trial's process was stopped by a signal for so many seconds more, while the search ran."""
+
+    trial: int
+    seconds: float
+
+
+Report = EpochDone | TrialEnded | TrialPaused | Note | Halted
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
+from nas import output
 from nas.cluster.choice import choose
-from nas.engine.session import worker_settings
+from nas.engine.session import getting_ready, worker_settings
 
 if TYPE_CHECKING:
     from nas.engine.messages import Facts, Measurement
@@ -83,8 +84,13 @@ def make(settings: SearchSettings) -> Plan:
         tempfile.TemporaryDirectory() as scratch,
         contextlib.closing(choose(settings.machine, worker_settings(settings, Path(scratch)))) as executor,
     ):
+        output.doing(getting_ready(settings))
         facts = executor.start()
-        measured = {name: executor.measure(points[name]) for name in _POINTS}
+        measured = {}
+        for name in _POINTS:
+            output.doing(f"measuring the {name} configuration")
+            measured[name] = executor.measure(points[name])
+        output.doing(f"measuring {len(sample)} random configurations")
         drawn = [executor.measure(config) for config in sample]
         workers = executor.wanted
     measured["typical"] = _mean(drawn)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
-import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nas import locks
 from nas.commands import typed
 from nas.engine import journal
 from nas.engine.schema import check_search
@@ -132,9 +131,7 @@ class Run:
             UserError: If it exists already or cannot be made.
         """
         if path.exists():
-            raise UserError(
-                f"{path}: exists already; continue it with --resume {path}, or take another --name"
-            )
+            raise UserError(_exists(path))
         staging: Path | None = None
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -149,10 +146,18 @@ class Run:
             new.journal.touch()
             staging.rename(path)
         except OSError as error:
+            if path.exists():  # made by another search, meanwhile
+                raise UserError(_exists(path)) from None
+            raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
+        finally:
             if staging is not None:
                 shutil.rmtree(staging, ignore_errors=True)
-            raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
         return cls(path)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this folder from a copy of it: a move keeps the number, another mount the path."""
+        path = self.path.resolve()
+        return {"path": str(path), "inode": path.stat().st_ino}
 
     @classmethod
     def open(cls, path: Path) -> Run:
@@ -203,31 +208,25 @@ class Run:
             UserError: If another process has it.
         """
         with contextlib.ExitStack() as stack:
-            with self.written():
-                file = stack.enter_context(self._lock_file())
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                holder = _holder(file) or "another process"
+                with self.written():
+                    stack.enter_context(locks.held(self.lock_file, task))
+            except locks.Busy as busy:
                 raise UserError(
-                    f"{self.path}: in use by {holder}; watch it with: {typed('nas.status', self.path)}"
+                    f"{self.path}: in use by {busy.holder or 'another process'}; watch it with: "
+                    f"{typed('nas.status', self.path)}"
                 ) from None
-            with self.written():
-                os.ftruncate(file, 0)
-                os.pwrite(file, f"process {os.getpid()} on {socket.gethostname()}, {task}".encode(), 0)
             yield
 
     def is_locked(self) -> bool:
         """Whether a search runs on this folder now (seen from this machine)."""
-        try:
-            with self._lock_file(create=False) as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    return not _holder(file).endswith(CONFIRMING)
-        except FileNotFoundError:
-            pass
-        return False
+        holder = locks.holder(self.lock_file)
+        return holder is not None and not holder.endswith(CONFIRMING)
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while the folder is written to, and touched every few seconds."""
+        return self.path / ".lock"
 
     @contextlib.contextmanager
     def written(self) -> Iterator[None]:
@@ -243,15 +242,6 @@ class Run:
                 f"{error.filename or self.path}: cannot be written ({error.strerror}); make room on the "
                 "disk or make it writable, then --resume"
             ) from error
-
-    @contextlib.contextmanager
-    def _lock_file(self, create: bool = True) -> Iterator[int]:
-        flags = os.O_RDWR | os.O_CREAT if create else os.O_RDONLY
-        file = os.open(self.path / ".lock", flags | os.O_CLOEXEC, 0o644)
-        try:
-            yield file
-        finally:
-            os.close(file)
 
     def sweep(self) -> None:
         """Removes what a killed session left half made, which would add up over many kills.
@@ -287,5 +277,5 @@ class Run:
             shutil.rmtree(old, ignore_errors=True)
 
 
-def _holder(lock: int) -> str:
-    return os.pread(lock, 200, 0).decode(errors="replace").strip()
+def _exists(path: Path) -> str:
+    return f"{path}: exists already; continue it with --resume {path}, or take another --name"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
-import signal
 import socket
 import sys
 import threading
@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas import __version__
+from nas import __version__, output, signals
 from nas.cluster.choice import choose
+from nas.data import download
 from nas.engine import warm
 from nas.engine.clock import WallClock
 from nas.engine.journal import Journal
@@ -27,12 +28,13 @@ from nas.engine.run import Run, write_json
 from nas.engine.worker import WorkerSettings
 from nas.errors import UserError
 from nas.optimizers import check, create
+from nas.quantities import format_size
 from nas.seeds import derive
 from nas.settings import SearchSettings, refuse_changes
 from nas.view.logfile import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from nas.engine.executor import Executor
     from nas.engine.journal import Contents
@@ -42,8 +44,6 @@ if TYPE_CHECKING:
     from nas.optimizers.base import Optimizer
 
     View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
-
-_SIGNALS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated", signal.SIGHUP: "terminated"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,39 @@ def default_name(settings: SearchSettings) -> str:
     kind, _, place = settings.data.dataset.partition(":")
     data = Path(place).stem if place else kind
     return f"{data}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+@contextlib.contextmanager
+def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
+    """A name of its own for a run's folder, also if two searches begin in the same second.
+
+    Meanwhile a hidden file keeps others from taking it; at the end nothing is left that was not there.
+
+    Raises:
+        UserError: If there can be no run folder.
+    """
+    _check_writable(runs_dir)
+    missing = [folder for folder in (runs_dir, *runs_dir.parents) if not folder.exists()]
+    path = runs_dir / default_name(settings)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(2):
+            kept = path.with_name(f".{path.name}.name")
+            with contextlib.suppress(FileExistsError):
+                kept.touch(exist_ok=False)
+                if not path.exists():
+                    break
+                kept.unlink()
+            path = runs_dir / f"{default_name(settings)}-{number}"
+    except OSError as error:
+        raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
+    try:
+        yield path
+    finally:
+        kept.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a run lies in them
+            for folder in missing:
+                folder.rmdir()
 
 
 def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettings:
@@ -107,6 +140,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
     executor = choose(settings.machine, worker_settings(settings, path / "checkpoints"))
+    output.doing(getting_ready(settings))
     with contextlib.closing(executor):
         _load_optimizer_meanwhile()
         facts = executor.start()
@@ -134,18 +168,31 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     with run.lock():
         stored = run.read_search()
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
+        output.doing("reading the journal")
         run.read_journal()  # damage is found before anything starts
         with run.written():
             run.sweep()
         executor = choose(settings.machine, worker_settings(settings, run.checkpoints))
+        output.doing(getting_ready(settings))
         with contextlib.closing(executor):
             _load_optimizer_meanwhile()
             facts = executor.start()
             refuse_other_data(stored, facts)
             search = {**stored, **_describe(settings, facts), "created": stored["created"]}
+            notes = (*facts.notes, *changes(stored, search))
             with run.written():
                 write_json(run.search_json, search)
-            return run, _search(run, settings, search, executor, view, facts.notes, locked=True)
+            return run, _search(run, settings, search, executor, view, notes, locked=True)
+
+
+def getting_ready(settings: SearchSettings) -> str:
+    """What a trial process does before it can train, in words."""
+    coming = download.size(settings.data.dataset, settings.data.data_dir)
+    if coming:
+        what = f"downloading {settings.data.dataset}, {format_size(coming)}, into {settings.data.data_dir}"
+    else:
+        what = f"loading {settings.data.dataset}"
+    return f"{what}, and PyTorch on --device {settings.machine.device}"
 
 
 def _load_optimizer_meanwhile() -> None:
@@ -166,6 +213,7 @@ def _search(
     with contextlib.ExitStack() as stack:
         if not locked:
             stack.enter_context(run.lock())
+        output.doing("getting the optimiser ready")
         contents = run.read_journal()
         with run.written():
             log = open_log(run.log)
@@ -210,12 +258,13 @@ def _loop(
         clock=clock,
         listeners=listeners,
     )
+    output.doing("")
     listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))
     for note in notes:
         for listener in listeners:
             listener.note(note)
-    with signals(loop.stop):
-        return loop.run(session_facts(search))
+    with signals.handled(loop.stop), output.impatient():
+        return loop.run(session_facts(run, search))
 
 
 def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
@@ -240,6 +289,21 @@ def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
         "hardware": dict(facts.hardware),
         "versions": {**facts.versions, **_versions()},
     }
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What runs otherwise than it did when a run was last searched, in one line; nothing if all is as it was.
+
+    Args:
+        before: ``search.json`` as it was.
+        now: As it is, or the part of it that is known.
+    """
+    old = {**before["versions"], "smacnas": before.get("program", __version__)}
+    new = {**now["versions"], "smacnas": __version__}
+    found = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
+    return (
+        [f"other versions than before: {', '.join(found)}; new figures may differ slightly"] if found else []
+    )
 
 
 def refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
@@ -278,26 +342,14 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def session_facts(search: dict[str, Any]) -> dict[str, Any]:
+def session_facts(run: Run, search: dict[str, Any]) -> dict[str, Any]:
     """What a ``session`` event says of the program and where it runs."""
     return {
         "command": sys.argv,
         "pid": os.getpid(),
         "host": socket.gethostname(),
+        "folder": run.identity(),
         "program": __version__,
         "hardware": search["hardware"],
         "versions": search["versions"],
     }
-
-
-@contextlib.contextmanager
-def signals(stop: Callable[[str], None]) -> Iterator[None]:
-    """Turns Ctrl-C, SIGTERM and a closed terminal into an orderly stop."""
-    before = {
-        number: signal.signal(number, lambda n, _: stop(_SIGNALS[signal.Signals(n)])) for number in _SIGNALS
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -54,6 +54,12 @@ class SimulatedClock:
         """Seconds since 1970."""
         return self._start + self._used
 
+    stood_still = 0.0  # simulated time does not
+
+    def leave_out(self, seconds: float) -> None:
+        """Takes back seconds in which nothing could be done."""
+        self._used -= seconds
+
     def advance(self, to: float) -> None:
         """Moves on to a later moment."""
         self._used = max(self._used, to)

@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import signal
 import threading
 from dataclasses import dataclass
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
+from nas import signals
 from nas.engine.messages import TrialSpec
 from nas.errors import UserError
 from nas.seeds import derive
@@ -89,7 +89,7 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
         settings: What to train on.
         output: File that takes what libraries print, so that it does not spoil the terminal.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the search decides
+    signals.left_to_the_search()
     _be_killed_with(lifeline)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     sink = os.open(output, os.O_WRONLY | os.O_APPEND)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from nas import output
 from nas.errors import UserError, from_reader
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def evaluate(request: Request) -> Evaluation:
     if config["input_size"][0] != 3:
         raise UserError(f"{named.name}: takes {config['input_size'][0]}-channel images; must take 3")
     config |= {"input_size": (3, size, size), "crop_pct": request.crop or config["crop_pct"]}
+    output.doing(f"judging {len(found.labels):,} images")
     try:
         predictions = predict(
             model,
@@ -109,7 +111,7 @@ def evaluate(request: Request) -> Evaluation:
     except UserError as error:
         raise from_reader(error) from None
     scores = Scores.of(predictions)
-    output = request.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{request.label}"
+    folder = request.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{request.label}"
     facts = {
         "model": request.model,
         "data": request.data,
@@ -120,8 +122,8 @@ def evaluate(request: Request) -> Evaluation:
         "hardware": hardware(device),
         "versions": versions(),
     }
-    report.write(output, scores, predictions, found.class_names, facts)
-    return Evaluation(scores, output, _notes(named, found))
+    report.write(folder, scores, predictions, found.class_names, facts)
+    return Evaluation(scores, folder, _notes(named, found))
 
 
 def _pictures(request: Request, named: Named, num_classes: int) -> Pictures:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nas import output
 from nas.data.split import stratified_split
 from nas.engine.run import write_json
 from nas.errors import UserError, from_reader
@@ -129,6 +130,7 @@ class _Run:
         quiet = work.options.quiet or not self._main
         first = self._resume()
         tracking.begin(work.accelerator, work.options.log, work.options.output, self._seed, work.recipe)
+        output.doing("")
         with choose(quiet=quiet, updates=self._batches.updates, epochs=epochs) as self._view:
             begun = "goes on with" if self._curve or first else "begins with"
             self._view.note(f"seed {self._seed}: {begun} epoch {len(self._curve) + 1}, update {first + 1}")
@@ -242,6 +244,8 @@ class _Run:
         began = time.perf_counter()
         work.accelerator.wait_for_everyone()  # the first process has written the best weights
         self._trainer.judged.load_state_dict(load_file(self._folder / _BEST))
+        if work.test is not None:
+            output.doing(f"judging {len(work.test.labels):,} test images")
         test = None if work.test is None else self._judge(work.test)
         assert self._best is not None
         result: dict[str, Any] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import math
 import os
@@ -12,6 +11,7 @@ import statistics
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from nas import locks, output
 from nas.data import pictures as picture_sets
 from nas.data import scan
 from nas.engine.run import write_json
@@ -52,6 +52,7 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
     """
     tracking.require(options.log)
     named = loading.find(model)
+    output.doing(f"looking at the images of {options.data}")
     pictures = picture_sets.load(options.data, data_dir=options.data_dir)
     test = None
     if picture_sets.has_test(options.data):  # looked into now, so that it does not fail in the end
@@ -60,6 +61,7 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
         pictures = pictures.limited(options.max_images, options.seed)
     weights = options.init == "weights" or (options.init == "auto" and named.trained)
     _check_classes(named, pictures, options)
+    output.doing("building the network and finding the device")
     accelerator = _accelerator(options)
     _look_at_files(pictures, test, options, accelerator)
     with _held(options.output, accelerator):
@@ -235,15 +237,13 @@ def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
     if not accelerator.is_main_process:
         yield
         return
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        file = os.open(output / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise UserError(f"-o {output}: cannot be written ({error.strerror}); must be a folder") from None
-    with contextlib.closing(os.fdopen(file, "r+")):
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            output.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locks.held(output / ".lock", "training"))
+        except OSError as error:
+            raise UserError(f"-o {output}: cannot be written ({error.strerror}); must be a folder") from None
+        except locks.Busy:
             raise UserError(f"-o {output}: another training writes there; must be another folder") from None
         yield
 

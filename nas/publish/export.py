@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import nas
+from nas import output
 from nas.fullsize import recipe as recipes
 from nas.models.geometry import idle_choices
 from nas.publish import card, folder, sizes, source, summary
@@ -54,6 +55,7 @@ def export(order: Order) -> Exported:
         target = sizes.parse_count(order.match_macs)
         geometry = sizes.match_macs(found.config, geometry, target, classes)
 
+    output.doing("building the network at full size")
     model = _build(found, geometry, classes, order.in_chans, order.seed)
     rows = summary.blocks(found.config, geometry, classes, order.in_chans)
     own = summary.total(order.output.name, rows, geometry)
@@ -65,8 +67,10 @@ def export(order: Order) -> Exported:
 
         shape = (order.in_chans, geometry.image_size, geometry.image_size)
         if order.onnx:
+            output.doing("writing ONNX and comparing its answers")
             differences[ONNX] = formats.write_onnx(model, staging / ONNX, shape)
         if order.torch_export:
+            output.doing("writing torch.export's form and comparing its answers")
             differences[TORCH_EXPORT] = formats.write_torch_export(model, staging / TORCH_EXPORT, shape)
 
     folder.write(

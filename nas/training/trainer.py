@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ import torch
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
 
+from nas.awake import AwakeClock
 from nas.data.augment import Augmentation
 from nas.training.average import WeightAverage
 from nas.training.schedule import ConstantSchedule, CosineSchedule
@@ -109,6 +109,7 @@ class Trainer:
         self.schedule = _schedule(recipe, self.steps, max_epochs)
         self.average = WeightAverage(self.model, recipe.average) if recipe.average else None
         self._bf16 = wants_bf16(recipe.amp, data.device)
+        self._clock = AwakeClock()
         parts = Parts(
             model=self.model,
             data=data,
@@ -133,7 +134,7 @@ class Trainer:
         Raises:
             Diverged: If the training or validation loss is not finite.
         """
-        began = time.perf_counter()
+        began = self._clock.now()
         self.begin(done, seed)
         for _ in range(self.steps):
             self.step()
@@ -141,7 +142,7 @@ class Trainer:
         train_loss = self._step.loss_sum.item() / self.steps  # not finite once any step's loss was not
         if not math.isfinite(train_loss):
             raise Diverged(done + 1, f"training loss is {train_loss}")
-        trained = time.perf_counter()
+        trained = self._clock.now()
         val_loss, top1, top5 = self.validate()
         if not math.isfinite(val_loss):
             raise Diverged(done + 1, f"validation loss is {val_loss}")
@@ -153,7 +154,7 @@ class Trainer:
             top5=top5,
             lr=self.schedule((done + 1) * self.steps - 1),
             train_seconds=trained - began,
-            val_seconds=time.perf_counter() - trained,
+            val_seconds=self._clock.now() - trained,
         )
 
     def begin(self, done: int, seed: int) -> None:

@@ -6,6 +6,8 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from nas.view.sign import in_foreground
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -19,7 +21,8 @@ def choose(*, quiet: bool) -> Callable[[Watched], AbstractContextManager[Listene
     """The view that fits: a live panel on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
         return _silent
-    return _live if sys.stdout.isatty() else _lines
+    on_terminal = sys.stdout.isatty() and in_foreground(sys.stdout.fileno())
+    return _live if on_terminal else _lines
 
 
 @contextlib.contextmanager

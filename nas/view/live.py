@@ -11,6 +11,7 @@ from rich.text import Text
 
 from nas.view import panel
 from nas.view.lines import describe
+from nas.view.sign import in_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,9 +46,15 @@ class LiveView:
 
     def tick(self) -> None:
         """Redraws the panel, at most twice a second."""
-        if time.monotonic() - self._drawn > 0.5:
+        if time.monotonic() - self._drawn > 0.5 and self._in_foreground():
             self._live.refresh()
             self._drawn = time.monotonic()
+
+    def _in_foreground(self) -> bool:
+        try:
+            return in_foreground(self._console.file.fileno())
+        except OSError:  # not a file, as in a test
+            return True
 
     def event(self, event: Event, state: SearchState) -> None:
         """Lets incumbents and crashes scroll by."""

@@ -54,4 +54,4 @@ class Silence:
 
 def open_log(path: Path) -> LineWriter:
     """Opens a run's log for appending."""
-    return LineWriter(path.open("a", encoding="utf-8"))
+    return LineWriter(path.open("a", encoding="utf-8", errors="backslashreplace"))

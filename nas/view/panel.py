@@ -12,6 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from nas.engine.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
 from nas.quantities import format_count, format_duration
 from nas.view.lines import STOP_REASONS, percent
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nas.view.snapshot import Leader, RunningTrial, Snapshot
 
 _MOST_TRIALS = 8  # running trials drawn, so that the panel fits a terminal
-_STATUS_STYLE = {"running": "green", "stopped": "cyan", "dead": "red"}
+_STATUS_STYLE = {RUNNING: "green", STOPPED: "cyan", DEAD: "red", COPIED: "yellow", AWAY: "yellow"}
 
 
 def draw(snapshot: Snapshot) -> RenderableType:
@@ -42,11 +43,14 @@ def draw(snapshot: Snapshot) -> RenderableType:
 
 
 def _status(snapshot: Snapshot) -> str:
-    if snapshot.status == "stopped":
-        return f"stopped: {STOP_REASONS.get(snapshot.stop_reason, snapshot.stop_reason)}"
-    if snapshot.status == "dead":
-        return "dead: it was killed; --resume continues it"
-    return "running"
+    age = format_duration(snapshot.silent_seconds)
+    return {
+        RUNNING: "running",
+        STOPPED: f"stopped: {STOP_REASONS.get(snapshot.stop_reason, snapshot.stop_reason)}",
+        DEAD: "dead: it was killed; --resume continues it",
+        COPIED: "a copy, made before its search ended; --resume goes on here by itself",
+        AWAY: f"last heard of on {snapshot.host} {age} ago; if it does not run there, --resume continues it",
+    }[snapshot.status]
 
 
 def _head(snapshot: Snapshot) -> Text:

@@ -12,6 +12,7 @@ from nas.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nas.engine.standing import Standing
     from nas.engine.state import SearchState, Trial
 
 
@@ -64,10 +65,12 @@ class Snapshot:
     """What there is to know of a search now.
 
     Attributes:
-        status: ``running``, ``stopped`` or ``dead`` (killed; ``--resume`` continues it).
+        status: See :class:`nas.engine.standing.Standing`.
         stop_reason: Why it stopped, "" otherwise.
         training_share: Share of the time of all workers in which they trained or validated, 0..1.
         optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
+        host: Machine of the last session if it ended without a word, "" otherwise.
+        silent_seconds: Seconds since that session was last heard of.
     """
 
     name: str
@@ -91,21 +94,32 @@ class Snapshot:
     optimizer_share: float
     crash_reasons: list[str]
     workers: int
+    host: str = ""
+    silent_seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Nested plain values."""
         return asdict(self)
 
 
-def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: str, used: float) -> Snapshot:
+def take(
+    state: SearchState,
+    search: Mapping[str, Any],
+    *,
+    name: str,
+    status: str,
+    used: float,
+    seen: Standing | None = None,
+) -> Snapshot:
     """Takes a snapshot.
 
     Args:
         state: The journal's fold.
         search: ``search.json``.
         name: The run's name.
-        status: running, stopped or dead.
+        status: How it stands.
         used: Clock seconds used by now.
+        seen: When and where it was last seen, if it is told apart.
     """
     settings = search["settings"]
     elapsed = max(used, 1e-9)
@@ -136,6 +150,8 @@ def take(state: SearchState, search: Mapping[str, Any], *, name: str, status: st
             one_line(f"trial {number}: {state.trials[number].reason}") for number in state.crashed[-3:]
         ],
         workers=state.slots,
+        host="" if seen is None else one_line(seen.host),
+        silent_seconds=0.0 if seen is None else round(seen.silent_seconds, 3),
     )
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from nas import cli
 from nas.files import replacing
-from tests.faults import disks, folders_shared, kills, lab, trials
+from tests.faults import disks, folders_shared, kills, lab, outside, trials
 from tests.faults.folders import SEARCH
 from tests.faults.lab import Lab, Row
 
@@ -71,6 +71,13 @@ def chapters(here: Lab, command: Command) -> Iterator[Row]:
     yield folders_shared.jumping_clock(here)
     yield folders_shared.moved(here)
     yield folders_shared.other_device(here)
+    for whom in ("both", "the search alone", "the trial alone"):
+        yield outside.suspended(here, whom)
+    yield outside.nohup(here)
+    yield outside.hung_up(here)
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        yield outside.told_to_all(here, number)
+    yield outside.without_locks(here)
 
 
 def whole_commands(here: Lab, times: int, seed: int) -> Row:

@@ -128,7 +128,7 @@ def by_signal(lab: Lab, number: signal.Signals, times: int) -> Row:
     row = Row(f"{number.name}, {words}", f"exit code {code}, saved, resumes to the unharmed ledger")
     run = lab.folder / f"{number.name}-{times}"
     search = lab.start(run.name)
-    _wait_for(run, 12)
+    wait_for(run, 12)
     begun = time.monotonic()
     for _ in range(times):
         search.signal(number)
@@ -145,7 +145,8 @@ def by_signal(lab: Lab, number: signal.Signals, times: int) -> Row:
     return row
 
 
-def _wait_for(run: Path, lines: int) -> None:
+def wait_for(run: Path, lines: int) -> None:
+    """Waits until a run's journal has so many lines."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if Run(run).journal.exists() and Run(run).journal.read_bytes().count(b"\n") >= lines:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nas.engine import journal
 from tests.faults.disk import Fault
 from tests.faults.folders import SEARCH, Ledger, ledger, resuming, run_twice, unreadable
 from tests.faults.nursery import Nursery, Search
@@ -60,6 +61,11 @@ class Lab:
     reference: Path
     expected: Ledger
     operations: Counter[tuple[str, str]]
+
+    @property
+    def seconds(self) -> float:
+        """What the unharmed search used of its budget."""
+        return float(journal.read(self.reference / "trials.jsonl").events[-1]["clock"])
 
     def start(self, name: str, fault: Fault | None = None, **options: object) -> Search:
         """Starts a new search like the unharmed one."""

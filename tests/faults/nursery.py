@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
+import fcntl
 import gc
 import json
 import os
@@ -44,6 +46,9 @@ class Birth:
         command: Module whose ``main`` is run.
         fault: What happens to its disk.
         clock_jumps: Whether the time of day jumps by years while it runs.
+        ignores: Signals that are ignored when it begins, as by ``nohup``.
+        terminal: Name of the terminal that it runs on, "" for none.
+        locks: Whether its file system has locks.
     """
 
     args: Sequence[str]
@@ -51,6 +56,9 @@ class Birth:
     command: str = "nas.search"
     fault: Fault | None = None
     clock_jumps: bool = False
+    ignores: Sequence[int] = ()
+    terminal: str = ""
+    locks: bool = True
 
 
 class Search:
@@ -80,6 +88,10 @@ class Search:
     def signal(self, number: signal.Signals) -> None:
         """Sends a signal to the search."""
         os.kill(self.pid, number)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Sends a signal to the search and its trial process, as terminals and batch systems do."""
+        os.killpg(self.pid, number)
 
     def over(self, timeout: float) -> bool:
         """Waits for its end, but no longer than so many seconds."""
@@ -190,8 +202,12 @@ def _be(birth: Birth) -> None:
     os.setsid()
     sink = os.open(birth.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     nothing = os.open(os.devnull, os.O_RDONLY)
+    if birth.terminal:  # a session's first one becomes its own
+        nothing = sink = os.open(birth.terminal, os.O_RDWR)
     for source, target in ((nothing, 0), (sink, 1), (sink, 2)):
         os.dup2(source, target)
+    for number in birth.ignores:
+        signal.signal(number, signal.SIG_IGN)
     context = multiprocessing.get_context("fork")  # with one thread and torch not used yet, it is safe
     multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment,misc]
     search = os.getpid()
@@ -199,6 +215,8 @@ def _be(birth: Birth) -> None:
     sys.argv = [f"python -m {birth.command}", *birth.args]
     if birth.clock_jumps:
         _jump()
+    if not birth.locks:
+        _unlock()
     if birth.fault is not None:
         from tests.faults import disk
 
@@ -227,6 +245,13 @@ def _be_as_spawned(search: int) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # in place of the lifeline
     if os.getppid() != search:
         os._exit(0)
+
+
+def _unlock() -> None:
+    def flock(file: int, kind: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    fcntl.flock = flock  # type: ignore[assignment]
 
 
 def _jump() -> None:

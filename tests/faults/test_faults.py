@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults import disks, folders_shared, kills, lab, trials
+from tests.faults import disks, folders_shared, kills, lab, outside, trials
 from tests.faults.lab import Lab, Row
 
 
@@ -70,3 +70,21 @@ def test_shared_moved_and_timeless_folders(here: Lab) -> None:
     survived(folders_shared.jumping_clock(here), tried=1)
     survived(folders_shared.moved(here), tried=1)
     survived(folders_shared.other_device(here), tried=1)
+
+
+@pytest.mark.parametrize("whom", ["both", "the search alone", "the trial alone"])
+def test_a_suspended_search(here: Lab, whom: str) -> None:
+    survived(outside.suspended(here, whom), tried=1)
+
+
+def test_a_terminal_that_closes(here: Lab) -> None:
+    survived(outside.nohup(here), tried=1)
+    survived(outside.hung_up(here), tried=1)
+
+
+def test_a_signal_to_all_processes(here: Lab) -> None:
+    survived(outside.told_to_all(here, signal.SIGTERM), tried=1)
+
+
+def test_a_file_system_without_locks(here: Lab) -> None:
+    survived(outside.without_locks(here), tried=1)

@@ -1,0 +1,285 @@
+"""Locks that end with the process that holds them, also where the file system has none.
+
+``flock`` where it works. Some network and cluster file systems refuse it (ENOLCK, ENOSYS, EOPNOTSUPP): a
+lock file takes its place there, which says who holds it and whose time of change is moved on as a sign of
+life. It is believed to be a dead process's if that process is known to be gone, or if it gave no sign for
+ten minutes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BEAT = 5.0  # seconds between signs of life
+_LOOKS, _LOOK = 3, 0.05  # times and seconds: whoever asks who holds it has it for a moment
+_STALE = 600.0  # seconds without one, by the file system's own clock
+_TAKING_OVER = 60.0  # seconds within which a dead holder's file is replaced, or whoever tried died too
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
+
+
+class Busy(Exception):
+    """Another process holds the lock.
+
+    Attributes:
+        holder: What it said of itself, "" if it said nothing.
+    """
+
+    def __init__(self, holder: str) -> None:
+        self.holder = holder
+        super().__init__(f"held by {holder or 'another process'}")
+
+
+@contextlib.contextmanager
+def held(path: Path, what: str, mode: int = 0o644) -> Iterator[None]:
+    """Holds a lock; it ends with the process, however that dies.
+
+    Args:
+        path: The lock's file. Its time of change is moved on as long as the lock is held.
+        what: What for, in a word; others are told.
+        mode: Of a file that is made.
+
+    Raises:
+        Busy: If another process has it.
+        OSError: If the file cannot be written.
+    """
+    me = f"process {os.getpid()} on {socket.gethostname()}, {what}"
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, mode)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, file)
+        substitute = _Substitute(path)
+        for _ in range(_LOOKS):
+            if (got := _flock(file, fcntl.LOCK_EX)) is not False:
+                break
+            time.sleep(_LOOK)
+        if got is None:
+            print(
+                f"note: {path.parent}: no locks on this file system (flock); {substitute.path.name} "
+                "takes their place",
+                file=sys.stderr,
+                flush=True,
+            )
+            stack.enter_context(substitute.held(me))
+        elif not got:
+            raise Busy(_said(file))
+        elif (other := substitute.holder()) is not None:  # of a machine on which this folder has no locks
+            raise Busy(other)
+        os.ftruncate(file, 0)
+        os.pwrite(file, me.encode(), 0)
+        stack.enter_context(_beating(lambda: os.utime(path)))
+        yield
+
+
+def holder(path: Path) -> str | None:
+    """Who holds a lock, None if nobody does, "" if it is held by someone who says nothing of himself."""
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:  # never made
+        return None
+    try:
+        return _said(file) if _flock(file, fcntl.LOCK_SH) is False else _Substitute(path).holder()
+    finally:
+        os.close(file)
+
+
+def _flock(file: int, kind: int) -> bool | None:
+    """Tries to lock an open file until it is closed; None if the file system has no locks."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        return None
+    return True
+
+
+def _said(file: int) -> str:
+    return os.pread(file, 200, 0).decode(errors="replace").strip()
+
+
+@contextlib.contextmanager
+def _beating(beat: Callable[[], None]) -> Iterator[None]:
+    """Calls something every few seconds, as long as this process lives and is not stopped."""
+    over = threading.Event()
+
+    def go_on() -> None:
+        while not over.wait(BEAT):
+            with contextlib.suppress(OSError):  # a full or read-only disk
+                beat()
+
+    thread = threading.Thread(target=go_on, name="beat", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What a lock file says of the process that holds it."""
+
+    who: str
+    host: str
+    boot: str
+    pids: str
+    pid: int
+    started: str
+    token: str
+
+    @classmethod
+    def mine(cls, who: str) -> _Mark:
+        """This process's."""
+        pid = os.getpid()
+        return cls(who, socket.gethostname(), *_here(), pid, _started(pid), secrets.token_hex(8))
+
+    @classmethod
+    def read(cls, path: Path) -> _Mark:
+        """A lock file's; one that is half written or of another kind says nothing.
+
+        Raises:
+            FileNotFoundError: If there is none.
+        """
+        try:
+            return cls(**json.loads(path.read_bytes()))
+        except (ValueError, TypeError):
+            return cls("", "", "", "", 0, "", "")
+
+    def lives(self) -> bool | None:
+        """Whether the process lives; None if that cannot be known from here."""
+        boot, pids = _here()
+        if self.host != socket.gethostname() or not self.pid:
+            return None
+        if self.boot != boot:
+            return False
+        return _started(self.pid) == self.started if self.pids == pids else None
+
+
+class _Substitute:
+    """A lock file for file systems without locks."""
+
+    def __init__(self, lock: Path) -> None:
+        self.path = lock.with_name(f"{lock.name}.held")
+
+    def holder(self) -> str | None:
+        """Who holds it; None if nobody does, or nobody who lives."""
+        try:
+            mark = _Mark.read(self.path)
+            lives = mark.lives()
+            return mark.who if lives or (lives is None and _age(self.path) < _STALE) else None
+        except FileNotFoundError:
+            return None
+
+    @contextlib.contextmanager
+    def held(self, who: str) -> Iterator[None]:
+        """Holds it.
+
+        Raises:
+            Busy: If another process does.
+        """
+        mark = _Mark.mine(who)
+        if not self._make(mark):
+            self._take_over(mark)
+        try:
+            with _beating(lambda: self._defend(mark)):
+                yield
+        finally:
+            with contextlib.suppress(OSError):
+                if _Mark.read(self.path) == mark:
+                    self.path.unlink()
+
+    def _defend(self, mark: _Mark) -> None:
+        """Gives a sign of life; ends this process if it stood still for so long that another took over."""
+        if _Mark.read(self.path) == mark:
+            os.utime(self.path)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _make(self, mark: _Mark) -> bool:
+        try:
+            file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        except FileExistsError:
+            return False
+        try:
+            os.write(file, json.dumps(asdict(mark)).encode())
+        finally:
+            os.close(file)
+        return True
+
+    def _take_over(self, mark: _Mark) -> None:
+        """Replaces a dead process's file; one process at a time, so that nobody removes a living one's."""
+        turn = self.path.with_name(f"{self.path.name}.turn")
+        try:
+            turn.mkdir()
+        except FileExistsError:
+            with contextlib.suppress(OSError):
+                if _age(turn) > _TAKING_OVER:
+                    turn.rmdir()  # for whoever comes next
+            raise Busy(self.holder() or "") from None
+        try:
+            living = self.holder()
+            if living is not None:
+                raise Busy(living)
+            self.path.unlink(missing_ok=True)
+            if not self._make(mark):  # someone came when there was no file
+                raise Busy(self.holder() or "")
+        finally:
+            turn.rmdir()
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file changed, by its file system's clock: a server's may differ from this machine's."""
+    probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        probe.touch()
+        now = probe.stat().st_mtime
+    except OSError:  # a folder one may only read
+        now = time.time()
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return now - path.stat().st_mtime
+
+
+def _here() -> tuple[str, str]:
+    """Which start of this machine, and which numbering of processes (containers have their own)."""
+    boot = pids = ""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    with contextlib.suppress(OSError):
+        pids = os.readlink("/proc/self/ns/pid")
+    return boot, pids
+
+
+def _started(pid: int) -> str:
+    """When a process started, in ticks since the machine did; "" if there is none of that number."""
+    try:
+        # See proc(5): field 22; the name in brackets may hold anything.
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        pass
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return "?"
+    except (OSError, OverflowError):
+        return ""
+    return "?"
