@@ -32,9 +32,10 @@ from nas.engine.worker import WorkerSettings
 from nas.models.stats import count
 from nas.training.checkpoint import CheckpointStore
 from nas.training.kernels import FastLayers
-from nas.training.loop import _state, _to_cpu
+from nas.training.loop import _state
 from nas.training.memory import free_memory
 from nas.training.settings import TrainSettings
+from nas.training.snapshot import Snapshot
 from nas.training.trainer import Trainer, augmentation_of
 
 if TYPE_CHECKING:
@@ -145,8 +146,9 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
         cost(lambda: next(train_batches(data, augmentation, trainer.batch_size, 1))),
     )
     yield "validate, batch norms included", cost(lambda: trainer.validate())
-    yield "copy the state", cost(lambda: _to_cpu(_state(trainer, [], "")))
-    state = _to_cpu(_state(trainer, [], ""))
+    snapshot = Snapshot(lambda: _state(trainer, [], ""), device)
+    yield "copy the state", cost(snapshot)
+    state = snapshot()
     store = CheckpointStore(folder / "parts", 1 << 30)
     yield "write the checkpoint", cost(lambda: store.save("0" * 12, 1, state))
     yield "read the checkpoint", cost(lambda: store.latest("0" * 12, 1))

@@ -111,8 +111,8 @@ class MachineSettings:
     """Disk for checkpoints of configurations that may be promoted."""
     workers: int | None = None
     """Trials at a time on this machine (one for each GPU), or workers to ask a --cluster for."""
-    trials_per_gpu: int = 1
-    """Trials that share a GPU when --workers is not given."""
+    trials_per_gpu: int | Literal["auto"] = "auto"
+    """Trials that share a GPU when --workers is not given; auto: as many as a measurement says pays."""
     dask_scheduler: str = "none"
     """Run trials on the workers of a Dask scheduler that runs: tcp://HOST:PORT or tls://HOST:PORT."""
     cluster: str = "none"
@@ -126,7 +126,10 @@ class MachineSettings:
             raise UserError("--cuda-graphs: --reference switches them off; leave one of the two out")
         parse_size(self.checkpoint_quota)
         for flag, value in (("--workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
-            if value is not None and value < 1:
+            if isinstance(value, str):
+                if value != "auto":
+                    raise UserError(f"{flag} {value}: must be auto or a number")
+            elif value is not None and value < 1:
                 raise UserError(f"{flag} {value}: must be at least 1")
         if self.threads is not None and self.threads < 1:
             raise UserError(f"--threads {self.threads}: must be at least 1")

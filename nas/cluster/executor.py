@@ -8,7 +8,7 @@ import secrets
 import socket
 import time
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,10 @@ from distributed.scheduler import KilledWorker
 
 from nas import __version__
 from nas.cluster import place
+from nas.cluster.jobs import Job, Member, beside, blameless, crowded, seats, thin_out
 from nas.cluster.link import Link
 from nas.cluster.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task, difference
-from nas.engine.messages import EpochDone, Note, TrialEnded, TrialPaused
+from nas.engine.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
 from nas.errors import UserError, first_line
 from nas.training.checkpoint import CheckpointStore
 
@@ -37,32 +38,6 @@ _PATIENCE = 10.0  # seconds without a worker until the user is told what is wait
 _RETRY = 2.0  # seconds between attempts to reach a scheduler that is gone
 _HELLO = 30.0  # seconds between signs of life to the workers
 _DEATHS = 3  # workers that may die of a trial
-
-
-@dataclass
-class _Member:
-    """A worker: ``joining`` until its data are loaded, then ``free`` or ``busy``, or ``refused``."""
-
-    address: str
-    identity: str
-    status: str = "joining"
-    shared: bool = True
-    future: Future | None = None
-    refusal: str = ""
-
-
-@dataclass
-class _Job:
-    """A trial between :meth:`DaskExecutor.submit` and its end."""
-
-    spec: TrialSpec
-    attempt: str = ""
-    member: _Member | None = None
-    future: Future | None = None
-    told: set[int] = field(default_factory=set)
-    best: int = 0  # epochs trained so far
-    best_at_death: int = -1
-    deaths: int = 0
 
 
 class DaskExecutor:
@@ -96,9 +71,9 @@ class DaskExecutor:
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
         self._say = say
         self._link = Link(site, self._key, lambda event: self._inbox.put(("said", event, None)))
-        self._members: dict[str, _Member] = {}
-        self._jobs: dict[int, _Job] = {}
-        self._waiting: deque[_Job] = deque()
+        self._members: dict[str, Member] = {}
+        self._jobs: dict[int, Job] = {}
+        self._waiting: deque[Job] = deque()
         self._reports: list[Report] = []
         self._inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
         self._facts: Facts | None = None
@@ -144,10 +119,13 @@ class DaskExecutor:
 
     def submit(self, spec: TrialSpec) -> None:
         """Starts a trial on a worker that is free, or as soon as one is."""
-        job = _Job(spec, best=spec.known_epochs)
+        job = Job(spec, best=spec.known_epochs)
         self._jobs[spec.trial] = job
         self._waiting.append(job)
         self._assign()
+
+    def prepare(self, spec: TrialSpec) -> None:
+        """Which worker will be free first cannot be known."""
 
     def poll(self, timeout: float) -> list[Report]:
         """Waits for reports, and looks after the workers meanwhile."""
@@ -201,11 +179,12 @@ class DaskExecutor:
         except OSError:
             self._scheduler_lost()
             return
-        self._site.refresh()
+        if said := self._site.refresh():
+            self._note(said)
         for member in list(self._members.values()):
             if there.get(member.address) != member.identity:
                 self._worker_lost(member)
-        new = [_Member(address, there[address]) for address in there if address not in self._members]
+        new = [Member(address, there[address]) for address in there if address not in self._members]
         if new:
             self._invite(new)
         if time.monotonic() - self._greeted > _HELLO:
@@ -232,7 +211,7 @@ class DaskExecutor:
 
     # Workers
 
-    def _invite(self, members: list[_Member]) -> None:
+    def _invite(self, members: list[Member]) -> None:
         with contextlib.suppress(OSError):  # then nobody sees it, and checkpoints travel
             self._token.write_text(self._word)
         offer = Offer(self._settings, self._token, self._word, Path.cwd(), __version__)
@@ -241,11 +220,11 @@ class DaskExecutor:
             self._members[member.address] = member
             self._call_back(member, self._link.task(member.address, place.join, offer))
 
-    def _call_back(self, member: _Member, future: Future) -> None:
+    def _call_back(self, member: Member, future: Future) -> None:
         member.future = future
         future.add_done_callback(lambda done: self._inbox.put(("done", member, done)))
 
-    def _joined(self, member: _Member, future: Future) -> None:
+    def _joined(self, member: Member, future: Future) -> None:
         member.future, member.status = None, "refused"
         if all(other.status != "joining" for other in self._members.values()):
             self._token.unlink(missing_ok=True)
@@ -262,17 +241,17 @@ class DaskExecutor:
                 return
             if self._facts is None:
                 self._facts = ready.facts
-            member.status, member.shared = "free", ready.shared
+            member.status, member.shared, member.gpu = "free", ready.shared, ready.gpu
             if not ready.shared and not self._apart:
                 self._apart = True
                 self._note(f"worker {member.address} sees no run folder: checkpoints travel through Dask")
 
-    def _refuse(self, member: _Member, reason: str) -> None:
+    def _refuse(self, member: Member, reason: str) -> None:
         member.status, member.refusal = "refused", reason
         if self._facts is not None:
             self._note(f"worker {member.address} is left out: {reason}")
 
-    def _worker_lost(self, member: _Member) -> None:
+    def _worker_lost(self, member: Member) -> None:
         self._members.pop(member.address, None)
         member.status = "gone"
         for job in list(self._jobs.values()):
@@ -286,11 +265,11 @@ class DaskExecutor:
             trial = self._waiting.popleft().spec.trial
             del self._jobs[trial]
             self._reports.append(TrialPaused(trial))
-        free = (member for member in self._members.values() if member.status == "free")
-        for member in list(free):
-            if not self._waiting:
-                return
-            job = self._waiting.popleft()
+        members = self._members.values()
+        if self._site.one_each:
+            thin_out(members)
+        for job, member in seats(self._waiting, members, self._jobs.values()):
+            self._waiting.remove(job)
             parcel = None
             if not member.shared:
                 packed = self._store.get(job.spec.config_id, job.spec.epochs)
@@ -300,7 +279,8 @@ class DaskExecutor:
             job.member = member
             member.status = "busy"
             # Only this side knows all trials that run, so only it may drop checkpoints.
-            task = Task(replace(job.spec, keep={}), job.attempt, parcel)
+            alone = bool(job.alone) or not crowded(member, members)
+            task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, parcel)
             job.future = self._link.task(member.address, place.run, task)
             self._call_back(member, job.future)
 
@@ -327,14 +307,13 @@ class DaskExecutor:
         elif kind == EpochDone.__name__:
             self._epoch(job, EpochDone(**fields))
 
-    def _epoch(self, job: _Job, report: EpochDone) -> None:
+    def _epoch(self, job: Job, report: EpochDone) -> None:
         """Passes an epoch on, once: it is announced, in the outcome, and measured again after a death."""
         if report.epoch not in job.told and report.epoch > job.spec.known_epochs:
-            job.told.add(report.epoch)
-            job.best = max(job.best, report.epoch)
+            job.advance(report.epoch)
             self._reports.append(report)
 
-    def _done(self, member: _Member, future: Future) -> None:
+    def _done(self, member: Member, future: Future) -> None:
         if member.status == "joining":
             self._joined(member, future)
             return
@@ -355,16 +334,20 @@ class DaskExecutor:
             self._died(job, member.address)
         else:
             member.status = "free"
-            self._ended(job, outcome)
+            self._ended(job, member, outcome)
         future.release()
 
-    def _ended(self, job: _Job, outcome: Outcome) -> None:
+    def _ended(self, job: Job, member: Member, outcome: Outcome) -> None:
         for report in outcome.epochs:
             self._epoch(job, report)
-        del self._jobs[job.spec.trial]
+        excused = blameless(outcome.end, job, member, self._members.values())
         try:
             if outcome.parcel is not None:
                 self._store.put(outcome.parcel.name, outcome.parcel.data)
+            if excused:
+                self._excuse(job, member, outcome.end)
+                return
+            del self._jobs[job.spec.trial]
             if job.spec.keep:
                 running = {other.spec.config_id for other in self._jobs.values()}
                 self._store.prune({*job.spec.keep, job.spec.config_id, *running}, job.spec.keep)
@@ -372,7 +355,21 @@ class DaskExecutor:
             self._note(f"trial {job.spec.trial}: {error}")
         self._reports.append(outcome.end)
 
-    def _died(self, job: _Job, address: str) -> None:
+    def _excuse(self, job: Job, member: Member, end: TrialEnded | TrialPaused) -> None:
+        assert isinstance(end, TrialEnded)
+        if end.fault == DEVICE:
+            # MPS takes new processes in only when all that were there at the fault are gone.
+            idle = [
+                other.address for other in beside(member, self._members.values()) if other.status == "free"
+            ]
+            self._link.call(place.renew, workers=idle)
+        self._note(
+            f"trial {end.trial}: {end.reason}; others used its GPU, so it is no crash: it runs again, alone"
+        )
+        job.suspect(end.fault)
+        self._again(job)
+
+    def _died(self, job: Job, address: str) -> None:
         if job.best > job.best_at_death >= 0:
             job.deaths = 0
         job.deaths += 1
@@ -386,7 +383,7 @@ class DaskExecutor:
         reason = f"{_DEATHS} workers died while they ran it, the last at {address}"
         self._reports.append(TrialEnded(trial, None, reason=reason))
 
-    def _again(self, job: _Job) -> None:
+    def _again(self, job: Job) -> None:
         job.member, job.attempt = None, ""
         if job.future is not None:
             with contextlib.suppress(Exception):  # its scheduler may be gone

@@ -18,6 +18,8 @@ from nas import locks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+MIG = "MIG"  # stands for the model of a GPU that is split up
+_CARD = re.compile(r"GPU (\d+): (.*) \(UUID: ([^)]+)\)")
 _UUID = re.compile(r"\(UUID: ([^)]+)\)")
 
 
@@ -32,13 +34,38 @@ def visible(environ: Mapping[str, str] = os.environ) -> list[str]:
     if said is not None:
         names = [name.strip() for name in said.split(",")]
         return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it
+    return parse_listing(_listing())
+
+
+def models(names: Sequence[str], listing: str | None = None) -> list[str]:
+    """The models of GPUs, :data:`MIG` for one that is split up, or a part of one; "" if not known.
+
+    Args:
+        names: As :func:`visible` gives them.
+        listing: The answer of ``nvidia-smi -L``; None: it is asked.
+    """
+    known: dict[str, str] = {}
+    numbered = ""
+    for line in (_listing() if listing is None else listing).splitlines():
+        head = _CARD.match(line)
+        if head is not None:
+            numbered = head[1]
+            known[numbered] = known[head[3]] = head[2]
+            latest = head[3]
+        elif numbered and (part := _UUID.search(line)) is not None:
+            known[numbered] = known[latest] = known[part[1]] = MIG
+    return [MIG if name.startswith("MIG-") else known.get(name, "") for name in names]
+
+
+def _listing() -> str:
+    """What the driver says of its GPUs, "" if there is none."""
     if shutil.which("nvidia-smi") is None:
-        return []
+        return ""
     try:
         listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
-        return []
-    return parse_listing(listed.stdout) if listed.returncode == 0 else []
+        return ""
+    return listed.stdout if listed.returncode == 0 else ""
 
 
 def parse_listing(text: str) -> list[str]:

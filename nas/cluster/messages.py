@@ -38,10 +38,12 @@ class Ready:
     Attributes:
         facts: What it says of itself and of the data.
         shared: Whether it sees the run's folder.
+        gpu: Names its GPU among all machines', "" on a CPU.
     """
 
     facts: Facts
     shared: bool
+    gpu: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,10 @@ import multiprocessing
 import os
 import shutil
 import signal
+import socket
 import sys
 import threading
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,10 +33,11 @@ if TYPE_CHECKING:
     from distributed import Worker
 
     from nas.cluster.messages import Offer, Task
-    from nas.engine.messages import Measurement, Report
+    from nas.engine.messages import Facts, Measurement, Report
     from search_spaces.base import Config
 
 _POLL = 0.2  # seconds
+_RESTART = 60.0  # seconds that a GPU gets to recover from a fault
 _SILENCE = 300.0  # seconds without a word from the search, which speaks every 30, until it counts as dead
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
@@ -119,8 +122,10 @@ class Place(WorkerPlugin):
             if found:
                 self._claim = gpus.claim(found)
                 os.environ["CUDA_VISIBLE_DEVICES"] = self._claim.name  # for the trial process
-            self._executor = LocalExecutor(settings)
-            return Ready(self._executor.start(), shared)
+            # Other workers may use the device: what is idle in one of them is not free for preparations.
+            self._executor = LocalExecutor(settings, ahead=False)
+            facts = self._executor.start()
+            return Ready(facts, shared, self._gpu(facts))
 
     def run(self, task: Task, worker: Worker) -> Outcome:
         """Runs a trial to its end and announces its epochs meanwhile.
@@ -134,7 +139,7 @@ class Place(WorkerPlugin):
                 raise PlaceGone
             if self._scratch is not None and task.parcel is not None:
                 self._store(self._scratch).put(task.parcel.name, task.parcel.data)
-            executor.submit(task.spec)
+            self._submit(executor, task)
             epochs: list[EpochDone] = []
             asked = False
             while not self._gone.is_set():
@@ -150,6 +155,29 @@ class Place(WorkerPlugin):
                         worker.log_event(self._key, _announcement(task, report))
             raise PlaceGone
 
+    def renew(self) -> None:
+        """Gives up an idle trial process; the next trial starts another."""
+        if self._executor is not None and self._busy.acquire(blocking=False):
+            try:
+                self._executor.renew()
+            finally:
+                self._busy.release()
+
+    def _submit(self, executor: LocalExecutor, task: Task) -> None:
+        """Starts a trial, as soon as a process can start again after a fault of the GPU.
+
+        Raises:
+            UserError: If none can.
+        """
+        deadline = time.monotonic() + _RESTART
+        while True:
+            try:
+                executor.submit(task.spec)
+                return
+            except UserError:
+                if self._claim is None or time.monotonic() > deadline or self._gone.wait(_RESTART / 30):
+                    raise
+
     def measure(self, config: Config) -> Measurement:
         """Times a few steps of a configuration.
 
@@ -160,6 +188,12 @@ class Place(WorkerPlugin):
             if self._executor is None:
                 raise PlaceGone
             return self._executor.measure(config)
+
+    def _gpu(self, facts: Facts) -> str:
+        device = str(facts.hardware["device"])
+        if not device.startswith("cuda"):
+            return ""
+        return f"{socket.gethostname()} {device if self._claim is None else self._claim.name}"
 
     def _shares_folder(self) -> bool:
         try:
@@ -251,6 +285,12 @@ def pause(key: str, attempts: frozenset[str], dask_worker: Worker) -> None:
     """Asks running trials to stop at their epoch's end."""
     if key in dask_worker.plugins:
         _place(key, dask_worker).pause(attempts)
+
+
+def renew(key: str, dask_worker: Worker) -> None:
+    """Has an idle trial process replaced, which a fault of its GPU has made useless."""
+    if key in dask_worker.plugins:
+        _place(key, dask_worker).renew()
 
 
 async def leave(key: str, dask_worker: Worker) -> None:

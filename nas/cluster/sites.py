@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from dask_jobqueue.core import JobQueueCluster
 
+    from nas.cluster.share import Shared
     from nas.cluster.site_file import SiteFile
 
 _ANSWER = 5.0  # seconds within which a scheduler answers
@@ -57,6 +58,11 @@ class Site(Protocol):
         ...
 
     @property
+    def one_each(self) -> bool:
+        """Whether workers can share a GPU no more, so that only one on each is to get trials."""
+        ...
+
+    @property
     def waits_for(self) -> str:
         """What the search waits for while there is no worker."""
         ...
@@ -70,8 +76,8 @@ class Site(Protocol):
         """
         ...
 
-    def refresh(self) -> None:
-        """Called now and then: replaces workers that are gone for good."""
+    def refresh(self) -> str:
+        """Called now and then: replaces workers that are gone for good; says what else happened, or ""."""
         ...
 
     def close(self) -> None:
@@ -86,9 +92,11 @@ class Machine:
     warning = ""
     waits_for = "the worker processes"
 
-    def __init__(self, workers: int) -> None:
-        """Prepares so many worker processes."""
+    def __init__(self, workers: int, shared: Shared | None = None) -> None:
+        """Prepares so many worker processes, which share GPUs in this way."""
         self.workers = workers
+        self.one_each = False
+        self._shared = shared
         self._cluster: LocalCluster | None = None
 
     def connect(self) -> Client:
@@ -107,8 +115,13 @@ class Machine:
                 )
         return Client(self._cluster, timeout=_ANSWER, set_as_default=False)
 
-    def refresh(self) -> None:
-        """Dask's nannies replace processes that die."""
+    def refresh(self) -> str:
+        """Dask's nannies replace processes that die; what lets them share GPUs is looked after here."""
+        if self._shared is None:
+            return ""
+        said = self._shared.tend()
+        self.one_each = self.one_each or (bool(said) and self._shared.trials == 1)
+        return said
 
     def close(self) -> None:
         """Ends the workers."""
@@ -122,6 +135,7 @@ class Running:
 
     waits_for = "a worker to join it"
     workers = 0
+    one_each = False
 
     def __init__(self, address: str) -> None:
         """Takes ``tcp://host:port`` or ``tls://host:port``.
@@ -167,8 +181,9 @@ class Running:
         self._reached = True
         return client
 
-    def refresh(self) -> None:
+    def refresh(self) -> str:
         """Workers come and go as they like."""
+        return ""
 
     def close(self) -> None:
         """It is not ours to end."""
@@ -178,6 +193,7 @@ class Batch:
     """Jobs of a batch system, one or more workers each; the scheduler is inside the search."""
 
     waits_for = "the batch system to start the first job"
+    one_each = False
 
     def __init__(self, file: SiteFile, workers: int) -> None:
         """Takes a site file and how many workers are wanted."""
@@ -210,11 +226,12 @@ class Batch:
             self._looked = time.monotonic()
         return Client(self._cluster, timeout=_ANSWER, set_as_default=False)
 
-    def refresh(self) -> None:
+    def refresh(self) -> str:
         """Hands in jobs anew in place of those that have ended, at their time limit for example."""
         if self._cluster is not None and time.monotonic() - self._looked > _RESUBMIT:
             self._looked = time.monotonic()
             self._cluster.scale(self.workers)
+        return ""
 
     def close(self) -> None:
         """Ends the jobs."""

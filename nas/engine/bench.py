@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import time
@@ -12,29 +13,44 @@ import torch
 
 import search_spaces
 from nas.data.device import DeviceData
+from nas.engine import prefetch
 from nas.engine.machine import find_device, hardware, versions
-from nas.engine.messages import EpochDone, Facts, Measurement, Note, TrialEnded, TrialPaused
-from nas.engine.worker import PAUSE, named_width
+from nas.engine.messages import (
+    DEVICE,
+    MEMORY,
+    EpochDone,
+    Facts,
+    Measurement,
+    Note,
+    TrialEnded,
+    TrialPaused,
+)
+from nas.engine.saving import Saver
+from nas.engine.worker import PAUSE, READY, named_width
 from nas.errors import UserError
 from nas.models.stats import count
 from nas.seeds import derive
 from nas.training import checkpoint
+from nas.training.faults import kind_of
 from nas.training.graphs import CudaRecorder, Eager, Recorder
 from nas.training.kernels import FastLayers
 from nas.training.loop import StaleCheckpoint, train
 from nas.training.measure import epoch_seconds
-from nas.training.memory import free_memory, is_out_of_memory, keep_freed_memory
+from nas.training.memory import free_memory, keep_freed_memory
+from nas.training.trainer import Trainer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from multiprocessing.connection import Connection
 
     from torch import nn
 
     from nas.data.images import ImageSet
-    from nas.engine.messages import TrialSpec
-    from nas.engine.worker import WorkerSettings
+    from nas.engine.messages import Paced, TrialSpec
+    from nas.engine.prefetch import Prepared
+    from nas.engine.worker import Pace, WorkerSettings
+    from nas.models.stats import Stats
     from nas.training.loop import EpochMetrics, Result, State
+    from nas.training.snapshot import Snapshot
     from search_spaces.base import Config
 
 _NARROW = 32  # up to this width a step is too short for a second thread to pay
@@ -79,6 +95,7 @@ class Bench:
         self._store = checkpoint.CheckpointStore(
             settings.checkpoints, settings.quota_bytes, on_note=lambda text: pipe.send(Note(text))
         )
+        self._saver = Saver(self._store, self._note, beside=device.type == "cuda")
         self.facts = Facts(
             data={
                 "name": images.name,
@@ -96,6 +113,7 @@ class Bench:
             train=asdict(self._recipe),
             notes=images.notes,
         )
+        self._prepared: Prepared | None = None
         gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
 
     def run(self, spec: TrialSpec) -> None:
@@ -105,16 +123,20 @@ class Bench:
             try:
                 report = self._attempt(spec, micro_batch)
             except Exception as error:
-                reason = _one_line(error)
-                memory = is_out_of_memory(error)
+                reason, fault = _one_line(error), kind_of(error)
             else:
                 break
+            self._saver.wait()
+            if fault == DEVICE:  # whatever touches it now fails again: this process is replaced
+                self._pipe.send(TrialEnded(spec.trial, None, reason=reason, fault=fault))
+                return
             self._free()  # outside the except block, which would hold the failed network
-            if not memory or micro_batch is not None:
-                report = TrialEnded(spec.trial, None, reason=reason)
+            if fault != MEMORY or micro_batch is not None or not spec.alone:
+                report = TrialEnded(spec.trial, None, reason=reason, fault=fault)
                 break
             micro_batch = max(self._recipe.batch_size // 2, 1)
             self._note(f"trial {spec.trial}: out of memory, once more in micro-batches of {micro_batch}")
+        self._saver.wait()
         self._pipe.send(report)
         self._free()
 
@@ -135,7 +157,25 @@ class Bench:
         moments = 1 if self._recipe.optimizer == "sgd" else 2
         return Measurement(train_seconds, val_seconds, built, (1 + moments) * buffer.tell())
 
+    def prepare(self, spec: TrialSpec) -> None:
+        """Does what can be done for a trial before it is its turn."""
+        self._prepared = None
+        self._free()
+        self._prepared = prefetch.prepare(spec, lambda: self._built(spec), self._trainer, self._data.device)
+        self._free()
+        self._pipe.send(READY)
+
+    def pace(self, request: Pace) -> Paced | UserError:
+        """Tells the speed of a configuration beside other processes."""
+        try:
+            trainer = self._trainer(self._build(request.config, seed=0))
+            with contextlib.closing(trainer):
+                return prefetch.answer_pace(trainer, request.seconds, self._pipe)
+        except RuntimeError as error:
+            return UserError(_one_line(error))
+
     def _attempt(self, spec: TrialSpec, micro_batch: int | None) -> TrialEnded | TrialPaused:
+        self._saver.wait()
         found = self._store.latest(spec.config_id, spec.epochs)
         if found is not None:
             try:
@@ -147,20 +187,23 @@ class Bench:
     def _train(
         self, spec: TrialSpec, micro_batch: int | None, from_epoch: int = 0, state: State | None = None
     ) -> TrialEnded | TrialPaused:
-        model = self._build(spec.config, spec.seed)
-        stats = count(model, self._image_size, self._data.in_chans)
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.fits(spec):
+            model, stats = prepared.model, prepared.stats
+        else:
+            model, stats = self._built(spec)
         for row in [] if state is None else state["curve"][spec.known_epochs :]:
             self._pipe.send(_epoch_done(spec, row))
         saved = time.monotonic()
 
-        def on_epoch(metrics: EpochMetrics, snapshot: Callable[[], State]) -> bool:
+        def on_epoch(metrics: EpochMetrics, snapshot: Snapshot) -> bool:
             nonlocal saved
             pause = self._pipe.poll() and self._pipe.recv() == PAUSE
             due = pause or time.monotonic() - saved > self._settings.checkpoint_every
             if metrics.epoch == spec.epochs:
                 due = spec.epochs < self._settings.max_epochs  # nothing continues the largest budget
             if due:
-                self._save(spec, metrics.epoch, snapshot())
+                self._saver.save(spec, metrics.epoch, snapshot)
                 saved = time.monotonic()
             self._pipe.send(_epoch_done(spec, asdict(metrics)))
             return not pause
@@ -186,6 +229,15 @@ class Bench:
             extra["micro_batch"] = float(micro_batch)
         return TrialEnded(spec.trial, 1.0 - result.last.top1, {**_outcome(result), **extra})
 
+    def _built(self, spec: TrialSpec) -> tuple[nn.Module, Stats]:
+        model = self._build(spec.config, spec.seed)
+        return model, count(model, self._image_size, self._data.in_chans)
+
+    def _trainer(self, model: nn.Module) -> Trainer:
+        return Trainer(
+            model, self._data, self._recipe, max_epochs=1, layers=self._layers, recorder=self._recorder
+        )
+
     def _build(self, config: Config, seed: int) -> nn.Module:
         torch.manual_seed(derive(seed, "init"))
         return self._space.build(
@@ -195,15 +247,6 @@ class Bench:
             in_chans=self._data.in_chans,
             drop_path_rate=self._recipe.drop_path_rate,
         )
-
-    def _save(self, spec: TrialSpec, epoch: int, state: State) -> None:
-        """A checkpoint that cannot be written costs training time later, never the trial."""
-        try:
-            self._store.save(spec.config_id, epoch, state)
-            if spec.keep:
-                self._store.prune({*spec.keep, spec.config_id}, spec.keep)
-        except OSError as error:
-            self._note(f"trial {spec.trial}: {error}")
 
     def _note(self, text: str) -> None:
         self._pipe.send(Note(text))

@@ -32,6 +32,10 @@ class Executor(Protocol):
         """Starts a trial. The caller keeps to ``slots``."""
         ...
 
+    def prepare(self, spec: TrialSpec) -> None:
+        """Says which trial comes next, while another runs; may be ignored, and may turn out otherwise."""
+        ...
+
     def poll(self, timeout: float) -> list[Report]:
         """Waits up to ``timeout`` seconds for reports; returns what came, at once if anything did."""
         ...

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nas.engine import incumbent
@@ -97,6 +97,7 @@ class Search(Conductor):
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
+        self._announced = 0
         self._saved = clock.used()
         self._save_seconds = 0.0
         self._replay(events)
@@ -127,6 +128,7 @@ class Search(Conductor):
                 self._stop = self._stop or "exhausted"
                 return
             self._look_ahead()
+            self._announce()
             self._poll()
             if self._clock.used() >= self._limits.seconds:
                 self._stop = self._stop or "budget"
@@ -189,6 +191,12 @@ class Search(Conductor):
             if self._dry or self._limit_reached():
                 return
             self._dry = not self._ask(speculative=True)
+
+    def _announce(self) -> None:
+        """Tells the one slot's executor what comes next, once, so that it can get ready."""
+        if self._executor.slots == 1 and self._queue and self._queue[0].trial != self._announced:
+            self._announced = self._queue[0].trial
+            self._executor.prepare(self._spec(self._queue[0], _TIMEOUT_UNKNOWN))
 
     def _ask(self, *, speculative: bool) -> bool:
         """Puts one trial into the queue; False if there is none to be had now."""
@@ -253,17 +261,17 @@ class Search(Conductor):
             if self._cost.known:
                 timeout = self._cost.timeout(trial.config_id, trial.config, trial.epochs)
         self._emit({"event": "started", "trial": trial.trial})
-        self._executor.submit(
-            TrialSpec(
-                trial=trial.trial,
-                config_id=trial.config_id,
-                config=trial.config,
-                epochs=trial.epochs,
-                seed=derive(self._seed, "train", trial.config_id),
-                timeout=timeout,
-                known_epochs=self._known_epochs(trial),
-                keep=self._keep(),
-            )
+        self._executor.submit(replace(self._spec(trial, timeout), keep=self._keep()))
+
+    def _spec(self, trial: Trial, timeout: float) -> TrialSpec:
+        return TrialSpec(
+            trial=trial.trial,
+            config_id=trial.config_id,
+            config=trial.config,
+            epochs=trial.epochs,
+            seed=derive(self._seed, "train", trial.config_id),
+            timeout=timeout,
+            known_epochs=self._known_epochs(trial),
         )
 
     def _keep(self) -> dict[str, float]:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 
+MEMORY, DEVICE = "memory", "device"  # faults that a neighbour may have caused
+
+
 @dataclass(frozen=True)
 class TrialSpec:
     """A trial to run.
@@ -25,6 +28,8 @@ class TrialSpec:
         timeout: Seconds after which the trial counts as hanging.
         keep: Config ids whose checkpoints are still worth keeping, with their errors so far. Empty:
             whoever sent the trial drops checkpoints itself, as several trials at a time must not.
+        alone: Nothing else uses the device's memory. If something may, a trial that runs out of it is
+            reported at once: in smaller micro-batches it would be another training.
     """
 
     trial: int
@@ -35,6 +40,7 @@ class TrialSpec:
     timeout: float
     known_epochs: int = 0
     keep: Mapping[str, float] = field(default_factory=dict)
+    alone: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,12 +88,15 @@ class TrialEnded:
         error: ``1 - validation top-1``, None for a crash.
         metrics: loss, top1, top5, train_seconds, peak_memory (bytes), params, macs, from_epoch.
         reason: Why it crashed, one line.
+        fault: What others on the device may have done to it: :data:`MEMORY` ran out, or the
+            :data:`DEVICE` failed, which leaves its process of no use. Empty: its own fault, or none.
     """
 
     trial: int
     error: float | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,3 +139,20 @@ class Measurement:
     val_seconds: float
     build_seconds: float
     checkpoint_bytes: int
+
+
+@dataclass(frozen=True)
+class Paced:
+    """The speed of a configuration within a window of time, and what its process takes.
+
+    Attributes:
+        epoch_seconds: One epoch of training.
+        gpu_peak: PyTorch's peak on the GPU, bytes.
+        gpu_free: Free bytes of the GPU, PyTorch's own reserve in this process included.
+        resident: The process's resident memory, bytes.
+    """
+
+    epoch_seconds: float
+    gpu_peak: int
+    gpu_free: int
+    resident: int

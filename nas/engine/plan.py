@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import search_spaces
 from nas import output
 from nas.cluster.choice import choose
+from nas.cluster.share import settle
 from nas.engine.session import getting_ready, worker_settings
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Plan:
         checkpoint_bytes: Disk that checkpoints of one bracket need at most.
         seconds: The budget.
         workers: Trials at a time.
+        sharing: Why so many on a GPU, "" if there was nothing to decide.
     """
 
     facts: Facts
@@ -60,6 +62,7 @@ class Plan:
     quota_bytes: int
     seconds: float
     workers: int = 1
+    sharing: str = ""
 
     @property
     def advised_workers(self) -> int | None:
@@ -80,10 +83,11 @@ def make(settings: SearchSettings) -> Plan:
     space = search_spaces.get(settings.space.space)
     points = {**space.points, "default": space.default}
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        contextlib.closing(choose(settings.machine, worker_settings(settings, Path(scratch)))) as executor,
-    ):
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        trials = worker_settings(settings, Path(scratch))
+        shared = stack.enter_context(contextlib.closing(settle(settings.machine, trials)))
+        executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
         output.doing(getting_ready(settings))
         facts = executor.start()
         measured = {}
@@ -94,11 +98,17 @@ def make(settings: SearchSettings) -> Plan:
         drawn = [executor.measure(config) for config in sample]
         workers = executor.wanted
     measured["typical"] = _mean(drawn)
-    return arrange(settings, facts, measured, workers)
+    together = shared.gain * shared.gpus if shared.levels else float(workers)
+    return arrange(settings, facts, measured, workers, together, shared.reason)
 
 
 def arrange(
-    settings: SearchSettings, facts: Facts, measured: dict[str, Measurement], workers: int = 1
+    settings: SearchSettings,
+    facts: Facts,
+    measured: dict[str, Measurement],
+    workers: int = 1,
+    together: float | None = None,
+    sharing: str = "",
 ) -> Plan:
     """Works out a plan from measurements.
 
@@ -106,12 +116,16 @@ def arrange(
         settings: The search's settings.
         facts: What the trial process said of itself.
         measured: Timings of ``cheapest``, ``default``, ``dearest`` and ``typical``.
-        workers: Trials at a time, each as fast as the one that was measured alone.
+        workers: Trials at a time.
+        together: How many times as fast as the one that was measured alone they are together; None: as
+            many times as there are.
+        sharing: Why so many on a GPU.
     """
     fidelity = settings.fidelity
     shares = bracket(fidelity, settings.choice.optimizer, settings.smac.brackets)
     baseline = sum(_seconds(measured["default"], new) for new in _steps(fidelity).values())
-    left = max(workers * settings.budget.seconds - baseline, 0.0)
+    together = float(workers) if together is None else together
+    left = max(together * settings.budget.seconds - baseline, 0.0)
 
     def rounds(point: Measurement) -> float:
         return left / sum(_seconds(point, new) * count for (_, new), count in shares.items())
@@ -136,6 +150,7 @@ def arrange(
         quota_bytes=settings.machine.quota_bytes,
         seconds=settings.budget.seconds,
         workers=workers,
+        sharing=sharing,
     )
 
 

@@ -55,6 +55,11 @@ class RecordedExecutor:
         self._ready.append(Note(f"trial {spec.trial}: taken from salvaged.jsonl, not trained again"))
         self._ready.append(TrialEnded(spec.trial, known["error"], known["metrics"], known["reason"]))
 
+    def prepare(self, spec: TrialSpec) -> None:
+        """Passes on what comes next, unless it will be answered."""
+        if (spec.config_id, spec.epochs) not in self._record:
+            self._executor.prepare(spec)
+
     def poll(self, timeout: float) -> list[Report]:
         """Gives what the record answered, else what the other executor says."""
         ready, self._ready = self._ready, []

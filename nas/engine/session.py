@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import search_spaces
 from nas import __version__, output, signals
 from nas.cluster.choice import choose
+from nas.cluster.share import kept, settle
 from nas.data import download
 from nas.engine import warm
 from nas.engine.clock import WallClock
@@ -36,6 +37,7 @@ from nas.view.logfile import open_log
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from nas.cluster.share import Shared
     from nas.engine.executor import Executor
     from nas.engine.journal import Contents
     from nas.engine.listener import Listener
@@ -139,15 +141,18 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     check(settings.choice.optimizer, space, settings.smac)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
-    executor = choose(settings.machine, worker_settings(settings, path / "checkpoints"))
+    workers = worker_settings(settings, path / "checkpoints")
     output.doing(getting_ready(settings))
-    with contextlib.closing(executor):
+    with (
+        contextlib.closing(settle(settings.machine, workers)) as shared,
+        contextlib.closing(choose(settings.machine, workers, shared)) as executor,
+    ):
         _load_optimizer_meanwhile()
         facts = executor.start()
         search = _describe(settings, facts)
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
-        return run, _search(run, settings, search, executor, view, facts.notes)
+        return run, _search(run, settings, search, executor, view, facts.notes, shared)
 
 
 def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
@@ -169,12 +174,15 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         stored = run.read_search()
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
         output.doing("reading the journal")
-        run.read_journal()  # damage is found before anything starts
+        before = kept(run.read_journal().events)  # damage is found before anything starts
         with run.written():
             run.sweep()
-        executor = choose(settings.machine, worker_settings(settings, run.checkpoints))
+        workers = worker_settings(settings, run.checkpoints)
         output.doing(getting_ready(settings))
-        with contextlib.closing(executor):
+        with (
+            contextlib.closing(settle(settings.machine, workers, before)) as shared,
+            contextlib.closing(choose(settings.machine, workers, shared)) as executor,
+        ):
             _load_optimizer_meanwhile()
             facts = executor.start()
             refuse_other_data(stored, facts)
@@ -182,7 +190,7 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
             notes = (*facts.notes, *changes(stored, search))
             with run.written():
                 write_json(run.search_json, search)
-            return run, _search(run, settings, search, executor, view, notes, locked=True)
+            return run, _search(run, settings, search, executor, view, notes, shared, locked=True)
 
 
 def getting_ready(settings: SearchSettings) -> str:
@@ -207,6 +215,7 @@ def _search(
     executor: Executor,
     view: View,
     notes: tuple[str, ...],
+    shared: Shared,
     *,
     locked: bool = False,
 ) -> str:
@@ -227,13 +236,15 @@ def _search(
             settings.smac,
             warm.read(run.earlier_json),
         )
-        return _loop(run, settings, search, executor, optimizer, contents, [log], view, notes, stack)
+        session = {**session_facts(run, search), **shared.facts()}
+        return _loop(run, settings, search, session, executor, optimizer, contents, [log], view, notes, stack)
 
 
 def _loop(
     run: Run,
     settings: SearchSettings,
     search: dict[str, Any],
+    session: dict[str, Any],
     executor: Executor,
     optimizer: Optimizer,
     contents: Contents,
@@ -264,7 +275,7 @@ def _loop(
         for listener in listeners:
             listener.note(note)
     with signals.handled(loop.stop), output.impatient():
-        return loop.run(session_facts(run, search))
+        return loop.run(session)
 
 
 def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:

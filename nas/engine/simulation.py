@@ -104,6 +104,9 @@ class SimulatedExecutor:
         end = self._clock.used() + answer.seconds * max(len(reports) - 1, 0)
         heapq.heappush(self._due, (end, spec.trial, reports))
 
+    def prepare(self, spec: TrialSpec) -> None:
+        """Needs no preparation."""
+
     def poll(self, timeout: float) -> list[Report]:
         """Moves the clock to the next trial's end."""
         if not self._due:

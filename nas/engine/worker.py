@@ -9,7 +9,7 @@ import contextlib
 import fcntl
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 PAUSE = "pause"
+READY, GO = "ready", "go"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ class WorkerSettings:
         checkpoint_every: Seconds of training that a kill may cost.
         cuda_graphs: Record a trial's steps and validation batches as CUDA graphs, None: on a GPU.
         reference: Leave out every faster way of computing the same.
+        environment: Variables of the process, beside those it inherits.
     """
 
     space: str
@@ -71,6 +73,7 @@ class WorkerSettings:
     checkpoint_every: float = 30.0
     cuda_graphs: bool | None = None
     reference: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,24 @@ class Measure:
     """Asks for timed steps of a configuration."""
 
     config: Config
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Asks for the speed of a configuration within a window that other processes' windows coincide with.
+
+    The process gets ready, says :data:`READY`, and begins when it is told :data:`GO`.
+    """
+
+    config: Config
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Coming:
+    """Says which trial this process will probably be given next, so that it can prepare."""
+
+    spec: TrialSpec
 
 
 def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, output: str) -> None:
@@ -95,6 +116,7 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
     sink = os.open(output, os.O_WRONLY | os.O_APPEND)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
+    os.environ.update(settings.environment)
     # Threads that wait must sleep: spinning, they starve whatever else the machine runs, and
     # themselves: a step measured 60 times slower beside three other programs on two cores.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -118,6 +140,10 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
             bench.run(request)
         elif isinstance(request, Measure):
             pipe.send(bench.measure(request.config))
+        elif isinstance(request, Coming):
+            bench.prepare(request.spec)
+        elif isinstance(request, Pace):
+            pipe.send(bench.pace(request))
 
 
 def named_width(name: str, presets: Mapping[str, int]) -> int | None:

@@ -15,6 +15,7 @@ import torch
 
 from nas.seeds import derive
 from nas.training.memory import PeakMemory
+from nas.training.snapshot import Snapshot
 from nas.training.trainer import Diverged, EpochMetrics, Trainer
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def train(
     seed: int,
     state: State | None = None,
     micro_batch: int | None = None,
-    on_epoch: Callable[[EpochMetrics, Callable[[], State]], bool | None] | None = None,
+    on_epoch: Callable[[EpochMetrics, Snapshot], bool | None] | None = None,
     layers: FastLayers | None = None,
     recorder: Recorder | None = None,
     on_note: Callable[[str], None] = lambda _: None,
@@ -93,8 +94,8 @@ def train(
         state: A checkpoint of the same run, made by a snapshot; None: start afresh.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
             With batch norm the statistics are then those of the micro-batch.
-        on_epoch: Called after each epoch with its metrics and a function that returns the state to
-            checkpoint, on the CPU. Answering False pauses the run.
+        on_epoch: Called after each epoch with its metrics and a snapshot, which gives the state to
+            checkpoint. Answering False pauses the run.
         layers: Computes the network's layers faster; None: as they are.
         recorder: Records steps and validation batches; None: the plain way.
         on_note: Told, in one line, why they were not recorded.
@@ -115,9 +116,7 @@ def train(
         while len(curve) < epochs and not paused:
             curve.append(trainer.epoch(len(curve), derive(seed, "epoch", len(curve))))
 
-            def snapshot() -> State:
-                return _to_cpu(_state(trainer, curve, identity))
-
+            snapshot = Snapshot(lambda: _state(trainer, curve, identity), device)
             paused = on_epoch is not None and on_epoch(curve[-1], snapshot) is False
         return Result(
             curve=tuple(curve),
@@ -181,14 +180,3 @@ def _restore(trainer: Trainer, state: State, identity: str, epochs: int) -> list
         return [EpochMetrics(**row) for row in state["curve"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise StaleCheckpoint(f"the checkpoint does not fit: {str(error).splitlines()[0]}") from error
-
-
-def _to_cpu(value: Any) -> Any:
-    """Copies every tensor in nested dictionaries and lists to the CPU."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().to("cpu", copy=True)
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_to_cpu(item) for item in value)
-    return value

@@ -48,7 +48,10 @@ def describe(event: Event, state: SearchState) -> str | None:
 
 def _session(event: Event, state: SearchState) -> str:
     if event["phase"] == "start":
-        return f"session {len(state.sessions)} starts, {format_duration(state.clock)} used so far"
+        sharing = event.get("sharing")
+        why = sharing.get("reason") if isinstance(sharing, dict) else ""
+        head = f"session {len(state.sessions)} starts, {format_duration(state.clock)} used so far"
+        return f"{head}; {one_line(why)}" if isinstance(why, str) and why else head
     words = STOP_REASONS.get(event["reason"], event["reason"])
     message = event.get("message")
     return f"search stops: {words}" + (f" ({message})" if message else "")

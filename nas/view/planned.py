@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from nas.errors import one_line
 from nas.quantities import format_duration, format_size
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
         f"dear as the dearest, {plan.most:.0f} if as cheap as the cheapest)"
     )
     console.print(f"baseline          {format_duration(plan.baseline_seconds)} at the start, all rungs")
+    if plan.sharing:
+        console.print(f"sharing           {one_line(plan.sharing)}")
     need, quota = plan.checkpoint_bytes, plan.quota_bytes
     fits = "" if need <= quota else " [yellow](some configurations will be trained from the start)[/]"
     console.print(

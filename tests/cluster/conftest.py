@@ -6,11 +6,15 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from nas.cluster import mps
+from tests.cluster.fake_driver import Driver
 
 HERE = Path(__file__).parent  # deadly.py, a space whose networks kill, is imported by the workers
 
@@ -91,3 +95,25 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.start_scheduler()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Driver]:
+    """A machine with one GPU and MPS, as far as command lines tell."""
+    tools = tmp_path / "driver" / "bin"
+    tools.mkdir(parents=True)
+    made = Driver(tmp_path / "driver")
+    made.install(tools)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    for name in ("CUDA_VISIBLE_DEVICES", "CUDA_MPS_PIPE_DIRECTORY", "CUDA_MPS_LOG_DIRECTORY"):
+        monkeypatch.delenv(name, raising=False)
+    yield made
+    made.kill_daemons()
+
+
+@pytest.fixture
+def short_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the test's own for what MPS daemons leave, with a path that sockets can have."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="t") as name:
+        monkeypatch.setattr(mps, "_places", lambda: [Path(name)])
+        yield Path(name)

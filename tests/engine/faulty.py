@@ -26,6 +26,7 @@ FAULTS = (
     "exit",
     "gil",
     "host_memory",
+    "device",
 )
 
 
@@ -56,6 +57,8 @@ def fail(fault: str, batch: int) -> None:
     if fault == "host_memory":
         resource.setrlimit(resource.RLIMIT_AS, (2**33, resource.getrlimit(resource.RLIMIT_AS)[1]))
         torch.ones(2**34, dtype=torch.uint8)
+    if fault == "device":
+        raise RuntimeError("CUDA error: unspecified launch failure")
     if fault == "segfault":
         ctypes.string_at(0)
     if fault == "sigkill":
