@@ -144,17 +144,20 @@ def _step(layer: nn.Module, x: Tensor) -> Callable[[], object]:
     x = x.detach().requires_grad_()
     half = x.dtype != torch.float32
 
-    def once() -> list[Tensor]:
+    def once() -> None:
         x.grad = None
         with torch.autocast(x.device.type, x.dtype if half else None, enabled=half):
             out = layer(x * 1)  # as in a network: not a leaf, so that activations may work in place
         out.backward(out.detach())
-        return [out]
 
     if not x.is_cuda:
         return once
-    _, replay = CudaRecorder().record(lambda: [out for _ in range(_REPEATS) for out in once()])
-    return replay
+
+    def often() -> None:
+        for _ in range(_REPEATS):
+            once()
+
+    return CudaRecorder().record(often)
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:

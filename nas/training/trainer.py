@@ -99,8 +99,9 @@ class Trainer:
         on_note: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.model = model.to(data.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._bf16 = wants_bf16(recipe.amp, data.device)
         if layers is not None:
-            layers.install(self.model)
+            layers.install(self.model, torch.bfloat16 if self._bf16 else torch.float32)
         self.data = data
         self.batch_size = min(recipe.batch_size, len(data.train))
         self.micro_batch = min(max(micro_batch or self.batch_size, 2), self.batch_size)  # batch norm needs 2
@@ -108,7 +109,6 @@ class Trainer:
         self.optimizer = _optimizer(model, recipe)
         self.schedule = _schedule(recipe, self.steps, max_epochs)
         self.average = WeightAverage(self.model, recipe.average) if recipe.average else None
-        self._bf16 = wants_bf16(recipe.amp, data.device)
         self._clock = AwakeClock()
         parts = Parts(
             model=self.model,
