@@ -11,15 +11,16 @@ import itertools
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
-import tyro
 from torch import nn
 
 from benchmarks.workload import CLASSES, SIDE, SPACE, ceilings, machine, wait
+from nas.cli import parse, run
 from nas.engine.machine import find_device
+from nas.errors import UserError
 from nas.training.kernels.depthwise import ways
 from nas.training.kernels.depthwise.layer import is_depthwise
 from nas.training.kernels.depthwise.rule import PASSES, Pass, Problem, choose
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+PROG = "python -m benchmarks.depthwise"
 WAYS = {"cpu": ("library", "as_forward", "matmul"), "cuda": ("library", "matmul", "triton")}
 _BATCHES = {512: 256}  # paper's; others train with 128
 _MATMUL_MAP = 16 * 16  # pixels: beyond, the matrices are larger than the images
@@ -48,10 +50,10 @@ class Options:
     """Of the images, pixels: maps are a half, a quarter and an eighth of it."""
     batch: int = 0
     """Another batch for all; 0: as above."""
-    kernels: tuple[int, ...] = (3, 5, 7, 9)
-    """Sizes to time, of the space's."""
-    dtype: str = "auto"
-    """bfloat16, float16 or float32; auto: bfloat16 on a GPU, float32 on a CPU."""
+    kernels: tuple[Literal[3, 5, 7, 9], ...] = (3, 5, 7, 9)
+    """Sizes to time."""
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """auto: bfloat16 on a GPU, float32 on a CPU."""
     turns: int = 7
     """Ways take turns so many times; the median counts."""
     threads: int = 0
@@ -224,17 +226,24 @@ def table(rows: Iterable[Row], names: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def main(options: Options) -> None:
-    """Measures and prints."""
+def main(options: Options) -> int:
+    """Measures and prints.
+
+    Raises:
+        UserError: If there is no such device, or a number is out of range.
+    """
+    for flag, value, least in (
+        ("batch", options.batch, 0),
+        ("threads", options.threads, 0),
+        ("turns", options.turns, 1),
+    ):
+        if value < least:
+            raise UserError(f"--{flag} {value}: must be at least {least}")
     device = find_device(options.device)
     if options.threads:
         torch.set_num_threads(options.threads)
-    dtype = {
-        "auto": torch.bfloat16 if device.type == "cuda" else torch.float32,
-        "bfloat16": torch.bfloat16,
-        "float16": torch.float16,
-        "float32": torch.float32,
-    }[options.dtype]
+    usual = "bfloat16" if device.type == "cuda" else "float32"
+    dtype: torch.dtype = getattr(torch, usual if options.dtype == "auto" else options.dtype)
     print(json.dumps(machine(device)), f"{dtype}".removeprefix("torch."), sep="\n", flush=True)
     bytes_a_second = ceilings(device, torch.float32)[1]
     widths = (16,) if options.quick else options.widths
@@ -250,7 +259,8 @@ def main(options: Options) -> None:
                 print(f"{name}, {row.of}, {row.problem}: {reason}")
         wrong = sum(bool(row.better) for row in rows)
         print(f"\nthe rule is not the fastest in {wrong} of {len(rows)} rows")
+    return 0
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    run(lambda: main(parse(Options, prog=PROG, description=__doc__)), PROG)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from benchmarks import depthwise
+from nas.errors import UserError
 from nas.training.kernels.depthwise import matmul
 from nas.training.kernels.depthwise.rule import Problem
 
@@ -49,3 +50,9 @@ def test_quick_run(capsys, monkeypatch):
     assert "| 8, 48, 4, 4 | 9, 1 | weight gradient |" in said
     assert "failed" not in said
     assert "| 3, 2 | forward |" in said
+
+
+@pytest.mark.parametrize("flag", ["batch", "turns", "threads"])
+def test_numbers_out_of_range_are_refused(flag):
+    with pytest.raises(UserError, match=f"--{flag} -1: must be at least"):
+        depthwise.main(depthwise.Options(device="cpu", quick=True, **{flag: -1}))

@@ -13,7 +13,7 @@ from nas.training.kernels import FastLayers
 from nas.training.kernels.checked import Checks
 from nas.training.kernels.depthwise import as_forward, matmul
 from nas.training.kernels.depthwise.agreement import agreed
-from nas.training.kernels.depthwise.layer import DepthwiseConv2d
+from nas.training.kernels.depthwise.layer import DepthwiseConv2d, use_fast_depthwise
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,7 @@ def assert_near(one, other, tolerance):
 @pytest.mark.parametrize(("down", "mid", "count"), [(9, 5, 4 + 12), (3, 7, 12), (3, 3, 0)])
 def test_network_computes_the_same_with_the_same_gradients(bf16, down, mid, count):
     plain, fast = (network(kernel_down=down, kernel_mid=mid) for _ in range(2))
-    FastLayers(CPU).install(fast, torch.bfloat16 if bf16 else torch.float32)
+    use_fast_depthwise(fast, CPU, torch.bfloat16 if bf16 else torch.float32, Checks())
     assert len(replaced(fast)) == count
     assert list(fast.state_dict()) == list(plain.state_dict())
     images = torch.randn(4, 3, 32, 32).to(memory_format=torch.channels_last)
