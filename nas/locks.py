@@ -46,13 +46,14 @@ class Busy(Exception):
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str, mode: int = 0o644) -> Iterator[None]:
+def held(path: Path, what: str, mode: int = 0o644, looks: int = _LOOKS) -> Iterator[None]:
     """Holds a lock; it ends with the process, however that dies.
 
     Args:
         path: The lock's file. Its time of change is moved on as long as the lock is held.
         what: What for, in a word; others are told.
         mode: Of a file that is made.
+        looks: How often to try; once where whoever has it keeps it.
 
     Raises:
         Busy: If another process has it.
@@ -63,10 +64,11 @@ def held(path: Path, what: str, mode: int = 0o644) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, file)
         substitute = _Substitute(path)
-        for _ in range(_LOOKS):
+        for look in range(looks):
             if (got := _flock(file, fcntl.LOCK_EX)) is not False:
                 break
-            time.sleep(_LOOK)
+            if look < looks - 1:
+                time.sleep(_LOOK)
         if got is None:
             print(
                 f"note: {path.parent}: no locks on this file system (flock); {substitute.path.name} "
