@@ -110,6 +110,6 @@ def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
             path = place / f"smacnas-{os.getuid()}-gpu-{plain}-{turn}.lock"
             lock = contextlib.ExitStack()
             with contextlib.suppress(locks.Busy):
-                lock.enter_context(locks.held(path, "training", 0o600))
+                lock.enter_context(locks.held(path, "training", 0o600, looks=1))
                 return Claim(name, lock)
     raise AssertionError("counting never ends")
