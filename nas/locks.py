@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BEAT = 5.0  # seconds between signs of life
-_LOOKS, _LOOK = 3, 0.05  # times and seconds: whoever asks who holds it has it for a moment
+_LOOK = 0.05  # seconds between two tries
 _STALE = 600.0  # seconds without one, by the file system's own clock
 _TAKING_OVER = 60.0  # seconds within which a dead holder's file is replaced, or whoever tried died too
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
@@ -46,14 +46,14 @@ class Busy(Exception):
 
 
 @contextlib.contextmanager
-def held(path: Path, what: str, mode: int = 0o644, looks: int = _LOOKS) -> Iterator[None]:
+def held(path: Path, what: str, mode: int = 0o644, *, looks: int = 3) -> Iterator[None]:
     """Holds a lock; it ends with the process, however that dies.
 
     Args:
         path: The lock's file. Its time of change is moved on as long as the lock is held.
         what: What for, in a word; others are told.
         mode: Of a file that is made.
-        looks: How often to try; once where whoever has it keeps it.
+        looks: How often to try, since whoever asks who holds it has it for a moment.
 
     Raises:
         Busy: If another process has it.
@@ -64,11 +64,8 @@ def held(path: Path, what: str, mode: int = 0o644, looks: int = _LOOKS) -> Itera
     with contextlib.ExitStack() as stack:
         stack.callback(os.close, file)
         substitute = _Substitute(path)
-        for look in range(looks):
-            if (got := _flock(file, fcntl.LOCK_EX)) is not False:
-                break
-            if look < looks - 1:
-                time.sleep(_LOOK)
+        while (got := _flock(file, fcntl.LOCK_EX)) is False and (looks := looks - 1) > 0:
+            time.sleep(_LOOK)
         if got is None:
             print(
                 f"note: {path.parent}: no locks on this file system (flock); {substitute.path.name} "

@@ -119,9 +119,9 @@ class DaskExecutor:
 
     def submit(self, spec: TrialSpec) -> None:
         """Starts a trial on a worker that is free, or as soon as one is."""
-        job = Job(spec, best=spec.known_epochs)
-        self._jobs[spec.trial] = job
+        self._jobs[spec.trial] = job = Job(spec, best=spec.known_epochs)
         self._waiting.append(job)
+        self._pausing = False
         self._assign()
 
     def prepare(self, spec: TrialSpec) -> None:
