@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis import figures
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -18,8 +20,15 @@ if TYPE_CHECKING:
 Spec = dict[str, Any]
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-GOOD, BASE, FAINT, INK, PAPER = "page:colour-0", "page:colour-5", "page:colour-7", "page:ink", "page:paper"
-OTHERS = tuple(f"page:colour-{place}" for place in (2, 1, 3, 4, 6))
+INK, PAPER = "page:ink", "page:paper"
+
+
+def paint(colour: str) -> str:
+    """A colour of the figures' palette, as the page's light or dark shade of it."""
+    return f"page:colour-{figures.PALETTE.index(colour)}"
+
+
+GOOD, BASE, FAINT = paint(figures.GOOD), paint(figures.BASE), paint(figures.FAINT)
 
 
 def all_charts(run: Run, several: Seeds | None) -> dict[str, Spec]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis import curves
-from analysis.charts import BASE, GOOD, OTHERS, SCHEMA, Spec, legend, short
+from analysis.charts import BASE, SCHEMA, Spec, legend, paint, short
+from analysis.figures import SERIES, colour
 from analysis.figures_search import TOP
 from analysis.seeds import BASE_LABEL
 
@@ -126,7 +127,7 @@ def _bars(column: str, y: Spec) -> Spec:
 def _colours(labels: Sequence[str]) -> Spec:
     """The best and the base architecture in their own colours, the others in the rest of the palette."""
     found = [name for name in labels if name != BASE_LABEL]
-    paints = {name: OTHERS[(place - 1) % len(OTHERS)] if place else GOOD for place, name in enumerate(found)}
+    paints = {name: paint(colour(place)) for place, name in enumerate(found)}
     return {
         "field": "label",
         "type": "nominal",
@@ -138,7 +139,7 @@ def _colours(labels: Sequence[str]) -> Spec:
 def _dashes(labels: Sequence[str]) -> Spec:
     """The base architecture, and whoever shares a colour, is dashed."""
     found = [name for name in labels if name != BASE_LABEL]
-    dashed = {BASE_LABEL, *found[1 + len(OTHERS) :]}
+    dashed = {BASE_LABEL, *found[len(SERIES) :]}
     return {
         "field": "label",
         "type": "nominal",

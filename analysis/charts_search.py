@@ -13,17 +13,17 @@ from analysis.charts import (
     FAINT,
     GOOD,
     INK,
-    OTHERS,
     SCHEMA,
     Spec,
     changes,
     legend,
+    paint,
     percent_tip,
     records,
     short,
     top1,
 )
-from analysis.figures import budget_label
+from analysis.figures import budget_label, colour
 from analysis.figures_search import time_unit
 from analysis.seeds import BASE_LABEL
 from nas.quantities import format_count
@@ -94,7 +94,7 @@ def _kind(epochs: int) -> str:
 def _kinds(run: Run) -> Spec:
     """A colour for each budget, the best so far and the base architecture."""
     names = [_kind(epochs) for epochs in run.rungs]
-    paints = [(GOOD, *OTHERS)[place % (1 + len(OTHERS))] for place in range(len(names))]
+    paints = [paint(colour(place)) for place in range(len(names))]
     return {"domain": [*names, "best so far", BASE_LABEL], "range": [*paints, INK, BASE]}
 
 

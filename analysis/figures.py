@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK = "#1b1e23"  # becomes the page's own text colour where a figure is part of a page
-FAINT = "#8a8f98"  # grid and minor marks: readable on white and on black
 PAPER = "#fefefe"  # fills that hide what is behind; becomes the page's background
 
 # Okabe and Ito's colours ("Color Universal Design", 2008), told apart by colour-blind readers; the
 # order keeps neighbours apart in lightness too.
 PALETTE = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#b8a900", "#8a8f98")
 GOOD, BASE = PALETTE[0], PALETTE[5]  # the winner, the base architecture
+FAINT = PALETTE[7]  # grid and minor marks: readable on white and on black
+SERIES = tuple(paint for paint in PALETTE if paint not in (BASE, FAINT))  # whatever is told apart by colour
 
 _STYLE: Any = {
     "font.size": 10,
@@ -82,8 +83,8 @@ def budget_label(epochs: int | str) -> str:
 
 
 def colour(place: int) -> str:
-    """A colour of the palette by its place, round and round."""
-    return PALETTE[place % len(PALETTE)]
+    """The colour of a budget, a group or a network by its place, round and round; never the base's."""
+    return SERIES[place % len(SERIES)]
 
 
 def wrap(name: str, width: int = 12) -> str:
@@ -97,6 +98,15 @@ def wrap(name: str, width: int = 12) -> str:
         else:
             lines[-1] = joined
     return "\n".join(lines)
+
+
+def name_axis(axes: Axes, names: Sequence[str]) -> None:
+    """Names under the places 0, 1, ... that do not touch: in lines where they are short, else slanted."""
+    lines = [wrap(name, 10) for name in names]
+    slant: Any = {}
+    if max((len(line) for name in lines for line in name.split("\n")), default=0) > 11:
+        lines, slant = list(names), {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(names)), lines, fontsize=9, **slant)
 
 
 def percent_axis(axis: Any) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import curves
-from analysis.figures import BASE, INK, colour, drawing, percent_axis, say, wrap
+from analysis.figures import BASE, INK, colour, drawing, name_axis, percent_axis, say
 from analysis.figures_search import time_axis
 from analysis.figures_seeds import mean_curve
 
@@ -51,7 +51,7 @@ def progress(groups: Sequence[Group], table: pd.DataFrame) -> Figure:
 
 def importances(groups: Sequence[Group], table: pd.DataFrame) -> Figure:
     """Mean importance in each group, dots the single runs."""
-    with drawing(8.6, 6.4, rows=2) as (figure, axes):
+    with drawing(max(8.6, 0.86 * table["hyperparameter"].nunique()), 6.4, rows=2) as (figure, axes):
         for ax, method in zip(axes[:, 0], _TITLES, strict=True):
             _bars(ax, groups, table[table["method"] == method])
             ax.set_title(_TITLES[method])
@@ -72,7 +72,7 @@ def _bars(ax: Axes, groups: Sequence[Group], table: pd.DataFrame) -> None:
         for _, single in rows.groupby("run"):
             values = single.set_index("hyperparameter")["importance"].reindex(order)
             ax.plot(at, values, "o", markersize=3, color=INK)
-    ax.set_xticks(np.arange(len(order)), [wrap(name) for name in order], fontsize=9)
+    name_axis(ax, list(order))
     ax.grid(axis="x", visible=False)
     ax.set_ylabel("share of the variance")
     percent_axis(ax.yaxis)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.figures import BASE, GOOD, colour, drawing, percent_axis
+from analysis.figures import BASE, colour, drawing, percent_axis
 from analysis.seeds import BASE_LABEL
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def seeds(several: Seeds) -> Figure:
         ):
             for place, name in enumerate(names):
                 base = name == BASE_LABEL
-                paint = BASE if base else GOOD if name == found[0] else colour(1 + found.index(name))
+                paint = BASE if base else colour(found.index(name))
                 rows = several.curves[several.curves["label"] == name]
                 runs = [part for _, part in rows.groupby("repeat")]
                 mean_curve(ax, runs, column, paint, name, place, "--" if base else "-")

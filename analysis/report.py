@@ -86,11 +86,34 @@ def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - f
         }
         page = folder / "report.html"
         context |= {"figures": inline, "charts": specs, **_scripts(), "palette": figures.PALETTE}
+        context["trials"] = _trials(run, folder)
         outputs.write_text(_render({**_context(run, several), **context}), page)
     return page
 
 
-def _script_json(spec: dict[str, Any]) -> str:
+def _trials(run: Run, folder: Path) -> dict[str, Any]:
+    """The table of all trials for the page, and as a file."""
+    from importlib.resources import files
+
+    from markupsafe import Markup
+
+    from analysis import outputs, trial_table
+
+    outputs.write_csv(trial_table.ordered(run), folder / "trials.csv")
+    columns = trial_table.columns(run)
+    ours = (files("analysis") / "templates" / "trials.js").read_text(encoding="utf-8")
+    return {
+        "columns": columns,
+        "rows": trial_table.rows(columns),
+        "total": f"{len(run.trials):,}",
+        "left_out": len(run.trials) > trial_table.MOST_ROWS,
+        # Safe: what could end the script element, or a string in it, is escaped.
+        "data": Markup(_script_json([column.data() for column in columns])),
+        "script": Markup(ours),
+    }
+
+
+def _script_json(spec: Any) -> str:
     """JSON that may stand inside a script element, whatever its strings hold."""
     import orjson
 

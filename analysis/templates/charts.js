@@ -26,17 +26,29 @@
     };
   };
 
+  const embed = async (place, fill) => {
+    const text = document.getElementById(place.dataset.chart).textContent;
+    const spec = JSON.parse(text, (key, value) =>
+      typeof value === "string" && value.startsWith("page:") && value.slice(5) in fill ? fill[value.slice(5)] : value);
+    // Interpreted: the page's own rules forbid making code from text.
+    await vegaEmbed(place, spec, { actions: false, ast: true, renderer: "svg", config: config(),
+      tooltip: { theme: dark.matches ? "dark" : "light" } });
+    return Math.ceil(place.querySelector("svg").getBoundingClientRect().width) - place.clientWidth;
+  };
+
   const draw = async place => {
     const still = place.previousElementSibling;
-    const text = document.getElementById(place.dataset.chart).textContent;
     try {
       place.hidden = false;
       const fill = page(place.clientWidth);
-      const spec = JSON.parse(text, (key, value) =>
-        typeof value === "string" && value.startsWith("page:") && value.slice(5) in fill ? fill[value.slice(5)] : value);
-      // Interpreted: the page's own rules forbid making code from text.
-      await vegaEmbed(place, spec, { actions: false, ast: true, renderer: "svg", config: config(),
-        tooltip: { theme: dark.matches ? "dark" : "light" } });
+      // How wide an axis is depends on its labels, which are known once they are drawn.
+      const beyond = await embed(place, fill);
+      if (beyond > 0) {
+        fill.width -= beyond;
+        fill.half -= Math.ceil(beyond / fill.columns);
+        fill.wide = Math.max(fill.wide - beyond, 640);
+        await embed(place, fill);
+      }
       still.classList.add("replaced");
     } catch (error) {
       place.hidden = true;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from analysis import (
     agreement,
     curves,
     figures,
+    figures_compare,
     figures_importance,
     figures_network,
     figures_search,
     findings,
+    groups,
     importance,
     marginals,
     pareto,
@@ -179,6 +182,34 @@ def test_what_next_fits_the_run(write_run, tmp_path: Path) -> None:
     steps = findings.next_steps(beaten, confirmed=False)
     assert "--trials 300" in steps[0].command  # or the resumed search would stop at once
     assert not any("flatters" in step.why for step in steps)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("activation_positions", "kernel_down", "bottleneck", "norm_positions", "kernel_mid", "pool") * 2,
+        ("kernel_down",) * 17,
+        ("averylongnamewithoutbreaks", "another_quite_unbreakablelongname", "se") * 4,
+        ("one",),
+    ],
+)
+def test_names_under_compared_bars_do_not_touch(names) -> None:
+    names = [f"{name}_{place}" if len(set(names)) < len(names) else name for place, name in enumerate(names)]
+    rows = [
+        {"group": "a", "run": "r", "method": method, "hyperparameter": name, "importance": 0.5 / (1 + place)}
+        for method in ("lpi", "fanova")
+        for place, name in enumerate(names)
+    ]
+    figure = figures_compare.importances([groups.Group("a", ())], pd.DataFrame(rows))
+    assert cut_labels(figure) == []
+    for axes in figure.axes:
+        labels = axes.get_xticklabels()
+        boxes = [label.get_window_extent() for label in labels]
+        if labels[0].get_rotation() == 0:
+            assert all(b.x0 - a.x1 >= 2 for a, b in itertools.pairwise(boxes))
+        else:  # slanted labels lie side by side if they are further apart than a line is high
+            gap = (boxes[1].x1 - boxes[0].x1) * np.sin(np.radians(labels[0].get_rotation()))
+            assert gap > labels[0].get_fontsize() * figure.dpi / 72
 
 
 def test_wrapping_keeps_every_letter() -> None:

@@ -15,7 +15,7 @@ import orjson
 import pytest
 import vl_convert
 
-from analysis import report
+from analysis import figures, figures_search, report
 from analysis.importance import Settings
 from analysis.load import load
 from nas.confirmation import candidates, session
@@ -31,7 +31,7 @@ from nas.view.logfile import Silence
 QUICK = Settings(engine="local", trees=8, bootstrap=2)
 SECTIONS = (
     *("winner", "progress", "budgets", "importance", "choices", "space"),
-    *("size", "curves", "seeds", "crashes", "next", "made"),
+    *("size", "curves", "seeds", "trials", "crashes", "next", "made"),
 )
 FIGURES = (
     *("network", "progress", "budgets", "parallel", "size", "learning-curves", "marginals"),
@@ -76,8 +76,14 @@ def charts(text: str) -> dict[str, Any]:
     return {
         match["attributes"].split('id="chart-')[1].rstrip('"'): json.loads(match["text"])
         for match in SCRIPT.finditer(text)
-        if "application/json" in match["attributes"]
+        if 'id="chart-' in match["attributes"]
     }
+
+
+def table(text: str) -> list[dict[str, Any]]:
+    """The columns of the table of all trials, read as the page reads them."""
+    found = next(m for m in SCRIPT.finditer(text) if 'id="trials-data"' in m["attributes"])
+    return list(json.loads(found["text"]))
 
 
 def filled(spec: Any) -> Any:
@@ -159,6 +165,39 @@ def test_every_chart_takes_the_place_of_a_figure_and_compiles(written: Path) -> 
     assert len(dots) == len(run.measured)
     lines = found["parallel"]["layer"][0]["data"]["values"]
     assert all(len(line["at"]) == len(line["axis"]) == 1 + len(run.hyperparameters) for line in lines)
+
+
+def test_page_and_pictures_paint_a_budget_alike(written: Path) -> None:
+    run = load(written)
+    still = {line.get_label(): line.get_color() for line in figures_search.progress(run).axes[0].get_lines()}
+    layers = charts((written / "analysis/report.html").read_text())["progress"]["vconcat"][0]
+    scale = layers["encoding"]["color"]["scale"]
+    live = dict(zip(scale["domain"], scale["range"], strict=True))
+    for epochs in run.rungs:
+        name = f"trials, {figures.budget_label(epochs)}"
+        assert live[name] == f"page:colour-{figures.PALETTE.index(still[name])}"
+    assert live["base architecture"] == f"page:colour-{figures.PALETTE.index(figures.BASE)}"
+
+
+def test_no_budget_or_network_has_the_colour_of_the_base() -> None:
+    assert {figures.BASE, figures.FAINT}.isdisjoint(figures.colour(place) for place in range(20))
+
+
+def test_the_table_has_every_trial(written: Path) -> None:
+    run = load(written)
+    text = (written / "analysis/report.html").read_text()
+    columns = {column["title"]: column for column in table(text)}
+    assert {"trial", "epochs", "status", "top-1", *run.hyperparameters} <= set(columns)
+    assert sorted(columns["trial"]["sort"]) == run.trials["trial"].tolist()
+    best = columns["trial"]["sort"][0]
+    assert best == run.incumbent["trial"]
+    for name in run.hyperparameters:
+        column = columns[name]
+        cells = [column["words"][at] for at in column["at"]]
+        assert cells == [str(run.trials.loc[number, name]) for number in columns["trial"]["sort"]]
+    rows = text.split('id="trials-table"')[1].split("</table>")[0]
+    assert rows.count("<tr>") - 1 == min(len(run.trials), 200), "they can be read without scripts"
+    assert len((written / "analysis/trials.csv").read_text().splitlines()) > len(run.trials)
 
 
 def test_seeds_are_shown_or_how_to_get_them(written: Path, write_run, tmp_path: Path) -> None:
@@ -264,10 +303,13 @@ def test_whatever_stands_in_the_files_is_text(write_run, tmp_path: Path) -> None
     text = page.read_text()
     scripts = list(SCRIPT.finditer(text))
     assert all("alert(1)</script>" not in script["text"] for script in scripts)
-    assert sum("alert" in script["text"] for script in scripts) == 3  # data of three charts, and no code
+    assert (
+        sum("alert" in script["text"] for script in scripts) == 4
+    )  # data of three charts and the table, no code
     tips = charts(text)["size"]["data"]["values"]
     assert any(hostile in tip["changes"] for tip in tips), "it is data, and whole"
     assert "alert" in json.dumps(charts(text)["parallel"]["layer"][3])
+    assert hostile in {column["title"] for column in table(text)}
     assert Page(text).tags.isdisjoint({"img"})
     assert "&lt;script&gt;alert" in text
     assert "<img" not in SCRIPT.sub("", text)
@@ -306,6 +348,8 @@ def test_the_page_of_ten_thousand_trials_is_small(write_run, tmp_path: Path) -> 
     text, _ = make(path)
     assert len(text) < 5_000_000
     dots = charts(text)["progress"]["vconcat"][0]["layer"][0]["data"]["values"]
+    assert len(table(text)[0]["at"]) == 10_000
+    assert "Without scripts, 200 of 10,000 are shown." in text
     assert {"trials, 9 epochs", "trials, 3 epochs"} <= {dot["kind"] for dot in dots}
 
 

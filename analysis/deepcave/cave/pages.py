@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import Any
 
 from dash import dcc
@@ -101,6 +102,25 @@ class CostOverTime(cost_over_time.CostOverTime):
         filled = super().load_inputs()
         filled["budget_id"]["value"] = filled["budget_id"]["options"][-1]["value"]
         return filled
+
+    @staticmethod
+    def load_outputs(runs: Any, inputs: Any, outputs: Any) -> Any:
+        """The stock figure, with what too few trials cannot tell said above it."""
+        figure = cost_over_time.CostOverTime.load_outputs(runs, inputs, outputs)
+        said = "<br>".join(filter(None, (_too_few(run, inputs["budget_id"]) for run in runs)))
+        if said:
+            figure.update_layout(title={"text": said, "font_size": 16}, margin_t=60 + 20 * said.count("<br>"))
+        return figure
+
+
+def _too_few(run: Any, budget_id: int) -> str:
+    """Why a run's line tells nothing yet; empty if it does, or is a mean over a group."""
+    if run.prefix == "group":
+        return ""
+    count = len(successes(run, run.get_budget(budget_id)))
+    epochs = run.get_budget(budget_id, human=True)
+    few = f"{count} trial{'' if count == 1 else 's'} of {epochs} epochs"
+    return "" if count >= jobs.ENOUGH else f"{escape(run.name)}: {few}, too few to tell"
 
 
 class BudgetCorrelations(BudgetCorrelation):
