@@ -87,7 +87,8 @@ def evaluate(request: Request) -> Evaluation:
 
     device = find_device(request.device)
     named = loading.find(request.model)
-    model: Any = named.create(weights=True).to(device)
+    with out_of_memory_is(f"{named.name}: has no room on {device}; use --device cpu"):
+        model: Any = named.create(weights=True).to(device)
     outputs = None
     if request.suite == "none":
         found = _pictures(request, named, model.num_classes)

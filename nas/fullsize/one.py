@@ -124,7 +124,8 @@ class _Run:
         model = work.create()
         classes = len(work.pictures.class_names)
         updates = self._batches.updates
-        self._trainer = Trainer(work.accelerator, work.device, model, recipe, classes, updates, seed)
+        with out_of_memory_is(f"{work.name}: has no room on {work.device}; use --device cpu"):
+            self._trainer = Trainer(work.accelerator, work.device, model, recipe, classes, updates, seed)
         self._curve: list[dict[str, Any]] = []
         self._best: dict[str, Any] | None = None
         self._view = View()

@@ -96,7 +96,11 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
         values = dict(row)
         for key, unit in (("latency", "ms"), ("throughput", "images_per_second")):
             times = values.pop(key)
-            values |= {f"{key}_{unit}": times["mean"], f"{key}_{unit}_sd": times["sd"]}
+            values |= {
+                f"{key}_{unit}": times["mean"],
+                f"{key}_{unit}_sd": times["sd"],
+                f"{key}_repeats": times["repeats"],
+            }
         flat.append(values)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(flat[0]))

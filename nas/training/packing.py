@@ -66,7 +66,7 @@ def unpack(packed: dict[str, Any]) -> dict[str, Any]:
 def _owns_memory(value: Tensor) -> bool:
     """Whether it is no view of something larger, or of one number many times."""
     storage = value.untyped_storage().nbytes()
-    return storage == value.numel() * value.element_size() and value.storage_offset() == 0
+    return bool(storage == value.numel() * value.element_size() and value.storage_offset() == 0)
 
 
 def _walk(visit: Any, value: Any) -> Any:

@@ -40,10 +40,17 @@ def _devices(patch: pytest.MonkeyPatch, gpu: Gpu) -> None:
 
     def properties(index: int) -> SimpleNamespace:
         return SimpleNamespace(
-            name=NAME, total_memory=gpu.memory.size, major=9, minor=0, multi_processor_count=132, warp_size=32
+            name=NAME,
+            total_memory=gpu.memory.size,
+            major=9,
+            minor=0,
+            multi_processor_count=132,
+            warp_size=32,
+            L2_cache_size=50 * 2**20,
         )
 
     patch.setattr("torch.cuda.device_count", lambda: count)
+    patch.setattr("torch.cuda._cached_device_count", None)
     patch.setattr("torch.cuda.is_available", lambda: count > 0)
     patch.setattr("torch._C._cuda_getDeviceCount", lambda: count)
     patch.setattr("torch.accelerator.is_available", lambda: count > 0)

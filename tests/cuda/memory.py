@@ -52,7 +52,7 @@ class Memory:
         if device.type != "cuda":
             return
         index, size = device.index, storage.nbytes()
-        if self._sum[index] + size > self.peak[index]:
+        if self._sum[index] + size > min(self.peak[index], self.size):
             self._forget_freed()
             if self._sum[index] + size > self.size:
                 raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.")

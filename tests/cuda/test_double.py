@@ -102,7 +102,7 @@ def trained(device, optimizer, amp=None):
     model = network()
     model(torch.ones(2, 3, 8, 8))
     before = list(model.parameters())
-    model = model.to(device, memory_format=torch.channels_last)
+    model = model.to(torch.device(device), memory_format=torch.channels_last)
     assert all(one is other for one, other in zip(before, model.parameters(), strict=True))
     rule = optimizer(model.parameters())
     images, labels = torch.randn(4, 3, 8, 8).to(device), torch.arange(4).to(device)
