@@ -1,5 +1,11 @@
 """Errors that a user can mend; every command line prints them as one line."""
 
+from __future__ import annotations
+
+import errno
+import os
+import re
+
 EXIT_BAD_INPUT = 2
 
 _LONGEST = 1_000  # characters: a message may quote a file, and the file may be hostile
@@ -37,3 +43,34 @@ def from_reader(error: UserError) -> UserError:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, or its kind if it says nothing."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def is_full(error: OSError) -> bool:
+    """Whether a disk, or the user's share of it, has no room left."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_error(error: BaseException) -> OSError | None:
+    """The disk's refusal that an error tells of, None if it is about something else."""
+    if isinstance(error, OSError):
+        return error
+    if isinstance(error, UserError):
+        return None
+    # Libraries written in Rust, such as safetensors, only quote it.
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
+
+
+def not_written(
+    place: object, error: OSError, otherwise: str, again: str = "give the command again"
+) -> UserError:
+    """One line for what could not be written; only of a full disk it says that room is short.
+
+    Args:
+        place: The flag and its value, or the file.
+        error: The disk's refusal.
+        otherwise: What would be right, if the disk has room.
+        again: What to do once it has.
+    """
+    advice = f"free some space and {again}" if is_full(error) else otherwise
+    return UserError(f"{place}: cannot be written ({error.strerror or first_line(error)}); {advice}")

@@ -6,6 +6,8 @@ import contextlib
 import os
 from typing import TYPE_CHECKING
 
+from nas.errors import disk_error, not_written
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -23,3 +25,23 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written(place: object, otherwise: str) -> Iterator[None]:
+    """What the disk refuses within becomes one line; any other error stays what it is.
+
+    Args:
+        place: The flag and its value, or the file.
+        otherwise: What would be right, if the disk has room.
+
+    Raises:
+        UserError: If it refuses.
+    """
+    try:
+        yield
+    except Exception as error:
+        refusal = disk_error(error)
+        if refusal is None:
+            raise
+        raise not_written(place, refusal, otherwise) from error

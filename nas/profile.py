@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from nas import cli, output
+from nas import cli
 from nas.profiling.settings import ProfileSettings
 
 if TYPE_CHECKING:
@@ -21,21 +21,21 @@ Inference with random weights and pixels, channels_last; the networks take turns
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     settings = cli.parse(ProfileSettings, prog=PROG, description=_DESCRIPTION, args=args)
+    _say("loading PyTorch")
 
-    output.doing("loading PyTorch")
     import torch
 
     from nas.engine.machine import find_device, hardware, versions
     from nas.profiling import measure, report
 
-    output.doing("building and measuring the networks")
-    profiles = measure.profile(settings, note=lambda text: print(text, file=sys.stderr, flush=True))
+    profiles = measure.profile(settings, note=_say)
     profiles.sort(key=lambda profile: profile.macs)  # as Table 3
     report.show(profiles)
     if settings.output is not None:
         facts = {
             "warm_up": settings.warm_up,
             "repeats": settings.repeats,
+            "seconds": settings.seconds,
             "amp": settings.amp,
             "threads": torch.get_num_threads(),
             "hardware": hardware(find_device(settings.device)),
@@ -46,6 +46,10 @@ def main(args: Sequence[str] | None = None) -> int:
         if "accuracy-flops.png" not in names:
             print("no plots: no network's accuracy is known; give --top1 NAME=PERCENT or --published")
     return 0
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nas.commands import typed
-from nas.errors import UserError
+from nas.errors import UserError, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -152,9 +152,8 @@ class Journal:
                 os.ftruncate(self._fd, self._size)
                 os.lseek(self._fd, self._size, os.SEEK_SET)
                 self._torn = False
-            raise UserError(
-                f"{self._path}: cannot be written ({error.strerror}); make room on the disk, then --resume"
-            ) from error
+            advice = "make the disk writable, then --resume"
+            raise not_written(self._path, error, advice, "--resume") from error
         self._size += len(line)
 
     def close(self) -> None:

@@ -9,34 +9,48 @@ from pathlib import Path
 
 import torch
 
-from nas.errors import UserError
+from nas.errors import UserError, first_line
 from nas.settings import refuse_unknown_device
 
 
 def find_device(name: str) -> torch.device:
-    """Finds the device asked for.
+    """Finds the device asked for and makes it the process's current one.
+
+    The one place that turns a name into a device: a GPU always has its index here, without which much of
+    ``torch.cuda`` takes no device.
 
     Args:
         name: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UserError: If it is not there.
+        UserError: If it is not there, or does not start.
     """
-    count = torch.cuda.device_count()
-    if name == "auto":
-        name = "cuda" if count else "cpu"
     refuse_unknown_device(name)
-    device = torch.device(name)
+    count = torch.cuda.device_count()
+    device = torch.device(("cuda" if count else "cpu") if name == "auto" else name)
     if device.type == "cpu":
         return device
-    if (device.index or 0) >= count:
+    device = torch.device("cuda", device.index or 0)
+    if device.index >= count:
         there = (
             "no GPU"
             if count == 0
             else f"only {count} GPU{'s' if count > 1 else ''} (cuda:0 to cuda:{count - 1})"
         )
         raise UserError(f"--device {name}: this machine has {there}; use --device auto or cpu")
-    torch.cuda.set_device(device)
+    try:
+        torch.cuda.set_device(device)
+    except RuntimeError as error:  # a driver that is too old, a GPU that another process has for itself
+        raise UserError(
+            f"--device {name}: the GPU does not start ({first_line(error)}); use --device cpu"
+        ) from error
+    return device
+
+
+def with_index(device: torch.device) -> torch.device:
+    """The same device; a GPU without an index, as libraries give it, is the current one."""
+    if device.type == "cuda" and device.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     return device
 
 

@@ -16,7 +16,7 @@ from nas import locks
 from nas.commands import typed
 from nas.engine import journal
 from nas.engine.schema import check_search
-from nas.errors import UserError
+from nas.errors import UserError, not_written
 from nas.files import replacing
 
 if TYPE_CHECKING:
@@ -238,10 +238,8 @@ class Run:
         try:
             yield
         except OSError as error:
-            raise UserError(
-                f"{error.filename or self.path}: cannot be written ({error.strerror}); make room on the "
-                "disk or make it writable, then --resume"
-            ) from error
+            place = error.filename or self.path
+            raise not_written(place, error, "make it writable, then --resume", "--resume") from error
 
     def sweep(self) -> None:
         """Removes what a killed session left half made, which would add up over many kills.

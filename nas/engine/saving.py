@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from nas.errors import first_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -60,6 +62,8 @@ class Saver:
             self._store.save(spec.config_id, epoch, state())
             if spec.keep:
                 self._store.prune({*spec.keep, spec.config_id}, spec.keep)
-        except Exception as error:
-            text = str(error).splitlines()[0] if str(error) else type(error).__name__
-            self._trouble.append(f"trial {spec.trial}: {text}")
+        except OSError as error:
+            self._trouble.append(f"trial {spec.trial}: {first_line(error)}")
+        except Exception as error:  # none of the disk's
+            kind = type(error).__name__
+            self._trouble.append(f"trial {spec.trial}: no checkpoint: {kind}: {first_line(error)}")

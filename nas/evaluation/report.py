@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.engine.run import write_json
-from nas.errors import UserError
 from nas.evaluation import scores
-from nas.files import replacing
+from nas.files import replacing, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,7 +33,7 @@ def write(
     Raises:
         UserError: If the folder cannot be written.
     """
-    try:
+    with written(f"-o {target}", "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         rows = scores.per_class(predictions, class_names)
         with replacing(target / "per_class.csv") as temporary, temporary.open("w", newline="") as file:
@@ -43,8 +42,6 @@ def write(
             writer.writerows(rows)
         _picture(target / "confusion.png", predictions, class_names)
         write_json(target / "scores.json", {**facts, **found.to_json()})
-    except OSError as error:
-        raise UserError(f"-o {target}: cannot be written ({error.strerror}); must be a folder") from error
 
 
 def _picture(path: Path, predictions: Predictions, class_names: Sequence[str]) -> None:

@@ -83,10 +83,12 @@ def evaluate(request: Request) -> Evaluation:
     from nas.evaluation.predict import Transformed, autocast_dtype, predict
     from nas.evaluation.scores import Scores
     from nas.publish import loading
+    from nas.training.memory import out_of_memory_is
 
     device = find_device(request.device)
     named = loading.find(request.model)
-    model: Any = named.create(weights=True).to(device)
+    with out_of_memory_is(f"{named.name}: has no room on {device}; use --device cpu"):
+        model: Any = named.create(weights=True).to(device)
     outputs = None
     if request.suite == "none":
         found = _pictures(request, named, model.num_classes)
@@ -98,16 +100,18 @@ def evaluate(request: Request) -> Evaluation:
         raise UserError(f"{named.name}: takes {config['input_size'][0]}-channel images; must take 3")
     config |= {"input_size": (3, size, size), "crop_pct": request.crop or config["crop_pct"]}
     output.doing(f"judging {len(found.labels):,} images")
+    short = f"--batch-size {request.batch_size}: out of memory; must be smaller"
     try:
-        predictions = predict(
-            model,
-            Transformed(found, create_transform(**config, is_training=False)),
-            device,
-            batch_size=request.batch_size,
-            workers=request.workers,
-            amp=autocast_dtype(request.amp, device),
-            classes=outputs,
-        )
+        with out_of_memory_is(short):
+            predictions = predict(
+                model,
+                Transformed(found, create_transform(**config, is_training=False)),
+                device,
+                batch_size=request.batch_size,
+                workers=request.workers,
+                amp=autocast_dtype(request.amp, device),
+                classes=outputs,
+            )
     except UserError as error:
         raise from_reader(error) from None
     scores = Scores.of(predictions)

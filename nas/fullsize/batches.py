@@ -137,13 +137,17 @@ def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: boo
 
 
 def loader(
-    pictures: Pictures, transform: Callable[[Any], Tensor], batches: Batches, workers: int
+    pictures: Pictures,
+    transform: Callable[[Any], Tensor],
+    batches: Batches,
+    workers: int,
+    device: torch.device,
 ) -> DataLoader[Any]:
-    """Reads the batches in worker processes, or in this one if there are none."""
+    """Reads the batches in worker processes, or in this one if there are none, to be sent to ``device``."""
     return DataLoader(
         Augmented(pictures, transform),
         batch_sampler=batches,
         num_workers=workers,
         persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
+        pin_memory=device.type == "cuda",
     )

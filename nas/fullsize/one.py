@@ -16,16 +16,18 @@ from nas.engine.run import write_json
 from nas.errors import UserError, from_reader
 from nas.evaluation.predict import Predictions, Transformed, predict
 from nas.evaluation.scores import Scores
+from nas.files import replacing, written
 from nas.fullsize import tracking
 from nas.fullsize.batches import Batches, loader, training_transform
 from nas.fullsize.trainer import Trainer
 from nas.fullsize.view import Speed, View, choose
 from nas.seeds import derive
 from nas.training.checkpoint import CheckpointStore
-from nas.training.memory import PeakMemory
+from nas.training.memory import PeakMemory, out_of_memory_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from accelerate import Accelerator  # type: ignore[import-untyped]
@@ -46,7 +48,8 @@ class Work:
 
     Attributes:
         name: The network's, and of the folder it is published in.
-        accelerator: Device, precision, the other processes.
+        accelerator: Precision, the other processes.
+        device: This process's.
         options: Where and on what.
         recipe: How.
         create: Makes a fresh network; its weights follow from torch's random state.
@@ -60,6 +63,7 @@ class Work:
 
     name: str
     accelerator: Accelerator
+    device: torch.device
     options: Options
     recipe: Recipe
     create: Callable[[], nn.Module]
@@ -115,11 +119,13 @@ class _Run:
                 f"Mixup and CutMix, not {self._batches.size}"
             )
         transform = training_transform(recipe, work.data_config, work.pictures.flip)
-        self._loader = loader(train, transform, self._batches, work.workers)
+        self._loader = loader(train, transform, self._batches, work.workers, work.device)
         torch.manual_seed(derive(seed, "init"))
         model = work.create()
         classes = len(work.pictures.class_names)
-        self._trainer = Trainer(work.accelerator, model, recipe, classes, self._batches.updates, seed)
+        updates = self._batches.updates
+        with out_of_memory_is(f"{work.name}: has no room on {work.device}; use --device cpu"):
+            self._trainer = Trainer(work.accelerator, work.device, model, recipe, classes, updates, seed)
         self._curve: list[dict[str, Any]] = []
         self._best: dict[str, Any] | None = None
         self._view = View()
@@ -134,7 +140,7 @@ class _Run:
         with choose(quiet=quiet, updates=self._batches.updates, epochs=epochs) as self._view:
             begun = "goes on with" if self._curve or first else "begins with"
             self._view.note(f"seed {self._seed}: {begun} epoch {len(self._curve) + 1}, update {first + 1}")
-            with PeakMemory(work.accelerator.device) as peak:
+            with PeakMemory(work.device) as peak:
                 for epoch in range(len(self._curve), epochs):
                     self._epoch(epoch, first, epochs, peak)
                     first = 0
@@ -151,8 +157,13 @@ class _Run:
             if done % options.checkpoint_steps == 0 and done < self._batches.updates:
                 self._save(epoch, done)
 
+        short = (
+            f"--batch-size {self._work.recipe.batch_size}: out of memory; split it by a larger --accumulate "
+            f"than {options.accumulate}, or add --grad-checkpointing"
+        )
         try:
-            loss = trainer.epoch(iter(self._loader), epoch, first, options.accumulate, on_update)
+            with out_of_memory_is(short):
+                loss = trainer.epoch(iter(self._loader), epoch, first, options.accumulate, on_update)
         except UserError as error:
             raise from_reader(error) from None
         seconds = speed.seconds
@@ -186,14 +197,19 @@ class _Run:
 
         accelerator = self._work.accelerator
         rank, processes = accelerator.process_index, accelerator.num_processes
-        mine = predict(
-            self._trainer.judged,
-            Transformed(pictures, self._work.eval_transform, rank, processes),
-            accelerator.device,
-            batch_size=max(2 * self._batches.size, 64),
-            workers=self._work.workers,
-            amp=_AMP[accelerator.mixed_precision],
-        )
+        at_once = max(2 * self._batches.size, 64)
+        accumulate = self._work.options.accumulate
+        with out_of_memory_is(
+            f"--accumulate {accumulate}: out of memory with {at_once} images at once; must be larger"
+        ):
+            mine = predict(
+                self._trainer.judged,
+                Transformed(pictures, self._work.eval_transform, rank, processes),
+                self._work.device,
+                batch_size=at_once,
+                workers=self._work.workers,
+                amp=_AMP[accelerator.mixed_precision],
+            )
         parts: list[Predictions] = gather_object([mine]) if processes > 1 else [mine]
         return Scores.of(Predictions.interleaved(parts))
 
@@ -202,13 +218,13 @@ class _Run:
 
         if not self._main:
             return
-        temporary = self._folder / f".{_BEST}.tmp"
         state = {
             key: value.detach().cpu().contiguous() for key, value in self._trainer.judged.state_dict().items()
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
-        save_file(state, temporary)
-        temporary.replace(self._folder / _BEST)
+        with self._written():
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._folder / _BEST) as temporary:
+                save_file(state, temporary)
 
     def _save(self, epoch: int, update: int) -> None:
         state = self._trainer.state()
@@ -216,12 +232,11 @@ class _Run:
             return
         done = epoch * self._batches.updates + update
         state |= {"epoch": epoch, "update": update, "curve": self._curve, "best": self._best}
-        try:
+        with self._written():
             self._store.save(_KEY, done, state)
-        except OSError as error:
-            raise UserError(
-                f"-o {self._folder}: {error}; free some space and give the command again"
-            ) from error
+
+    def _written(self) -> AbstractContextManager[None]:
+        return written(f"-o {self._folder}", "make it writable and give the command again")
 
     def _resume(self) -> int:
         """Takes up the last checkpoint; returns how many updates of the next epoch are done."""
@@ -259,9 +274,10 @@ class _Run:
         }
         if self._main:
             work.finish(self._folder / work.name, self._trainer.judged, result)
-            write_json(self._folder / RESULT, result)
-            shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
-            (self._folder / _BEST).unlink()
+            with self._written():
+                write_json(self._folder / RESULT, result)
+                shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)
+                (self._folder / _BEST).unlink()
         work.accelerator.wait_for_everyone()
         return result
 

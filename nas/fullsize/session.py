@@ -16,6 +16,7 @@ from nas.data import pictures as picture_sets
 from nas.data import scan
 from nas.engine.run import write_json
 from nas.errors import UserError
+from nas.files import written
 from nas.fullsize import one, tracking, view
 from nas.publish import card, folder, loading
 
@@ -73,7 +74,8 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
         ]
         summary = summarise(named.name, results)
         if accelerator.is_main_process:
-            write_json(options.output / SUMMARY, summary)
+            with written(f"-o {options.output}", "must be a folder"):
+                write_json(options.output / SUMMARY, summary)
         accelerator.end_training()
     return summary
 
@@ -122,6 +124,8 @@ def _work(
 ) -> one.Work:
     from timm.data import create_transform, resolve_model_data_config
 
+    from nas.engine.machine import with_index
+
     drops = {"drop_rate": recipe.drop_rate, "drop_path_rate": recipe.drop_path_rate}
     arguments = {key: rate for key, rate in drops.items() if rate}
 
@@ -140,6 +144,7 @@ def _work(
     return one.Work(
         name=named.name,
         accelerator=accelerator,
+        device=with_index(accelerator.device),
         options=options,
         recipe=recipe,
         create=create,
@@ -239,10 +244,9 @@ def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            output.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locks.held(output / ".lock", "training"))
-        except OSError as error:
-            raise UserError(f"-o {output}: cannot be written ({error.strerror}); must be a folder") from None
+            with written(f"-o {output}", "must be a folder"):
+                output.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locks.held(output / ".lock", "training"))
         except locks.Busy:
             raise UserError(f"-o {output}: another training writes there; must be another folder") from None
         yield
@@ -279,8 +283,9 @@ def _same_training(named: Named, work: one.Work, *, weights: bool) -> None:
                     f"-o {options.output}: was begun with {key} {begun.get(key)}, not {value}; give another"
                 )
     elif work.accelerator.is_main_process:
-        facts = {"training": identity, "hardware": hardware(work.accelerator.device), "versions": versions()}
-        write_json(path, facts)
+        facts = {"training": identity, "hardware": hardware(work.device), "versions": versions()}
+        with written(f"-o {options.output}", "must be a folder"):
+            write_json(path, facts)
     work.accelerator.wait_for_everyone()
 
 

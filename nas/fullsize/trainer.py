@@ -36,7 +36,8 @@ class Trainer:
     but weights, averages and moments.
 
     Args:
-        accelerator: Device, precision and the other processes.
+        accelerator: Precision and the other processes.
+        device: This process's.
         model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``.
         recipe: How to train.
         num_classes: Width of the classifier.
@@ -50,6 +51,7 @@ class Trainer:
     def __init__(
         self,
         accelerator: Accelerator,
+        device: torch.device,
         model: nn.Module,
         recipe: Recipe,
         num_classes: int,
@@ -57,6 +59,7 @@ class Trainer:
         seed: int,
     ) -> None:
         self._accelerator = accelerator
+        self._device = device
         self._recipe = recipe
         self._classes = num_classes
         self._updates = updates
@@ -83,12 +86,13 @@ class Trainer:
         self._average = ModelEmaV3(self.plain, decay=recipe.ema) if recipe.ema else None
         self._loss = _loss(recipe)
         self._mix = _mixing(recipe, num_classes)
-        self._sum = torch.zeros((), device=accelerator.device)
+        self._sum = torch.zeros((), device=device)
 
     @property
     def plain(self) -> nn.Module:
         """The network itself, outside the wrappers."""
-        model: nn.Module = self._accelerator.unwrap_model(self.model)
+        # Compiled ones name their weights otherwise, and could not be loaded as what they are.
+        model: nn.Module = self._accelerator.unwrap_model(self.model, keep_torch_compile=False)
         return model
 
     @property
@@ -162,8 +166,8 @@ class Trainer:
         self._optimizer.zero_grad()
         for i, (images, labels) in enumerate(parts):
             set_seed(derive(self._seed, "update", number, i, self._accelerator.process_index))
-            images = images.to(self._accelerator.device, memory_format=torch.channels_last, non_blocking=True)
-            images, targets = self._mix(images, labels.to(self._accelerator.device, non_blocking=True))
+            images = images.to(self._device, memory_format=torch.channels_last, non_blocking=True)
+            images, targets = self._mix(images, labels.to(self._device, non_blocking=True))
             last = i == len(parts) - 1
             with contextlib.nullcontext() if last else self._accelerator.no_sync(self.model):
                 loss = self._loss(self.model(images).float(), targets) / len(parts)

@@ -1,8 +1,9 @@
-"""Times networks in turns, so that what else the machine does hits all of them alike."""
+"""What networks cost: counted, and timed in turns."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import statistics
 import time
@@ -16,8 +17,9 @@ from nas.errors import UserError
 from nas.evaluation.predict import autocast_dtype
 from nas.models.stats import count
 from nas.profiling.published import TABLE_3
+from nas.profiling.turns import in_turns
 from nas.publish import folder, loading
-from nas.training.memory import PeakMemory, is_out_of_memory
+from nas.training.memory import PeakMemory, out_of_memory_is
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,17 +28,26 @@ if TYPE_CHECKING:
     from nas.publish.loading import Named
 
 
+# Seconds for the passes of one network, unless the user says otherwise. Seven of them with their first
+# passes, and all that comes before, are then done within a minute on a GPU.
+GPU_SECONDS = 4.0
+CPU_SECONDS = 30.0
+_MEMORY_SHARE = 0.25  # a first pass that takes longer is not repeated
+_LATENCY_SHARE = 1 / 3
+
+
 @dataclass(frozen=True)
 class Times:
-    """Mean and sample standard deviation over the repeats."""
+    """Mean and sample standard deviation over the repeats, and how many those were."""
 
     mean: float
     sd: float
+    repeats: int
 
     @classmethod
     def of(cls, values: list[float]) -> Times:
         """Sums values up."""
-        return cls(statistics.fmean(values), statistics.stdev(values))
+        return cls(statistics.fmean(values), statistics.stdev(values), len(values))
 
 
 @dataclass(frozen=True)
@@ -70,10 +81,25 @@ class Profile:
     top1: float | None
 
 
-class _Subject:
-    """A network on the device, with the images it is shown."""
+class _Pixels:
+    """Random images on a device, made once for each shape."""
 
-    def __init__(self, named: Named, settings: ProfileSettings, device: torch.device) -> None:
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._made: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def images(self, *shape: int) -> torch.Tensor:
+        """``(B, C, H, W)``, channels_last."""
+        if shape not in self._made:
+            images = torch.randn(*shape, device=self.device)
+            self._made[shape] = images.to(memory_format=torch.channels_last)
+        return self._made[shape]
+
+
+class _Subject:
+    """A network on the device, and the passes it makes."""
+
+    def __init__(self, named: Named, settings: ProfileSettings, pixels: _Pixels) -> None:
         from timm.data import resolve_model_data_config
 
         self.name = named.name
@@ -81,24 +107,46 @@ class _Subject:
         self.channels, self.size = resolve_model_data_config(model)["input_size"][:2]
         self.size = settings.input_size or (_published_size(named, settings) or self.size)
         try:
-            self.stats = count(model, self.size, self.channels)
-            self.activations = _activations(model, self.size, self.channels)
+            ghost = copy.deepcopy(model).to("meta").eval()
+            self.stats = count(ghost, self.size, self.channels)
+            self.activations = _activations(ghost, self.size, self.channels)
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = (str(error).splitlines() or ["unknown"])[0]
             raise UserError(
                 f"--input-size {self.size}: does not fit {named.name} ({reason}); leave it out"
             ) from error
-        self.model = model.eval().to(device=device, memory_format=torch.channels_last)
-        self._device = device
-        self._amp = autocast_dtype(settings.amp, device)
+        self._pixels, self._device = pixels, pixels.device
+        self.model = model.eval().to(device=self._device, memory_format=torch.channels_last)
+        self._amp = autocast_dtype(settings.amp, self._device)
 
-    def images(self, batch_size: int) -> torch.Tensor:
-        """Random pixels, ``(B, C, H, W)``."""
-        images = torch.randn(batch_size, self.channels, self.size, self.size, device=self._device)
-        return images.to(memory_format=torch.channels_last)
-
-    def seconds(self, images: torch.Tensor) -> float:
+    def seconds(self, batch_size: int) -> float:
         """Wall time of one forward pass."""
+        return self._pass(self._images(batch_size))
+
+    def memory(self, batch_size: int, limit: float) -> tuple[int, float]:
+        """Peak bytes, the weights and what a pass adds to what was there; and the seconds it took to learn.
+
+        A pass before makes what is made once; it is the only one if it alone takes ``limit`` seconds.
+        """
+        images = self._images(batch_size)
+        added, first = self._peak(images)
+        second = 0.0
+        if first < limit:
+            added, second = self._peak(images)
+        weights = [*self.model.parameters(), *self.model.buffers()]
+        return added + sum(tensor.numel() * tensor.element_size() for tensor in weights), first + second
+
+    def _peak(self, images: torch.Tensor) -> tuple[int, float]:
+        _give_back()
+        with PeakMemory(self._device) as peak:
+            before = peak.bytes
+            seconds = self._pass(images)
+            return peak.bytes - before, seconds
+
+    def _images(self, batch_size: int) -> torch.Tensor:
+        return self._pixels.images(batch_size, self.channels, self.size, self.size)
+
+    def _pass(self, images: torch.Tensor) -> float:
         began = time.perf_counter()
         with torch.autocast(self._device.type, dtype=self._amp, enabled=self._amp is not None):
             self.model(images)
@@ -106,20 +154,12 @@ class _Subject:
             torch.cuda.synchronize(self._device)
         return time.perf_counter() - began
 
-    def memory(self, images: torch.Tensor) -> int:
-        """Peak bytes: the weights, and what a pass adds to what was there."""
-        self.seconds(images)
-        _give_back()
-        with PeakMemory(self._device) as peak:
-            before = peak.bytes
-            self.seconds(images)
-            added = peak.bytes - before
-        weights = [*self.model.parameters(), *self.model.buffers()]
-        return added + sum(tensor.numel() * tensor.element_size() for tensor in weights)
-
 
 def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _: None) -> list[Profile]:
     """Measures networks.
+
+    cuDNN is left to choose algorithms by its own rules: trying them all, for every shape of every network,
+    takes minutes.
 
     Args:
         settings: Which, and how.
@@ -133,24 +173,41 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
     device = find_device(settings.device)
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    batch_size = settings.batch_size or (256 if device.type == "cuda" else 16)
+    cuda = device.type == "cuda"
+    batch_size = settings.batch_size or (256 if cuda else 16)
+    limit = settings.seconds or (GPU_SECONDS if cuda else CPU_SECONDS)
     found = [loading.find(name) for name in settings.models]
     accuracies = [_top1(named, settings) for named in found]
-    benchmark, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
-    try:
-        with torch.inference_mode():
-            subjects = [_Subject(named, settings, device) for named in found]
-            memory = [subject.memory(subject.images(batch_size)) for subject in subjects]
-            note(f"latency, {settings.repeats} passes of one image each")
-            latency = _in_turns(subjects, 1, settings)
-            note(f"throughput, {settings.repeats} passes of {batch_size} images each")
-            batches = _in_turns(subjects, batch_size, settings)
-    except RuntimeError as error:
-        if not is_out_of_memory(error):
-            raise
-        raise UserError(f"--batch-size {batch_size}: out of memory; must be smaller") from error
-    finally:
-        torch.backends.cudnn.benchmark = benchmark
+    short = f"--batch-size {batch_size}: out of memory; must be smaller"
+    pixels = _Pixels(device)
+    with out_of_memory_is(short), torch.inference_mode():
+        subjects, memory, left = [], [], []
+        for named in found:
+            note(f"{named.name}: building and counting")
+            subjects.append(_Subject(named, settings, pixels))
+        for subject in subjects:
+            note(f"{subject.name}: memory, {batch_size} images")
+            used, seconds = subject.memory(batch_size, limit * _MEMORY_SHARE)
+            memory.append(used)
+            left.append(max(limit - seconds, 0.0))
+        latency = in_turns(
+            subjects,
+            1,
+            [_LATENCY_SHARE * seconds for seconds in left],
+            warm_up=settings.warm_up,
+            repeats=settings.repeats,
+            what="latency, one image",
+            note=note,
+        )
+        batches = in_turns(
+            subjects,
+            batch_size,
+            [(1 - _LATENCY_SHARE) * seconds for seconds in left],
+            warm_up=settings.warm_up,
+            repeats=settings.repeats,
+            what=f"throughput, {batch_size} images",
+            note=note,
+        )
     return [
         Profile(
             model=subject.name,
@@ -169,36 +226,20 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
     ]
 
 
-def _in_turns(subjects: list[_Subject], batch_size: int, settings: ProfileSettings) -> list[list[float]]:
-    """Seconds of every repeat, by network."""
-    images = {(s.channels, s.size): s.images(batch_size) for s in subjects}
-    for subject in subjects:
-        for _ in range(settings.warm_up):
-            subject.seconds(images[subject.channels, subject.size])
-    seconds: list[list[float]] = [[] for _ in subjects]
-    for _ in range(settings.repeats):
-        for own, subject in zip(seconds, subjects, strict=True):
-            own.append(subject.seconds(images[subject.channels, subject.size]))
-    return seconds
-
-
 def _give_back() -> None:
     """Lets glibc return freed memory to the system: what is used again would not count as added."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def _activations(model: nn.Module, size: int, channels: int) -> int:
-    """Counts what convolutions and linear layers put out, without computing it."""
-    import copy
-
+def _activations(ghost: nn.Module, size: int, channels: int) -> int:
+    """Counts what convolutions and linear layers of a network on the meta device put out."""
     total = 0
 
     def add(_: nn.Module, __: Any, output: torch.Tensor) -> None:
         nonlocal total
         total += output.numel()
 
-    ghost = copy.deepcopy(model).to("meta").eval()
     for module in ghost.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(add)

@@ -9,8 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.engine.run import write_json
-from nas.errors import UserError
-from nas.files import replacing
+from nas.files import replacing, written
 from nas.quantities import format_count, format_size
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def write(target: Path, profiles: Sequence[Profile], facts: Mapping[str, Any]) -
     Raises:
         UserError: If the folder cannot be written.
     """
-    try:
+    with written(f"-o {target}", "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         rows = [asdict(profile) for profile in profiles]
         write_json(target / "profile.json", {**facts, "models": rows})
@@ -88,8 +87,6 @@ def write(target: Path, profiles: Sequence[Profile], facts: Mapping[str, Any]) -
         for name, (label, cost) in _PLOTS.items() if known else ():
             _replace(target / name, _bubbles(known, label, cost))
             names.append(name)
-    except OSError as error:
-        raise UserError(f"-o {target}: cannot be written ({error.strerror}); must be a folder") from error
     return names
 
 
@@ -99,7 +96,11 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
         values = dict(row)
         for key, unit in (("latency", "ms"), ("throughput", "images_per_second")):
             times = values.pop(key)
-            values |= {f"{key}_{unit}": times["mean"], f"{key}_{unit}_sd": times["sd"]}
+            values |= {
+                f"{key}_{unit}": times["mean"],
+                f"{key}_{unit}_sd": times["sd"],
+                f"{key}_repeats": times["repeats"],
+            }
         flat.append(values)
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(flat[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -24,9 +25,11 @@ class ProfileSettings:
     input_size: int | None = None
     """Side of the images in pixels, instead of each network's own."""
     warm_up: int = 10
-    """Forward passes before the clock starts."""
+    """Forward passes before the clock starts, at most."""
     repeats: int = 30
-    """Timed forward passes of each network, taken in turns."""
+    """Timed forward passes of each network, taken in turns, at most."""
+    seconds: float | None = None
+    """Time for each network's passes (4 on a GPU, 30 on the CPU); fewer are made if they do not fit."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
     """auto: bfloat16 on GPUs that have it, float16 on others, float32 on the CPU."""
     device: str = "auto"
@@ -46,6 +49,8 @@ class ProfileSettings:
             value = getattr(self, name)
             if value is not None and value < low:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
+        if self.seconds is not None and not 0 < self.seconds < math.inf:
+            raise UserError(f"--seconds {self.seconds}: must be above 0")
         if self.published and self.input_size is not None:
             raise UserError(
                 "--published: those accuracies belong to the networks' own --input-size; leave it out"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.documents import read_json
-from nas.errors import UserError
+from nas.errors import UserError, disk_error, not_written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -45,8 +45,11 @@ def appearing(target: Path, flag: str = "-o") -> Iterator[Path]:
                 with path.open("rb") as file:
                     os.fsync(file.fileno())
         staging.rename(target)
-    except OSError as error:
-        raise UserError(f"{flag} {target}: cannot be written ({error.strerror or error})") from error
+    except Exception as error:
+        refusal = disk_error(error)  # safetensors has its own error for what a disk refuses
+        if refusal is None:
+            raise
+        raise not_written(f"{flag} {target}", refusal, "must be a new folder in one of yours") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

@@ -7,7 +7,9 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from nas.errors import first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -19,7 +21,14 @@ _NAME = re.compile(r"(?P<config>[0-9a-zA-Z_]+)-(?P<epoch>\d+)\.pt")
 
 
 class CheckpointNotWritten(OSError):
-    """A checkpoint could not be written; the earlier one is still there."""
+    """The disk did not take a checkpoint; the earlier one is still there.
+
+    ``errno`` says why, if the system did.
+    """
+
+    def __init__(self, message: str, cause: OSError | None = None) -> None:
+        super().__init__(message)
+        self.errno = None if cause is None else cause.errno
 
 
 class CheckpointStore:
@@ -51,13 +60,15 @@ class CheckpointStore:
         """Writes a checkpoint, then deletes the configuration's earlier ones.
 
         Raises:
-            CheckpointNotWritten: If the disk is full or the folder not writable. Nothing is lost.
+            CheckpointNotWritten: If the disk is full or the folder not writable. Nothing is lost. An error
+                of any other kind is none of the disk's and is raised as it is.
         """
         import torch  # here, since the search itself looks after these files and does without
 
         from nas.training.packing import pack
 
-        self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(pack(state), file))
+        packed = pack(state)
+        self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(packed, file))
 
     def get(self, config_id: str, max_epoch: int) -> tuple[str, bytes] | None:
         """Name and contents of the configuration's newest checkpoint of at most ``max_epoch`` epochs."""
@@ -121,19 +132,24 @@ class CheckpointStore:
             raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
         target = self._folder / name
         temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        watched: _Watched | None = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                write(file)
-                file.flush()
+                watched = _Watched(file)
+                write(watched)  # type: ignore[arg-type]
+                watched.flush()
                 os.fsync(file.fileno())
             temporary.replace(target)
             self._sync_folder()
-        except (OSError, RuntimeError) as error:  # torch.save wraps a failed write in RuntimeError
+        except Exception as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
-            cause = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            raise CheckpointNotWritten(f"cannot write checkpoint {target.name}: {cause}") from error
+            refusal = error if isinstance(error, OSError) else None if watched is None else watched.refusal
+            if refusal is None:
+                raise
+            reason = refusal.strerror or first_line(refusal)
+            raise CheckpointNotWritten(f"cannot write checkpoint {target.name}: {reason}", refusal) from error
         config_id, epoch = target.stem.rsplit("-", 1)
         for earlier, path in self._files().get(config_id, []):
             if earlier < int(epoch):
@@ -160,6 +176,30 @@ class CheckpointStore:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+class _Watched:
+    """A file that remembers what the disk refused: ``torch.save`` then raises errors of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """As the file's."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
+
+    def flush(self) -> None:
+        """As the file's."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.refusal = error
+            raise
 
 
 def _load(path: Path) -> State:

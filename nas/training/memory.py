@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
 import resource
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from nas.errors import UserError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 _MARKS = (
@@ -53,6 +57,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _MARKS)
+
+
+@contextlib.contextmanager
+def out_of_memory_is(advice: str) -> Iterator[None]:
+    """What fails within for lack of memory becomes one line; other errors stay what they are.
+
+    Args:
+        advice: The flag with its value, and what to do about it.
+
+    Raises:
+        UserError: If the memory of the device or the host is short.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(advice) from error
 
 
 class PeakMemory:

@@ -17,22 +17,28 @@ def pack(state: dict[str, Any]) -> dict[str, Any]:
     """Puts the tensors of nested dictionaries, lists and tuples one behind the other.
 
     Args:
-        state: Tensors on the CPU, numbers, strings, None.
+        state: Tensors, numbers, strings, None. Tensors may lie anywhere: most optimisers count their steps
+            on the CPU while their moments lie on the GPU.
 
     Returns:
-        ``flat``, one tensor ``(N,)`` for each type, and ``tree``, the state with ``(_TENSOR, type, start,
-        shape, stride)`` in the place of each tensor: optimisers want the memory layout back too.
+        ``flat``, one tensor ``(N,)`` on the CPU for each type, and ``tree``, the state with ``(_TENSOR, type,
+        start, shape, stride)`` in the place of each tensor: optimisers want the memory layout back too.
+        Where a tensor lay is not kept, since ``load_state_dict`` knows where it is wanted. A tensor that
+        is not plain memory, such as a sparse one, stays itself, on the CPU.
     """
     parts: dict[torch.dtype, list[Tensor]] = {}
     lengths: dict[torch.dtype, int] = {}
 
     def place(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
-            if value.untyped_storage().nbytes() != value.numel() * value.element_size():
-                value = value.contiguous().clone()  # a view of something larger
+            if value.layout != torch.strided or value.is_quantized:
+                return value.detach().cpu()
+            if value.is_conj() or value.is_neg() or not _owns_memory(value):
+                value = value.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+            value = value.detach().cpu()  # one by one, so that a GPU need not hold everything twice
             start = lengths.get(value.dtype, 0)
             lengths[value.dtype] = start + value.numel()
-            parts.setdefault(value.dtype, []).append(value.detach().as_strided((value.numel(),), (1,)))
+            parts.setdefault(value.dtype, []).append(value.as_strided((value.numel(),), (1,)))
             which = list(parts).index(value.dtype)
             return _TENSOR, which, start, tuple(value.shape), value.stride()
         return _walk(place, value)
@@ -55,6 +61,12 @@ def unpack(packed: dict[str, Any]) -> dict[str, Any]:
 
     state: dict[str, Any] = find(packed["tree"])
     return state
+
+
+def _owns_memory(value: Tensor) -> bool:
+    """Whether it is no view of something larger, or of one number many times."""
+    storage = value.untyped_storage().nbytes()
+    return bool(storage == value.numel() * value.element_size() and value.storage_offset() == 0)
 
 
 def _walk(visit: Any, value: Any) -> Any:

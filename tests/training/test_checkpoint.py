@@ -163,3 +163,32 @@ def test_foreign_files_are_left_alone(store, tmp_path):
     (tmp_path / "checkpoints" / "a1-5.pt.backup").write_text("mine")
     store.prune([], {})
     assert names(tmp_path) == ["a1-5.pt.backup", "notes.txt"]
+
+
+def test_an_error_of_the_program_is_no_error_of_the_disk(store, tmp_path):
+    store.save("a1", 5, state(1))
+    with pytest.raises(Exception) as caught:  # noqa: PT011 - whatever pickle's error is
+        store.save("a1", 15, {"n": lambda: None})
+    assert not isinstance(caught.value, OSError)
+    assert names(tmp_path) == ["a1-5.pt"]
+
+
+def test_torchs_errors_about_no_disk_stay_what_they_are(store, tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("Expected all tensors to be on the same device")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(RuntimeError, match="same device"):
+        store.save("a1", 5, state(1))
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO])
+def test_what_the_disk_said_is_known(store, monkeypatch, code):
+    def refuse(_descriptor):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    with pytest.raises(CheckpointNotWritten, match=os.strerror(code)) as caught:
+        store.save("a1", 5, state(1))
+    assert caught.value.errno == code

@@ -1,0 +1,169 @@
+"""Trials as the trial process runs them, on a pretended GPU: of a search, a plan or a confirmation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import search_spaces
+from nas.data.images import checked
+from nas.engine import worker
+from nas.engine.bench import Bench
+from nas.engine.messages import EpochDone, Measurement, Note, TrialEnded, TrialPaused, TrialSpec
+from nas.errors import UserError
+from nas.training.settings import TrainSettings
+
+SPACE = search_spaces.get("nexception")
+XCEPTION, NEXCEPTION = SPACE.points["xception"], SPACE.points["nexception"]
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+class Pipe:
+    """The search's end of a trial process's pipe: takes reports, asks for a pause after some epochs."""
+
+    def __init__(self, pause_after=None):
+        self.sent = []
+        self._pause_after = pause_after
+
+    def send(self, report):
+        self.sent.append(report)
+
+    def poll(self):
+        done = sum(isinstance(report, EpochDone) for report in self.sent)
+        return self._pause_after is not None and done + 1 >= self._pause_after
+
+    def recv(self):
+        return worker.PAUSE
+
+    @property
+    def notes(self):
+        return [report.text for report in self.sent if isinstance(report, Note)]
+
+
+@pytest.fixture
+def images():
+    rng = np.random.default_rng(0)
+    return checked("noise", rng.integers(0, 256, (32, 16, 16, 3), dtype=np.uint8), np.arange(32) % 2)
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return worker.WorkerSettings(
+        space="nexception",
+        width="16",
+        dataset="noise",
+        data_dir=tmp_path,
+        image_size=None,
+        max_images=None,
+        val_fraction=0.25,
+        seed=0,
+        max_epochs=2,
+        train=TrainSettings(batch_size=12),
+        device="auto",
+        threads=None,
+        checkpoints=tmp_path / "checkpoints",
+        quota_bytes=10**9,
+        checkpoint_every=1e9,
+    )
+
+
+def spec(config=NEXCEPTION, epochs=2, **more):
+    return TrialSpec(trial=1, config_id="a1", config=config, epochs=epochs, seed=3, timeout=60, **more)
+
+
+def trial(settings, images, order, pipe=None):
+    pipe = pipe or Pipe()
+    bench = Bench(settings, images, pipe)
+    bench.run(order)
+    return pipe.sent[-1], pipe, bench
+
+
+CASES = {
+    "as it is": (NEXCEPTION, {}, False),
+    "as it is, with graphs": (NEXCEPTION, {}, True),
+    "everything mixed": (NEXCEPTION | {"norm": "layer"}, {"mixup": 0.2, "cutmix": 1.0, "loss": "bce"}, False),
+    "float32, adamw": (XCEPTION, {"amp": "off", "optimizer": "adamw", "average": 0.0}, True),
+    "sgd, cosine": (XCEPTION | {"se": True}, {"optimizer": "sgd", "schedule": "cosine"}, False),
+}
+
+
+@pytest.mark.parametrize(("config", "train", "graphs"), CASES.values(), ids=CASES)
+def test_a_trial_runs_pauses_and_goes_on_to_the_same_end(
+    fake_cuda, settings, images, tmp_path, config, train, graphs
+):
+    gpu = fake_cuda()
+    settings = replace(settings, train=TrainSettings(**{"batch_size": 12, **train}), cuda_graphs=graphs)
+    whole, pipe, bench = trial(settings, images, spec(config))
+    assert isinstance(whole, TrialEnded)
+    assert whole.error is not None, whole.reason
+    assert pipe.notes == []
+    assert bench.facts.hardware["device"] == "cuda:0 (Pretended GPU)"
+    assert whole.metrics["peak_memory"] > 4 * whole.metrics["params"]
+    assert "empty_cache" in gpu.calls
+
+    other = replace(settings, checkpoints=tmp_path / "other")
+    paused, _, _ = trial(other, images, spec(config), Pipe(pause_after=1))
+    assert isinstance(paused, TrialPaused)
+    again, pipe, _ = trial(other, images, spec(config))
+    assert pipe.notes == []
+    assert again.metrics["from_epoch"] == 1
+    kept = {"val_loss", "train_loss", "top1", "params"}
+    assert {k: again.metrics[k] for k in kept} == {k: whole.metrics[k] for k in kept}
+
+
+def test_a_gpu_with_a_number(fake_cuda, settings, images):
+    fake_cuda(count=2)
+    ended, _, bench = trial(replace(settings, device="cuda:1"), images, spec(epochs=1))
+    assert ended.error is not None, ended.reason
+    assert str(bench.facts.hardware["device"]).startswith("cuda:1")
+    assert torch.cuda.max_memory_allocated(0) == 0 < torch.cuda.max_memory_allocated(1)
+
+
+def test_the_plan_s_and_the_width_s_own_choice(fake_cuda, settings, images):
+    fake_cuda()
+    for graphs in (False, True):
+        bench = Bench(replace(settings, cuda_graphs=graphs), images, Pipe())
+        found = bench.measure(NEXCEPTION)
+        assert isinstance(found, Measurement)
+        assert found.train_seconds > 0 < found.checkpoint_bytes
+    assert Bench(replace(settings, width="auto"), images, Pipe()).facts.width == SPACE.presets["paper"]
+
+
+@pytest.mark.parametrize(("share", "note"), [(0.9, "once more in micro-batches of 6"), (0.1, None)])
+def test_short_memory_is_met_by_smaller_steps_and_then_a_crash(fake_cuda, settings, images, share, note):
+    gpu = fake_cuda()
+    whole, _, bench = trial(settings, images, spec(XCEPTION, epochs=1))
+    gpu.memory.size = int(share * whole.metrics["peak_memory"])
+    bench.run(replace(spec(XCEPTION, epochs=1), config_id="b2"))
+    ended = bench._pipe.sent[-1]
+    if note is None:
+        assert ended.error is None
+        assert ended.reason.startswith("OutOfMemoryError: CUDA out of memory")
+    else:
+        assert note in bench._pipe.notes[-1]
+        assert ended.metrics["micro_batch"] == 6
+
+
+def test_a_checkpoint_that_fails_for_a_reason_of_the_program_is_named_and_costs_no_trial(
+    fake_cuda, settings, images, monkeypatch
+):
+    fake_cuda()
+
+    def broken(state):
+        raise RuntimeError("Expected all tensors to be on the same device\nmore")
+
+    monkeypatch.setattr("nas.training.packing.pack", broken)
+    ended, pipe, _ = trial(replace(settings, max_epochs=4), images, spec(epochs=1))
+    assert ended.error is not None
+    assert pipe.notes == [
+        "trial 1: no checkpoint: RuntimeError: Expected all tensors to be on the same device"
+    ]
+
+
+def test_graphs_want_a_gpu(settings, images):
+    with pytest.raises(UserError, match="--cuda-graphs: the device is cpu"):
+        Bench(replace(settings, cuda_graphs=True), images, Pipe())
