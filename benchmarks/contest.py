@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _WARM_UP = 4  # steps; more than a DataLoader has batches waiting at its start
 _LEAST_STEPS, _MOST_STEPS = 3, 300  # of a turn, and of an epoch of ours
 _TURN = "turn"
+REFERENCE = "ours, reference"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ class Speed(NamedTuple):
 def ways(device: str) -> list[Way]:
     """What can be compared."""
     cores = len(os.sched_getaffinity(0))
-    ours, plain = [Way("ours", cores)], [Way("plain", cores), Way("plain, no data", cores)]
+    ours = [Way("ours", cores), Way(REFERENCE, cores)]
+    plain = [Way("plain", cores), Way("plain, no data", cores)]
     if device == "cpu":
         return [*ours, Way(f"ours, {cores} at once", 1, cores), *plain]
     kinds: tuple[Amp, ...] = ("fp16", "bf16")
@@ -247,7 +249,8 @@ def train(pipe: Connection, way: Way, terms: Terms) -> None:
 
 
 def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
-    place = Place(width, _WARM_UP, terms.device, terms.batch_size, way.threads)
+    reference = way.name == REFERENCE
+    place = Place(width, _WARM_UP, terms.device, terms.batch_size, way.threads, reference)
     epochs: list[Epoch] = []
 
     def pilot(epoch: Epoch) -> None:

@@ -26,7 +26,7 @@ from benchmarks import (
     train_throughput,
     trial_overhead,
 )
-from benchmarks.workload import SPACE, command, machine
+from benchmarks.workload import SPACE, command, machine, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,19 +161,6 @@ def report(figures: dict[str, str], printed: str) -> str:
         *(f"| {name} | {value} |" for name, value in figures.items()),
     ]
     return "\n".join(lines) + "\n" + printed
-
-
-def replaced(page: str, mark: str, text: str) -> str:
-    """The page with ``text`` between a mark and its end.
-
-    Raises:
-        ValueError: If the page has no such marks.
-    """
-    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
-    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
-    if not begin or not end:
-        raise ValueError(f"no <!-- {mark} --> and <!-- /{mark} --> in the page")
-    return f"{before}{begin}\n{text}\n{end}{after}"
 
 
 def main(options: Options) -> None:

@@ -2,10 +2,11 @@
 
 ``ours`` is what a trial does, images, deterministic kernels and all: the search's own workplace is handed
 the network, and epochs are read off the trial's own clock (``benchmarks.trial``). ``ours, N at once``, on
-a CPU, are N trials of one thread each. ``plain`` (a) is a loop with DataLoader workers, RandAugment on PIL
-images, eager and channels first, in float32 and, on a GPU, with automatic mixed precision too; ``plain, no
-data`` (b) is the same on one batch that lies on the device. The update rule, LAMB, is the same everywhere;
-ratios are those of the fastest of ours to the fastest of (a) and of (b).
+a CPU, are N trials of one thread each; ``ours, reference`` is a trial with ``--reference``. ``plain`` (a)
+is a loop with DataLoader workers, RandAugment on PIL images, eager and channels first, in float32 and, on
+a GPU, with automatic mixed precision too; ``plain, no data`` (b) is the same on one batch that lies on the
+device. The update rule, LAMB, is the same everywhere; ratios are those of the fastest of ours, reference
+apart, to the fastest of (a) and of (b).
 
 Every way of training is a process of its own; they take turns, and the ratios are medians over the
 turns, so that whatever else the machine does meets all alike. ``by CPU time`` compares images a CPU
@@ -26,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.contest import Contest, Terms, chosen
+from benchmarks.contest import REFERENCE, Contest, Terms, chosen
 from benchmarks.trial import batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
 from nas.engine.machine import find_device
@@ -121,7 +122,8 @@ def judged(speeds: Mapping[str, Iterable[Speed]], most: float) -> dict[str, Any]
 
 def _fastest(rates: Mapping[str, list[float]], kind: str, data: bool | None = None) -> str:
     """The name of the fastest way of a kind, empty if there is none."""
-    names = [n for n in rates if n.startswith(kind) and (data is None or data != n.endswith("no data"))]
+    names = [n for n in rates if n.startswith(kind) and n != REFERENCE]
+    names = [n for n in names if data is None or data != n.endswith("no data")]
     return max(names, key=lambda name: statistics.median(rates[name]), default="")
 
 

@@ -67,6 +67,7 @@ class Place:
         device: cpu, cuda or cuda:N.
         batch_size: Images a step; None: the width's own.
         threads: CPU threads, None for all cores.
+        reference: Leave out every faster way of computing the same.
     """
 
     width: int
@@ -74,6 +75,7 @@ class Place:
     device: str = "cpu"
     batch_size: int | None = None
     threads: int | None = None
+    reference: bool = False
 
 
 def batch_size(width: int, wanted: int | None = None) -> int:
@@ -99,6 +101,7 @@ def settings(place: Place, folder: Path, *, dataset: str = "random", max_epochs:
         checkpoints=folder / "checkpoints",
         quota_bytes=1 << 30,
         checkpoint_every=math.inf,
+        reference=place.reference,
     )
 
 

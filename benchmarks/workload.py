@@ -156,6 +156,19 @@ def write_json(path: Path | None, found: object) -> None:
             temporary.write_text(json.dumps(found, indent=1) + "\n")
 
 
+def replaced(page: str, mark: str, text: str) -> str:
+    """The page with ``text`` between a mark and its end.
+
+    Raises:
+        ValueError: If the page has no such marks.
+    """
+    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
+    if not begin or not end:
+        raise ValueError(f"no <!-- {mark} --> and <!-- /{mark} --> in the page")
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
 def command(main: Callable[[Options], object], options: type[Options], description: str | None) -> None:
     """Runs a benchmark from the command line; what is wrong with it is one line."""
     prog = f"python -m benchmarks.{Path(sys.argv[0]).stem}"

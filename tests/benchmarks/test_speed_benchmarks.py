@@ -8,7 +8,7 @@ from torch import nn
 from benchmarks import performance, soak, train_throughput
 from benchmarks.contest import Speed
 from benchmarks.search_utilisation import shares
-from benchmarks.workload import SIDE, floors
+from benchmarks.workload import SIDE, floors, replaced
 from nas.engine.journal import encode
 
 
@@ -73,10 +73,10 @@ def test_shares_of_a_journal(tmp_path):
 
 def test_the_page_gets_its_part_and_keeps_the_rest():
     page = "before\n<!-- cpu -->\nold\n<!-- /cpu -->\nbetween\n<!-- cuda -->\n<!-- /cuda -->\n"
-    new = performance.replaced(page, "cuda", "figures")
+    new = replaced(page, "cuda", "figures")
     assert new == page.replace("<!-- cuda -->\n", "<!-- cuda -->\n\nfigures\n")
     with pytest.raises(ValueError, match="rocm"):
-        performance.replaced(page, "rocm", "")
+        replaced(page, "rocm", "")
 
 
 def turns(*rates, validation=0.0):
@@ -88,6 +88,7 @@ def test_the_fastest_of_our_ways_is_judged_turn_by_turn_against_the_fastest_plai
         {
             "ours": turns(4.0, 8.0, 4.0),
             "ours, 2 at once": turns(6.0, 9.0, 6.0, validation=0.25),
+            "ours, reference": turns(90.0, 90.0, 90.0),
             "plain": turns(1.0, 1.0, 1.0),
             "plain fp16": turns(2.0, 1.0, 3.0),
             "plain, no data": turns(3.0, 3.0, 3.0),
@@ -111,9 +112,8 @@ def test_what_was_not_measured_is_an_empty_cell_and_no_number():
     assert isnan(found["against_plain"])
     assert isnan(found["against_no_data"])
     bounds = {"operations_seconds": 1.0, "bytes_seconds": 2.0}
-    row = train_throughput.row(
-        {"width": 16, "point": "x", "batch_size": 8, **bounds, **found}, ["ours", "plain"]
-    )
+    result = {"width": 16, "point": "x", "batch_size": 8, **bounds, **found}
+    row = train_throughput.row(result, ["ours", "plain"])
     assert row == "| 16 | x | 8 | 4 |  |  |  |  | 0 % | 33 % | bytes |"
     assert isnan(train_throughput.judged({}, most=12.0)["share"])
 

@@ -1,0 +1,139 @@
+"""Trials in the search's own workplace: fast against plain, equal seeds, out of memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import search_spaces
+from benchmarks import trial
+from nas.data.images import checked
+from nas.engine.bench import Bench
+from nas.engine.messages import EpochDone, Note, TrialEnded, TrialSpec
+from nas.training.settings import TrainSettings
+from search_spaces.base import config_id
+
+SPACE = search_spaces.get("nexception")
+EPOCHS = 2
+BATCH = 32
+
+
+class Reports:
+    """Stands where the pipe to the search is."""
+
+    def __init__(self) -> None:
+        self.sent: list[object] = []
+
+    def send(self, report: object) -> None:
+        self.sent.append(report)
+
+    def poll(self) -> bool:
+        return False
+
+    def of(self, kind: type) -> list[Any]:
+        return [report for report in self.sent if isinstance(report, kind)]
+
+
+Trial = Callable[..., Reports]
+
+
+@pytest.fixture
+def run(device: str, tmp_path: Path) -> Trial:
+    """Trains a configuration, on 32x32 noise with some signal; returns the reports."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(160) % 4
+    pixels = rng.integers(0, 160, (160, 32, 32, 3)) + 24 * labels[:, None, None, None]
+    images = checked("bright", pixels.astype(np.uint8), labels)
+
+    def train(config: dict[str, Any], width: int = 16, **changes: Any) -> Reports:
+        place = trial.Place(width, 1, device, BATCH, threads=1, reference=changes.pop("reference", False))
+        told = trial.settings(place, tmp_path, max_epochs=EPOCHS)
+        told = replace(told, train=TrainSettings(batch_size=BATCH, **changes), val_fraction=0.2)
+        reports = Reports()
+        bench = Bench(told, images, reports)  # type: ignore[arg-type]
+        bench.run(TrialSpec(1, config_id(config), config, EPOCHS, seed=3, timeout=600.0))
+        return reports
+
+    return train
+
+
+def curve(reports: Reports) -> list[tuple[float, ...]]:
+    (end,) = reports.of(TrialEnded)
+    assert end.error is not None, end.reason
+    rows = [report.metrics for report in reports.of(EpochDone)]
+    return [tuple(row[key] for key in ("train_loss", "val_loss", "top1")) for row in rows]
+
+
+@pytest.mark.parametrize("point", ["xception", "nexception", "dearest"])
+def test_the_fast_trial_learns_what_the_plain_one_does(run: Trial, point: str) -> None:
+    config = SPACE.points[point]
+    fast, plain = curve(run(config)), curve(run(config, reference=True))
+    assert len(fast) == EPOCHS
+    for one, other in zip(fast, plain, strict=True):
+        assert one[:2] == pytest.approx(other[:2], rel=0.05)
+
+
+def test_nothing_fast_was_given_up(run: Trial) -> None:
+    """On a GPU a step that is not recorded, or a kernel that does not compile, is a note."""
+    for point in SPACE.points:
+        notes = [note.text for note in run(SPACE.points[point]).of(Note)]
+        assert notes == [], point
+
+
+@pytest.mark.parametrize("optimizer", ["lamb", "adamw", "sgd"])
+def test_equal_seeds_give_equal_results(run: Trial, optimizer: str) -> None:
+    config = SPACE.points["nexception"]
+    one, other = (curve(run(config, optimizer=optimizer)) for _ in range(2))
+    assert one == other
+
+
+def test_out_of_memory_is_retried_in_micro_batches(run: Trial, device: str) -> None:
+    config, width = SPACE.points["nexception"], 64 if device == "cpu" else 256
+    (first,) = run(config, width).of(TrialEnded)
+    assert first.error is not None, first.reason
+    with at_most(device, int(first.metrics["peak_memory"])):
+        reports = run(config, width)
+    (end,) = reports.of(TrialEnded)
+    assert end.error is not None, end.reason
+    assert end.metrics["micro_batch"] == BATCH // 2
+    assert any("out of memory" in note.text for note in reports.of(Note))
+    curve(run(config, width))  # and the process is as good as before
+
+
+@contextmanager
+def at_most(device: str, needed: int) -> Iterator[None]:
+    """Leaves a batch too little memory, and half a batch enough."""
+    if device == "cpu":
+        with _refused_on_a_cpu():
+            yield
+        return
+    place = torch.device(device)
+    torch.cuda.empty_cache()
+    whole = torch.cuda.get_device_properties(place).total_memory
+    torch.cuda.set_per_process_memory_fraction(0.8 * needed / whole, place)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, place)
+
+
+@contextmanager
+def _refused_on_a_cpu() -> Iterator[None]:
+    """As a GPU's allocator refuses: in the midst of a forward pass of a whole batch."""
+
+    def refuse(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if module.training and isinstance(module, torch.nn.Conv2d) and len(inputs[0]) > BATCH // 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(refuse)
+    try:
+        yield
+    finally:
+        handle.remove()
