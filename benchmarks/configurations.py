@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmarks.plain import Loop
+from benchmarks.plain import Amp, Loop
 from benchmarks.trial import Enough, Epoch, Place, Workplace, batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
 from nas.engine.machine import find_device
@@ -86,7 +86,7 @@ def ours(workplace: Workplace, config: Config, wanted: int) -> dict[str, float]:
 
 def plain(options: Options, device: torch.device, config: Config) -> float:
     """Images a second of the plain loop, over half as many steps as an epoch of ours has."""
-    amp = "off" if device.type == "cpu" else "fp16"
+    amp: Amp = "off" if device.type == "cpu" else "fp16"
     steps = Loop(device, amp, with_data=False, wanted_batch=options.batch_size).steps(config, options.width)
     for _ in range(_PLAIN_WARM_UP):
         next(steps)

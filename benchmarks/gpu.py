@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.gpu_page import page
 from benchmarks.gpu_stages import FULL, QUICK, Outcome, Stage, run, stages
@@ -20,6 +20,10 @@ from benchmarks.workload import replaced
 from nas import cli
 from nas.errors import UserError
 from nas.files import replacing
+from nas.settings import refuse_unknown_device
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 PROG = "python -m benchmarks.gpu"
 _PAGE = Path("docs/performance.md")
@@ -43,20 +47,25 @@ class Options:
     def __post_init__(self) -> None:
         if self.minutes <= 0:
             raise UserError(f"--minutes {self.minutes:g}: must be above 0")
-        scratch = self.docs.resolve() != _PAGE.resolve()
-        if (self.quick or not self.device.startswith("cuda")) and not scratch:
-            raise UserError(f"--docs {self.docs}: must be a copy; that page is for real figures")
-        if not self.device.startswith("cuda") and not self.quick:
-            raise UserError(f"--device {self.device}: needs --quick, whose sizes a CPU can do")
+        refuse_unknown_device(self.device)
+        if self.device == "auto":
+            raise UserError("--device auto: name the GPU, such as cuda:0")
+        if self.device == "cpu" and not self.quick:
+            raise UserError("--device cpu: needs --quick, whose sizes a CPU can do")
+        if self.quick and self.docs.resolve() == _PAGE.resolve():
+            raise UserError(f"--docs {self.docs}: with --quick it must be a copy of that page")
 
 
-def main() -> int:
+def main(args: Sequence[str] | None = None) -> int:
     """Runs all stages; returns the exit code.
+
+    Args:
+        args: The command line; the process's own if None.
 
     Raises:
         UserError: Without a GPU, or if there is no page to write into.
     """
-    options = cli.parse(Options, prog=PROG, description=__doc__ or "")
+    options = cli.parse(Options, prog=PROG, description=__doc__ or "", args=args)
     refuse_without_gpu(options.device)
     try:
         replaced(options.docs.read_text(), "cuda", "")

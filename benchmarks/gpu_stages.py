@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+_LAST = 20.0  # seconds for what a program has begun when it is time to end by itself
+_PACED = ("benchmarks.train_throughput", "benchmarks.configurations")
 _GRACE = 8.0  # seconds between being asked to end and being killed: a search gives up its GPU
 _VERDICT = r"(PASSED|FAILED|ERROR)"
 _TEST = r"(tests/\S+::\S+)"
@@ -98,18 +100,14 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
     def benchmark(name: str, title: str, program: str, seconds: float, *words: object) -> Stage:
         return Stage(name, title, (f"benchmarks.{program}", "--device", device, *map(str, words)), seconds)
 
-    def minutes(seconds: float) -> tuple[object, ...]:
-        """Has a program begin nothing more in time to end by itself."""
-        return ("--minutes", f"{max(seconds - 20, 5) / 60:.2f}")
-
     return [
         Stage("tests", "Tests", ("pytest", *_pytest(cuda)), 170),
         benchmark(
-            *("train", "Training", "train_throughput", 90, *turns, *minutes(90), "--widths", sizes.wide),
+            *("train", "Training", "train_throughput", 90, *turns, "--widths", sizes.wide),
             *("--points", *points, "--ways", "ours", "ours, reference", f"{plain}, no data"),
         ),
         benchmark(
-            *("random", "Random configurations", "configurations", 85, *drawn, *minutes(85)),
+            *("random", "Random configurations", "configurations", 85, *drawn),
             *("--width", sizes.wide, "--count", sizes.configurations),
         ),
         benchmark(
@@ -122,7 +120,7 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
             *("--optimizer", "random", "--budget", "20s", *(("--trials-per-gpu", "auto") if cuda else ())),
         ),
         benchmark(
-            *("narrow", "The same, one after another", "configurations", 20, *drawn, *minutes(20)),
+            *("narrow", "The same, one after another", "configurations", 20, *drawn),
             *("--width", sizes.narrow, "--count", max(sizes.configurations // 4, 1), "--plain-every", 4),
         ),
         benchmark(
@@ -131,7 +129,7 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
         ),
         benchmark(
             *("loops", "Against the loop with DataLoader workers", "train_throughput", 15, *turns),
-            *(*minutes(15), "--widths", sizes.narrow, sizes.wide, "--points", "nexception"),
+            *("--widths", sizes.narrow, sizes.wide, "--points", "nexception"),
             *("--ways", "ours", plain),
         ),
     ]
@@ -153,7 +151,11 @@ def run(stage: Stage, json: Path, limit: float) -> Outcome:
         json: File for its figures; tests have none.
         limit: Seconds.
     """
-    words = stage.words if stage.name == "tests" else (*stage.words, "--json", str(json))
+    words = [*stage.words]
+    if stage.name != "tests":
+        words += ["--json", str(json)]
+    if words[0] in _PACED:
+        words += ["--minutes", f"{max(limit - _LAST, 5) / 60:.2f}"]
     began, outcome = time.monotonic(), Outcome()
     process = subprocess.Popen(
         [sys.executable, "-m", *words], stdout=subprocess.PIPE, text=True, start_new_session=True

@@ -15,7 +15,7 @@ from benchmarks.workload import CLASSES, SIDE, network, random_images, wait
 from nas.training.settings import TrainSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
 
     from search_spaces.base import Config
 
@@ -38,7 +38,7 @@ class Loop:
     with_data: bool = False
     wanted_batch: int | None = None
 
-    def steps(self, config: Config, width: int) -> Iterator[int]:
+    def steps(self, config: Config, width: int) -> Generator[int]:
         """Trains a network, eager and channels first; yields the images of each step when it is done."""
         from timm.optim import create_optimizer_v2
 

@@ -110,7 +110,7 @@ def judged(speeds: Mapping[str, Iterable[Speed]], most: float) -> dict[str, Any]
     frugality = {name: [speed.by_cpu for speed in turns] for name, turns in speeds.items()}
     validation = {name: [speed.validation for speed in turns] for name, turns in speeds.items()}
     best = _fastest(rates, "ours")
-    found = {"rates": rates, "frugality": frugality, "best": best}
+    found: dict[str, Any] = {"rates": rates, "frugality": frugality, "best": best}
     found["against_plain"] = ratio(rates, best, _fastest(rates, "plain", data=True))
     found["against_no_data"] = ratio(rates, best, _fastest(rates, "plain", data=False))
     frugal, other = _fastest(frugality, "ours"), _fastest(frugality, "plain", data=True)

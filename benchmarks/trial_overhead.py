@@ -162,6 +162,7 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
         yield "journal, four events on the disk", cost(journal_trial)
     gc.freeze()  # as the trial process does
     yield "return the memory", cost(lambda: free_memory(device))
+    gc.unfreeze()
 
 
 class Cost(NamedTuple):

@@ -23,7 +23,7 @@ def pytest_on(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("words", [(), ("-n", "1")], ids=["alone", "with workers"])
+@pytest.mark.parametrize("words", [(), ("-n", "1")], ids=["alone", "with-workers"])
 def test_asked_for_without_a_gpu_they_are_an_error_in_one_line(words: tuple[str, ...]) -> None:
     done = pytest_on("tests/gpu/test_training.py", "-q", "-m", "gpu", *words)
     assert done.returncode != 0

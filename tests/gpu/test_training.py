@@ -34,7 +34,7 @@ class Reports:
     def send(self, report: object) -> None:
         self.sent.append(report)
 
-    def poll(self) -> bool:
+    def poll(self, timeout: float | None = 0.0) -> bool:
         return False
 
     def of(self, kind: type) -> list[Any]:
