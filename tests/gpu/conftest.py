@@ -18,6 +18,8 @@ import pytest
 
 from tests.conftest import refuse_without_gpu
 
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # counts only before cuBLAS is first used
+
 _GPU = pytest.param("cuda:0", marks=pytest.mark.gpu)
 
 
