@@ -2,10 +2,9 @@
 
 UV := $(shell scripts/find-uv)
 RUN := .venv/bin/python
-DEVICE := cpu
 DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
-.PHONY: search test acceptance test-all lint quality bench faults fuzz setup help
+.PHONY: search test acceptance test-all lint quality bench gpu faults fuzz setup help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -19,11 +18,14 @@ test: setup ## the quick tests
 acceptance: setup ## what README and docs tell to type, and DeepCAVE in a browser; needs redis-server and Chromium
 	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m acceptance
 
-test-all: setup ## all of them, the slow ones too
-	$(RUN) -m pytest -q -m "slow or not slow"
+test-all: setup ## all of them, the slow ones too, but those that need a GPU
+	$(RUN) -m pytest -q -m "not gpu"
 
-bench: setup ## speed of this device (DEVICE=cuda for a GPU), written into docs/performance.md
-	$(RUN) -m benchmarks.performance --device $(DEVICE)
+bench: setup ## speed of this machine's CPU, written into docs/performance.md; half an hour
+	$(RUN) -m benchmarks.performance
+
+gpu: setup ## the tests that need a GPU, and its speed, written into docs/performance.md; 8 minutes
+	$(RUN) -m benchmarks.gpu
 
 quality: setup ## does the default search still beat random search and Hyperband? five races each
 	$(RUN) -m benchmarks.quality.gate

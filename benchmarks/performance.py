@@ -1,9 +1,9 @@
-"""All speed benchmarks of a device in one call; writes its part of ``docs/performance.md``.
+"""All speed benchmarks of a CPU in one call; writes its part of ``docs/performance.md``.
 
-Takes about half an hour, on a GPU as on two CPU cores, which must have nothing else to do. With
-``--device cuda`` it replaces what stands between ``<!-- cuda -->`` and ``<!-- /cuda -->`` by the table of
-measured figures and by what each benchmark printed, likewise with ``--device cpu``. Of ``paper`` width a
-CPU trains small batches only: whole ones take it a minute a step.
+Takes about half an hour on two cores, which must have nothing else to do. Replaces what stands between
+``<!-- cpu -->`` and ``<!-- /cpu -->`` by the table of measured figures and by what each benchmark printed.
+Of ``paper`` width a CPU trains small batches only: whole ones take it a minute a step. A GPU's part is
+written by ``benchmarks.gpu``.
 """
 
 from __future__ import annotations
@@ -17,16 +17,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import tyro
 
-from benchmarks import optimizer_ask, search_utilisation, soak, train_throughput, trial_overhead
-from benchmarks.workload import SPACE, machine
+from benchmarks import (
+    configurations,
+    optimizer_ask,
+    search_utilisation,
+    soak,
+    train_throughput,
+    trial_overhead,
+)
+from benchmarks.workload import SPACE, command, machine, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 _ASK_TRIALS = 3000
-_LARGE_BATCH = 1024
 _SMALL_BATCH = 16
 
 
@@ -34,8 +39,6 @@ _SMALL_BATCH = 16
 class Options:
     """What to measure."""
 
-    device: str = "cpu"
-    """cpu, cuda or cuda:N."""
     soak_trials: int = 1000
     """Trials of the soak; 0 leaves it out."""
     soak_minutes: float = 12.0
@@ -50,8 +53,6 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     Returns:
         The measured figures by name, and all that was printed.
     """
-    device = options.device
-    cuda = device.startswith("cuda")
     printed = io.StringIO()
     figures: dict[str, str] = {}
 
@@ -60,31 +61,29 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
         with contextlib.redirect_stdout(_Tee(printed)):
             return run()
 
-    for title, wanted in trainings(device).items():
+    for title, wanted in trainings().items():
         speed = section(title, partial(train_throughput.main, wanted))
         figures |= speeds(speed["results"])
-    width = SPACE.presets["paper" if cuda else "tiny"]
-    cost = section(
-        "Overhead of a trial",
-        lambda: trial_overhead.main(trial_overhead.Options(device=device, width=width)),
+    drawn = section("Random configurations", lambda: configurations.main(configurations.Options(count=16)))
+    figures["harmonic mean over 16 random configurations, `tiny` width"] = f"{drawn['rate']:,.0f} images/s"
+    figures["a new configuration, before its first epoch, in a warm process"] = (
+        f"{drawn['before_median']:.2f} s, at most {drawn['before_max']:.2f} s"
     )
+    cost = section("Overhead of a trial", lambda: trial_overhead.main(trial_overhead.Options()))
     fixed = cost["parts"]["later trials, beyond their epoch"][0]
     figures["fixed cost of a trial in a warm process"] = f"{fixed:.2f} s"
     use = section(
         "A whole search",
-        lambda: search_utilisation.main(
-            search_utilisation.Options(device=device, width="paper")
-            if cuda
-            else search_utilisation.Options(trials=12, at_once=(1, 2))
-        ),
+        lambda: search_utilisation.main(search_utilisation.Options(trials=12, at_once=(1, 2))),
     )
     alone = use["results"][0]
     figures["device idle in a whole search (no trial under way)"] = f"{100 * (1 - alone['trial']):.1f} %"
     figures["device not in a step (short trials)"] = f"{100 * (1 - alone['steps']):.1f} %"
+    figures["validation and norm estimation, share of the steps' time"] = f"{100 * alone['validation']:.1f} %"
     for case, median in section("Optimiser", asks).items():
         figures[f"optimiser ask, {_ASK_TRIALS:,} trials, {case}"] = f"median {1e3 * median:.0f} ms"
     if options.soak_trials:
-        long = soak.Options(trials=options.soak_trials, minutes=options.soak_minutes, device=device)
+        long = soak.Options(trials=options.soak_trials, minutes=options.soak_minutes)
         memory = section("Memory", lambda: soak.main(long))
         for who in ("search", "trial process"):
             slope, low, high = memory[f"{who}, MB a thousand trials"]
@@ -93,20 +92,13 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     return figures, printed.getvalue()
 
 
-def trainings(device: str) -> dict[str, train_throughput.Options]:
-    """What is trained on a device, by title: all widths, and of ``paper`` width a batch that fits it."""
+def trainings() -> dict[str, train_throughput.Options]:
+    """What is trained, by title: all widths, and of ``paper`` width a batch that fits a CPU."""
     tiny, small, paper = (SPACE.presets[name] for name in ("tiny", "small", "paper"))
-    if device.startswith("cuda"):
-        return {
-            "Training": train_throughput.Options(device),
-            f"Training, batch {_LARGE_BATCH}": train_throughput.Options(
-                device, (paper,), ("nexception",), batch_size=_LARGE_BATCH
-            ),
-        }
     return {
-        "Training": train_throughput.Options(device, (tiny, small), turns=3, seconds=1.0),
+        "Training": train_throughput.Options(widths=(tiny, small), turns=3, seconds=1.0),
         f"Training, batch {_SMALL_BATCH}": train_throughput.Options(
-            device, (paper,), batch_size=_SMALL_BATCH, turns=2, seconds=0.5
+            widths=(paper,), batch_size=_SMALL_BATCH, turns=2, seconds=0.5
         ),
     }
 
@@ -155,12 +147,14 @@ class _Tee(io.TextIOBase):
         return self._copy.write(text)
 
 
-def report(options: Options, figures: dict[str, str], printed: str) -> str:
-    """The device's part of the page."""
-    facts = machine(torch.device(options.device))
+def report(figures: dict[str, str], printed: str) -> str:
+    """The CPU's part of the page."""
+    facts = machine(torch.device("cpu"))
     where = ", ".join(str(facts[key]) for key in ("device", "cpu", "cores") if key in facts)
-    command = f"`python -m benchmarks.performance --device {options.device}`"
-    lines = [f"{command}, {where} cores, torch {facts['torch']}, {facts['date']}", ""]
+    lines = [
+        f"`python -m benchmarks.performance`, {where} cores, torch {facts['torch']}, {facts['date']}",
+        "",
+    ]
     lines += [
         "| figure | measured |",
         "|---|---|",
@@ -169,26 +163,12 @@ def report(options: Options, figures: dict[str, str], printed: str) -> str:
     return "\n".join(lines) + "\n" + printed
 
 
-def replaced(page: str, mark: str, text: str) -> str:
-    """The page with ``text`` between a mark and its end.
-
-    Raises:
-        ValueError: If the page has no such marks.
-    """
-    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
-    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
-    if not begin or not end:
-        raise ValueError(f"no <!-- {mark} --> and <!-- /{mark} --> in the page")
-    return f"{before}{begin}\n{text}\n{end}{after}"
-
-
 def main(options: Options) -> None:
     """Measures, and writes the page."""
-    mark = options.device.partition(":")[0]
-    replaced(options.docs.read_text(), mark, "")  # marks are looked for before half an hour is spent
-    text = report(options, *measure(options))
-    options.docs.write_text(replaced(options.docs.read_text(), mark, text))
+    replaced(options.docs.read_text(), "cpu", "")  # marks are looked for before half an hour is spent
+    text = report(*measure(options))
+    options.docs.write_text(replaced(options.docs.read_text(), "cpu", text))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    command(main, Options, __doc__)

@@ -1,28 +1,37 @@
 """A whole search of short trials: how much of its wall time the device trains, and trials an hour.
 
 Runs ``python -m nas.search`` on random images and reads its journal. Between the first trial's start and
-the last one's end, ``steps`` is the share of wall time spent in training and validation steps, ``trial``
-the share with a trial under way. With several searches at once, each with one thread and its own seed,
-shares are means and trials an hour add up.
+the last one's end, ``steps`` is the share of wall time spent in training and validation steps, ``trial
+under way`` the share with a trial under way, ``validation`` the share of the steps' time that validation
+and the estimation of batch norms took. ``idle`` is what the driver of a GPU says of the same time: the
+share in which no kernel ran. With several searches at once, each with one thread and its own seed, shares
+are means, trials an hour and images a second add up; with several trials at once in one search
+(``--trials-per-gpu``) ``steps`` may exceed the time.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-import tyro
 
-from benchmarks.workload import machine, random_images
+from benchmarks.occupancy import Occupancy
+from benchmarks.workload import command, machine, random_images, write_json
 from nas.engine import journal
+from nas.engine.machine import find_device
 from nas.engine.state import SearchState
+from nas.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,12 @@ class Options:
     """Searches at the same time on the one device."""
     threads: int = 1
     """CPU threads of a trial."""
+    optimizer: str = "smac"
+    """random: configurations of the space, all at --max-epochs."""
+    trials_per_gpu: str | None = None
+    """Passed on to the search."""
+    budget: str = "1h"
+    """Longest search."""
     json: Path | None = None
     """Writes all figures there."""
 
@@ -56,62 +71,116 @@ def search(options: Options, folder: Path, seed: int) -> subprocess.Popen[bytes]
         "--max-epochs": options.epochs[1],
         "--eta": options.epochs[2],
         "--trials": options.trials,
+        "--budget": options.budget,
+        "--optimizer": options.optimizer,
         "--device": options.device,
         "--threads": options.threads,
         "--seed": seed,
         "--runs-dir": folder,
         "--name": f"seed{seed}",
     }
+    if options.trials_per_gpu is not None:
+        flags["--trials-per-gpu"] = options.trials_per_gpu
     words = [str(word) for item in flags.items() for word in item]
     return subprocess.Popen([sys.executable, "-m", "nas.search", *words, "--quiet"])
 
 
-def shares(path: Path) -> dict[str, float]:
-    """What a journal says of a search's use of its device."""
-    state = SearchState.of(journal.read(path).events)
+def shares(run: Path) -> dict[str, float]:
+    """What a run's journal says of its use of the device; nothing if no trial came to its end."""
+    events = journal.read(run / "trials.jsonl").events
+    state = SearchState.of(events)
     done = [trial for trial in state.trials.values() if trial.finished and not trial.cached]
-    span = max(t.clock_ended for t in done) - min(t.clock_started for t in done)
+    if not done:
+        return {}
+    begin, end = min(t.clock_started for t in done), max(t.clock_ended for t in done)
+    span, under_way = end - begin, _covered((t.clock_started, t.clock_ended) for t in done)
+    epochs = [event["metrics"] for event in events if event["event"] == "epoch"]
+    validation = sum(metrics.get("val_seconds", 0.0) for metrics in epochs)
+    images = json.loads((run / "search.json").read_text())["data"]["train_images"]
     return {
         "steps": state.train_seconds / span,
-        "trial": state.busy_seconds / span,
+        "trial": under_way / span,
+        "validation": validation / state.train_seconds,
         "fixed_seconds": (state.busy_seconds - state.train_seconds) / len(done),
-        "gap_seconds": (span - state.busy_seconds) / len(done),
+        "gap_seconds": (span - under_way) / len(done),
+        "trials": float(len(done)),
         "trials_an_hour": 3600 * len(done) / span,
+        "images_a_second": len(epochs) * images / span,
         "ask_seconds": state.ask_seconds / len(state.trials),
         "crashed": float(len(state.crashed)),
+        "began": _moment(min(t.started for t in done)),
+        "ended": _moment(max(t.ended for t in done)),
     }
 
 
+def _covered(spans: Iterable[tuple[float, float]]) -> float:
+    """Length of the time that at least one of the spans covers."""
+    total, until = 0.0, -math.inf
+    for begin, end in sorted(spans):
+        total += max(end - max(begin, until), 0.0)
+        until = max(until, end)
+    return total
+
+
+def _moment(time: str) -> float:
+    """Seconds since the epoch of a journal's time."""
+    return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
+
+
 def main(options: Options) -> dict[str, Any]:
-    """Prints a Markdown table; returns all figures."""
-    print(
-        "| searches at once | steps | trial under way | beyond steps, s a trial | between trials, s", end=" "
-    )
-    print("| trials an hour |\n|---|---|---|---|---|---|", flush=True)
+    """Prints a Markdown table; returns all figures.
+
+    Raises:
+        UserError: If a search ended with an error.
+    """
+    device = find_device(options.device)
+    print("| searches at once | steps | trial under way | idle, by the driver | validation", end=" ")
+    print("| beyond steps, s a trial | between trials, s | trials | trials an hour | images/s |")
+    print("|---" * 10 + "|", flush=True)
     results = []
     for number in options.at_once:
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            images, labels = random_images(options.images)
-            np.savez(folder / "random.npz", x_train=images, y_train=labels)
+        results.append({"at_once": number, **measured(options, number)})
+        print(row(results[-1]), flush=True)
+        write_json(options.json, {**machine(device), "results": results})
+    return {**machine(device), "results": results}
+
+
+def measured(options: Options, number: int) -> dict[str, float]:
+    """Figures of so many searches at once.
+
+    Raises:
+        UserError: If one ended with an error.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        images, labels = random_images(options.images)
+        np.savez(folder / "random.npz", x_train=images, y_train=labels)
+        with Occupancy(options.device) as occupancy:
             running = [search(options, folder, seed) for seed in range(number)]
-            codes = [process.wait() for process in running]
-            if any(codes):
-                sys.exit(f"a search ended with code {max(codes)}")
-            found = [shares(folder / f"seed{seed}" / "trials.jsonl") for seed in range(number)]
-        mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
-        mean["trials_an_hour"] *= number
-        results.append({"at_once": number, **mean})
-        print(
-            f"| {number} | {100 * mean['steps']:.1f} % | {100 * mean['trial']:.1f} % "
-            f"| {mean['fixed_seconds']:.2f} | {mean['gap_seconds']:.3f} | {mean['trials_an_hour']:,.0f} |",
-            flush=True,
-        )
-    record = {**machine(torch.device(options.device)), "results": results}
-    if options.json is not None:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
-    return record
+            try:
+                codes = [process.wait() for process in running]
+            finally:
+                for process in running:
+                    process.terminate()  # does nothing to one that has ended
+        found = [shares(folder / f"seed{seed}") for seed in range(number)]
+    if any(codes) or not all(found):
+        raise UserError(f"a search ended with code {max(codes)} and {min(map(len, found))} figures")
+    mean = {key: float(np.mean([one[key] for one in found])) for key in found[0]}
+    mean["idle"] = 1 - occupancy.between(mean.pop("began"), mean.pop("ended"))
+    for key in ("trials", "trials_an_hour", "images_a_second"):
+        mean[key] *= number
+    return mean
+
+
+def row(result: dict[str, float]) -> str:
+    """A row of the table."""
+    idle = "not known" if math.isnan(result["idle"]) else f"{100 * result['idle']:.1f} %"
+    cells = [f"{result['at_once']:.0f}", f"{100 * result['steps']:.1f} %", f"{100 * result['trial']:.1f} %"]
+    cells += [idle, f"{100 * result['validation']:.1f} %"]
+    cells += [f"{result['fixed_seconds']:.2f}", f"{result['gap_seconds']:.3f}"]
+    cells += [f"{result[key]:,.0f}" for key in ("trials", "trials_an_hour", "images_a_second")]
+    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    command(main, Options, __doc__)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import json
 import tempfile
 import time
 from contextlib import closing
@@ -19,20 +18,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-import tyro
 
-from benchmarks.workload import CLASSES, SIDE, SPACE, machine, network, random_images, wait
+from benchmarks.trial import Place, batch_size
+from benchmarks.trial import settings as trial_settings
+from benchmarks.workload import (
+    CLASSES,
+    SIDE,
+    SPACE,
+    command,
+    machine,
+    network,
+    random_images,
+    wait,
+    write_json,
+)
 from nas.data.augment import train_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
 from nas.engine.journal import Journal
 from nas.engine.local import LocalExecutor
 from nas.engine.messages import TrialEnded, TrialSpec
-from nas.engine.worker import WorkerSettings
 from nas.models.stats import count
 from nas.training.checkpoint import CheckpointStore
+from nas.training.graphs import CudaRecorder
 from nas.training.kernels import FastLayers
-from nas.training.loop import _state
+from nas.training.loop import _state, reproducible
 from nas.training.memory import free_memory
 from nas.training.settings import TrainSettings
 from nas.training.snapshot import Snapshot
@@ -73,22 +83,8 @@ def through_executor(options: Options, folder: Path) -> tuple[float, list[float]
     """
     images, labels = random_images(options.images)
     np.savez(folder / "random.npz", x_train=images, y_train=labels)
-    settings = WorkerSettings(
-        space=SPACE.name,
-        width=str(options.width),
-        dataset=f"npz:{folder / 'random.npz'}",
-        data_dir=folder,
-        image_size=None,
-        max_images=None,
-        val_fraction=0.1,
-        seed=0,
-        max_epochs=1,
-        train=TrainSettings(),
-        device=options.device,
-        threads=options.threads,
-        checkpoints=folder / "checkpoints",
-        quota_bytes=1 << 30,
-    )
+    place = Place(options.width, 1, options.device, threads=options.threads)
+    settings = trial_settings(place, folder, dataset=f"npz:{folder / 'random.npz'}")
     with closing(LocalExecutor(settings)) as executor:
         began = time.perf_counter()
         executor.start()
@@ -118,7 +114,7 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
     device = torch.device(options.device)
     images = checked("random", *random_images(options.images))
     data = DeviceData.place(images, val_fraction=0.1, seed=0, device=device)
-    recipe = TrainSettings().resolve(options.width, len(data.train))
+    recipe = TrainSettings(batch_size=batch_size(options.width)).resolve(options.width, len(data.train))
 
     def cost(run: Callable[[], object]) -> Cost:
         run()
@@ -128,9 +124,10 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
     yield "build the network", cost(lambda: network(options.point, options.width))
     yield "count it", cost(lambda: count(model, SIDE))
     layers = FastLayers(device)
+    recorder = CudaRecorder() if device.type == "cuda" else None
 
     def trainer_of(model: nn.Module) -> Trainer:
-        return Trainer(model, data, recipe, max_epochs=1, layers=layers)
+        return Trainer(model, data, recipe, max_epochs=1, layers=layers, recorder=recorder)
 
     yield "optimiser, average, to the device", cost(lambda: trainer_of(copy.deepcopy(model)))
     trainer = trainer_of(model)
@@ -162,6 +159,7 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
         yield "journal, four events on the disk", cost(journal_trial)
     gc.freeze()  # as the trial process does
     yield "return the memory", cost(lambda: free_memory(device))
+    gc.unfreeze()
 
 
 class Cost(NamedTuple):
@@ -201,16 +199,16 @@ def main(options: Options) -> dict[str, Any]:
             "first trial, beyond its epoch": (beyond[0], None),
             "later trials, beyond their epoch": (float(np.median(beyond[1:])), None),
             "later trials, in all": (float(np.median(whole[1:])), None),
-            **dict(parts(options, Path(name))),
         }
+        with reproducible(torch.device(options.device)):
+            rows |= dict(parts(options, Path(name)))
     print("| part | wall, ms | CPU, ms |\n|---|---|---|")
     for part, (wall, cpu) in rows.items():
         print(f"| {part} | {1e3 * wall:,.1f} | {'' if cpu is None else f'{1e3 * cpu:,.1f}'} |")
     found = {**machine(torch.device(options.device)), "classes": CLASSES, "parts": rows}
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    write_json(options.json, found)
     return found
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    command(main, Options, __doc__)

@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from torch import nn
 
 import search_spaces
-from nas.data.device import DeviceData
-from nas.data.images import checked
+from nas import cli
 from nas.engine.machine import hardware, versions
+from nas.files import replacing
 from nas.models.stats import count
+from nas.training.trainer import wants_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from search_spaces.base import Config
+
+Options = TypeVar("Options")
 
 SPACE = search_spaces.get("nexception")
 CLASSES, SIDE = 10, 32
@@ -41,15 +47,11 @@ def random_images(n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     return rng.integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8), np.arange(n) % CLASSES
 
 
-def random_data(device: str | torch.device, n: int = 12_000) -> DeviceData:
-    """Random images on a device, a tenth of them for validation."""
-    return DeviceData.place(checked("random", *random_images(n)), val_fraction=0.1, seed=0, device=device)
-
-
-def network(point: str, width: int, seed: int = 0) -> nn.Module:
-    """The reduced network of one of the space's named points."""
+def network(wanted: str | Config, width: int, seed: int = 0) -> nn.Module:
+    """The reduced network of a configuration, or of one of the space's named points."""
     torch.manual_seed(seed)
-    return SPACE.build(SPACE.points[point], SPACE.reduced(width, SIDE), CLASSES, 3, 0.0)
+    config = SPACE.points[wanted] if isinstance(wanted, str) else wanted
+    return SPACE.build(config, SPACE.reduced(width, SIDE), CLASSES, 3, 0.0)
 
 
 def wait(device: torch.device) -> None:
@@ -113,6 +115,29 @@ def floors(model: nn.Module, batch_size: int, bytes_a_number: int) -> tuple[floa
     return 3 * 2.0 * stats.macs * batch_size, float(traffic)
 
 
+def number_type(device: torch.device) -> torch.dtype:
+    """What a trial's activations are on a device."""
+    return torch.bfloat16 if wants_bf16("auto", device) else torch.float32
+
+
+def roofline(
+    wanted: str | Config, width: int, batch_size: int, limits: tuple[float, float], dtype: torch.dtype
+) -> dict[str, float]:
+    """Floors of a step, in seconds, and the images a second that the larger one allows.
+
+    Args:
+        wanted: As for :func:`network`.
+        width: As there.
+        batch_size: Images a step.
+        limits: The ceilings, of :func:`ceilings`.
+        dtype: Of an activation.
+    """
+    flops, moved = floors(network(wanted, width), batch_size, dtype.itemsize)
+    operations, bytes_ = flops / limits[0], moved / limits[1]
+    most = batch_size / max(operations, bytes_)
+    return {"operations_seconds": operations, "bytes_seconds": bytes_, "most": most}
+
+
 def machine(device: torch.device) -> dict[str, Any]:
     """Command, date, hardware and versions, for the record."""
     return {
@@ -121,3 +146,35 @@ def machine(device: torch.device) -> dict[str, Any]:
         **hardware(device),
         **versions(),
     }
+
+
+def write_json(path: Path | None, found: object) -> None:
+    """Writes figures, if a file was asked for; a reader sees whole ones at any moment."""
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def replaced(page: str, mark: str, text: str) -> str:
+    """The page with ``text`` between a mark and its end.
+
+    Raises:
+        ValueError: If the page has no such marks.
+    """
+    before, begin, rest = page.partition(f"<!-- {mark} -->\n")
+    _, end, after = rest.partition(f"<!-- /{mark} -->\n")
+    if not begin or not end:
+        raise ValueError(f"no <!-- {mark} --> and <!-- /{mark} --> in the page")
+    return f"{before}{begin}\n{text}\n{end}{after}"
+
+
+def command(main: Callable[[Options], object], options: type[Options], description: str | None) -> None:
+    """Runs a benchmark from the command line; what is wrong with it is one line."""
+    prog = f"python -m benchmarks.{Path(sys.argv[0]).stem}"
+
+    def run() -> int:
+        main(cli.parse(options, prog=prog, description=description or ""))
+        return 0
+
+    cli.run(run, prog)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,19 @@ LONG = {"test_readme", "test_search_command", "test_local", "test_deepcave_pages
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in LONG)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without a GPU, ``-m gpu`` is an error before anything runs; tests/gpu looks at other ways."""
+    if re.search(r"(?<!not )\bgpu\b", config.option.markexpr):
+        refuse_without_gpu()
+
+
+def refuse_without_gpu() -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise pytest.UsageError("the tests marked gpu need a GPU that torch sees; this machine has none")
 
 
 WEIGHTS = {"bottleneck": 0.20, "kernel_mid": 0.10, "norm_positions": 0.06, "pool": 0.03, "se": 0.02}

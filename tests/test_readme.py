@@ -27,6 +27,7 @@ def commands() -> list[str]:
 ELSEWHERE = {
     "make search": ".ci/run",
     "make test": ".ci/run",
+    "make gpu": "tests/benchmarks/test_gpu_program.py",
     "source .venv/bin/activate": "README.md",  # what `make` did for the commands of this file
     "python -m analysis.dashboard runs/<name> --open": "tests/analysis/test_dashboard_processes.py",
 }

@@ -1,11 +1,14 @@
 """What the speed benchmarks compute from what they measured."""
 
+from math import isnan
+
 import pytest
 from torch import nn
 
 from benchmarks import performance, soak, train_throughput
+from benchmarks.contest import Speed
 from benchmarks.search_utilisation import shares
-from benchmarks.workload import SIDE, floors
+from benchmarks.workload import SIDE, floors, replaced
 from nas.engine.journal import encode
 
 
@@ -56,7 +59,11 @@ def test_shares_of_a_journal(tmp_path):
     path = tmp_path / "trials.jsonl"
     events = [*trial(1, 10.0, 30.0, 18.0), *trial(2, 31.0, 50.0, 18.0)]
     path.write_bytes(b"".join(encode(one) for one in events))
-    found = shares(path)
+    (tmp_path / "search.json").write_text('{"data": {"train_images": 800}}')
+    found = shares(tmp_path)
+    assert found["validation"] == pytest.approx(2 / 36)
+    assert found["images_a_second"] == pytest.approx(2 * 800 / 40)
+    assert found["ended"] - found["began"] == 0.0
     assert found["steps"] == pytest.approx(36 / 40)
     assert found["trial"] == pytest.approx(39 / 40)
     assert found["fixed_seconds"] == pytest.approx(1.5)
@@ -66,21 +73,49 @@ def test_shares_of_a_journal(tmp_path):
 
 def test_the_page_gets_its_part_and_keeps_the_rest():
     page = "before\n<!-- cpu -->\nold\n<!-- /cpu -->\nbetween\n<!-- cuda -->\n<!-- /cuda -->\n"
-    new = performance.replaced(page, "cuda", "figures")
+    new = replaced(page, "cuda", "figures")
     assert new == page.replace("<!-- cuda -->\n", "<!-- cuda -->\n\nfigures\n")
     with pytest.raises(ValueError, match="rocm"):
-        performance.replaced(page, "rocm", "")
+        replaced(page, "rocm", "")
 
 
-def test_the_fastest_of_our_ways_is_judged_turn_by_turn():
-    rates = {"ours": [4.0, 8.0, 4.0], "ours, 2 at once": [6.0, 9.0, 6.0], "plain": [2.0, 1.0, 3.0]}
-    found = train_throughput.judged({**rates, "plain, no data": [3.0, 3.0, 3.0]}, most=12.0)
+def turns(*rates, validation=0.0):
+    return [Speed(rate, 2 * rate, validation) for rate in rates]
+
+
+def test_the_fastest_of_our_ways_is_judged_turn_by_turn_against_the_fastest_plain_ones():
+    found = train_throughput.judged(
+        {
+            "ours": turns(4.0, 8.0, 4.0),
+            "ours, 2 at once": turns(6.0, 9.0, 6.0, validation=0.25),
+            "ours, reference": turns(90.0, 90.0, 90.0),
+            "plain": turns(1.0, 1.0, 1.0),
+            "plain fp16": turns(2.0, 1.0, 3.0),
+            "plain, no data": turns(3.0, 3.0, 3.0),
+        },
+        most=12.0,
+    )
+    del found["rates"], found["frugality"]
     assert found == {
         "best": "ours, 2 at once",
         "against_plain": 3.0,
         "against_no_data": 2.0,
+        "cpu_against_plain": 3.0,
         "share": 0.5,
+        "validation": 0.25,
     }
+
+
+def test_what_was_not_measured_is_an_empty_cell_and_no_number():
+    found = train_throughput.judged({"ours": turns(4.0)}, most=12.0)
+    assert found["share"] == pytest.approx(1 / 3)
+    assert isnan(found["against_plain"])
+    assert isnan(found["against_no_data"])
+    bounds = {"operations_seconds": 1.0, "bytes_seconds": 2.0}
+    result = {"width": 16, "point": "x", "batch_size": 8, **bounds, **found}
+    row = train_throughput.row(result, ["ours", "plain"])
+    assert row == "| 16 | x | 8 | 4 |  |  |  |  | 0 % | 33 % | bytes |"
+    assert isnan(train_throughput.judged({}, most=12.0)["share"])
 
 
 def test_figures_of_a_width_go_from_the_worst_network_to_the_best():
@@ -96,8 +131,6 @@ def test_figures_of_a_width_go_from_the_worst_network_to_the_best():
     }
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
-def test_every_width_is_trained_on_every_device(device):
-    parts = performance.trainings(device).values()
-    assert {part.device for part in parts} == {device}
+def test_every_width_is_trained():
+    parts = performance.trainings().values()
     assert {width for part in parts for width in part.widths} == {16, 64, 512}

@@ -1,0 +1,71 @@
+"""Tests of what a GPU does; without one, the same bodies on the CPU, so that no fault of theirs can hide.
+
+``device`` is a GPU in the tests marked ``gpu`` and the CPU in their twins; ``command_device`` likewise for
+tests that start whole programs, whose twins are ``acceptance``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import refuse_without_gpu
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # counts only before cuBLAS is first used
+
+_GPU = pytest.param("cuda:0", marks=pytest.mark.gpu)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the tests marked ``gpu`` cannot run, choosing one is an error: none is passed or skipped.
+
+    Those that a marker deselects are gone before this hook.
+    """
+    if any(item.get_closest_marker("gpu") for item in items):
+        refuse_without_gpu()
+
+
+@pytest.fixture(params=[_GPU, "cpu"], scope="session")
+def device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=[_GPU, pytest.param("cpu", marks=pytest.mark.acceptance)], scope="session")
+def command_device(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread(one_thread: None) -> None:
+    """Twins share few cores."""
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., str]:
+    """Runs ``python -m MODULE ...`` to its end; returns what it printed."""
+
+    def run(module: str, *words: object) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *map(str, words)],
+            capture_output=True,
+            text=True,
+            timeout=140,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[[Path], dict[str, Any]]:
+    return lambda path: json.loads(path.read_text())
