@@ -59,13 +59,18 @@ def _checked(flag: str, value: Any) -> Any:
     if isinstance(value, str):
         _refuse_odd_text(flag, value)
     elif isinstance(value, Path):
-        return _path(flag, value)
+        return path(flag, value)
     elif isinstance(value, int) and abs(value) > _LARGEST:
         raise UserError(f"{flag} {value}: must be at most {_LARGEST:,}")
     return value
 
 
-def _path(flag: str, path: Path) -> Path:
+def path(flag: str, path: Path) -> Path:
+    """A path as it is meant, with the home folder in the place of ``~``.
+
+    Raises:
+        UserError: If it is not UTF-8, one of its names is too long, or there is no such user.
+    """
     _refuse_odd_text(flag, str(path))
     for name in path.parts:
         refuse_long_name(flag, name)

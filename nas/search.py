@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nas import cli
+from nas import cli, given
 from nas.errors import UserError
 from nas.settings import SearchSettings, refuse_foreign_space
 
@@ -36,7 +36,7 @@ class RunFlags:
     """The run folder, and what is shown."""
 
     name: str | None = None
-    """Name of the run (data set and time)."""
+    """Name of the run's folder (data set and time)."""
     runs_dir: Path = Path("runs")
     """Where run folders lie."""
     resume: Path | None = None
@@ -46,6 +46,12 @@ class RunFlags:
     """Measure this device, print what the budget buys, and do not search."""
     quiet: bool = False
     """Print nothing but errors; the log file is written all the same."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            if "/" in self.name or self.name in (".", ".."):
+                raise UserError(f"--name {self.name}: must be a folder's name; --runs-dir says where it lies")
+            given.refuse_long_name("--name", self.name)
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,11 @@ class Command:
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = sys.argv[1:] if args is None else args
+    given.refuse_empty(args)
     resumed = _given(args, "--resume")
-    folder = _named_folder(args) if resumed == _AUTO else None if resumed is None else Path(resumed)
+    folder = None if resumed is None else given.path("--resume", Path(resumed))
+    if resumed == _AUTO:
+        folder = _named_folder(args)
     default = Command()
     if folder is not None:
         default = Command(settings=_stored_settings(folder))
@@ -130,7 +139,8 @@ def _named_folder(args: Sequence[str]) -> Path | None:
     name = _given(args, "--name")
     if name is None:
         raise UserError("--resume auto: needs --name, by which all tasks find the same run")
-    folder = Path(_given(args, "--runs-dir") or RunFlags.runs_dir) / name
+    runs = given.path("--runs-dir", Path(_given(args, "--runs-dir") or RunFlags.runs_dir))
+    folder = runs / given.path("--name", Path(name))
     return folder if folder.exists() else None
 
 
