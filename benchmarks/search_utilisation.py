@@ -6,7 +6,7 @@ under way`` the share with a trial under way, ``validation`` the share of the st
 and the estimation of batch norms took. ``idle`` is what the driver of a GPU says of the same time: the
 share in which no kernel ran. With several searches at once, each with one thread and its own seed, shares
 are means, trials an hour and images a second add up; with several trials at once in one search
-(``--trials-per-gpu``) ``steps`` may exceed the time.
+(``--trials-per-gpu``) ``steps`` is the mean over them.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def shares(run: Path) -> dict[str, float]:
     validation = sum(metrics.get("val_seconds", 0.0) for metrics in epochs)
     images = json.loads((run / "search.json").read_text())["data"]["train_images"]
     return {
-        "steps": state.train_seconds / span,
+        "steps": state.train_seconds / (span * state.slots),
         "trial": under_way / span,
         "validation": validation / state.train_seconds,
         "fixed_seconds": (state.busy_seconds - state.train_seconds) / len(done),
@@ -133,16 +133,18 @@ def main(options: Options) -> dict[str, Any]:
     Raises:
         UserError: If a search ended with an error.
     """
-    device = find_device(options.device)
     print("| searches at once | steps | trial under way | idle, by the driver | validation", end=" ")
     print("| beyond steps, s a trial | between trials, s | trials | trials an hour | images/s |")
     print("|---" * 10 + "|", flush=True)
-    results = []
+    results: list[dict[str, float]] = []
+    found: dict[str, Any] = {}
     for number in options.at_once:
         results.append({"at_once": number, **measured(options, number)})
         print(row(results[-1]), flush=True)
-        write_json(options.json, {**machine(device), "results": results})
-    return {**machine(device), "results": results}
+        # Only now is the GPU looked at: an idle process on it is none of what is measured.
+        found = {**machine(find_device(options.device)), "results": results}
+        write_json(options.json, found)
+    return found
 
 
 def measured(options: Options, number: int) -> dict[str, float]:
