@@ -16,7 +16,7 @@ import pytest
 from nas import cli, search, status
 
 GOOD_LABELS = np.arange(40) % 4
-GOOD_IMAGES = np.zeros((40, 8, 8, 3), dtype=np.uint8)
+GOOD_IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
 
 
 def refused(capsys: pytest.CaptureFixture[str], main: Callable[[list[str]], int], args: list[str]) -> str:
@@ -112,7 +112,7 @@ SURROUNDINGS: list[tuple[list[str] | Callable[[Path], str], str]] = [
     (empty_folder, r"images"),
     (lambda folder: npz(folder, y_train=None), r"y_train"),
     (lambda folder: npz(folder, x_train=GOOD_IMAGES.astype(np.float32)), r"uint8"),
-    (lambda folder: npz(folder, x_train=np.zeros((40, 8, 9, 3), np.uint8)), r"8.*9"),
+    (lambda folder: npz(folder, x_train=np.arange(40 * 216).astype("u1").reshape(40, 8, 9, 3)), r"8.*9"),
     (lambda folder: npz(folder, x_train=np.zeros((40, 4, 4, 3), np.uint8)), r"4.*8"),
     (lambda folder: npz(folder, y_train=GOOD_LABELS - 1), r"label"),
     (lambda folder: npz(folder, y_train=GOOD_LABELS * 1.5), r"label"),
