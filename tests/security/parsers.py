@@ -171,7 +171,7 @@ def _search() -> dict[str, Any]:
 
 def _npz() -> bytes:
     file = BytesIO()
-    np.savez(file, x_train=np.zeros((8, 8, 8, 1), np.uint8), y_train=np.arange(8) % 2)
+    np.savez(file, x_train=np.arange(512).astype(np.uint8).reshape(8, 8, 8, 1), y_train=np.arange(8) % 2)
     return file.getvalue()
 
 
