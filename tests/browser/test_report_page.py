@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -115,3 +116,103 @@ def test_a_phone_scrolls_down_only(opened: Any) -> None:
         assert opened.execute_script(VISIBLE.format(".live svg")) == len(CHARTS)
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_no_chart_is_cut_at_its_edge(driver: Any, finished_run: Path, tmp_path: Path) -> None:
+    """Accuracies that lie close together have long labels, which take the charts' room."""
+    path = shutil.copytree(finished_run, tmp_path / "run")
+    run = load(path)
+    top = run.trials["epochs"] == 9
+    run.trials.loc[top, "error"] = 0.012345 + 1e-5 * run.trials.loc[top, "error"]
+    driver.get(report.report(run, Settings(engine="local", trees=4, bootstrap=0)).as_uri())
+    wait(lambda: driver.execute_script(VISIBLE.format(".live svg")) == len(CHARTS), "every chart is drawn")
+    time.sleep(0.5)
+    beyond = driver.execute_script(
+        "return Object.fromEntries([...document.querySelectorAll('.live')]"
+        ".map(e => [e.dataset.chart, e.scrollWidth - e.clientWidth]))"
+    )
+    assert beyond == {f"chart-{name}": 0 for name in CHARTS}
+
+
+@pytest.fixture
+def phone(driver: Any, address: str) -> Iterator[Any]:
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    driver.get(address)
+    yield driver
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def shades(driver: Any, selector: str) -> tuple[int, int]:
+    """How much darker than its middle the left and the right edge of an element are, of 255."""
+    from PIL import Image
+
+    element = driver.find_element("css selector", selector)
+    driver.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
+    image = Image.open(io.BytesIO(element.screenshot_as_png)).convert("L")
+    columns = [
+        max(image.getpixel((x, y)) for y in range(image.height))  # paper between the words
+        for x in (1, image.width // 2, image.width - 2)
+    ]
+    return int(columns[1] - columns[0]), int(columns[1] - columns[2])
+
+
+def test_an_edge_with_more_beyond_it_is_shaded(phone: Any) -> None:
+    place = ".scroll:has(#trials-table)"
+    wait(lambda: phone.find_element("id", "trials-find").is_displayed(), "the table can be searched")
+    left, right = shades(phone, place)
+    assert left < 5
+    assert right > 20
+    phone.execute_script(f"document.querySelector('{place}').scrollLeft = 1e6")
+    left, right = shades(phone, place)
+    assert left > 20
+    assert right < 5
+
+
+ROWS = (
+    "return [...document.querySelectorAll('#trials-table tbody tr')]"
+    ".map(r => [...r.cells].map(c => c.textContent))"
+)
+
+
+def rows(driver: Any) -> list[list[str]]:
+    return list(driver.execute_script(ROWS))
+
+
+def said(driver: Any) -> str:
+    return str(driver.find_element("css selector", "#trials-find [role=status]").text)
+
+
+def test_trials_can_be_sorted_searched_and_paged(opened: Any, finished_run: Path) -> None:
+    run = load(finished_run)
+    total = len(run.trials)
+    heads = [head.text.split()[0] for head in opened.find_elements("css selector", "#trials-table th")]
+    assert len(rows(opened)) == min(50, total)
+    assert said(opened) == f"1 to {min(50, total)} of {total}"
+    sort = opened.find_elements("css selector", "#trials-table th button")[heads.index("trial")]
+    opened.execute_script("arguments[0].click()", sort)
+    assert [int(row[0]) for row in rows(opened)] == sorted(run.trials["trial"])[:50]
+    opened.execute_script("arguments[0].click()", sort)
+    assert [int(row[0]) for row in rows(opened)] == sorted(run.trials["trial"], reverse=True)[:50]
+    opened.execute_script("arguments[0].click()", opened.find_element("css selector", "[data-step='1']"))
+    assert [int(row[0]) for row in rows(opened)] == sorted(run.trials["trial"], reverse=True)[50:100]
+    search = opened.find_element("css selector", "#trials-find input")
+    for words, expected in (
+        ("kernel_mid=5", run.trials["kernel_mid"] == 5),
+        ("top-1>60 gelu", (run.trials["error"] < 0.4) & (run.trials["activation"] == "gelu")),
+        ("<b>nothing", run.trials["trial"] < 0),
+    ):
+        search.clear()
+        search.send_keys(words)
+        shown = f" {expected.sum()} ({total} in all)" if expected.any() else f"none ({total} in all)"
+        wait(lambda shown=shown: said(opened).endswith(shown), f"{words}: {said(opened)}")
+        at = heads.index("trial")
+        assert {int(row[at]) for row in rows(opened)} <= set(run.trials["trial"][expected])
+    from selenium.webdriver.support.ui import Select
+
+    search.clear()
+    search.send_keys(" ")
+    choose = Select(opened.find_element("css selector", "#trials-find select[aria-label=budget]"))
+    choose.select_by_value("9")
+    expected_rows = int((run.trials["epochs"] == 9).sum())
+    wait(lambda: f"of {expected_rows} (" in said(opened), "those of nine epochs")
