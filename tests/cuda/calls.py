@@ -180,6 +180,7 @@ def _streams(patch: pytest.MonkeyPatch, gpu: Gpu) -> None:
     patch.setattr("torch.cuda.current_stream", lambda device=None: stream)
     patch.setattr("torch.accelerator.current_stream", lambda device=None: stream)
     patch.setattr("torch.cuda.stream", on)
+    patch.setattr("torch.cuda.set_stream", lambda stream: None)
     patch.setattr("torch.cuda.CUDAGraph", Graph)
     patch.setattr("torch.cuda.graph", capture)
     patch.setattr("torch.cuda.is_current_stream_capturing", lambda: gpu.recording is not None)
@@ -213,6 +214,10 @@ class Event:
 
     def synchronize(self) -> None:
         """Nothing to wait for."""
+
+    def query(self) -> bool:
+        """It has happened."""
+        return True
 
     def elapsed_time(self, end: Event) -> float:
         """Milliseconds."""

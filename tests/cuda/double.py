@@ -68,7 +68,7 @@ class Gpu:
             RuntimeError: If it must not.
         """
         if self.recording is not None:
-            raise RuntimeError(_CAPTURING)
+            raise RuntimeError(f"{_CAPTURING} ({what})")
         if self.forbidden:
             raise RuntimeError(f"{what} waits for the device")
         self.waits.append(what)
