@@ -87,6 +87,7 @@ def test_flags_are_found_as_the_parser_reads_them(args: list[str], flag: str, va
     assert search._given(args, flag) == value
 
 
+@pytest.mark.acceptance
 def test_resume_auto_says_what_it_does_however_its_flags_are_spelled(tmp_path: Path) -> None:
     args = [*TINY, "--trials", "2", "--name", "array", f"--runs_dir={tmp_path}", "--resume", "auto"]
     path = tmp_path / "array"
@@ -97,6 +98,7 @@ def test_resume_auto_says_what_it_does_however_its_flags_are_spelled(tmp_path: P
         assert out.startswith(said)
 
 
+@pytest.mark.acceptance
 def test_two_commands_without_a_name_at_once(tmp_path: Path) -> None:
     both = [command(*TINY, "--trials", "1", "--runs-dir", str(tmp_path)) for _ in range(2)]
     for process in both:
@@ -112,6 +114,7 @@ def test_two_commands_without_a_name_at_once(tmp_path: Path) -> None:
 # Versions
 
 
+@pytest.mark.acceptance
 def test_other_versions_are_told_in_one_line_and_the_search_goes_on(tmp_path: Path) -> None:
     args = [*TINY, "--runs-dir", str(tmp_path), "--name", "old"]
     process = command(*args, "--trials", "1")

@@ -42,7 +42,7 @@ class Saver:
         try:
             state = snapshot.begin()
         except RuntimeError as error:  # no memory to copy to
-            self._on_note(f"trial {spec.trial}: no checkpoint: {str(error).splitlines()[0]}")
+            self._on_note(f"trial {spec.trial}: no checkpoint: {first_line(error)}")
             return
         self._thread = threading.Thread(target=self._write, args=(spec, epoch, state), name="checkpoint")
         self._thread.start()

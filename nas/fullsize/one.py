@@ -13,7 +13,7 @@ import torch
 from nas import output
 from nas.data.split import stratified_split
 from nas.engine.run import write_json
-from nas.errors import UserError, from_reader
+from nas.errors import UserError, first_line, from_reader
 from nas.evaluation.predict import Predictions, Transformed, predict
 from nas.evaluation.scores import Scores
 from nas.files import replacing, written
@@ -247,7 +247,7 @@ class _Run:
         try:
             self._trainer.load(state)
         except (KeyError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise UserError(f"{self._folder}/checkpoints: does not fit the network ({reason})") from error
         self._curve, self._best = list(state["curve"]), state["best"]
         return int(state["update"])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
+from nas.errors import first_line
 from nas.training.memory import free_memory, is_out_of_memory
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def recorded(
             try:
                 return _attempt(run, state, recorder, seed)
             except RuntimeError as error:
-                memory, reason = is_out_of_memory(error), str(error).splitlines()[0]
+                memory, reason = is_out_of_memory(error), first_line(error)
             if not memory or last:
                 break
             free_memory(device)  # outside the except block, which would hold what the attempt allocated

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nas.errors import first_line
 from nas.seeds import derive
 from nas.training.memory import PeakMemory
 from nas.training.snapshot import Snapshot
@@ -179,4 +180,4 @@ def _restore(trainer: Trainer, state: State, identity: str, epochs: int) -> list
             trainer.average.load_state_dict(state["average"])
         return [EpochMetrics(**row) for row in state["curve"]]
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise StaleCheckpoint(f"the checkpoint does not fit: {str(error).splitlines()[0]}") from error
+        raise StaleCheckpoint(f"the checkpoint does not fit: {first_line(error)}") from error

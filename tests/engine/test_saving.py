@@ -75,9 +75,16 @@ def test_one_is_written_at_a_time(tmp_path: Path) -> None:
     assert saved(tmp_path) == [f"{SPEC.config_id}-2.pt"]
 
 
-@pytest.mark.parametrize("error", [CheckpointNotWritten("disk full"), TypeError("odd state\nline two")])
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (CheckpointNotWritten("disk full"), "disk full"),
+        (TypeError("odd state\nline two"), "no checkpoint: TypeError: odd state"),
+        (RuntimeError(""), "no checkpoint: RuntimeError: RuntimeError"),
+    ],
+)
 def test_what_cannot_be_written_is_a_note_of_the_thread_that_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     store = CheckpointStore(tmp_path, 10**9)
 
@@ -89,7 +96,7 @@ def test_what_cannot_be_written_is_a_note_of_the_thread_that_waits(
     saver = Saver(store, lambda text: told.append((text, threading.current_thread())), beside=True)
     saver.save(SPEC, 1, Snapshot(dict, CPU))
     saver.wait()
-    assert told == [(f"trial 1: {str(error).splitlines()[0]}", threading.current_thread())]
+    assert told == [(f"trial 1: {said}", threading.current_thread())]
 
 
 def test_no_end_is_reported_before_its_checkpoint_is_on_the_disk(

@@ -22,6 +22,8 @@ from nas.training.faults import kind_of
 from nas.training.settings import TrainSettings
 from search_spaces.base import config_id
 
+pytestmark = pytest.mark.acceptance  # each starts two trial processes
+
 HERE = str(Path(__file__).parent)
 
 

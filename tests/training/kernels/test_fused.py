@@ -28,6 +28,7 @@ NEXCEPTION = SPACE.points["nexception"]
 CASES = Path(__file__).parent / "interpreted" / "fused_cases.py"
 
 
+@pytest.mark.acceptance
 def test_kernels_are_right_when_interpreted():
     """In a process of its own: Triton decides when it is imported."""
     environment = {**os.environ, "TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
@@ -71,6 +72,7 @@ def step(model, size=16, batch=4):
         model.eval()(images)
 
 
+@pytest.mark.acceptance
 def test_every_kernel_compiles_for_a_gpu_once_for_all_sizes(agreed, monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(triton.runtime.driver, "_active", NoGpu())
