@@ -167,7 +167,9 @@ def page(shown: Path, driver: Any) -> Iterator[Page]:
     )
     try:
         assert process.stdout is not None
-        page = Page(driver, process.stdout.readline().split()[-1])
+        # What it is doing until then is said as well.
+        ready = next(line for line in process.stdout if line.startswith("DeepCAVE shows"))
+        page = Page(driver, ready.split()[-1])
         page.open("overview")
         half = finished(shown)
         page.wait(lambda: f"Total trials: {half}\n" in page.text, f"{half} trials are shown")
