@@ -205,7 +205,8 @@ def _share(
 
 def _points(name: str) -> list[dict[str, Any]]:
     space = search_spaces.get(name)
-    return [dict(space.points["cheapest"]), dict(space.default), dict(space.points["dearest"])]
+    ends = [space.points.get(name, space.default) for name in ("cheapest", "dearest")]
+    return [dict(ends[0]), dict(space.default), dict(ends[1])]
 
 
 def _words(levels: tuple[Level, ...]) -> str:

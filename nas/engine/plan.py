@@ -12,7 +12,9 @@ import search_spaces
 from nas import output
 from nas.cluster.choice import choose
 from nas.cluster.share import settle
+from nas.engine import warm
 from nas.engine.session import getting_ready, worker_settings
+from nas.optimizers import check
 
 if TYPE_CHECKING:
     from nas.engine.messages import Facts, Measurement
@@ -78,9 +80,12 @@ def make(settings: SearchSettings) -> Plan:
     """Measures the device and works out the plan.
 
     Raises:
-        UserError: If data or device are not as they should be.
+        UserError: If data, device, beliefs or the earlier run are not as they should be.
     """
     space = search_spaces.get(settings.space.space)
+    check(settings.choice.optimizer, space, settings.smac)
+    if settings.choice.warm_start is not None:
+        warm.gather(settings.choice.warm_start, space)
     points = {**space.points, "default": space.default}
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
     with contextlib.ExitStack() as stack:
@@ -91,13 +96,16 @@ def make(settings: SearchSettings) -> Plan:
         output.doing(getting_ready(settings))
         facts = executor.start()
         measured = {}
-        for name in _POINTS:
+        for name in (name for name in _POINTS if name in points):
             output.doing(f"measuring the {name} configuration")
             measured[name] = executor.measure(points[name])
         output.doing(f"measuring {len(sample)} random configurations")
         drawn = [executor.measure(config) for config in sample]
         workers = executor.wanted
-    measured["typical"] = _mean(drawn)
+    # A space need not name its ends of cost: those of what was measured stand in.
+    known = sorted([*drawn, measured["default"]], key=lambda one: one.train_seconds)
+    ends = {"cheapest": known[0], "dearest": known[-1]}
+    measured = {name: measured.get(name) or ends[name] for name in _POINTS} | {"typical": _mean(drawn)}
     together = shared.gain * shared.gpus if shared.levels else float(workers)
     return arrange(settings, facts, measured, workers, together, shared.reason)
 
