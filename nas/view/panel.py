@@ -67,14 +67,19 @@ def _trainers(workers: int) -> str:
 
 
 def _time(snapshot: Snapshot) -> Table:
-    share = snapshot.used_seconds / snapshot.budget_seconds
+    """The limit that comes first, and how far it is."""
+    by_time = snapshot.used_seconds / snapshot.budget_seconds
+    by_trials = snapshot.finished / snapshot.trial_limit if snapshot.trial_limit else 0.0
     limit = "" if snapshot.trial_limit is None else f" of {snapshot.trial_limit}"
     crashes = f", [yellow]{snapshot.crashed} crashed[/]" if snapshot.crashed else ""
+    left = ""
+    if 0 < by_trials < 1 and by_trials > by_time and snapshot.status == RUNNING:
+        left = f", about {format_duration(snapshot.used_seconds * (1 / by_trials - 1))} to go"
     return _bar(
-        "time",
-        share,
+        "trials" if by_trials > by_time else "time",
+        max(by_time, by_trials),
         f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
-        f"  [bold]{snapshot.finished}{limit}[/] trials{crashes}",
+        f"  [bold]{snapshot.finished}{limit}[/] trials{crashes}{left}",
     )
 
 

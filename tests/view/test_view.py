@@ -4,6 +4,7 @@ import io
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,30 @@ def test_every_moment_can_be_drawn_at_every_width(finished_run: Path, share: flo
     for word in ("running", "stopped", "dead"):
         text = draw(panel.draw(take(state, search, name="r", status=word, used=1.0)), width)
         assert max(len(line) for line in text.splitlines()) <= width
+
+
+@pytest.mark.parametrize(
+    ("used", "finished", "limit", "words"),
+    [
+        (10.0, 10, 40, ("trials", "10 of 40 trials, about 30s to go")),
+        (50.0, 10, 40, ("time", "50s of 1m 40s  10 of 40 trials")),
+        (10.0, 10, None, ("time", "10s of 1m 40s  10 trials")),
+        (10.0, 40, 40, ("trials", "40 of 40 trials")),
+        (0.0, 0, 40, ("time", "0 of 40 trials")),
+    ],
+)
+def test_the_bar_shows_the_limit_that_comes_first(
+    finished_run: Path, used: float, finished: int, limit: int | None, words: tuple[str, str]
+) -> None:
+    state, search = at(finished_run, 1.0)
+    whole = take(state, search, name="x", status="running", used=used)
+    shown = replace(
+        whole, budget_seconds=100.0, used_seconds=used, finished=finished, trial_limit=limit, crashed=0
+    )
+    (line,) = draw(panel._time(shown), width=120).strip().splitlines()
+    assert line.split()[0] == words[0]
+    assert words[1] in line
+    assert ("to go" in line) == ("to go" in words[1])
 
 
 def test_a_promoted_trial_starts_where_its_last_rung_ended(finished_run: Path) -> None:
