@@ -81,7 +81,9 @@ def dashboard(finished_run: Path, tmp_path: Path) -> Iterator[Dashboard]:
         text=True,
     )
     assert process.stdout is not None
-    first, second = process.stdout.readline(), process.stdout.readline()
+    # Until it is ready it says what it is doing, if that takes long.
+    first = next((line for line in process.stdout if line.startswith("DeepCAVE")), "")
+    second = process.stdout.readline()
     shown = re.fullmatch(r"DeepCAVE shows shown at (http://127\.0\.0\.1:\d+)\n", first)
     assert shown, (first, process.stderr and process.stderr.read())
     started = Dashboard(process, shown[1], Path(second.split()[-1]))
