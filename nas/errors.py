@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 EXIT_BAD_INPUT = 2
 
@@ -32,6 +37,19 @@ def one_line(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextlib.contextmanager
+def under_flag(known: str, said: str) -> Iterator[None]:
+    """Names the flag that a command has for what the code within knows under another one.
+
+    Raises:
+        UserError: What was raised within, about the flag that the user knows.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(error.given.replace(known, said, 1)) from None
 
 
 def from_reader(error: UserError) -> UserError:

@@ -8,7 +8,7 @@ import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -49,7 +49,7 @@ def read(
     found = find(root, test=test)
     labels = np.array([label for _, label in found.files], dtype=np.int64)
     cache = cache_dir / f"folder-{key(found.part, found.files, [_READING, size])}.npy"
-    images = _cached(cache, (len(found.files), size, size, 3))
+    images = cached(cache, (len(found.files), size, size, 3), np.uint8)
     if images is None:
         images = _resize_all([path for path, _ in found.files], size)
         _write(cache, images)
@@ -82,12 +82,13 @@ def key(root: Path, files: Sequence[tuple[Path, int]], reading: Sequence[object]
     return hashlib.sha256(json.dumps([*reading, rows]).encode()).hexdigest()[:16]
 
 
-def _cached(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8] | None:
+def cached(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any] | None:
+    """What was kept in a file, None if it is not there, damaged or of another shape or type."""
     try:
-        images = np.load(path, allow_pickle=False)
+        found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
         return None
-    return images if images.shape == shape and images.dtype == np.uint8 else None
+    return found if found.shape == shape and found.dtype == dtype else None
 
 
 def _write(path: Path, images: NDArray[np.uint8]) -> None:

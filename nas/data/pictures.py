@@ -15,7 +15,7 @@ from PIL import Image
 from nas.data import listing, sources
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.split import stratified_subset
-from nas.errors import UserError
+from nas.errors import UserError, under_flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,7 +104,7 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
     Raises:
         UserError: If the data are not there or not what they should be.
     """
-    try:
+    with under_flag("--dataset", "--data"):
         kind, _, place = spec.partition(":")
         if kind == "folder" and place:
             return from_listing(
@@ -112,8 +112,6 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
             )
         read = sources.load_test if test else sources.load
         images = read(spec, data_dir=data_dir)
-    except UserError as error:
-        raise UserError(str(error).replace("--dataset", "--data", 1)) from None
     return Pictures(
         spec,
         images.labels,

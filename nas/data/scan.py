@@ -12,8 +12,8 @@ from PIL import Image
 
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.doubles import digest, look
-from nas.data.folder import key, refuse_unreadable
-from nas.errors import UserError
+from nas.data.folder import cached, key, refuse_unreadable
+from nas.errors import under_flag
 from nas.files import replacing
 
 if TYPE_CHECKING:
@@ -46,10 +46,8 @@ def scan(
     """
     if pictures.files is None:
         return ()
-    try:
+    with under_flag("--dataset", "--data"):
         return _scan(pictures, pictures.files, cache_dir, on_file)
-    except UserError as error:
-        raise UserError(error.given.replace("--dataset", "--data", 1)) from None
 
 
 def _scan(
@@ -57,7 +55,7 @@ def _scan(
 ) -> tuple[str, ...]:
     labelled = list(zip(files, pictures.labels.tolist(), strict=True))
     cache = cache_dir / f"scan-{key(pictures.root, labelled, [_READING])}.npy"
-    digests = _cached(cache, len(labelled))
+    digests = cached(cache, (len(labelled),), np.uint64)
     if digests is None:
         digests = _look_at_all(files, on_file)
         with contextlib.suppress(OSError):
@@ -91,11 +89,3 @@ def _look_at(path: Path) -> int | str:
         return str(error)
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-
-
-def _cached(path: Path, files: int) -> NDArray[np.uint64] | None:
-    try:
-        digests = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return digests if digests.shape == (files,) and digests.dtype == np.uint64 else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.data import listing, pictures
-from nas.errors import UserError
+from nas.errors import UserError, under_flag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,10 +66,8 @@ def from_folder(spec: str, root: Path, class_names: Sequence[str]) -> Pictures:
     Raises:
         UserError: If a folder is of no such class, or there are none.
     """
-    try:
+    with under_flag("--dataset", "--data"):
         found = listing.listed(root)
-    except UserError as error:
-        raise UserError(error.given.replace("--dataset", "--data", 1)) from None
     known = {unicodedata.normalize("NFC", name): label for label, name in enumerate(class_names)}
     strangers = [name for name in found.class_names if name not in known]
     if strangers:
