@@ -64,7 +64,7 @@ def _devices(patch: pytest.MonkeyPatch, gpu: Gpu) -> None:
     patch.setattr("torch.cuda._lazy_init", lambda: None)
     patch.setattr("torch._C._cuda_setDevice", choose)
     patch.setattr("torch._C._cuda_getDevice", lambda: gpu.current)
-    patch.setattr("torch.cuda._check_stray_context", lambda device: None)
+    patch.setattr("torch.cuda._check_stray_context", lambda device: None, raising=False)
     patch.setattr("torch.cuda._exchange_device", choose)
     patch.setattr("torch.cuda._maybe_exchange_device", choose)
     patch.setattr("torch.cuda._get_device_properties", properties, raising=False)
