@@ -24,7 +24,7 @@ test-all: setup ## all of them, the slow ones too, but those that need a GPU
 bench: setup ## speed of this machine's CPU, written into docs/performance.md; half an hour
 	$(RUN) -m benchmarks.performance
 
-gpu: setup ## the tests that need a GPU, and its speed, written into docs/performance.md; 8 minutes
+gpu: setup ## the tests that need a GPU, and its speed, written into docs/performance.md; 12 minutes
 	$(RUN) -m benchmarks.gpu
 
 quality: setup ## does the default search still beat random search and Hyperband? five races each

@@ -35,7 +35,7 @@ class Options:
 
     device: str = "cuda:0"
     """cuda:N; cpu, with --quick and --docs, to see that all stages run."""
-    minutes: float = 8.0
+    minutes: float = 12.0
     """Longest time in all; every stage has its share, and what an earlier one left."""
     quick: bool = False
     """Tiny sizes: whether it runs, not how fast."""

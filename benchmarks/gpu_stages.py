@@ -54,7 +54,7 @@ class Stage:
         name: Of its figures.
         title: Of its section of the page.
         words: After ``python -m``.
-        seconds: Of eight minutes, its own.
+        seconds: Of twelve minutes, its own.
     """
 
     name: str
@@ -101,7 +101,7 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
         return Stage(name, title, (f"benchmarks.{program}", "--device", device, *map(str, words)), seconds)
 
     return [
-        Stage("tests", "Tests", ("pytest", *_pytest(cuda)), 170),
+        Stage("tests", "Tests", ("pytest", *_pytest(cuda)), 400),
         benchmark(
             *("train", "Training", "train_throughput", 90, *turns, "--widths", sizes.wide),
             *("--points", *points, "--ways", "ours", "ours, reference", f"{plain}, no data"),
@@ -137,9 +137,9 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
 
 def _pytest(cuda: bool) -> tuple[str, ...]:
     """The tests marked ``gpu``; without a GPU what of them runs on a CPU in seconds."""
-    words = ("tests/gpu", "-v", "--timeout", "150") + (("-m", "gpu") if cuda else ())
+    words = ("tests/gpu", "-v", "--timeout", "300") + (("-m", "gpu") if cuda else ())
     if cuda and importlib.util.find_spec("xdist"):
-        return (*words, "-n", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+        return (*words, "-n", "8", "--dist", "loadfile", "--no-loadscope-reorder")
     return words
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
-import sys
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
+from nas import output
 from nas.cluster import gpus, mps
 from nas.cluster.share_measure import measure, starts
 from nas.cluster.share_rule import NUMBERS, Level, choose
+from nas.quantities import format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from nas.settings import MachineSettings
 
 _LOOK = 15.0  # seconds between looks at the daemon
+_WORTH = 3600.0  # seconds of a search from which on a minute of measuring pays
 
 
 @dataclass
@@ -90,13 +93,16 @@ class Shared:
         self._daemon = None
 
 
-def settle(machine: MachineSettings, settings: WorkerSettings, kept: Shared | None = None) -> Shared:
+def settle(
+    machine: MachineSettings, settings: WorkerSettings, kept: Shared | None = None, seconds: float = math.inf
+) -> Shared:
     """Decides how many trials share a GPU, and starts what they need for it.
 
     Args:
         machine: The flags.
         settings: What trial processes need to know.
         kept: What an earlier session of the run measured.
+        seconds: The search's time budget; in a short one nothing is measured.
     """
     names = [] if _elsewhere(machine) or machine.device == "cpu" else gpus.visible()
     if not names:
@@ -106,6 +112,10 @@ def settle(machine: MachineSettings, settings: WorkerSettings, kept: Shared | No
     if asked == 1:
         return Shared(gpus=number)
     shared = Shared(gpus=number, cards=tuple(gpus.models(names)))
+    if asked is None and kept is None and seconds < _WORTH:
+        length = format_duration(seconds)
+        shared.reason = f"one trial at a time on a GPU: measuring how many pay takes a minute of {length}"
+        return shared
     try:
         _share(shared, names, asked, settings, kept)
     except mps.NoDaemon as error:
@@ -190,9 +200,7 @@ def _share(
         shared.trials, shared.levels = before.trials, before.levels
         shared.reason = f"{_words(before.levels)} (as measured before), through MPS ({whose})"
     else:
-        if sys.stderr.isatty():
-            text = "measuring how many trials share a GPU: a minute or two; --trials-per-gpu N skips it"
-            print(text, file=sys.stderr, flush=True)
+        output.doing("measuring how many trials share a GPU: a minute or two; --trials-per-gpu N skips it")
         shared.levels = measure(settings, chosen, _points(settings.space), shared.gpus)
         shared.trials = choose(shared.levels).trials
         shared.reason = _words(shared.levels)

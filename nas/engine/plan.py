@@ -91,7 +91,9 @@ def make(settings: SearchSettings) -> Plan:
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         trials = worker_settings(settings, Path(scratch))
-        shared = stack.enter_context(contextlib.closing(settle(settings.machine, trials)))
+        shared = stack.enter_context(
+            contextlib.closing(settle(settings.machine, trials, None, settings.budget.seconds))
+        )
         executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
         output.doing(getting_ready(settings))
         facts = executor.start()

@@ -144,7 +144,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     workers = worker_settings(settings, path / "checkpoints")
     output.doing(getting_ready(settings))
     with (
-        contextlib.closing(settle(settings.machine, workers)) as shared,
+        contextlib.closing(settle(settings.machine, workers, None, settings.budget.seconds)) as shared,
         contextlib.closing(choose(settings.machine, workers, shared)) as executor,
     ):
         _load_optimizer_meanwhile()
@@ -180,7 +180,7 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         workers = worker_settings(settings, run.checkpoints)
         output.doing(getting_ready(settings))
         with (
-            contextlib.closing(settle(settings.machine, workers, before)) as shared,
+            contextlib.closing(settle(settings.machine, workers, before, settings.budget.seconds)) as shared,
             contextlib.closing(choose(settings.machine, workers, shared)) as executor,
         ):
             _load_optimizer_meanwhile()

@@ -62,11 +62,11 @@ def test_what_is_asked_wrongly_is_said(words: list[str], said: str, monkeypatch:
         benchmarks.gpu.main(words)
 
 
-def test_every_stage_fits_into_eight_minutes() -> None:
+def test_every_stage_fits_into_twelve_minutes() -> None:
     for sizes in (FULL, QUICK):
         for device in ("cuda:0", "cpu"):
             found = gpu_stages.stages(device, sizes)
-            assert sum(stage.seconds for stage in found) <= 480
+            assert sum(stage.seconds for stage in found) <= 720
             assert len({stage.name for stage in found}) == len(found)
 
 

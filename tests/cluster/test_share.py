@@ -101,12 +101,21 @@ def use(short_folder: Path) -> Iterator[Any]:
     """Settles, and closes at the end."""
     with contextlib.ExitStack() as stack:
 
-        def settle(
-            machine: MachineSettings, settings: WorkerSettings, kept: share.Shared | None = None
-        ) -> share.Shared:
-            return stack.enter_context(contextlib.closing(share.settle(machine, settings, kept)))
+        def settle(machine: MachineSettings, settings: WorkerSettings, *rest: Any) -> share.Shared:
+            return stack.enter_context(contextlib.closing(share.settle(machine, settings, *rest)))
 
         yield settle
+
+
+def test_in_a_short_search_nothing_is_measured(
+    driver: Driver, settings: WorkerSettings, measured: list[Any], use: Any
+) -> None:
+    shared = use(MachineSettings(), settings, None, 45.0)
+    assert (shared.trials, shared.service) == (1, "none")
+    assert shared.reason.endswith("takes a minute of 45s")
+    assert measured == []
+    event = {"event": "session", **orjson.loads(orjson.dumps(shared.facts()))}
+    assert share.kept([event]) is None  # a longer search, resumed, measures
 
 
 def test_auto_takes_what_was_measured_and_a_resume_the_same(

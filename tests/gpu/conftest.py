@@ -57,7 +57,7 @@ def command() -> Callable[..., str]:
             [sys.executable, "-m", module, *map(str, words)],
             capture_output=True,
             text=True,
-            timeout=140,
+            timeout=280,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         assert done.returncode == 0, done.stderr
