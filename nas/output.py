@@ -140,9 +140,10 @@ def opened(*, answer: bool, quiet: bool) -> Iterator[tuple[Output | None, Sign]]
     if sys.stderr is sys.__stderr__:
         sys.stderr = err = Output(_Sink(2, sign, lasting=True), _encoding(sys.stderr))
     ours = [stream for stream in (out, err) if stream is not None]
-    if not quiet and ours:
-        terminal = next((stream for stream in ours if stream.isatty()), None)
-        sign.show_on(terminal or ours[-1 if answer else 0])
+    # A terminal, or else standard error: what standard output gives to a pipe or file is for others to read.
+    shown = next((stream for stream in ours if stream.isatty()), err)
+    if not quiet and shown is not None:
+        sign.show_on(shown)
     try:
         yield out, sign
     finally:

@@ -87,8 +87,8 @@ def on_terminal(
     begun = time.monotonic()
     pid, master = pty.fork()
     if pid == 0:
-        for number in ignoring:
-            signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGHUP, *ignoring):  # whatever started the tests
+            signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL)
         os.execve(sys.executable, [sys.executable, *command], {**os.environ, "TERM": "xterm", **(env or {})})
     terminal = Terminal(pid, master, begun)
     try:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.folders import SEARCH
 from tests.terminals import on_terminal
 
 # Prints lines, a while apart, and leaves a file that says it came to its end.
@@ -166,7 +167,7 @@ def test_on_a_terminal_something_is_seen_within_half_a_second_and_then_all_the_t
     assert max(later - sooner for sooner, later in itertools.pairwise(moments)) < 2.0
     assert "starting" in terminal.text
     assert "getting ready  2 s" in terminal.text
-    assert terminal.text.endswith("\r\x1b[Kdone\r\n")  # the sign leaves nothing behind
+    assert terminal.text.endswith("\r\x1b[Jdone\r\n")  # the sign leaves nothing behind
 
 
 def slowness() -> float:
@@ -194,10 +195,41 @@ def test_a_pipe_gets_a_line_about_what_takes_long(answer: bool, monkeypatch: pyt
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     told = "getting ready ...\n"
-    assert (done.stdout, done.stderr) == (("done\n", told) if answer else (told + "done\n", ""))
+    assert (done.stdout, done.stderr) == ("done\n", told)
     script = BUSY.format(first=0.1, second=0.1, answer=answer)
     quick = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert (quick.stdout, quick.stderr) == ("done\n", "")
+
+
+# With a line about everything, however short it takes.
+EAGER = """
+import runpy, sys, time
+from nas.view import sign
+sign._WORTH_A_LINE, sign._FRAME = 0.0, 0.001
+from nas import output
+say = output.doing
+output.doing = lambda text: (say(text), time.sleep(0.05 if text else 0))
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "doing"),
+    [
+        (("nas.status", "{run}", "--json"), ""),
+        (("analysis.export", "{run}", "--format", "csv"), "reading the run ..."),
+        (("nas.export", "{run}", "-o", "{tmp}/model"), "loading PyTorch ..."),
+        (("nas.search", *SEARCH, "--trials", "2", "--runs-dir", "{tmp}"), "loading digits"),
+    ],
+)
+def test_what_a_command_is_doing_is_not_in_its_output(
+    finished_run: Path, tmp_path: Path, command: tuple[str, ...], doing: str
+) -> None:
+    args = [word.format(run=finished_run, tmp=tmp_path) for word in command]
+    done = subprocess.run([sys.executable, "-c", EAGER, *args], capture_output=True, text=True)
+    assert doing in done.stderr
+    assert [line for line in done.stdout.splitlines() if line.endswith(" ...")] == []
 
 
 def test_a_terminal_without_our_signs_gets_a_plain_one() -> None:
@@ -214,4 +246,4 @@ def test_an_error_stands_on_a_line_of_its_own() -> None:
     )
     with on_terminal(["-c", script + "cli.run(main, 'prog')"]) as terminal:
         assert terminal.wait() == 2
-    assert terminal.text.endswith("\r\x1b[Kprog: no\r\n")
+    assert terminal.text.endswith("\r\x1b[Jprog: no\r\n")

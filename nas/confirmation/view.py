@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -15,6 +15,7 @@ from nas.confirmation.record import winner
 from nas.quantities import format_count, format_duration
 from nas.view.lines import percent
 from nas.view.panel import word
+from nas.view.redrawn import Bar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +36,7 @@ STOPPED = {
 class Lines:
     """Listens: a line for each training that ended, and a bar of epochs on a terminal."""
 
-    def __init__(self, work: Confirmation, task: Task, progress: Progress) -> None:
+    def __init__(self, work: Confirmation, task: Task, progress: Bar) -> None:
         """Takes what is done, and the bar to move."""
         self._work = work
         self._progress = progress
@@ -70,14 +71,12 @@ def choose(*, quiet: bool) -> Callable[[Confirmation, Task], AbstractContextMana
 
     @contextlib.contextmanager
     def shown(work: Confirmation, task: Task) -> Iterator[Listener]:
-        console = Console(quiet=quiet)
         known = work.predict()
         about = f", at most about {format_duration(known)}" if known else ""
-        console.print(f"{work.left} trainings of {task.epochs} epochs to do{about}", highlight=False)
         columns = (TextColumn("epochs"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
-        bar = Progress(
-            *columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True
-        )
+        bar = Bar(*columns, TimeRemainingColumn(), transient=True, shown=not quiet)
+        said = f"{work.left} trainings of {task.epochs} epochs to do{about}"
+        bar.console.print(said, highlight=False)
         with bar:
             yield Lines(work, task, bar)
 

@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nas.quantities import format_duration, format_size
+from nas.view.sign import can_redraw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -64,11 +65,13 @@ class Bar(Lines):
     """A bar of the running epoch, below the lines."""
 
     def __init__(self, updates: int, epochs: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+        from nas.view import redrawn
 
         self._updates, self._epochs = updates, epochs
         self._loss = ""
-        self.progress = Progress(
+        self.progress = redrawn.Bar(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -102,7 +105,7 @@ def choose(*, quiet: bool, updates: int, epochs: int) -> Iterator[View]:
     """The view that fits: a bar on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
         yield View()
-    elif sys.stdout.isatty():
+    elif can_redraw(sys.stdout):
         bar = Bar(updates, epochs)
         with bar.progress:
             yield bar

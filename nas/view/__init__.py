@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from nas.view.sign import in_foreground
+from nas.view.sign import can_redraw, in_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ def choose(*, quiet: bool) -> Callable[[Watched], AbstractContextManager[Listene
     """The view that fits: a live panel on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
         return _silent
-    on_terminal = sys.stdout.isatty() and in_foreground(sys.stdout.fileno())
+    on_terminal = can_redraw(sys.stdout) and in_foreground(sys.stdout.fileno())
     return _live if on_terminal else _lines
 
 

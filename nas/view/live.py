@@ -6,12 +6,11 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from nas.view import panel
 from nas.view.lines import describe
-from nas.view.sign import in_foreground
+from nas.view.redrawn import Redrawn
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +31,7 @@ class LiveView:
         self._snapshot = snapshot
         self._console = Console()
         # Redrawn by tick alone: another thread would read the state while the loop changes it.
-        self._live = Live(console=self._console, auto_refresh=False, get_renderable=self._draw)
+        self._live = Redrawn(self._draw, console=self._console)
         self._drawn = 0.0
 
     def __enter__(self) -> LiveView:
@@ -46,15 +45,9 @@ class LiveView:
 
     def tick(self) -> None:
         """Redraws the panel, at most twice a second."""
-        if time.monotonic() - self._drawn > 0.5 and self._in_foreground():
+        if time.monotonic() - self._drawn > 0.5:
             self._live.refresh()
             self._drawn = time.monotonic()
-
-    def _in_foreground(self) -> bool:
-        try:
-            return in_foreground(self._console.file.fileno())
-        except OSError:  # not a file, as in a test
-            return True
 
     def event(self, event: Event, state: SearchState) -> None:
         """Lets incumbents and crashes scroll by."""

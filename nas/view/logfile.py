@@ -33,10 +33,16 @@ class LineWriter:
     def note(self, text: str) -> None:
         """Writes a line."""
         try:
-            self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}\n")
+            self._file.write(stamped(text))
             self._file.flush()
         except OSError:
             pass  # the journal is the record; a full disk or a closed terminal must not end the search
+
+
+def stamped(text: str, seconds: float | None = None) -> str:
+    """A line with the local time before it, now if it is not given as seconds since 1970."""
+    moment = datetime.now() if seconds is None else datetime.fromtimestamp(seconds)
+    return f"{moment:%Y-%m-%d %H:%M:%S}  {text}\n"
 
 
 class Silence:

@@ -8,12 +8,11 @@ from rich import box
 from rich.console import Group
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from nas.engine.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
 from nas.quantities import format_count, format_duration
+from nas.view.fitting import Bar, Figures, Indented
 from nas.view.lines import STOP_REASONS, percent
 
 if TYPE_CHECKING:
@@ -38,11 +37,12 @@ def draw(snapshot: Snapshot) -> RenderableType:
         for reason in snapshot.crash_reasons
     ]
     style = _STATUS_STYLE[snapshot.status]
-    title = f"[bold]{escape(snapshot.name)}[/] [{style}]{escape(_status(snapshot))}[/]"
+    title = f"[bold]{escape(snapshot.name)}[/] [{style}]{escape(standing(snapshot))}[/]"
     return Panel(Group(*parts), title=title, title_align="left", border_style=style, box=box.ROUNDED)
 
 
-def _status(snapshot: Snapshot) -> str:
+def standing(snapshot: Snapshot) -> str:
+    """Whether it runs, and if not, why."""
     age = format_duration(snapshot.silent_seconds)
     return {
         RUNNING: "running",
@@ -66,7 +66,7 @@ def _trainers(workers: int) -> str:
     return "the device trains" if workers == 1 else f"{workers} workers train"
 
 
-def _time(snapshot: Snapshot) -> Table:
+def _time(snapshot: Snapshot) -> Bar:
     """The limit that comes first, and how far it is."""
     by_time = snapshot.used_seconds / snapshot.budget_seconds
     by_trials = snapshot.finished / snapshot.trial_limit if snapshot.trial_limit else 0.0
@@ -75,7 +75,7 @@ def _time(snapshot: Snapshot) -> Table:
     left = ""
     if 0 < by_trials < 1 and by_trials > by_time and snapshot.status == RUNNING:
         left = f", about {format_duration(snapshot.used_seconds * (1 / by_trials - 1))} to go"
-    return _bar(
+    return Bar(
         "trials" if by_trials > by_time else "time",
         max(by_time, by_trials),
         f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
@@ -83,33 +83,27 @@ def _time(snapshot: Snapshot) -> Table:
     )
 
 
-def _trial(trial: RunningTrial) -> Table:
+def progress(trial: RunningTrial) -> str:
+    """How far a running trial is."""
     eta = "" if trial.eta_seconds is None else f", {format_duration(trial.eta_seconds)} to go"
     accuracy = "" if trial.top1 is None else f", top-1 {100 * trial.top1:.2f}%"
-    return _bar(
+    return f"epoch {trial.epochs_done} of {trial.epochs}{eta}{accuracy}"
+
+
+def _trial(trial: RunningTrial) -> Bar:
+    return Bar(
         f"trial {trial.trial}",
         trial.epochs_done / trial.epochs,
-        f"epoch {trial.epochs_done} of {trial.epochs}{eta}{accuracy}  "
-        f"[dim]{trial.config_id} {trial.origin}[/]",
+        progress(trial),
+        aside=f"  [dim]{trial.config_id} {trial.origin}[/]",
     )
 
 
-def _bar(label: str, share: float, text: str) -> Table:
-    row = Table.grid(padding=(0, 1))
-    row.add_column(width=10, no_wrap=True)
-    row.add_column(width=24)
-    row.add_column(no_wrap=True, overflow="ellipsis")
-    bar = ProgressBar(total=1.0, completed=min(share, 1.0), width=24)
-    row.add_row(label, bar, Text.from_markup(text))
-    return row
-
-
-def _rungs(snapshot: Snapshot) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for name in ("epochs", "trials", "crashed", "best top-1", "median top-1", "baseline top-1"):
-        table.add_column(name, justify="right")
-    for rung in snapshot.rungs:
-        table.add_row(
+def _rungs(snapshot: Snapshot) -> Figures:
+    heads = [("epochs", False), ("trials", False), ("crashed", True)]
+    heads += [("best top-1", False), ("median top-1", False), ("baseline top-1", False)]
+    rows = [
+        (
             str(rung.epochs),
             f"{rung.finished}" + (f" +{rung.running}" if rung.running else ""),
             str(rung.crashed) if rung.crashed else "–",
@@ -117,7 +111,9 @@ def _rungs(snapshot: Snapshot) -> Table:
             percent(rung.median_error),
             percent(rung.baseline_error),
         )
-    return table
+        for rung in snapshot.rungs
+    ]
+    return Figures(heads, rows)
 
 
 def _leader(snapshot: Snapshot) -> RenderableType:
@@ -132,9 +128,11 @@ def _leader(snapshot: Snapshot) -> RenderableType:
         f" at {leader.epochs} epochs, {_against_baseline(leader)}",
         f"; found after {format_duration(leader.found_after_seconds)}",
     )
-    size = Text(f"           {_size(leader)}", style="dim")
+    below = [Text(_size(leader), style="dim")]
     changes = ", ".join(f"{name} {word(old)} → {word(new)}" for name, old, new in leader.changes)
-    return Group(line, size, Text(f"           {changes}", style="cyan")) if changes else Group(line, size)
+    if changes:
+        below.append(Text(changes, style="cyan"))
+    return Group(line, Indented(below))
 
 
 def _against_baseline(leader: Leader) -> str:

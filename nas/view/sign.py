@@ -17,7 +17,8 @@ _FRAME = 0.1  # seconds
 _AT_FIRST, _LATER = 0.1, 1.0  # seconds of silence before the spinner comes
 _WORTH_A_LINE = 5.0  # seconds that something takes before a pipe gets a line about it
 _FRAMES, _PLAIN_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
-_ERASE = b"\r\x1b[K"
+# The cursor waits at the line's start: there it is also when a narrower terminal has wrapped the line.
+_ERASE = b"\r\x1b[J"
 
 
 class Sign:
@@ -40,7 +41,7 @@ class Sign:
     def show_on(self, stream: TextIO) -> None:
         """Begins, on this stream."""
         self._stream = stream
-        self._spins = stream.isatty() and os.environ.get("TERM") != "dumb"
+        self._spins = can_redraw(stream)
         self._frames = _FRAMES if "utf" in stream.encoding.lower() else _PLAIN_FRAMES
         os.register_at_fork(after_in_child=self._forget)
         self._thread = threading.Thread(target=self._go_on, name="sign", daemon=True)
@@ -87,7 +88,7 @@ class Sign:
         frame = self._frames[int(now / _FRAME) % len(self._frames)]
         seconds = now - self._since
         line = f"{frame} {self._text}" + (f"  {seconds:.0f} s" if seconds >= 1 else "")
-        self._write(_ERASE + self._encoded(line[: shutil.get_terminal_size().columns - 1]))
+        self._write(_ERASE + self._encoded(line[: shutil.get_terminal_size().columns - 1]) + b"\r")
         self._shown = True
 
     def _tell(self) -> None:
@@ -118,6 +119,11 @@ class Sign:
         """In a forked process there is no thread to draw, and none that could open the lock."""
         self._lock = threading.RLock()
         self._stream, self._shown = None, False
+
+
+def can_redraw(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that moves its cursor when told to."""
+    return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
 def in_foreground(terminal: int) -> bool:

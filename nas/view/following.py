@@ -1,0 +1,78 @@
+"""A search in plain lines, as ``tail -f`` shows a log: the last ones first, then each thing as it happens."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING, TextIO
+
+from nas.engine.clock import from_iso
+from nas.engine.standing import RUNNING
+from nas.quantities import format_duration
+from nas.view import panel
+from nas.view.lines import describe, percent
+from nas.view.logfile import stamped
+
+if TYPE_CHECKING:
+    from nas.engine.journal import Event
+    from nas.engine.state import SearchState
+    from nas.view.snapshot import RunningTrial, Snapshot
+
+_FIRST = 10  # lines, as tail's
+_SILENT = 10.0  # seconds without a line after which the running trials are worth one
+
+
+class Following:
+    """Writes what happens in a search that another process runs."""
+
+    def __init__(self, file: TextIO) -> None:
+        """Takes the file to write to."""
+        self._file = file
+        self._earlier: deque[str] | None = deque(maxlen=_FIRST)
+        self._written = time.monotonic()
+        self._reached: list[tuple[int, int]] = []
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Writes what happened, with the local time at which it did."""
+        text = describe(event, state)
+        if text is not None:
+            line = stamped(text, from_iso(event["time"]))
+            self._write(line) if self._earlier is None else self._earlier.append(line)
+
+    def goes_on(self, snapshot: Snapshot) -> bool:
+        """Writes how far the running trials are if there was nothing else; whether there is more to come."""
+        if self._earlier is not None:
+            earlier, self._earlier = self._earlier, None
+            for line in earlier:
+                self._write(line)
+            self._reached = _reached(snapshot)
+        if snapshot.status != RUNNING:
+            self._write(stamped(_outcome(snapshot)))
+            return False
+        if time.monotonic() - self._written > _SILENT and _reached(snapshot) != self._reached:
+            for trial in snapshot.running:
+                self._write(stamped(_progress(trial)))
+            self._reached = _reached(snapshot)
+        return True
+
+    def _write(self, line: str) -> None:
+        self._file.write(line)
+        self._file.flush()
+        self._written = time.monotonic()
+
+
+def _reached(snapshot: Snapshot) -> list[tuple[int, int]]:
+    return [(trial.trial, trial.epochs_done) for trial in snapshot.running]
+
+
+def _progress(trial: RunningTrial) -> str:
+    return f"trial {trial.trial}: {panel.progress(trial)}"
+
+
+def _outcome(snapshot: Snapshot) -> str:
+    used = f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
+    text = f"{snapshot.name} {panel.standing(snapshot)}; {snapshot.finished} trials in {used}"
+    leader = snapshot.incumbent
+    if leader is None:
+        return f"{text}, no incumbent"
+    return f"{text}, incumbent trial {leader.trial} ({leader.config_id}), top-1 {percent(leader.error)}"

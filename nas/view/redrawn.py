@@ -1,0 +1,104 @@
+"""What is drawn over and over on a terminal, a panel or a bar, and leaves nothing when the size changes.
+
+Most terminals wrap anew what stands there when they get narrower, and push out at the top what a lower one
+has no room for; a higher one gets it back. So how far up the last drawing begins is counted from the width
+of each of its lines, and includes what was pushed out.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.control import Control
+from rich.live import Live
+from rich.progress import Progress
+from rich.segment import ControlType, Segment
+
+from nas.view.sign import can_redraw, in_foreground
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import ConsoleOptions, ConsoleRenderable, RenderableType, RenderResult
+    from rich.progress import ProgressColumn
+
+
+class Redrawn(Live):
+    """A drawing that is replaced by its next state; lines that are printed scroll by above it.
+
+    A job in the background draws nothing until its end.
+    """
+
+    def __init__(
+        self,
+        get_renderable: Callable[[], RenderableType],
+        *,
+        console: Console | None = None,
+        auto_refresh: bool = False,
+        transient: bool = False,
+    ) -> None:
+        """Takes what gives the next state; see :class:`rich.live.Live`."""
+        self._lines: list[int] = []  # widths of the lines last drawn, after those pushed out at the top
+        super().__init__(
+            console=console or Console(),
+            auto_refresh=auto_refresh,
+            transient=transient,
+            get_renderable=get_renderable,
+        )
+
+    def refresh(self) -> None:
+        """Draws the next state."""
+        if not self.is_started or self._in_foreground():
+            super().refresh()
+
+    def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
+        """Puts what is printed in the place of the last drawing, and the next one below it."""
+        if not self.console.is_interactive:
+            return super().process_renderables(renderables)
+        _, *printed, drawing = super().process_renderables(renderables)
+        width, height = self.console.size
+        taken = [max(-(-line // width), 1) for line in self._lines]
+        pushed_out = next((n for n in range(len(taken)) if sum(taken[n:]) <= height), len(taken))
+        # Once something is printed below it, what was pushed out stays where it is.
+        scrolls = any(not isinstance(one, Control) for one in printed)
+        self._lines = [] if scrolls else self._lines[:pushed_out]
+        return [_erase(min(sum(taken), height)), *printed, _Measured(drawing, self._lines)]
+
+    def _in_foreground(self) -> bool:
+        try:
+            return in_foreground(self.console.file.fileno())
+        except OSError:  # not a file, as in a test
+            return True
+
+
+class Bar(Progress):
+    """A progress bar, redrawn by a thread; nothing where it cannot be redrawn."""
+
+    def __init__(self, *columns: ProgressColumn, transient: bool = False, shown: bool = True) -> None:
+        """Takes its columns, whether it goes when it is done, and whether it is there at all."""
+        super().__init__(
+            *columns, console=Console(quiet=not shown), disable=not (shown and can_redraw(sys.stdout))
+        )
+        self.live = Redrawn(self.get_renderable, console=self.console, auto_refresh=True, transient=transient)
+
+
+class _Measured:
+    """A drawing that notes how wide each of its lines is."""
+
+    def __init__(self, drawing: ConsoleRenderable, widths: list[int]) -> None:
+        self._drawing, self._widths = drawing, widths
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        segments = list(console.render(self._drawing, options))
+        self._widths += [Segment.get_line_length(line) for line in Segment.split_lines(segments)]
+        yield from segments
+
+
+def _erase(rows: int) -> Control:
+    """From the cursor's row upwards; it ends in the uppermost."""
+    if not rows:
+        return Control()
+    row = (ControlType.ERASE_IN_LINE, 2)
+    return Control(ControlType.CARRIAGE_RETURN, row, *((ControlType.CURSOR_UP, 1), row) * (rows - 1))
