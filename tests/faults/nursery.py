@@ -206,6 +206,9 @@ def _be(birth: Birth) -> None:
         nothing = sink = os.open(birth.terminal, os.O_RDWR)
     for source, target in ((nothing, 0), (sink, 1), (sink, 2)):
         os.dup2(source, target)
+    # As in the foreground of a shell, also when the campaign runs under nohup or behind a script's &.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     for number in birth.ignores:
         signal.signal(number, signal.SIG_IGN)
     context = multiprocessing.get_context("fork")  # with one thread and torch not used yet, it is safe
