@@ -41,6 +41,8 @@ class Redrawn(Live):
     ) -> None:
         """Takes what gives the next state; see :class:`rich.live.Live`."""
         self._lines: list[int] = []  # widths of the lines last drawn, after those pushed out at the top
+        self._out = 0  # how many were pushed out
+        self._size = (0, 0)
         super().__init__(
             console=console or Console(),
             auto_refresh=auto_refresh,
@@ -60,11 +62,16 @@ class Redrawn(Live):
         _, *printed, drawing = super().process_renderables(renderables)
         width, height = self.console.size
         taken = [max(-(-line // width), 1) for line in self._lines]
-        pushed_out = next((n for n in range(len(taken)) if sum(taken[n:]) <= height), len(taken))
+        # The cursor need not stand in the lowest row: only what a larger terminal got back is reached.
+        got_back = height if width > self._size[0] else max(height - self._size[1], 0)
+        reached = min(sum(taken[self._out :]) + got_back, height)
+        pushed_out = next((n for n in range(len(taken)) if sum(taken[n:]) <= reached), len(taken))
+        self._size = width, height
         # Once something is printed below it, what was pushed out stays where it is.
         scrolls = any(not isinstance(one, Control) for one in printed)
         self._lines = [] if scrolls else self._lines[:pushed_out]
-        return [_erase(min(sum(taken), height)), *printed, _Measured(drawing, self._lines)]
+        self._out = len(self._lines)
+        return [_erase(min(sum(taken), reached)), *printed, _Measured(drawing, self._lines)]
 
     def _in_foreground(self) -> bool:
         try:

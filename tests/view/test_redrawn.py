@@ -55,6 +55,7 @@ def frames(screen: Screen) -> int:
 
 
 @settings(max_examples=25)
+@example(sizes=[(20, 27), (20, 30)], height=4, reflows=True)
 @example(sizes=[(60, 24)], height=10, reflows=True)
 @example(sizes=[(100, 8), (100, 24)], height=12, reflows=True)
 @example(sizes=[(40, 12), (120, 40), (30, 6), (130, 40)], height=12, reflows=True)
