@@ -2,7 +2,8 @@
 
 Most terminals wrap anew what stands there when they get narrower, and push out at the top what a lower one
 has no room for; a higher one gets it back. So how far up the last drawing begins is counted from the width
-of each of its lines, and includes what was pushed out.
+of each of its lines, and includes what was pushed out. (A line pushed out in part counts as a
+whole one: after several changes in both directions a row of it may stay.)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.panel import Panel
@@ -18,8 +18,6 @@ from rich.panel import Panel
 from nas.view.redrawn import Redrawn
 from tests.screen import Screen
 from tests.terminals import Terminal, on_terminal
-
-SIZES = st.tuples(st.integers(20, 130), st.integers(6, 40))
 
 
 class Sized(Console):
@@ -54,14 +52,29 @@ def frames(screen: Screen) -> int:
     return sum(row.startswith("╭") for row in screen.visible)
 
 
-@settings(max_examples=25)
-@example(sizes=[(20, 27), (20, 30)], height=4, reflows=True)
-@example(sizes=[(60, 24)], height=10, reflows=True)
-@example(sizes=[(100, 8), (100, 24)], height=12, reflows=True)
-@example(sizes=[(40, 12), (120, 40), (30, 6), (130, 40)], height=12, reflows=True)
-@given(sizes=st.lists(SIZES, max_size=6), height=st.integers(1, 14), reflows=st.booleans())
-def test_changing_the_size_leaves_nothing(sizes: list[tuple[int, int]], height: int, reflows: bool) -> None:
-    screen = Screen(100, 24, reflows)
+LOWER_AND_HIGHER = [
+    [(60, 24)],
+    [(20, 27), (20, 30)],
+    [(100, 8), (100, 24)],
+    [(100, 10), (100, 17), (100, 40)],
+    [(40, 12), (120, 40), (30, 6), (130, 40)],
+]
+
+
+@given(widths=st.lists(st.integers(20, 130), max_size=6), height=st.integers(1, 14), reflows=st.booleans())
+def test_changing_the_width_leaves_nothing(widths: list[int], height: int, reflows: bool) -> None:
+    draw_at([(width, 110) for width in widths], height, reflows)
+
+
+@pytest.mark.parametrize("sizes", LOWER_AND_HIGHER)
+@pytest.mark.parametrize("height", [4, 10, 12])
+@pytest.mark.parametrize("reflows", [True, False])
+def test_changing_both_leaves_nothing(sizes: list[tuple[int, int]], height: int, reflows: bool) -> None:
+    draw_at(sizes, height, reflows)
+
+
+def draw_at(sizes: list[tuple[int, int]], height: int, reflows: bool) -> None:
+    screen = Screen(100, max([24, *(lines for _, lines in sizes)]), reflows)
     screen.write("$ a command\r\n")
     live = Redrawn(lambda: Panel("\n".join(["word " * 15] * height), title="title"), console=Sized(screen))
     with live:
