@@ -49,8 +49,8 @@ class Options:
     """Updates between checkpoints, besides the one after every epoch."""
     log: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     """Also log there; tensorboard writes into the output folder."""
-    license: str = "apache-2.0"
-    """Licence of the weights, for the model card."""
+    license: str | None = None
+    """Licence of the weights, for the model card (of the weights it began with, else apache-2.0)."""
     quiet: bool = False
     """Print nothing but errors."""
 

@@ -139,7 +139,9 @@ def _work(
 
     def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
         shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
-        _publish(target, model, result, named, options, recipe, pictures, data_config)
+        began_with = named.config.get("pretrained_cfg", {}).get("license") if weights else None
+        license_ = options.license or str(began_with or "apache-2.0")
+        _publish(target, model, result, named, options, recipe, pictures, data_config, license_)
 
     return one.Work(
         name=named.name,
@@ -175,6 +177,7 @@ def _publish(
     recipe: Recipe,
     pictures: Pictures,
     data_config: dict[str, Any],
+    license_: str,
 ) -> None:
     figures = {"data": options.data, "seed": str(result["seed"]), "epochs": str(result["epochs"])}
     for part, scores in (("held-out", result["best"]), ("test", result["test"])):
@@ -188,11 +191,11 @@ def _publish(
     folder.write(
         target,
         model,
-        card=card.trained(named.name, named.ours, figures, recipe.to_yaml(), options.license, earlier),
+        card=card.trained(named.name, named.ours, figures, recipe.to_yaml(), license_, earlier),
         recipe=recipe.to_yaml(),
         own={**named.config.get(folder.OWN_KEY, {}), "trained": trained},
         model_args=named.model_args,
-        pretrained_cfg={"input_size": list(data_config["input_size"]), "license": options.license},
+        pretrained_cfg={"input_size": list(data_config["input_size"]), "license": license_},
         class_names=pictures.class_names,
     )
 
