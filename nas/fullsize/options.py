@@ -32,7 +32,9 @@ class Options:
     new_head: bool = False
     """Give an exported folder of another number of classes a fresh classifier."""
     seeds: int = 1
-    """Train so many times, with seeds --seed, --seed + 1, ..., and report mean and spread."""
+    """Train so many times, with seeds --seed, --seed + 1, ..., and report and draw mean and spread."""
+    beside: tuple[Path, ...] = ()
+    """Output folders of earlier trainings, whose learning curves are drawn beside this one's."""
     seed: int = 0
     """The first seed; it also chooses the images held out, for all of them."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"

@@ -17,7 +17,7 @@ from nas.data import scan
 from nas.engine.run import write_json
 from nas.errors import UserError
 from nas.files import written
-from nas.fullsize import one, tracking, view
+from nas.fullsize import curves, one, tracking, view
 from nas.publish import card, folder, loading
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
     """
     tracking.require(options.log)
     named = loading.find(model)
+    curves.refuse_twins(options.output, options.beside)
+    beside = [
+        (*curves.read(path), path) for path in options.beside
+    ]  # now, so that it does not fail in the end
     output.doing(f"looking at the images of {options.data}")
     pictures = picture_sets.load(options.data, data_dir=options.data_dir)
     test = None
@@ -76,8 +80,17 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
         if accelerator.is_main_process:
             with written(f"-o {options.output}", "must be a folder"):
                 write_json(options.output / SUMMARY, summary)
+            own = (named.name, [result["curve"] for result in results], options.output)
+            _draw(options.output, [own, *beside])
         accelerator.end_training()
     return summary
+
+
+def _draw(target: Path, trainings: list[tuple[str, list[curves.Curve], Path]]) -> None:
+    """Draws the curves of this training and of those beside it."""
+    output.doing("drawing the learning curves")
+    names = curves.unique([(name, path) for name, _, path in trainings])
+    curves.write(target, dict(zip(names, (seeds for _, seeds, _ in trainings), strict=True)))
 
 
 def _look_at_files(
@@ -311,5 +324,7 @@ def show(summary: dict[str, Any], output: Path) -> None:
         print(f"{title}: {', '.join(words)}")
     if summary["test"] is None:
         print("test: the data have no test part")
+    drawn = [name for name in (*curves.FIGURES, curves.CSV) if (output / name).is_file()]
+    print(f"learning curves: {', '.join(str(output / name) for name in drawn)}")
     for seed in summary["seeds"]:
         print(f"network: {output / f'seed-{seed}' / summary['network']}")
