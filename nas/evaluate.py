@@ -1,4 +1,4 @@
-"""Judge a trained network: ``python -m nas.evaluate DIR --data folder:DIR``."""
+"""Judge trained networks: ``python -m nas.evaluate DIR --data folder:DIR``."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ if TYPE_CHECKING:
 
 PROG = "python -m nas.evaluate"
 
-_DESCRIPTION = """Judge a trained network on images it has not seen.
+_DESCRIPTION = """Judge trained networks on images they have not seen.
 
-Prints accuracy, loss and calibration error; writes scores.json, per_class.csv and confusion.png."""
+Prints accuracy, loss and calibration error; writes scores.json, per_class.csv and confusion.png. Of
+several networks, or several sets, it also makes one table, as the NEXcepTion paper's Table 2:
+A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -22,9 +24,16 @@ def main(args: Sequence[str] | None = None) -> int:
     request = cli.parse(Request, prog=PROG, description=_DESCRIPTION, args=args)
 
     output.doing("loading PyTorch")
-    from nas.evaluation.run import evaluate
+    from nas.evaluation import joint, run
 
-    evaluation = evaluate(request)
+    if len(request.models) > 1 or len(request.data) > 1:
+        found = run.evaluate_all(request)
+        joint.show(found.lines, found.sets)
+        for note in found.notes:
+            print(f"note: {note}")
+        print(f"written to {found.output}: {', '.join(joint.FILES)}, and a folder for each network and set")
+        return 0
+    evaluation = run.evaluate(request)
     scores = evaluation.scores
     print(f"images                      {scores.images:>8,}")
     print(f"top-1                       {100 * scores.top1:>8.2f}%")

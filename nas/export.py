@@ -45,9 +45,12 @@ def main(args: Sequence[str] | None = None) -> int:
         for name, difference in exported.differences.items():
             print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
         folder = command.order.output
-        trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}\nnext (DIR: train/ and test/, of one folder a class)")
-        print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
+        if command.order.weights is None:
+            trained = folder.with_name(f"{folder.name}-trained")
+            print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
+        else:
+            print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR')}")
     return 0
 
 

@@ -23,6 +23,15 @@ def main(args: Sequence[str] | None = None) -> int:
     settings = cli.parse(ProfileSettings, prog=PROG, description=_DESCRIPTION, args=args)
     _say("loading PyTorch")
 
+    if settings.stages:
+        from nas.profiling import stages
+
+        networks = stages.look(settings.models, settings.input_size)
+        stages.show(networks)
+        if settings.output is not None:
+            print(f"written to {settings.output}: {', '.join(stages.write(settings.output, networks))}")
+        return 0
+
     import torch
 
     from nas.engine.machine import find_device, hardware, versions

@@ -32,7 +32,9 @@ class Options:
     new_head: bool = False
     """Give an exported folder of another number of classes a fresh classifier."""
     seeds: int = 1
-    """Train so many times, with seeds --seed, --seed + 1, ..., and report mean and spread."""
+    """Train so many times, with seeds --seed, --seed + 1, ..., and report and draw mean and spread."""
+    beside: tuple[Path, ...] = ()
+    """Output folders of earlier trainings, whose learning curves are drawn beside this one's."""
     seed: int = 0
     """The first seed; it also chooses the images held out, for all of them."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
@@ -49,8 +51,8 @@ class Options:
     """Updates between checkpoints, besides the one after every epoch."""
     log: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
     """Also log there; tensorboard writes into the output folder."""
-    license: str = "apache-2.0"
-    """Licence of the weights, for the model card."""
+    license: str | None = None
+    """Licence of the weights, for the model card (of the weights it began with, else apache-2.0)."""
     quiet: bool = False
     """Print nothing but errors."""
 

@@ -17,7 +17,7 @@ from nas.data import scan
 from nas.engine.run import write_json
 from nas.errors import UserError
 from nas.files import written
-from nas.fullsize import one, tracking, view
+from nas.fullsize import curves, one, tracking, view
 from nas.publish import card, folder, loading
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
     """
     tracking.require(options.log)
     named = loading.find(model)
+    curves.refuse_twins(options.output, options.beside)
+    beside = [
+        (*curves.read(path), path) for path in options.beside
+    ]  # now, so that it does not fail in the end
     output.doing(f"looking at the images of {options.data}")
     pictures = picture_sets.load(options.data, data_dir=options.data_dir)
     test = None
@@ -76,8 +80,17 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
         if accelerator.is_main_process:
             with written(f"-o {options.output}", "must be a folder"):
                 write_json(options.output / SUMMARY, summary)
+            own = (named.name, [result["curve"] for result in results], options.output)
+            _draw(options.output, [own, *beside])
         accelerator.end_training()
     return summary
+
+
+def _draw(target: Path, trainings: list[tuple[str, list[curves.Curve], Path]]) -> None:
+    """Draws the curves of this training and of those beside it."""
+    output.doing("drawing the learning curves")
+    names = curves.unique([(name, path) for name, _, path in trainings])
+    curves.write(target, dict(zip(names, (seeds for _, seeds, _ in trainings), strict=True)))
 
 
 def _look_at_files(
@@ -139,7 +152,9 @@ def _work(
 
     def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
         shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
-        _publish(target, model, result, named, options, recipe, pictures, data_config)
+        began_with = named.config.get("pretrained_cfg", {}).get("license") if weights else None
+        license_ = options.license or str(began_with or "apache-2.0")
+        _publish(target, model, result, named, options, recipe, pictures, data_config, license_)
 
     return one.Work(
         name=named.name,
@@ -175,6 +190,7 @@ def _publish(
     recipe: Recipe,
     pictures: Pictures,
     data_config: dict[str, Any],
+    license_: str,
 ) -> None:
     figures = {"data": options.data, "seed": str(result["seed"]), "epochs": str(result["epochs"])}
     for part, scores in (("held-out", result["best"]), ("test", result["test"])):
@@ -188,11 +204,11 @@ def _publish(
     folder.write(
         target,
         model,
-        card=card.trained(named.name, named.ours, figures, recipe.to_yaml(), options.license, earlier),
+        card=card.trained(named.name, named.ours, figures, recipe.to_yaml(), license_, earlier),
         recipe=recipe.to_yaml(),
         own={**named.config.get(folder.OWN_KEY, {}), "trained": trained},
         model_args=named.model_args,
-        pretrained_cfg={"input_size": list(data_config["input_size"]), "license": options.license},
+        pretrained_cfg={"input_size": list(data_config["input_size"]), "license": license_},
         class_names=pictures.class_names,
     )
 
@@ -308,5 +324,7 @@ def show(summary: dict[str, Any], output: Path) -> None:
         print(f"{title}: {', '.join(words)}")
     if summary["test"] is None:
         print("test: the data have no test part")
+    drawn = [name for name in (*curves.FIGURES, curves.CSV) if (output / name).is_file()]
+    print(f"learning curves: {', '.join(str(output / name) for name in drawn)}")
     for seed in summary["seeds"]:
         print(f"network: {output / f'seed-{seed}' / summary['network']}")

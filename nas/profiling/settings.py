@@ -40,6 +40,8 @@ class ProfileSettings:
     """Accuracies for the plots: NAME=PERCENT, such as nexception_t=81.5; trained folders bring their own."""
     published: bool = False
     """Take accuracies that are still missing from Table 3 of the NEXcepTion paper, at its image sizes."""
+    stages: bool = False
+    """Measure nothing: show kernels, widths and strides stage by stage (the paper's Tables 4 to 6)."""
 
     def __post_init__(self) -> None:
         if not self.models:

@@ -26,8 +26,9 @@ def searched(
     totals: Sequence[Total],
     source: Mapping[str, Any],
     license_: str,
+    released: Mapping[str, Any] | None = None,
 ) -> str:
-    """The card of a network of the search space that has not been trained yet.
+    """The card of a network of the search space that we have not trained.
 
     Args:
         name: Title.
@@ -37,6 +38,7 @@ def searched(
         totals: The network itself, Xception, and others to compare with.
         source: Where the configuration comes from.
         license_: Of the weights, in Hugging Face's words.
+        released: Where the weights come from, if they are the authors' own.
     """
     return "\n".join(
         [
@@ -44,8 +46,7 @@ def searched(
             f"# {name}",
             "",
             "A network of the Xception family ([Xception](https://arxiv.org/abs/1610.02357), "
-            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). **The weights are the initial ones: it has not "
-            "been trained.**",
+            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). " + _weights(released),
             "",
             *_source(source),
             *_architecture(config, geometry),
@@ -90,6 +91,16 @@ def trained(
             tables or "\n".join(_loading(ours)).rstrip(),
             "",
         ]
+    )
+
+
+def _weights(released: Mapping[str, Any] | None) -> str:
+    if released is None:
+        return "**The weights are the initial ones: it has not been trained.**"
+    return (
+        f"**The weights are those that {released['by']} trained on ImageNet-1K and released**, under other "
+        f"names (`{released['file']}`, SHA-256 `{released['sha256']}`). They came without a licence: nobody "
+        "but their authors can allow their use."
     )
 
 

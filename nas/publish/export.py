@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import nas
 from nas import output
+from nas.errors import UserError
 from nas.fullsize import recipe as recipes
 from nas.models.geometry import idle_choices
-from nas.publish import card, folder, sizes, source, summary
+from nas.publish import card, folder, released, sizes, source, summary
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,12 +52,24 @@ def export(order: Order) -> Exported:
     geometry = sizes.find(order.geometry, found, order.input_size)
     classes = len(found.class_names) if own_data and found.class_names else 1000
     classes = classes if order.num_classes is None else order.num_classes
+    weights = None
+    if order.weights is not None:
+        output.doing("reading the released weights")
+        weights = released.read(order.weights, found.config, geometry)
+        if order.num_classes not in (None, weights.num_classes):
+            raise UserError(
+                f"--num-classes {classes}: --weights {order.weights} have {weights.num_classes}; leave it "
+                "out, and let nas.train --new-head replace the classifier"
+            )
+        classes = weights.num_classes
     if order.match_macs is not None:
         target = sizes.parse_count(order.match_macs)
         geometry = sizes.match_macs(found.config, geometry, target, classes)
 
     output.doing("building the network at full size")
     model = _build(found, geometry, classes, order.in_chans, order.seed)
+    if weights is not None:
+        model.load_state_dict(weights.state)
     rows = summary.blocks(found.config, geometry, classes, order.in_chans)
     own = summary.total(order.output.name, rows, geometry)
     totals = [own, summary.xception(), *summary.nearest(own)]
@@ -77,12 +90,19 @@ def export(order: Order) -> Exported:
         order.output,
         model,
         card=card.searched(
-            order.output.name, found.config, geometry, rows, totals, found.facts, order.license
+            order.output.name,
+            found.config,
+            geometry,
+            rows,
+            totals,
+            found.facts,
+            order.licence,
+            None if weights is None else weights.facts,
         ),
         recipe=recipes.published(geometry.name).to_yaml(),
-        own=_own(found, own, order.seed),
+        own=_own(found, own, order.seed, None if weights is None else weights.facts),
         model_args={"config": found.config, "geometry": geometry.to_json()},
-        pretrained_cfg=_pretrained_cfg(found, geometry, classes, order.in_chans, order.license),
+        pretrained_cfg=_pretrained_cfg(found, geometry, classes, order.in_chans, order.licence),
         class_names=found.class_names if classes == len(found.class_names) else (),
         extra=other_forms,
     )
@@ -124,13 +144,15 @@ def _pretrained_cfg(
     return {**cfg, "pool_size": list(features.shape[-2:]), "license": license_}
 
 
-def _own(found: source.Source, own: summary.Total, seed: int) -> dict[str, Any]:
+def _own(
+    found: source.Source, own: summary.Total, seed: int, weights: dict[str, Any] | None
+) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "version": nas.__version__,
         "source": found.facts,
         "params": own.params,
         "macs": own.macs,
-        "init_seed": seed,
-        "trained": None,
+        "init_seed": seed if weights is None else None,
+        "trained": weights,
     }

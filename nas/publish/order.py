@@ -39,10 +39,12 @@ class Order:
     """Write model.onnx as well, checked with onnxruntime."""
     torch_export: bool = False
     """Write model.pt2 (torch.export) as well, checked."""
+    weights: Path | None = None
+    """Weights that NEXcepTion's authors released, for `nexception` at --geometry t, s or tp: a .pth file."""
     seed: int = 0
     """Decides the initial weights."""
-    license: str = "apache-2.0"
-    """Licence of the weights, for the model card."""
+    license: str | None = None
+    """Licence of the weights, for the model card (apache-2.0; unknown with --weights, which came without)."""
 
     def __post_init__(self) -> None:
         if self.output.exists():
@@ -52,5 +54,14 @@ class Order:
                 raise UserError(f"{flag} {value}: must be at least 1")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
-        if not re.fullmatch(r"[\w.-]+", self.license):
+        if self.license is not None and not re.fullmatch(r"[\w.-]+", self.license):
             raise UserError(f"--license {self.license!r}: must be one word, such as apache-2.0")
+        if self.weights is not None and self.match_macs is not None:
+            raise UserError(f"--match-macs {self.match_macs}: --weights fit one width only; leave one out")
+        if self.weights is not None and self.in_chans != 3:
+            raise UserError(f"--in-chans {self.in_chans}: --weights are for 3 channels; leave one out")
+
+    @property
+    def licence(self) -> str:
+        """The weights' licence in Hugging Face's words; released weights came without any."""
+        return self.license or ("apache-2.0" if self.weights is None else "unknown")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -150,9 +151,58 @@ def test_mistakes_are_one_line(networks, tmp_path, args, words):
 
 
 def test_damaged_weights_are_one_line(networks, tmp_path):
-    import shutil
-
     broken = shutil.copytree(networks / "10", tmp_path / "broken")
     (broken / "model.safetensors").write_bytes(b"\0" * 100)
     with pytest.raises(UserError, match="broken: cannot be created"):
         evaluate.main([str(broken), "--data", "digits"])
+
+
+def test_several_networks_on_several_sets_make_one_table(networks, tmp_path, capsys):
+    """NEXcepTion's Table 2."""
+    roots = {}
+    for suite, places in {"imagenet-a": (3, 50), "imagenet-sketch": (5, 700, 999)}.items():
+        names = suites.imagenet_classes(suites.SUITES[suite])
+        roots[suite] = make_images(tmp_path / suite, [names[i] for i in places])
+    other = shutil.copytree(networks / "1000", tmp_path / "copy" / "1000")
+    args = [str(networks / "1000"), str(other), "-o", str(tmp_path / "out")]
+    for suite, root in roots.items():
+        args += ["--suite", suite, "--data", f"folder:{root}"]
+    assert evaluate.main(args) == 0
+    table = list(csv.DictReader((tmp_path / "out" / "table.csv").open()))
+    assert [row["model"] for row in table] == [str(networks / "1000"), str(other)]  # both are called 1000
+    for suite, root in roots.items():
+        alone = tmp_path / f"alone-{suite}"
+        single = [str(other), "--suite", suite, "--data", f"folder:{root}", "-o", str(alone)]
+        assert evaluate.main(single) == 0
+        for key in ("images", "top1", "top5", "loss"):
+            assert float(table[1][f"{suite}_{key}"]) == scores(alone)[key]
+    own = json.loads((networks / "1000" / "config.json").read_text())["smacnas"]
+    assert (int(table[0]["macs"]), int(table[0]["params"])) == (own["macs"], own["params"])
+    text = (tmp_path / "out" / "table.md").read_text().splitlines()
+    assert text[0] == "| model | GMACs / M params | ImageNet-A | ImageNet-Sketch |"
+    assert f"{100 * float(table[0]['imagenet-a_top1']):.2f}" in text[2]
+    assert "ImageNet-Sketch" in capsys.readouterr().out
+    assert len(list((tmp_path / "out").glob("*/scores.json"))) == 4
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("{net}/10", "{net}/10", "--data", "digits"), "is named twice"),
+        (("{net}/10", "--data", "digits", "--data", "digits"), "--data digits: is given twice"),
+        (
+            ("{net}/10", "{net}/1000", "--data", "digits"),
+            "--data digits: has 10 classes; must have the 1000 of 1000",
+        ),
+        (
+            ("{net}/1000", "--data", "digits", "--suite", "imagenet-a", "--suite", "none"),
+            "--suite: given 2 times, --data 1 times",
+        ),
+        (("{net}/10", "{net}/none", "--data", "digits"), "must be an exported folder"),
+    ],
+)
+def test_mistakes_with_several_are_seen_before_the_first_is_judged(networks, tmp_path, args, words):
+    with pytest.raises(UserError) as caught:
+        evaluate.main([*(arg.format(net=networks) for arg in args), "-o", str(tmp_path / "out")])
+    assert words in str(caught.value)
+    assert not (tmp_path / "out").exists()
