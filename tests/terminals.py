@@ -89,7 +89,9 @@ def on_terminal(
     if pid == 0:
         for number in (signal.SIGINT, signal.SIGHUP, *ignoring):  # whatever started the tests
             signal.signal(number, signal.SIG_IGN if number in ignoring else signal.SIG_DFL)
-        os.execve(sys.executable, [sys.executable, *command], {**os.environ, "TERM": "xterm", **(env or {})})
+        # pytest's workers are told a size; a program on a terminal asks the terminal.
+        ours = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        os.execve(sys.executable, [sys.executable, *command], {**ours, "TERM": "xterm", **(env or {})})
     terminal = Terminal(pid, master, begun)
     try:
         yield terminal

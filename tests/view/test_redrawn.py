@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import io
+import math
+import os
+import signal
 import struct
 import termios
 import time
@@ -102,20 +105,24 @@ def test_what_was_printed_before_and_meanwhile_stays() -> None:
 
 
 DRAWING = """
-import sys, time
+import signal, sys, time
 from rich.panel import Panel
 from rich.progress import BarColumn, TextColumn
 from nas import cli, output
 from nas.view import redrawn
+over = []
+signal.signal(signal.SIGUSR1, lambda *_: over.append(True))
+def wait():
+    while not over: time.sleep(0.05)
 def panel():
-    with redrawn.Redrawn(lambda: Panel("words " * 40, title="title"), auto_refresh=True): time.sleep(4)
+    with redrawn.Redrawn(lambda: Panel("words " * 40, title="title"), auto_refresh=True): wait()
     return 0
 def bar():
     with redrawn.Bar(TextColumn("(ba" + "r" * 30 + ")"), BarColumn()) as bar:
-        bar.add_task("", total=2); time.sleep(4)
+        bar.add_task("", total=2); wait()
     return 0
 def sign():
-    output.doing("[" + "s" * 70 + "]"); time.sleep(4); print("end"); return 0
+    output.doing("[" + "s" * 70 + "]"); wait(); print("end"); return 0
 cli.run({kind}, "prog")
 """
 
@@ -125,6 +132,16 @@ def resized(terminal: Terminal, screen: Screen, size: tuple[int, int]) -> None:
     screen.resize(*size)
 
 
+def drawn(terminal: Terminal) -> str:
+    """What comes until a while after the first of it."""
+    before, patience, end = len(terminal.text), time.monotonic() + 30.0, math.inf
+    while time.monotonic() < min(end, patience):
+        terminal.read(0.1)
+        if len(terminal.text) > before and end == math.inf:
+            end = time.monotonic() + 0.6
+    return terminal.text[before:]
+
+
 @pytest.fixture
 def shown(request: pytest.FixtureRequest) -> Screen:
     """A drawing on a real terminal, after its size has changed down and up while it was drawn."""
@@ -132,13 +149,11 @@ def shown(request: pytest.FixtureRequest) -> Screen:
     with on_terminal(["-c", DRAWING.format(kind=request.param)]) as terminal:
         resized(terminal, screen, (100, 24))
         for size in [(50, 24), (100, 10), (41, 24), (120, 30)]:
-            end = time.monotonic() + (2.0 if not terminal.seen else 0.6)
-            before = len(terminal.text)
-            while time.monotonic() < end:
-                terminal.read(0.1)
-            screen.write(terminal.text[before:])
+            screen.write(drawn(terminal))
             resized(terminal, screen, size)
+        screen.write(drawn(terminal))
         before = len(terminal.text)
+        os.kill(terminal.pid, signal.SIGUSR1)
         assert terminal.wait() == 0
         screen.write(terminal.text[before:])
     return screen
