@@ -40,6 +40,7 @@ LONG = {
     "test_local",
     "test_deepcave_pages",
     "test_faults",
+    "test_wheel",
 }
 
 
