@@ -20,7 +20,8 @@ def blocks(page: Path, language: str) -> list[str]:
 
 def commands(page: Path) -> list[str]:
     """Lines of a page's shell blocks, each once, without their comments."""
-    lines = [line.split("  #")[0].strip() for block in blocks(page, "sh") for line in block.splitlines()]
+    text = "".join(blocks(page, "sh")).replace("\\\n", " ")
+    lines = [" ".join(line.split("  #")[0].split()) for line in text.splitlines()]
     return [line for line in dict.fromkeys(lines) if line]
 
 

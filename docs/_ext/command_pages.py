@@ -129,11 +129,12 @@ def _option(action: argparse.Action) -> Iterator[str]:
     found = _DEFAULT.search(text)
     default = found["default"] if found else None
     yield f"````{{option}} {', '.join(spelled)}"
-    yield from _text(_DEFAULT.sub("", text))
+    words = "".join(_text(_DEFAULT.sub("", text))).rstrip("\n")
     if default not in (None, "None", "False"):
-        yield f"Default: `{default}`.\n"
+        words = f"{words}\nDefault: `{default}`."
     elif found and default is None and action.option_strings:
-        yield "Required.\n"
+        words = f"{words}\nRequired."
+    yield f"{words}\n"
     yield "````\n"
 
 
