@@ -63,3 +63,16 @@ def test_every_page_can_be_reached_from_the_first(site: Path) -> None:
         name = page.relative_to(ROOT / "docs").with_suffix(".html").as_posix()
         if name != "index.html" and "/" not in name.removeprefix("how-to/"):
             assert f'href="{name}"' in first, name
+
+
+@pytest.mark.acceptance
+def test_every_name_that_a_page_asks_for_is_there(site: Path) -> None:
+    """A member that has gone is no warning to Sphinx."""
+    found = 0
+    for source in (ROOT / "docs" / "reference" / "python").glob("*.md"):
+        shown = (site / "reference" / "python" / f"{source.stem}.html").read_text()
+        for module, names in re.findall(r"automodule:: (\S+)\n   :members: (.+)", source.read_text()):
+            for name in names.split(", "):
+                assert f'id="{module}.{name}"' in shown, f"{source.name}: {module}.{name}"
+                found += 1
+    assert found > 10
