@@ -4,7 +4,7 @@ UV := $(shell scripts/find-uv)
 RUN := .venv/bin/python
 DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
-.PHONY: search test acceptance test-all lint quality bench gpu faults fuzz setup help
+.PHONY: search test acceptance test-all lint docs lowest quality bench gpu faults fuzz setup help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,14 @@ lint: setup ## ruff and mypy
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+docs: setup ## the documentation as a site, site/index.html; warnings are errors
+	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet --builder html docs site
+
+lowest: ## the quick tests with the oldest Python and dependencies that are allowed, in .venv-lowest
+	uv=$(or $(UV),$$(scripts/install-uv)) && $$uv venv --clear --python 3.10 .venv-lowest && \
+	VIRTUAL_ENV=.venv-lowest $$uv pip install --resolution lowest-direct --editable . --group test
+	.venv-lowest/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup ## kill, fill, flip and freeze real searches; 6 to 40 minutes
 	$(RUN) -m tests.faults.campaign --kills 100

@@ -1,3 +1,3 @@
 """Neural architecture search: space -> config -> network -> trial -> journal -> analysis and export."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

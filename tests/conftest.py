@@ -33,7 +33,15 @@ settings.load_profile("smacnas")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Files that take a minute or two. They go first, or a worker would end the tests alone with one of them.
-LONG = {"test_readme", "test_search_command", "test_local", "test_deepcave_pages", "test_faults"}
+LONG = {
+    "test_readme",
+    "test_tutorial",
+    "test_search_command",
+    "test_local",
+    "test_deepcave_pages",
+    "test_faults",
+    "test_wheel",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

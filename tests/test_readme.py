@@ -1,8 +1,9 @@
-"""Every command in the README is typed here, on small data."""
+"""Every command in the README and in the how-to guides is typed here, on small data."""
 
 from __future__ import annotations
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -10,82 +11,110 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-SMALL = (
-    "--dataset digits --image-size 8 --max-images 200 --width 16 --threads 1 "
-    "--min-epochs 1 --max-epochs 4 --eta 2"
-)
-TRIALS = "--trials 4"
+from tests.typed_commands import ROOT, blocks, commands, run, searched, small
 
-
-def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    lines = [line.split("  #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in dict.fromkeys(lines) if line]
-
-
+README = ROOT / "README.md"
+HOW_TO = sorted((ROOT / "docs" / "how-to").glob("*.md"))
+PAGES = [README, ROOT / "docs" / "reference" / "search-space.md", *HOW_TO]
 ELSEWHERE = {
     "make search": ".ci/run",
     "make test": ".ci/run",
-    "make gpu": "tests/benchmarks/test_gpu_program.py",
     "source .venv/bin/activate": "README.md",  # what `make` did for the commands of this file
-    "python -m analysis.dashboard runs/<name> --open": "tests/analysis/test_dashboard_processes.py",
 }
-HERE = [command for command in commands() if command not in ELSEWHERE]
-
-
-def small(command: str, run: Path) -> list[str]:
-    """The same command on embedded images and a short budget."""
-    command = command.replace("runs/<name>", str(run)).replace("runs/<other>", str(run.parent / "other"))
-    command = command.replace("models/", f"{run.parent}/models/")
-    command = command.replace("--geometry t", "--geometry reduced").replace("convnext_tiny", "test_convnext")
-    command = command.replace("folder:imagenet", "digits")
-    if "nas.train" in command:
-        command += " --epochs 1 --batch-size 20 --max-images 60 --workers 0"
-    if "nas.evaluate" in command:
-        command += f" -o {run.parent}/evaluation"
-    if "nas.profile" in command:
-        command += " --batch-size 2 --repeats 2"
-    if "nas.search --budget" in command:
-        command += f" {SMALL} {'' if '--plan' in command else TRIALS} --runs-dir {run.parent / 'new'}"
-    if "nas.search --resume" in command and "--budget" not in command:
-        command += " --trials 7"
-    return [sys.executable, *command.split()[1:]]
+TYPED = [(page, command) for page in PAGES for command in commands(page) if command not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    runs = tmp_path_factory.mktemp("readme")
-    command = [sys.executable, "-m", "nas.search", *SMALL.split(), "--trials", "20", "--budget", "1h"]
-    for seed, name in enumerate(("mine", "other")):
-        named = ["--runs-dir", str(runs), "--name", name, "--seed", str(seed), "--quiet"]
-        subprocess.run([*command, *named], check=True, timeout=200)
-    return runs / "mine"
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where commands are typed: a finished run, a folder of pictures, and what the pages' snippets make."""
+    folder = tmp_path_factory.mktemp("typed")
+    searched(folder, "mine")
+    _pictures(folder / "photos")
+    guides = ROOT / "docs" / "how-to"
+    (folder / "plain_space.py").write_text(blocks(guides / "own-space.md", "python")[0])
+    (folder / "archive.py").write_text(blocks(guides / "own-images.md", "python")[0])
+    subprocess.run([sys.executable, "archive.py"], check=True, cwd=folder)
+    return folder
+
+
+def _pictures(folder: Path) -> None:
+    import numpy as np
+    from PIL import Image
+
+    draw = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (folder / label).mkdir(parents=True)
+        for number in range(40):
+            pixels = draw.integers(0, 256, (20, 24, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(folder / label / f"{number:03}.png")
 
 
 @pytest.mark.acceptance
-@pytest.mark.parametrize("command", HERE)
-def test_a_command_of_the_readme(command: str, searched: Path) -> None:
-    run = searched if "--resume" not in command else shutil.copytree(searched, searched.parent / "resumed")
-    process = subprocess.run(
-        small(command, run), capture_output=True, text=True, timeout=240, cwd=ROOT, stdin=subprocess.DEVNULL
-    )
-    assert process.returncode == 0, process.stderr
-    assert "Traceback" not in process.stderr
-    assert process.stdout
-    if "--resume" in command:
-        shutil.rmtree(run)
+@pytest.mark.parametrize(
+    ("page", "command"), TYPED, ids=[f"{page.stem}: {command}" for page, command in TYPED]
+)
+def test_a_command(page: Path, command: str, folder: Path) -> None:
+    resumed = "--resume runs/" in command
+    if resumed:
+        shutil.copytree(folder / "runs" / "mine", folder / "runs" / "resumed")
+    run(small(command).replace("runs/<name>", "runs/resumed" if resumed else "runs/mine"), folder)
+    if resumed:
+        shutil.rmtree(folder / "runs" / "resumed")
+
+
+@pytest.mark.acceptance
+def test_the_guides_space_can_be_registered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import search_spaces
+
+    monkeypatch.setattr(search_spaces, "_TARGETS", dict(search_spaces._TARGETS))
+    monkeypatch.syspath_prepend(str(folder))
+    _, line = blocks(ROOT / "docs" / "how-to" / "own-space.md", "python")
+    (folder / "registered.py").write_text(line)
+    runpy.run_path(str(folder / "registered.py"), {"register": search_spaces.register})
+    space = search_spaces.get("plain")
+    for config in space.enumerate():
+        assert next(space.build(config, space.reduced(8), 10).parameters()).shape[0] == 8
 
 
 def test_the_other_commands_are_run_elsewhere() -> None:
-    assert set(ELSEWHERE) <= set(commands())
+    assert set(ELSEWHERE) <= set(commands(README))
     for command, place in ELSEWHERE.items():
-        wanted = "analysis.dashboard" if "dashboard" in command else command
-        assert wanted in (ROOT / place).read_text(), command
+        assert command in (ROOT / place).read_text(), command
 
 
-def test_every_file_the_readme_links_to_is_there() -> None:
-    links = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text())
-    assert links
-    for link in links:
-        assert (ROOT / link).exists(), link
+def test_every_file_the_pages_link_to_is_there() -> None:
+    found = 0
+    for page in [*PAGES, *ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        for link in re.findall(r"\]\((?!http)([^)#]+)", page.read_text()):
+            place = page.parent / link
+            made = {"commands", "api", "project"} & set(place.parts)  # by `make docs`, which looks itself
+            assert made or place.exists(), f"{page.name}: {link}"
+            found += 1
+    assert found > 50
+
+
+def test_the_readme_is_a_front_door() -> None:
+    assert len(README.read_text().splitlines()) < 80
+
+
+def test_the_table_of_choices_is_the_spaces() -> None:
+    import search_spaces
+
+    space = search_spaces.get("nexception")
+    text = (ROOT / "docs" / "reference" / "search-space.md").read_text()
+    rows = re.findall(r"^\| (`.*?) \| (.*?) \| (.*?) \| (.*?) \|$", text, flags=re.MULTILINE)
+    said = {"yes": True, "no": False}
+    shown: dict[str, tuple[object, object]] = {}
+    for names, _, xception, nexception in rows:
+        named = re.findall(r"`(\w+)`", names)
+        values = [[said.get(v, v) for v in cell.split(", ")] for cell in (xception, nexception)]
+        shown |= dict(zip(named, zip(*values, strict=True), strict=True))
+    points = space.points
+    assert shown == {
+        name: tuple(
+            v if isinstance(v, bool) else str(v)
+            for v in (points["xception"][name], points["nexception"][name])
+        )
+        for name in space.hyperparameters
+    }
+    assert f"{space.size:,} networks" in text

@@ -1,4 +1,4 @@
-"""README's troubleshooting quotes what the program really says, and its list of a run's files is whole."""
+"""The page on troubleshooting quotes what the program really says."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-ROWS = re.findall(r"^\| (.+?) \|", README.partition("## Troubleshooting")[2], re.MULTILINE)
+PAGE = (ROOT / "docs" / "how-to" / "troubleshooting.md").read_text()
+ROWS = re.findall(r"^\| (.+?) \|", PAGE, re.MULTILINE)
 QUOTED = [quoted for row in ROWS for quoted in re.findall(r"`([^`]+)`", row)]
 SOURCE = "\n".join(path.read_text() for path in sorted((ROOT / "nas").rglob("*.py")))
 # Where one part of a message is put into another: what differs from time to time, a reason, a holder.
@@ -25,11 +25,3 @@ def test_a_quoted_message_is_one_the_program_prints(quoted: str) -> None:
     parts = [part.strip(" :;") for part in _JOINTS.split(quoted)]
     for part in filter(None, parts):
         assert part in SOURCE, part
-
-
-def test_the_list_of_a_runs_files_is_that_of_the_runs_folder() -> None:
-    block = README.partition("runs/<name>/\n")[2].partition("```")[0]
-    listed = {line.split()[0] for line in block.splitlines() if line.strip()}
-    shown = set(re.findall(r"`([\w./]+)`", (ROOT / "runs" / "README.md").read_text().partition("| file")[2]))
-    assert {"confirm.jsonl", "analysis/", "deepcave/", "confirmed.json"} <= listed
-    assert listed <= shown | {"salvaged.jsonl"}

@@ -1,0 +1,64 @@
+"""What README and docs tell to type, made small enough for a test."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+IMAGES = "--dataset digits --image-size 8 --max-images 200"
+SMALL = "--width 16 --threads 1 --min-epochs 1 --max-epochs 4 --eta 2"
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Contents of a page's code blocks in one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+
+def commands(page: Path) -> list[str]:
+    """Lines of a page's shell blocks, each once, without their comments."""
+    text = "".join(blocks(page, "sh")).replace("\\\n", " ")
+    lines = [" ".join(line.split("  #")[0].split()) for line in text.splitlines()]
+    return [line for line in dict.fromkeys(lines) if line]
+
+
+def small(command: str) -> str:
+    """The same command with few images, narrow networks and few trials; what it names itself is kept."""
+    begins = "nas.search" in command and "--resume runs/" not in command
+    if begins:
+        few = " --max-images 200" if "--dataset digits" in command else ""
+        command += f" {SMALL}" + (few if "--dataset" in command else f" {IMAGES}")
+        command += "" if "--plan" in command else " --trials 4"
+    elif "nas.search" in command:
+        command += " --trials 7"
+    if "nas.confirm" in command:
+        command = re.sub(r"--top \d+ --seeds \d+", "--top 1 --seeds 2", command)
+    return command.replace("--geometry t", "--geometry reduced")
+
+
+def run(command: str, folder: Path) -> None:
+    """Types a command in a folder; it must end well and say something."""
+    process = subprocess.run(
+        [sys.executable, *command.split()[1:]],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert process.returncode == 0, f"{command}: {process.stderr}"
+    assert "Traceback" not in process.stderr
+    assert process.stdout
+
+
+def searched(folder: Path, name: str, seed: int = 0) -> Path:
+    """A finished search of 20 trials in ``folder/runs``."""
+    flags = f"{IMAGES} {SMALL} --trials 20 --budget 1h --name {name} --seed {seed} --quiet"
+    command = [sys.executable, "-m", "nas.search", *flags.split()]
+    subprocess.run(command, check=True, timeout=200, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    return folder / "runs" / name
