@@ -30,10 +30,11 @@ gpu: setup ## the tests that need a GPU, and its speed, written into docs/perfor
 quality: setup ## does the default search still beat random search and Hyperband? five races each
 	$(RUN) -m benchmarks.quality.gate
 
-lint: setup ## ruff and mypy
+lint: setup ## ruff, mypy and the directions of imports
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	.venv/bin/lint-imports --no-cache
 
 docs: setup ## the documentation as a site, site/index.html; warnings are errors
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet --builder html docs site

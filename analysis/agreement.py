@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
-    from analysis.load import Run
+    from analysis.frames import Run
 
 MIN_CONFIGS = 10
 MIN_DRAWN = 3

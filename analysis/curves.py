@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.load import Run
+    from analysis.frames import Run
 
 
 def ranking(run: Run) -> pd.DataFrame:

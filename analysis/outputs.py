@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.errors import UserError
-from nas.files import replacing
+from nas.util.errors import UserError
+from nas.util.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analysis.load import Run
+    from analysis.frames import Run
 
 
 @contextlib.contextmanager
@@ -60,7 +60,7 @@ def write_text(text: str, path: Path) -> None:
 
 def write_figure(figure: Figure, path: Path, name: str) -> str:
     """Writes a figure as PNG and SVG; returns the SVG's text."""
-    from analysis import figures
+    from analysis.figures import style as figures
 
     with replacing(path / f"{name}.png") as temporary, figures.style():
         figure.savefig(temporary, dpi=160)

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.load import Run
+    from analysis.frames import Run
 
 
 def candidates(run: Run) -> pd.DataFrame:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from nas.confirmation import record
-from nas.engine import journal
-from nas.engine.run import Run as Folder
+from nas.confirm import record
+from nas.run import journal
+from nas.run.folder import Run as Folder
 
 if TYPE_CHECKING:
-    from analysis.load import Run
+    from analysis.frames import Run
 
 
 BASE_LABEL = "base architecture"

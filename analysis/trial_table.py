@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.quantities import format_count
+from nas.util.quantities import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from analysis.load import Run
+    from analysis.frames import Run
 
 MOST_ROWS = 200  # without scripts; all rows of a long search would make the page too large to read
 

@@ -16,9 +16,9 @@ import search_spaces
 from nas.data.augment import train_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
-from nas.training.kernels import FastLayers
-from nas.training.settings import TrainSettings
-from nas.training.trainer import Trainer, augmentation_of
+from nas.trial.kernels import FastLayers
+from nas.trial.settings import TrainSettings
+from nas.trial.trainer import Trainer, augmentation_of
 
 
 @dataclass(frozen=True)

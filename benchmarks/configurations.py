@@ -23,9 +23,9 @@ import torch
 from benchmarks.plain import Amp, Loop
 from benchmarks.trial import Enough, Epoch, Place, Workplace, batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
-from nas.engine.machine import find_device
-from nas.errors import UserError
-from nas.training.memory import free_memory
+from nas.trial.memory import free_memory
+from nas.util.errors import UserError
+from nas.util.machine import find_device
 
 if TYPE_CHECKING:
     from search_spaces.base import Config

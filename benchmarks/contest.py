@@ -18,7 +18,7 @@ import torch
 from benchmarks.plain import Amp, Loop
 from benchmarks.trial import Enough, Epoch, Place, Workplace
 from benchmarks.workload import SPACE
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,7 +1,7 @@
 """Every way to compute every depthwise convolution of the reduced networks, against each other and the bytes.
 
 Prints a table, one row a shape and pass, of milliseconds, and marks where the rule of
-``nas.training.kernels.depthwise.rule`` does not choose the fastest: if that is so on a quiet device, the
+``nas.trial.kernels.depthwise.rule`` does not choose the fastest: if that is so on a quiet device, the
 rule is to be changed.
 """
 
@@ -18,12 +18,12 @@ import torch
 from torch import nn
 
 from benchmarks.workload import CLASSES, SIDE, SPACE, ceilings, machine, wait
-from nas.cli import parse, run
-from nas.engine.machine import find_device
-from nas.errors import UserError
-from nas.training.kernels.depthwise import ways
-from nas.training.kernels.depthwise.layer import is_depthwise
-from nas.training.kernels.depthwise.rule import PASSES, Pass, Problem, choose
+from nas.trial.kernels.depthwise import ways
+from nas.trial.kernels.depthwise.layer import is_depthwise
+from nas.trial.kernels.depthwise.rule import PASSES, Pass, Problem, choose
+from nas.util.cli import parse, run
+from nas.util.errors import UserError
+from nas.util.machine import find_device
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

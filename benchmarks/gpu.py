@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.gpu_page import page
 from benchmarks.gpu_stages import FULL, QUICK, Outcome, Stage, run, stages
 from benchmarks.workload import replaced
-from nas import cli
-from nas.errors import UserError
-from nas.files import replacing
-from nas.settings import refuse_unknown_device
+from nas.util import cli
+from nas.util.device import refuse_unknown_device
+from nas.util.errors import UserError
+from nas.util.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -20,8 +20,8 @@ from timm.layers import BlurPool2d, LayerNorm2d, SqueezeExcite
 from torch import nn
 
 from benchmarks.workload import ceilings, machine, wait
-from nas.training.graphs import CudaRecorder
-from nas.training.kernels import FastLayers
+from nas.trial.graphs import CudaRecorder
+from nas.trial.kernels import FastLayers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -11,7 +11,7 @@ from contextlib import suppress
 from statistics import mean
 from typing import TYPE_CHECKING
 
-from nas.cluster import gpus
+from nas.execution import gpus
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 
 import search_spaces
 from nas.optimizers import create
-from nas.optimizers.base import Fidelity, Outcome
+from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 
 if TYPE_CHECKING:
-    from nas.optimizers.base import Optimizer, Suggestion
+    from nas.optimizers.protocol import Optimizer, Suggestion
     from search_spaces.base import Config
 
     Record = list[tuple[Suggestion, Outcome]]

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.trial import TRAINING_IMAGES, batch_size
 from benchmarks.workload import CLASSES, SIDE, network, random_images, wait
-from nas.training.settings import TrainSettings
+from nas.trial.settings import TrainSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

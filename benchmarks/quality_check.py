@@ -1,7 +1,7 @@
 """Does what makes training faster make it worse? Equal epochs on a fixed set of configurations.
 
 Trains ten configurations on real images three times from the same seeds: plainly, and twice with the
-faster gradients of large depthwise convolutions (``nas.training.kernels.depthwise``). Prints accuracies, the
+faster gradients of large depthwise convolutions (``nas.trial.kernels.depthwise``). Prints accuracies, the
 paired difference with its standard error, and whether the two equal runs gave equal weights.
 """
 
@@ -20,11 +20,11 @@ import tyro
 from benchmarks.workload import SPACE, machine
 from nas.data.device import DeviceData
 from nas.data.sources import load
-from nas.seeds import derive
-from nas.training.kernels import FastLayers
-from nas.training.loop import reproducible
-from nas.training.settings import TrainSettings
-from nas.training.trainer import Trainer
+from nas.trial.kernels import FastLayers
+from nas.trial.loop import reproducible
+from nas.trial.settings import TrainSettings
+from nas.trial.trainer import Trainer
+from nas.util.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -18,23 +18,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
-from nas import status
-from nas.engine import journal
-from nas.engine.journal import Journal
-from nas.engine.loop import Limits, Search
-from nas.engine.run import Run
-from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
-from nas.engine.state import SearchState
+from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.optimizers import create
-from nas.optimizers.base import Fidelity
+from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.settings import SearchSettings
+from nas.run import journal
+from nas.run.folder import Run
+from nas.run.journal import Journal
+from nas.run.state import SearchState
+from nas.search.loop import Limits, Search
+from nas.search.settings import SearchSettings
+from nas.status import __main__ as status
 from nas.view import snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nas.engine.messages import TrialSpec
+    from nas.execution.messages import TrialSpec
     from search_spaces.base import Config
 
 _FIDELITY = Fidelity(5, 45, 3)

@@ -25,10 +25,10 @@ import numpy as np
 
 from benchmarks.occupancy import Occupancy
 from benchmarks.workload import command, machine, random_images, write_json
-from nas.engine import journal
-from nas.engine.machine import find_device
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from nas.run import journal
+from nas.run.state import SearchState
+from nas.util.errors import UserError
+from nas.util.machine import find_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.contest import REFERENCE, Contest, Terms, chosen
 from benchmarks.trial import batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
-from nas.engine.machine import find_device
+from nas.util.machine import find_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Compares training recipes and schedules on real images: where the defaults in ``nas.training`` come from.
+"""Compares training recipes and schedules on real images: where the defaults in ``nas.trial`` come from.
 
 Each study trains a few configurations of the space with each of its variants and appends a row for
 every rung to a CSV file; what is there already is not trained again. Without ``--study`` it only
@@ -23,12 +23,12 @@ from timm.utils import ModelEmaV3
 import search_spaces
 from nas.data.device import DeviceData
 from nas.data.sources import load
-from nas.seeds import derive
-from nas.training.kernels import FastLayers
-from nas.training.schedule import CosineSchedule
-from nas.training.settings import TrainSettings
-from nas.training.trainer import Diverged, Trainer
-from nas.training.validation import estimate_batch_norm, evaluate
+from nas.trial.kernels import FastLayers
+from nas.trial.schedule import CosineSchedule
+from nas.trial.settings import TrainSettings
+from nas.trial.trainer import Diverged, Trainer
+from nas.trial.validation import estimate_batch_norm, evaluate
+from nas.util.seeds import derive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,6 +1,6 @@
 """A trial as the trial process runs it, in this process and watched epoch by epoch.
 
-The benchmarks time what the search's own workplace (:class:`nas.engine.bench.Bench`) does with a
+The benchmarks time what the search's own workplace (:class:`nas.execution.trial_host.Bench`) does with a
 configuration, deterministic kernels, faster layers, recording and validation included, and nothing that
 was written for them.
 """
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 
 from benchmarks.workload import SPACE, random_images
 from nas.data.images import checked
-from nas.engine.bench import Bench
-from nas.engine.messages import EpochDone, Note, TrialEnded, TrialSpec
-from nas.engine.worker import WorkerSettings
-from nas.training.settings import TrainSettings
+from nas.execution.messages import EpochDone, Note, TrialEnded, TrialSpec
+from nas.execution.settings import WorkerSettings
+from nas.execution.trial_host import Bench
+from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:

@@ -35,18 +35,18 @@ from benchmarks.workload import (
 from nas.data.augment import train_batches
 from nas.data.device import DeviceData
 from nas.data.images import checked
-from nas.engine.journal import Journal
-from nas.engine.local import LocalExecutor
-from nas.engine.messages import TrialEnded, TrialSpec
-from nas.models.stats import count
-from nas.training.checkpoint import CheckpointStore
-from nas.training.graphs import CudaRecorder
-from nas.training.kernels import FastLayers
-from nas.training.loop import _state, reproducible
-from nas.training.memory import free_memory
-from nas.training.settings import TrainSettings
-from nas.training.snapshot import Snapshot
-from nas.training.trainer import Trainer, augmentation_of
+from nas.execution.local import LocalExecutor
+from nas.execution.messages import TrialEnded, TrialSpec
+from nas.run.journal import Journal
+from nas.trial.checkpoint import CheckpointStore
+from nas.trial.graphs import CudaRecorder
+from nas.trial.kernels import FastLayers
+from nas.trial.loop import _state, reproducible
+from nas.trial.memory import free_memory
+from nas.trial.settings import TrainSettings
+from nas.trial.snapshot import Snapshot
+from nas.trial.trainer import Trainer, augmentation_of
+from nas.util.counts import count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -14,11 +14,11 @@ import torch
 from torch import nn
 
 import search_spaces
-from nas import cli
-from nas.engine.machine import hardware, versions
-from nas.files import replacing
-from nas.models.stats import count
-from nas.training.trainer import wants_bf16
+from nas.trial.trainer import wants_bf16
+from nas.util import cli
+from nas.util.counts import count
+from nas.util.files import replacing
+from nas.util.machine import hardware, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable

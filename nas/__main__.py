@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from nas import __version__
-from nas.errors import EXIT_BAD_INPUT, UserError
+from nas.util.errors import EXIT_BAD_INPUT, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ COMMANDS = {
     "report": ("analysis.report", "one page about a run"),
     "importance": ("analysis.importance", "which choices matter"),
     "compare": ("analysis.compare", "runs of several seeds or optimisers side by side"),
-    "history": ("analysis.export", "a run's history for other tools"),
+    "history": ("analysis.history", "a run's history for other tools"),
     "dashboard": ("analysis.dashboard", "look around in a run with the mouse"),
 }
 

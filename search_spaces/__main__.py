@@ -8,9 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import search_spaces
-from nas import cli
-from nas.errors import EXIT_BAD_INPUT, UserError
-from nas.quantities import format_whole
+from nas.util import cli
+from nas.util.errors import EXIT_BAD_INPUT, UserError
+from nas.util.quantities import format_whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

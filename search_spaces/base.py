@@ -13,13 +13,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ConfigSpace import ConfigurationSpace
     from torch import nn
+
+    from search_spaces.diagram import Part
 
 Value = str | int | float | bool
 Config = dict[str, Value]
@@ -122,7 +124,7 @@ class Hyperparameter:
         raise UserError(f"{self.name}: must be one of {listed}, got {value!r}")
 
 
-# What a trial's row of a table holds besides its choices (analysis.load): names no choice can have.
+# What a trial's row of a table holds besides its choices (analysis.frames): names no choice can have.
 RESERVED = frozenset(
     {
         *("trial", "config_id", "epochs", "origin", "status", "error", "seconds", "attempts", "reason"),
@@ -260,6 +262,16 @@ class SearchSpace(ABC):
             else:
                 space.add(CategoricalHyperparameter(hp.name, hp.choices, default_value=hp.default))
         return space
+
+    def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:  # noqa: ARG002
+        """The network of :meth:`reduced` as boxes from input to output; none: figures list its choices.
+
+        Args:
+            config: A configuration of this space.
+            width: As :meth:`reduced` takes it; of old runs, it may be smaller than allowed now.
+            image_size: Height and width of the images, pixels.
+        """
+        return []
 
     def validate(self, config: Any) -> Config:
         """Gives the canonical form of a configuration: plain Python values, keys sorted.

@@ -14,16 +14,16 @@ import pytest
 from hypothesis import settings
 
 import search_spaces
-from nas.engine.journal import Journal
-from nas.engine.loop import Limits, Search
-from nas.engine.run import Run
-from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
-from nas.models.geometry import Geometry
+from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.optimizers import create
-from nas.optimizers.base import Fidelity
+from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.seeds import derive
-from nas.settings import BudgetSettings, ChoiceSettings, SearchSettings
+from nas.run.folder import Run
+from nas.run.journal import Journal
+from nas.search.loop import Limits, Search
+from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings
+from nas.util.seeds import derive
+from search_spaces.nexception.geometry import Geometry
 
 # A busy machine is no failure, and neither is the first call of something slow to import.
 settings.register_profile("smacnas", deadline=None)

@@ -13,7 +13,9 @@ import numpy as np
 import orjson
 import pytest
 
-from nas import cli, search, status
+from nas.search import __main__ as search
+from nas.status import __main__ as status
+from nas.util import cli
 
 GOOD_LABELS = np.arange(40) % 4
 GOOD_IMAGES = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from nas.errors import UserError, disk_error
-from nas.files import written
+from nas.util.errors import UserError, disk_error
+from nas.util.files import written
 
 ROOM = "free some space and give the command again"
 

@@ -34,11 +34,11 @@ def test_all_tables_and_figures_are_listed() -> None:
 @pytest.mark.parametrize("name", [*PAPER[:6], "Figure 5"])
 def test_the_commands_flags_are_there(name: str) -> None:
     """Parsed as typed; what they need is not here."""
-    from nas import cli
-    from nas.evaluation.run import Request
-    from nas.export import Command as Export
-    from nas.profiling.settings import ProfileSettings
-    from nas.train import Command as Train
+    from nas.evaluate.evaluation import Request
+    from nas.export.__main__ import Command as Export
+    from nas.profile.settings import ProfileSettings
+    from nas.train.__main__ import Command as Train
+    from nas.util import cli
 
     _, module, *args = commands()[name]
     kinds = {

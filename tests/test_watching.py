@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from nas import status
-from nas.engine.run import Run
-from nas.errors import UserError
+from nas.run.folder import Run
+from nas.status import __main__ as status
+from nas.status.watcher import Watcher
+from nas.util.errors import UserError
 from nas.view import following
 from tests.terminals import on_terminal
 
@@ -107,7 +108,7 @@ def test_a_long_trial_has_its_epochs(
     monkeypatch.setattr(following, "_SILENT", 0.0)
     told = following.Following(sys.stdout)
     with Run.open(growing.path).lock():
-        watcher = status.Watcher(growing.path, told.event)
+        watcher = Watcher(growing.path, told.event)
         assert told.goes_on(watcher.look())
         capsys.readouterr()
         growing.grow(lambda event: event["event"] == "epoch")

@@ -17,7 +17,7 @@ import tyro
 from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import load
 from benchmarks.quality.race import race
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,8 +10,8 @@ import numpy as np
 
 import search_spaces
 from benchmarks.quality.problems import TrueError, UnnamedSpace, noise_at
-from nas.engine.simulation import Answer
-from nas.optimizers.base import Fidelity
+from nas.execution.simulated import Answer
+from nas.optimizers.protocol import Fidelity
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:

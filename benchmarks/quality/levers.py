@@ -24,7 +24,7 @@ from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.opponents import make, ours
 from benchmarks.quality.problems import load
 from benchmarks.quality.race import race
-from nas.optimizers.base import Fidelity
+from nas.optimizers.protocol import Fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,17 +23,17 @@ import tyro
 import search_spaces
 from nas.data.device import DeviceData
 from nas.data.sources import load
-from nas.files import replacing
-from nas.models import stats
-from nas.seeds import derive
-from nas.training.loop import Diverged, train
-from nas.training.settings import TrainSettings
+from nas.trial.loop import Diverged, train
+from nas.trial.settings import TrainSettings
+from nas.util import counts
+from nas.util.files import replacing
+from nas.util.seeds import derive
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nas.training.trainer import EpochMetrics
+    from nas.trial.trainer import EpochMetrics
     from search_spaces.base import Config
 
 SPACE = "nexception"
@@ -143,7 +143,7 @@ def run(options: Options, data: DeviceData, item: Item) -> list[dict[str, Any]]:
     recipe = TrainSettings().resolve(setting.width, len(data.train), flip=data.flip)
     torch.manual_seed(derive(item.seed, "init"))
     model = space.build(item.config, geometry, data.num_classes, data.in_chans, recipe.drop_path_rate)
-    size = stats.count(model, setting.image_size, data.in_chans)
+    size = counts.count(model, setting.image_size, data.in_chans)
     common = {
         "part": options.part,
         "config_id": config_id(item.config),

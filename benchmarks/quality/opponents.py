@@ -8,16 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from nas.errors import UserError
 from nas.optimizers import create
-from nas.optimizers.base import Suggestion
+from nas.optimizers.protocol import Suggestion
 from nas.optimizers.settings import OptimizerSettings
+from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nas.optimizers.base import Fidelity, Optimizer, Outcome
+    from nas.optimizers.protocol import Fidelity, Optimizer, Outcome
     from search_spaces.base import Config, SearchSpace
 
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nas.engine.simulation import Answer
-from nas.errors import UserError
-from nas.optimizers.base import Fidelity
+from nas.execution.simulated import Answer
+from nas.optimizers.protocol import Fidelity
+from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter, SearchSpace, config_id
 from search_spaces.nexception import NEXcepTionSpace
 

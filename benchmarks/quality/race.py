@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nas.engine.journal import Journal
-from nas.engine.loop import Limits, Search
-from nas.engine.run import Run
-from nas.engine.simulation import SimulatedClock, SimulatedExecutor
-from nas.seeds import derive
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor
+from nas.run.folder import Run
+from nas.run.journal import Journal
+from nas.search.loop import Limits, Search
+from nas.util.seeds import derive
 
 if TYPE_CHECKING:
     from benchmarks.quality.opponents import Maker
     from benchmarks.quality.problems import TrueError
-    from nas.engine.journal import Event
-    from nas.engine.simulation import Answer
-    from nas.engine.state import SearchState
-    from nas.optimizers.base import Fidelity
+    from nas.execution.simulated import Answer
+    from nas.optimizers.protocol import Fidelity
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
     from search_spaces.base import Config, SearchSpace
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 import tyro
 from scipy import stats
 
-from analysis.figures import PALETTE, drawing, style
+from analysis.figures.style import PALETTE, drawing, style
 from benchmarks.quality.compare import MARKS, read, regrets
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from smac.acquisition.function import EI
 from smac.initial_design import SobolInitialDesign
 
 from benchmarks.quality.opponents import ours
-from nas.engine.simulation import Answer
+from nas.execution.simulated import Answer
 from nas.optimizers import create
-from nas.optimizers.process import _squared
+from nas.optimizers.smac.gaussian_process import _squared
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from benchmarks.quality.opponents import Maker
     from benchmarks.quality.race import Problem
-    from nas.optimizers.base import Fidelity, Optimizer, Outcome, Suggestion
+    from nas.optimizers.protocol import Fidelity, Optimizer, Outcome, Suggestion
     from search_spaces.base import Config, SearchSpace
 
     Vector = NDArray[np.float64]
@@ -82,7 +82,7 @@ class Thompson(_Criterion):
 
 
 def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
-    """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.process.ChoiceProcess`."""
+    """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.smac.gaussian_process.ChoiceProcess`."""
     points = model._scaled(model._coded(X))
     explained = model._whitened(model._covariance(X))
     covariance = model._signal * np.exp(-_squared(points, points)) - explained @ explained.T

@@ -18,12 +18,12 @@ from benchmarks.quality.compare import MARKS, at, table
 from benchmarks.quality.opponents import ours
 from benchmarks.quality.problems import NASBench201
 from benchmarks.quality.race import race, search
-from nas.engine.warm import expected
 from nas.optimizers import create
-from nas.optimizers.base import Earlier
+from nas.optimizers.protocol import Earlier
+from nas.search.warm_start import expected
 
 if TYPE_CHECKING:
-    from nas.optimizers.base import Fidelity, Optimizer
+    from nas.optimizers.protocol import Fidelity, Optimizer
     from search_spaces.base import SearchSpace
 
 Way = Literal["cold", "warm", "misled"]

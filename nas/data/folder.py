@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.data.listing import find
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.data.split import stratified_subset
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.data.decode import SUFFIXES
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,7 +15,7 @@ from PIL import Image
 from nas.data import listing, sources
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.split import stratified_subset
-from nas.errors import UserError, under_flag
+from nas.util.errors import UserError, under_flag
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

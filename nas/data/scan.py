@@ -13,8 +13,8 @@ from PIL import Image
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.doubles import digest, look
 from nas.data.folder import cached, key, refuse_unreadable
-from nas.errors import under_flag
-from nas.files import replacing
+from nas.util.errors import under_flag
+from nas.util.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

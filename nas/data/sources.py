@@ -17,7 +17,7 @@ import numpy as np
 from nas.data import doubles, folder
 from nas.data.images import MIN_SIDE, ImageSet, checked, resized
 from nas.data.split import stratified_split
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,36 +1,5 @@
-"""Networks of the Xception family: a configuration and a geometry in, a ``torch.nn.Module`` out.
+"""The old name of :mod:`search_spaces.nexception`, for model cards and notebooks that hold it."""
 
-Light to import: torch and timm are loaded by the first :func:`build`.
-"""
+from search_spaces.nexception import build
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from nas.models.geometry import Geometry
-    from nas.models.network import NEXcepTion
-
-
-def build(
-    config: Mapping[str, Any],
-    geometry: Geometry,
-    num_classes: int = 1000,
-    in_chans: int = 3,
-    drop_path_rate: float = 0.0,
-) -> NEXcepTion:
-    """Builds the network that a configuration of the ``nexception`` space describes.
-
-    Args:
-        config: A valid configuration (see ``search_spaces.nexception``).
-        geometry: Widths and depths, see :mod:`nas.models.geometry`.
-        num_classes: Width of the classifier; 0 for none.
-        in_chans: Image channels.
-        drop_path_rate: Probability with which a residual branch is dropped in training
-            (arXiv:1603.09382).
-    """
-    from nas.models.network import NEXcepTion
-
-    return NEXcepTion(config, geometry, num_classes, in_chans, drop_path_rate)
+__all__ = ["build"]

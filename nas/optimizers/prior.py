@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.errors import UserError
 from nas.optimizers.settings import NO_PRIOR
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,14 +6,14 @@ import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.errors import UserError
 from nas.optimizers.settings import NO_PRIOR, OptimizerSettings
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from nas.optimizers.base import Earlier, Fidelity, Optimizer
-    from search_spaces.base import SearchSpace
+    from nas.optimizers.protocol import Earlier, Fidelity, Optimizer
+    from search_spaces.base import Config, SearchSpace
 
     Recipe = Callable[[Fidelity, OptimizerSettings], tuple[Fidelity, OptimizerSettings]]
 
@@ -65,10 +65,40 @@ def create(
     """
     settings = settings or OptimizerSettings()
     check(name, space, settings)
-    from nas.optimizers.smac import SmacOptimizer
+    from nas.optimizers.smac.adapter import SmacOptimizer
 
     recipe = _RECIPES[name](fidelity, settings)
     return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier)
+
+
+def expected(
+    space: SearchSpace, rungs: Sequence[int], results: Iterable[tuple[Config, int, float]]
+) -> list[Earlier]:
+    """Gives every configuration once, with the error that the model expects of it at the highest rung.
+
+    Args:
+        space: What was searched.
+        rungs: Epochs of its rungs, the lowest first.
+        results: Configuration, epochs (those of a rung) and error of every trial that succeeded.
+
+    Raises:
+        UserError: If a configuration is none of the space.
+    """
+    from nas.optimizers.protocol import Earlier
+    from nas.optimizers.smac.candidates import Candidates
+    from nas.optimizers.smac.evidence import Evidence
+    from search_spaces.base import config_id
+
+    candidates, evidence = Candidates(space.configspace()), Evidence(rungs)
+    configs = {}
+    for config, epochs, error in results:
+        configs[config_id(config)] = config
+        evidence.add(candidates.encode(config).get_array(), epochs, error)
+    if not configs:
+        return []
+    lesson = evidence.lesson()
+    errors = lesson.part(lesson.last).errors.tolist()
+    return [Earlier(config, error) for config, error in zip(configs.values(), errors, strict=True)]
 
 
 def check(name: str, space: SearchSpace, settings: OptimizerSettings) -> None:

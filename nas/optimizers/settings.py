@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 _FIRST, _FIRST_FULL = 9, 5  # trials before the model; fewer where each is a full training: docs/quality.md
 

@@ -6,16 +6,16 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
-from nas.engine.clock import from_iso
-from nas.engine.standing import RUNNING
-from nas.quantities import format_duration
+from nas.run.standing import RUNNING
+from nas.util.quantities import format_duration
+from nas.util.timestamps import from_iso
 from nas.view import panel
 from nas.view.lines import describe, percent
 from nas.view.logfile import stamped
 
 if TYPE_CHECKING:
-    from nas.engine.journal import Event
-    from nas.engine.state import SearchState
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
     from nas.view.snapshot import RunningTrial, Snapshot
 
 _FIRST = 10  # lines, as tail's

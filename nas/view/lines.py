@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.engine.state import BASELINE
-from nas.errors import one_line
-from nas.quantities import format_count, format_duration, format_size
+from nas.run.state import BASELINE
+from nas.util.errors import one_line
+from nas.util.quantities import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
-    from nas.engine.journal import Event
-    from nas.engine.state import SearchState, Trial
+    from nas.run.journal import Event
+    from nas.run.state import SearchState, Trial
 
 STOP_REASONS = {
     "budget": "the time is used",

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from nas.engine.journal import Event
-    from nas.engine.state import SearchState
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
     from nas.view.snapshot import Snapshot
 
 

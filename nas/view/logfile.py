@@ -10,8 +10,8 @@ from nas.view.lines import describe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.engine.journal import Event
-    from nas.engine.state import SearchState
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
 
 
 class LineWriter:

@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
-from nas.engine.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
-from nas.quantities import format_count, format_duration
+from nas.run.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
+from nas.util.quantities import format_count, format_duration
 from nas.view.fitting import Bar, Figures, Indented
 from nas.view.lines import STOP_REASONS, percent
 

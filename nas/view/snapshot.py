@@ -7,13 +7,13 @@ import statistics
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.errors import one_line
+from nas.util.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nas.engine.standing import Standing
-    from nas.engine.state import SearchState, Trial
+    from nas.run.standing import Standing
+    from nas.run.state import SearchState, Trial
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Snapshot:
     """What there is to know of a search now.
 
     Attributes:
-        status: See :class:`nas.engine.standing.Standing`.
+        status: See :class:`nas.run.standing.Standing`.
         stop_reason: Why it stopped, "" otherwise.
         training_share: Share of the time of all workers in which they trained or validated, 0..1.
         optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.

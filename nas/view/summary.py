@@ -9,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from nas.commands import RunCommands, interpreter
-from nas.engine.state import SearchState
-from nas.quantities import format_count, format_duration
+from nas.run.commands import RunCommands
+from nas.run.state import SearchState
+from nas.util.commands import interpreter
+from nas.util.quantities import format_count, format_duration
 from nas.view.lines import STOP_REASONS, percent
 from nas.view.panel import word
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-    from nas.engine.run import Run
-    from nas.engine.state import Trial
+    from nas.run.folder import Run
+    from nas.run.state import Trial
 
 _TOP = 10
 

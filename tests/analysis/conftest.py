@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import search_spaces
-from nas.engine import journal
-from nas.engine.clock import iso
+from nas.run import journal
+from nas.util.timestamps import iso
 from search_spaces.base import Config, config_id
 
 

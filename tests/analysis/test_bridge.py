@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 import search_spaces
-from analysis import environment
-from analysis.bridge import evaluate
-from nas.engine.run import Run
-from nas.engine.simulation import Answer
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from analysis.deepcave import environment
+from analysis.deepcave.bridge import evaluate
+from nas.execution.simulated import Answer
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.util.errors import UserError
 
 SPACE = search_spaces.get("nexception").hyperparameters
 TWO_CHOICES = [name for name, hp in SPACE.items() if len(hp.choices) == 2]

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from analysis import dashboard, export
-from nas import cli
+from analysis.dashboard import __main__ as dashboard
+from analysis.history import __main__ as export
+from nas.util import cli
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "deepcave.md"
 
@@ -35,7 +36,7 @@ def commands(module: str) -> list[list[str]]:
 
 
 @pytest.mark.usefixtures("_demo")
-@pytest.mark.parametrize("args", commands("analysis.export"), ids=" ".join)
+@pytest.mark.parametrize("args", commands("analysis.history"), ids=" ".join)
 def test_export_commands(args: list[str]) -> None:
     assert export.main(args) == 0
 

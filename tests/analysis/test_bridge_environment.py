@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis import environment
-from nas.errors import UserError
+from analysis.deepcave import environment
+from nas.util.errors import UserError
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def test_without_uv_the_line_says_how_to_get_it(
 
 
 def test_offline_the_line_says_so(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Path(environment.__file__).parent.parent / ".uv"
+    ours = Path(environment.__file__).parents[2] / ".uv"
     if ours.exists():  # where make has fetched uv, there may be no other
         (tmp_path / ".uv").symlink_to(ours)
     monkeypatch.setenv("UV_OFFLINE", "1")

@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import compare, consensus, groups
+from analysis.compare import comparison, consensus, groups
+from analysis.compare.__main__ import main
+from analysis.frames import Run, load
 from analysis.importance import Settings
-from analysis.load import Run, load
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 QUICK = Settings(engine="local", trees=8, bootstrap=0)
 
@@ -154,7 +155,7 @@ def test_rank_correlation_of_opposites() -> None:
 def test_the_command_writes_tables_and_figures(make, tmp_path: Path, capsys) -> None:
     runs = [make("a", 0), make("b", 1), make("c", 0, 0.05, optimizer="random"), make("none", 3, trials=2)]
     paths = [str(run.path) for run in runs]
-    assert compare.main([*paths, "--trees", "8"]) == 0
+    assert main([*paths, "--trees", "8"]) == 0
     said = capsys.readouterr().out
     assert "too few runs" in said
     assert "no network trained for all 9 epochs: none" in said
@@ -166,12 +167,12 @@ def test_the_command_writes_tables_and_figures(make, tmp_path: Path, capsys) -> 
         assert "<svg" in (folder / f"{name}.svg").read_text()
     (tmp_path / "in the way").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        compare.main([*paths, "--trees", "8", "-o", str(tmp_path / "in the way")])
+        main([*paths, "--trees", "8", "-o", str(tmp_path / "in the way")])
 
 
 def test_times_are_cut_to_what_all_share(make) -> None:
     runs = [make("a", 0), make("b", 1, trials=60)]
-    found = compare.compare(runs, QUICK)
+    found = comparison.compare(runs, QUICK)
     assert found.progress["seconds"].max() == min(run.clock for run in runs)
     assert any("which every run has searched" in note for note in found.notes)
-    assert compare.compare([runs[0], replace(runs[1], clock=runs[0].clock)], QUICK).notes == ()
+    assert comparison.compare([runs[0], replace(runs[1], clock=runs[0].clock)], QUICK).notes == ()

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from analysis import environment
-from analysis.deepcave_export import Exporter, export_path
-from analysis.export import main as export
-from nas.engine.run import Run
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from analysis.deepcave import environment
+from analysis.deepcave.exporter import Exporter, export_path
+from analysis.history.__main__ import main as export
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.util.errors import UserError
 
 DUMP = """
 import json, sys
@@ -171,7 +171,7 @@ def test_reasons_become_deepcave_s_statuses(finished_run: Path, tmp_path: Path) 
     first, second, third = state.crashed[:3]
     state.trials[first].reason = "CUDA out of memory. Tried to allocate 2.00 GiB"
     state.trials[second].reason = "no end after 20m (--trial-timeout)"
-    from analysis.deepcave_export import snapshot
+    from analysis.deepcave.exporter import snapshot
 
     statuses = {trial["trial"]: trial["status"] for trial in snapshot(Run.open(copy), state)["trials"]}
     assert [statuses[number] for number in (first, second, third)] == ["memoryout", "timeout", "crashed"]
@@ -201,13 +201,13 @@ def test_a_growing_run_is_exported_whole_each_time(simulate: Any) -> None:
 
 
 def _fresh(run: Run) -> dict[str, Any]:
-    from analysis.deepcave_export import snapshot
+    from analysis.deepcave.exporter import snapshot
 
     return snapshot(run, SearchState.of(run.read_journal().events))
 
 
 def test_answers_from_the_record_are_left_out(run: Run, state: SearchState) -> None:
-    from analysis.deepcave_export import snapshot
+    from analysis.deepcave.exporter import snapshot
 
     number = next(trial.trial for trial in state.trials.values() if trial.status == "success")
     state.trials[number].cached = True

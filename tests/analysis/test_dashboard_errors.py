@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.dashboard import main
-from nas.errors import UserError
+from analysis.dashboard.__main__ import main
+from nas.util.errors import UserError
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_the_command_ends_with_code_2_and_one_line(tmp_path: Path) -> None:
     assert done.stderr.startswith("python -m analysis.dashboard: ")
 
 
-@pytest.mark.parametrize("module", ["analysis.dashboard", "analysis.export"])
+@pytest.mark.parametrize("module", ["analysis.dashboard", "analysis.history"])
 def test_help_answers_at_once(module: str) -> None:
     def ask() -> float:
         begin = time.perf_counter()

@@ -20,10 +20,11 @@ from pathlib import Path
 
 import pytest
 
-from analysis import dashboard as dashboard_module
-from analysis import environment, services
-from analysis.deepcave_export import Exporter
-from nas.engine.run import Run
+from analysis.dashboard import __main__ as dashboard_module
+from analysis.dashboard import services
+from analysis.deepcave import environment
+from analysis.deepcave.exporter import Exporter
+from nas.run.folder import Run
 
 REDIS = shutil.which("redis-server")
 pytestmark = [

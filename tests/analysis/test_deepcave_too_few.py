@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from analysis import environment
-from analysis.deepcave_export import Exporter
-from nas.engine.run import Run
-from nas.engine.state import SearchState
+from analysis.deepcave import environment
+from analysis.deepcave.exporter import Exporter
+from nas.run.folder import Run
+from nas.run.state import SearchState
 
 # DeepCAVE sets itself up as an application where the program's name holds server.py.
 PAGES = """

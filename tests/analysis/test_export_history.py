@@ -6,10 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.export import main
-from nas.engine.run import Run
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from analysis.history.__main__ import main
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.util.errors import UserError
 
 
 @pytest.fixture

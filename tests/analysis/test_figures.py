@@ -14,25 +14,20 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
 import search_spaces
-from analysis import (
-    agreement,
-    curves,
-    figures,
-    figures_compare,
-    figures_importance,
-    figures_network,
-    figures_search,
-    findings,
-    groups,
-    importance,
-    marginals,
-    pareto,
-)
-from analysis.load import Run, load
+from analysis import agreement, curves, pareto
+from analysis.compare import figures as figures_compare
+from analysis.compare import groups
+from analysis.figures import network as figures_network
+from analysis.figures import search as figures_search
+from analysis.figures import style as figures
+from analysis.frames import Run, load
+from analysis.importance import by_budget, marginals
+from analysis.importance import figures as figures_importance
+from analysis.report import findings
 
 
 def all_figures(run: Run):
-    found = importance.importances(run, importance.Settings(engine="local", trees=8, bootstrap=2))
+    found = by_budget.importances(run, by_budget.Settings(engine="local", trees=8, bootstrap=2))
     yield from figures_importance.all_figures(run, found, marginals.marginals(run, trees=8)).items()
     yield "network", figures_network.network(run)
     for draw in ("progress", "budgets", "learning_curves", "size", "parallel"):
@@ -103,9 +98,9 @@ def test_the_diagram_has_the_layers_of_the_network(
     inside = {id(child) for se in squeezed for child in se.modules()}
     kinds = (nn.BatchNorm2d, nn.LayerNorm)
     layers = [m for m in module.modules() if id(m) not in inside]
-    run = type("R", (), {"search": {"data": {}, "width": 16}})()
-    words = [line for part in figures_network._xception(run, config) for line in part.lines * part.repeats]
-    shortcuts = [p.residual for p in figures_network._xception(run, config) if p.residual]
+    run = type("R", (), {"search": {"space": {"name": "nexception"}, "data": {}, "width": 16}})()
+    words = [line for part in figures_network.parts(run, config) for line in part.lines * part.repeats]
+    shortcuts = [p.residual for p in figures_network.parts(run, config) if p.residual]
     text = "\n".join([*words, *shortcuts])
     assert text.count("sep conv") == sum(isinstance(m, SeparableConv2d) for m in layers)
     assert text.count(" norm") == sum(isinstance(m, kinds) for m in layers)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from analysis import ablation, fanova, forest, lpi
+from analysis.importance import ablation, fanova, forest, lpi
 from search_spaces.base import Hyperparameter
 
 

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from analysis import ablation, engines, fanova, forest, lpi, tables
-from analysis.importance import Settings, importances
-from analysis.load import load
+from analysis.frames import load
+from analysis.importance import Settings, ablation, engines, fanova, forest, importances, lpi, tables
 from search_spaces.base import Hyperparameter
 
 HPS = {

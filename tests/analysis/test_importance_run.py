@@ -15,10 +15,12 @@ import pytest
 from rich.console import Console
 
 import search_spaces
-from analysis import bridge, environment, figures_importance, importance, marginals, tables
-from analysis.importance import Settings, importances
-from analysis.load import load
-from nas.errors import UserError
+from analysis.deepcave import bridge, environment
+from analysis.frames import load
+from analysis.importance import Settings, importances, marginals, tables
+from analysis.importance import __main__ as importance
+from analysis.importance import figures as figures_importance
+from nas.util.errors import UserError
 
 QUICK = Settings(engine="local", trees=32, bootstrap=2)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from analysis.load import load
-from nas.engine.run import Run as Folder
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from analysis.frames import load
+from nas.run.folder import Run as Folder
+from nas.run.state import SearchState
+from nas.util.errors import UserError
 from search_spaces.base import RESERVED
 
 

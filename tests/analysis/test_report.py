@@ -15,17 +15,20 @@ import orjson
 import pytest
 import vl_convert
 
-from analysis import figures, figures_search, report
+from analysis.figures import search as figures_search
+from analysis.figures import style as figures
+from analysis.frames import load
 from analysis.importance import Settings
-from analysis.load import load
-from nas.confirmation import candidates, session
-from nas.confirmation.loop import Task
-from nas.confirmation.view import verdict
-from nas.engine import journal
-from nas.engine.run import Run as Folder
-from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from analysis.report import page as report
+from analysis.report.__main__ import main
+from nas.confirm import candidates, session
+from nas.confirm.loop import Task
+from nas.confirm.view import verdict
+from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.run import journal
+from nas.run.folder import Run as Folder
+from nas.run.state import SearchState
+from nas.util.errors import UserError
 from nas.view.logfile import Silence
 
 QUICK = Settings(engine="local", trees=8, bootstrap=2)
@@ -355,15 +358,16 @@ def test_the_page_of_ten_thousand_trials_is_small(write_run, tmp_path: Path) -> 
 
 def test_the_command(write_run, tmp_path: Path, capsys) -> None:
     path = write_run(tmp_path / "r", 3, lambda *_: 0.4)
-    assert report.main([str(path), "--engine", "local"]) == 0
+    assert main([str(path), "--engine", "local"]) == 0
     assert capsys.readouterr().out.strip() == str(path / "analysis" / "report.html")
     with pytest.raises(UserError, match="not a run folder"):
-        report.main([str(tmp_path)])
+        main([str(tmp_path)])
     shutil.rmtree(path / "analysis")
     (path / "analysis").write_text("in the way")
     with pytest.raises(UserError, match="cannot be written"):
-        report.main([str(path)])
+        main([str(path)])
 
 
 def test_the_command_line_is_shown_as_typed() -> None:
-    assert report._typed(["/x/nas/search.py", "--name", "a b"]) == "python -m nas.search --name 'a b'"
+    for file in ("/x/nas/search.py", "/x/nas/search/__main__.py"):  # of old runs and new ones
+        assert report._typed([file, "--name", "a b"]) == "python -m nas.search --name 'a b'"

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from analysis.importance import Importances
-from nas import cli
+from nas.util import cli
 
 DOCS = Path(__file__).parents[2] / "docs" / "analysis.md"
 
@@ -67,7 +67,7 @@ def test_the_commands_run(folder: Path) -> None:
     for line in lines:
         python, dash_m, name, *args = shlex.split(line, comments=True)
         assert (python, dash_m) == ("python", "-m")
-        module = import_module(name)
+        module = import_module(f"{name}.__main__")
         if name in QUICK and name not in run and Path(args[0]).exists():
             run.add(name)
             assert module.main([*args, *QUICK[name]]) == 0
@@ -79,8 +79,8 @@ def test_the_commands_run(folder: Path) -> None:
 
 
 def test_the_columns_are_those_of_the_file(finished_run: Path) -> None:
+    from analysis.frames import load
     from analysis.importance import Settings, importances
-    from analysis.load import load
 
     found = importances(load(finished_run), Settings(engine="local", trees=4, bootstrap=0))
     text = DOCS.read_text()
@@ -92,7 +92,7 @@ def test_the_columns_are_those_of_the_file(finished_run: Path) -> None:
 
 
 def test_every_figure_is_one_the_report_makes(finished_run: Path) -> None:
-    from analysis.report import _LABELS
+    from analysis.report.page import _LABELS
 
     shown = re.findall(r"\(images/report-(.*?)\.png\)", DOCS.read_text())
     assert shown

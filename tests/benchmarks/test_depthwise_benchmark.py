@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from benchmarks import depthwise
-from nas.errors import UserError
-from nas.training.kernels.depthwise import matmul
-from nas.training.kernels.depthwise.rule import Problem
+from nas.trial.kernels.depthwise import matmul
+from nas.trial.kernels.depthwise.rule import Problem
+from nas.util.errors import UserError
 
 PROBLEM = Problem("cpu", torch.float32, 64, 16, 4, 4, 9, 1)
 

@@ -16,7 +16,7 @@ import pytest
 import benchmarks.gpu
 from benchmarks import gpu_page, gpu_stages
 from benchmarks.gpu_stages import FULL, QUICK, Outcome, Stage
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 PROJECT = Path(__file__).parents[2]
 

@@ -19,10 +19,10 @@ from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import NexceptionSurrogate, load
 from benchmarks.quality.race import race, search
 from benchmarks.quality.report import markdown, summary
-from nas.errors import UserError
-from nas.optimizers.base import Fidelity
-from nas.optimizers.candidates import Candidates
-from nas.optimizers.process import ChoiceProcess
+from nas.optimizers.protocol import Fidelity
+from nas.optimizers.smac.candidates import Candidates
+from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.util.errors import UserError
 from search_spaces.base import config_id
 
 HERE = sorted(set(OPPONENTS) - {"dehb"})  # whose pins do not fit ours; docs/quality.md tells how to add it

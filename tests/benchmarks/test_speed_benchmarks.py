@@ -9,7 +9,7 @@ from benchmarks import performance, soak, train_throughput
 from benchmarks.contest import Speed
 from benchmarks.search_utilisation import shares
 from benchmarks.workload import SIDE, floors, replaced
-from nas.engine.journal import encode
+from nas.run.journal import encode
 
 
 def test_floors_of_a_network_counted_by_hand():

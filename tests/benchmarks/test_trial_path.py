@@ -20,8 +20,8 @@ from benchmarks.plain import Loop
 from benchmarks.search_utilisation import _covered
 from benchmarks.trial import Enough, Epoch, Place, Workplace, batch_size
 from benchmarks.workload import SPACE
-from nas.engine import bench
-from nas.errors import UserError
+from nas.execution import trial_host
+from nas.util.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = Place(16, 3, batch_size=16, threads=1)
@@ -30,13 +30,13 @@ SMALL = Place(16, 3, batch_size=16, threads=1)
 @pytest.mark.parametrize("reference", [False, True])
 def test_a_watched_trial_is_one_of_the_search(monkeypatch: pytest.MonkeyPatch, reference: bool) -> None:
     calls = []
-    real = bench.train
+    real = trial_host.train
 
     def train(model: torch.nn.Module, *args: object, **kwargs: object) -> object:
         calls.append(kwargs)
         return real(model, *args, **kwargs)
 
-    monkeypatch.setattr(bench, "train", train)
+    monkeypatch.setattr(trial_host, "train", train)
     epochs: list[Epoch] = []
 
     def watch(epoch: Epoch) -> None:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from analysis import environment
-from nas.engine.run import Run
-from nas.engine.state import SearchState
+from analysis.deepcave import environment
+from nas.run.folder import Run
+from nas.run.state import SearchState
 
 GRAPHS = """
 return [...document.querySelectorAll('.js-plotly-plot')].map(graph => graph.data.map(trace => {

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas.engine.state import SearchState
+from nas.run.state import SearchState
 
 pytestmark = pytest.mark.acceptance
 

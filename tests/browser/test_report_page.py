@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from analysis import report
+from analysis.frames import load
 from analysis.importance import Settings
-from analysis.load import load
+from analysis.report import page
 
 pytestmark = pytest.mark.acceptance
 
@@ -24,7 +24,7 @@ VISIBLE = "return [...document.querySelectorAll('{}')].filter(e => e.getClientRe
 @pytest.fixture(scope="module")
 def address(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = shutil.copytree(finished_run, tmp_path_factory.mktemp("report") / "run")
-    return report.report(load(path), Settings(engine="local", trees=4, bootstrap=0)).as_uri()
+    return page.report(load(path), Settings(engine="local", trees=4, bootstrap=0)).as_uri()
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_no_chart_is_cut_at_its_edge(driver: Any, finished_run: Path, tmp_path: 
     run = load(path)
     top = run.trials["epochs"] == 9
     run.trials.loc[top, "error"] = 0.012345 + 1e-5 * run.trials.loc[top, "error"]
-    driver.get(report.report(run, Settings(engine="local", trees=4, bootstrap=0)).as_uri())
+    driver.get(page.report(run, Settings(engine="local", trees=4, bootstrap=0)).as_uri())
     wait(lambda: driver.execute_script(VISIBLE.format(".live svg")) == len(CHARTS), "every chart is drawn")
     time.sleep(0.5)
     beyond = driver.execute_script(

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from nas.training.checkpoint import CheckpointStore
-from nas.training.packing import pack, unpack
+from nas.trial.checkpoint import CheckpointStore
+from nas.trial.packing import pack, unpack
 
 RULES = {
     "steps counted on the host": lambda p: torch.optim.AdamW(p, lr=0.1),

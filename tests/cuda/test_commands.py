@@ -11,10 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import search_spaces
-from nas import export, profile
-from nas.errors import UserError
-from nas.profiling import measure
-from nas.publish import loading
+from nas.export import __main__ as export
+from nas.export import loading
+from nas.profile import __main__ as profile
+from nas.profile import measure
+from nas.util.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

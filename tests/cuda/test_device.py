@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from nas.engine import machine
-from nas.errors import UserError
+from nas.util import machine
+from nas.util.errors import UserError
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,11 @@ from accelerate.state import AcceleratorState, GradientState
 from safetensors.torch import load_file
 
 import search_spaces
-from nas import evaluate, export, train
-from nas.errors import UserError
-from nas.fullsize import one
+from nas.evaluate import __main__ as evaluate
+from nas.export import __main__ as export
+from nas.train import __main__ as train
+from nas.train import one_seed
+from nas.util.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -69,7 +71,7 @@ def test_stopped_after_a_checkpoint_it_ends_as_one_that_never_stopped(
     whole = run(network, tmp_path / "whole", *args)
     assert whole["curve"][0]["peak_memory"] > 0
 
-    save, saved = one._Run._save, []
+    save, saved = one_seed._Run._save, []
 
     def stop_amid_the_second_epoch(self, epoch, update):
         save(self, epoch, update)
@@ -77,10 +79,10 @@ def test_stopped_after_a_checkpoint_it_ends_as_one_that_never_stopped(
         if (epoch, update) == (1, 1):
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(one._Run, "_save", stop_amid_the_second_epoch)
+    monkeypatch.setattr(one_seed._Run, "_save", stop_amid_the_second_epoch)
     with pytest.raises(KeyboardInterrupt):
         run(network, tmp_path / "halted", *args)
-    monkeypatch.setattr(one._Run, "_save", save)
+    monkeypatch.setattr(one_seed._Run, "_save", save)
     assert saved == [(0, 1), (1, 0), (1, 1)]
     again = run(network, tmp_path / "halted", *args)
     assert figures(again) == figures(whole)
@@ -96,17 +98,17 @@ def test_a_training_begun_on_the_gpu_goes_on_without_one(fake_cuda, network, tmp
     """And its network is evaluated on either."""
     fake_cuda()
     args = ("--epochs", "2", "--amp", "off")
-    epoch = one._Run._epoch
+    epoch = one_seed._Run._epoch
 
     def stop(self, number, *rest):
         if number == 1:
             raise KeyboardInterrupt
         epoch(self, number, *rest)
 
-    monkeypatch.setattr(one._Run, "_epoch", stop)
+    monkeypatch.setattr(one_seed._Run, "_epoch", stop)
     with pytest.raises(KeyboardInterrupt):
         run(network, tmp_path / "out", *args)
-    monkeypatch.setattr(one._Run, "_epoch", epoch)
+    monkeypatch.setattr(one_seed._Run, "_epoch", epoch)
     assert len(run(network, tmp_path / "out", *args, "--device", "cpu")["curve"]) == 2
     folder = tmp_path / "out" / "seed-0" / "tiny"
     scores = []

@@ -10,11 +10,12 @@ import torch
 
 import search_spaces
 from nas.data.images import checked
-from nas.engine import worker
-from nas.engine.bench import Bench
-from nas.engine.messages import EpochDone, Measurement, Note, TrialEnded, TrialPaused, TrialSpec
-from nas.errors import UserError
-from nas.training.settings import TrainSettings
+from nas.execution import messages
+from nas.execution.messages import EpochDone, Measurement, Note, TrialEnded, TrialPaused, TrialSpec
+from nas.execution.settings import WorkerSettings
+from nas.execution.trial_host import Bench
+from nas.trial.settings import TrainSettings
+from nas.util.errors import UserError
 
 SPACE = search_spaces.get("nexception")
 XCEPTION, NEXCEPTION = SPACE.points["xception"], SPACE.points["nexception"]
@@ -37,7 +38,7 @@ class Pipe:
         return self._pause_after is not None and done + 1 >= self._pause_after
 
     def recv(self):
-        return worker.PAUSE
+        return messages.PAUSE
 
     @property
     def notes(self):
@@ -54,7 +55,7 @@ def images():
 
 @pytest.fixture
 def settings(tmp_path):
-    return worker.WorkerSettings(
+    return WorkerSettings(
         space="nexception",
         width="16",
         dataset="noise",
@@ -153,7 +154,7 @@ def test_a_checkpoint_that_fails_for_a_reason_of_the_program_is_named_and_costs_
     def broken(state):
         raise RuntimeError("Expected all tensors to be on the same device\nmore")
 
-    monkeypatch.setattr("nas.training.packing.pack", broken)
+    monkeypatch.setattr("nas.trial.packing.pack", broken)
     ended, pipe, _ = trial(replace(settings, max_epochs=4), images, spec(epochs=1))
     assert ended.error is not None
     assert pipe.notes == [

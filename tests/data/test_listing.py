@@ -5,7 +5,7 @@ import os
 import pytest
 
 from nas.data import listing, pictures, sources
-from nas.errors import UserError
+from nas.util.errors import UserError
 from tests.data.test_reading_pictures import folder, noise
 
 

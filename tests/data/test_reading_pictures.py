@@ -6,7 +6,7 @@ from PIL import Image
 
 from nas.data import pictures, sources
 from nas.data.decode import Unreadable, open_rgb
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 RNG = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from nas.data import sources
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 
 def save_npz(path, **changes):

@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from nas import cli
-from nas.files import replacing
+from nas.util import cli
+from nas.util.files import replacing
 from tests.faults import disks, folders_shared, kills, lab, outside, trials
 from tests.faults.folders import SEARCH
 from tests.faults.lab import Lab, Row
@@ -117,7 +117,7 @@ def table(rows: list[Row], minutes: float) -> str:
 
 def processor() -> str:
     """The machine in words."""
-    from nas.engine.machine import _cpu_name
+    from nas.util.machine import _cpu_name
 
     return _cpu_name()
 

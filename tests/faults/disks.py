@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from nas.engine import journal
+from nas.run import journal
 from tests.faults.disk import Action, Fault
 from tests.faults.folders import SEARCH, resuming
 from tests.faults.lab import Lab, Row

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.deepcave_export import Exporter
-from nas.engine.run import Run
+from analysis.deepcave.exporter import Exporter
+from nas.run.folder import Run
 
 PROG = "export"
 

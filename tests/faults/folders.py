@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from nas.engine import journal
-from nas.engine.state import SearchState
-from nas.training.checkpoint import CheckpointStore
+from nas.run import journal
+from nas.run.state import SearchState
+from nas.trial.checkpoint import CheckpointStore
 
 _SPACE = ("--space", "tests.faults.tiny:TinySpace")
 

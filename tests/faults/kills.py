@@ -9,9 +9,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nas.engine import journal
-from nas.engine.run import Run
-from nas.engine.state import SearchState
+from nas.run import journal
+from nas.run.folder import Run
+from nas.run.state import SearchState
 from tests.faults.disk import Fault
 from tests.faults.folders import ledger, resuming
 from tests.faults.lab import Lab, Row

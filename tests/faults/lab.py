@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from nas.engine import journal
+from nas.run import journal
 from tests.faults.disk import Fault
 from tests.faults.folders import SEARCH, Ledger, ledger, resuming, run_twice, unreadable
 from tests.faults.nursery import Nursery, Search

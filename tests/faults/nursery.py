@@ -28,10 +28,23 @@ from tests.faults.disk import Fault
 
 # What a search and its trial process import sooner or later.
 _IMPORTED = (
-    *("nas.search", "nas.repair", "nas.engine.bench", "nas.engine.plan", "nas.view.live", "nas.view.summary"),
-    *("nas.optimizers.smac", "nas.optimizers.facade", "nas.data.sources", "sklearn.datasets", "scipy.io"),
-    *("analysis.deepcave_export", "tests.faults.disk", "tests.faults.export", "tests.faults.tiny"),
-    *("tests.engine.faulty", "typeguard"),
+    *(
+        "nas.search.__main__",
+        "nas.repair.__main__",
+        "nas.execution.trial_host",
+        "nas.search.plan",
+        "nas.view.live",
+        "nas.view.summary",
+    ),
+    *(
+        "nas.optimizers.smac.adapter",
+        "nas.optimizers.smac.facade",
+        "nas.data.sources",
+        "sklearn.datasets",
+        "scipy.io",
+    ),
+    *("analysis.deepcave.exporter", "tests.faults.disk", "tests.faults.export", "tests.faults.tiny"),
+    *("tests.execution.faulty", "typeguard"),
 )
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -172,7 +185,7 @@ class Nursery:
 
 def main() -> None:
     """Imports what a search needs, then forks one for each request."""
-    from nas.engine import session
+    from nas.search import session
 
     for name in _IMPORTED:
         import_module(name)
@@ -197,7 +210,7 @@ def main() -> None:
 def _be(birth: Birth) -> None:
     import multiprocessing
 
-    from nas import cli
+    from nas.util import cli
 
     os.setsid()
     sink = os.open(birth.output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -225,6 +238,8 @@ def _be(birth: Birth) -> None:
 
         disk.install(Fault(**birth.fault))  # type: ignore[arg-type]
     module = import_module(birth.command)
+    if hasattr(module, "__path__"):  # a room, with its command line
+        module = import_module(f"{birth.command}.__main__")
     try:
         cli.run(lambda: module.main(list(birth.args)), module.PROG)
     except SystemExit as exit_:

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from nas.engine import journal
-from nas.engine.clock import from_iso
-from nas.engine.run import Run
-from nas.engine.state import SearchState
+from nas.run import journal
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.util.timestamps import from_iso
 from tests.faults.disk import Fault
 from tests.faults.folders import SEARCH, resuming
 from tests.faults.kills import wait_for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 
-from nas.engine import journal
-from nas.engine.state import SearchState
+from nas.run import journal
+from nas.run.state import SearchState
 from tests.faults.lab import Lab, Row
 
 _REASONS = {
@@ -27,7 +27,7 @@ def failing(lab: Lab) -> list[Row]:
     """Searches a space in which nearly all networks fail; the search must end by itself, all journaled."""
     run = lab.folder / "failing"
     code, said = lab.nursery.run(
-        *("--space", "tests.engine.faulty:FaultySpace", "--width", "tiny", "--threads", "1"),
+        *("--space", "tests.execution.faulty:FaultySpace", "--width", "tiny", "--threads", "1"),
         *("--dataset", "digits", "--image-size", "8", "--max-images", "200", "--optimizer", "random"),
         *("--min-epochs", "1", "--max-epochs", "2", "--eta", "2", "--trial-timeout", "6s"),
         *("--runs-dir", str(lab.folder), "--name", run.name),

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nas.training.kernels.depthwise.layer import depthwise_conv2d
-from nas.training.kernels.depthwise.rule import Choice
+from nas.trial.kernels.depthwise.layer import depthwise_conv2d
+from nas.trial.kernels.depthwise.rule import Choice
 
 SHAPES = [(64, 48, 8, 8), (5, 80, 16, 16), (64, 32, 4, 4), (3, 20, 5, 7), (2, 16, 3, 37)]
 # Of a result's largest number: a few roundings, since the library rounds weight gradients too.

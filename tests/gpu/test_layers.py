@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 import search_spaces
-from nas.models.geometry import Geometry
-from nas.training.kernels import FastLayers
-from nas.training.trainer import wants_bf16
+from nas.trial.kernels import FastLayers
+from nas.trial.trainer import wants_bf16
+from search_spaces.nexception.geometry import Geometry
 
 SPACE = search_spaces.get("nexception")
 SHAPES = [(64, 32, 8, 8), (6, 48, 16, 16), (64, 48, 4, 4), (3, 20, 7, 5)]

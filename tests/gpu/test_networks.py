@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from nas.models.geometry import Geometry
+from search_spaces.nexception.geometry import Geometry
 
 Command = Callable[..., str]
 Read = Callable[[Path], dict[str, Any]]

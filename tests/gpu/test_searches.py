@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from nas.engine import journal
-from nas.engine.state import SearchState
+from nas.run import journal
+from nas.run.state import SearchState
 
 SMALL = (
     *("--dataset", "digits", "--image-size", "16", "--max-images", "200", "--width", "16", "--threads", "1"),

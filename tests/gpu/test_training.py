@@ -15,9 +15,9 @@ import torch
 import search_spaces
 from benchmarks import trial
 from nas.data.images import ImageSet, checked
-from nas.engine.bench import Bench
-from nas.engine.messages import EpochDone, Note, TrialEnded, TrialSpec
-from nas.training.settings import TrainSettings
+from nas.execution.messages import EpochDone, Note, TrialEnded, TrialSpec
+from nas.execution.trial_host import Bench
+from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
 
 SPACE = search_spaces.get("nexception")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import search_spaces
-from nas.optimizers.base import Optimizer, Outcome, Suggestion
+from nas.optimizers.protocol import Optimizer, Outcome, Suggestion
 from search_spaces.base import Config, Hyperparameter, SearchSpace
 
 
@@ -127,6 +127,6 @@ def measured() -> Callable[..., float]:
 @pytest.fixture
 def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes the forest cheap where only its determinism matters."""
-    from nas.optimizers import forest
+    from nas.optimizers.smac import forest
 
     monkeypatch.setattr(forest, "_TREES", 4)

@@ -16,10 +16,10 @@ from smac.main.config_selector import ConfigSelector
 from smac.runhistory import TrialValue
 
 from nas.optimizers import create
-from nas.optimizers.base import Fidelity, Outcome, Suggestion
-from nas.optimizers.brackets import StepwiseHalving, StepwiseHyperband
-from nas.optimizers.facade import QuietFacade
+from nas.optimizers.protocol import Fidelity, Outcome, Suggestion
 from nas.optimizers.settings import OptimizerSettings
+from nas.optimizers.smac.brackets import StepwiseHalving, StepwiseHyperband
+from nas.optimizers.smac.facade import QuietFacade
 from search_spaces.base import SearchSpace, config_id
 
 MODEL_FREE = OptimizerSettings(random_probability=1.0, initial_configs=0)

@@ -22,15 +22,15 @@ from ConfigSpace import (
 from smac import Scenario
 from smac.model.random_forest.random_forest import RandomForest
 
-from nas.errors import UserError
 from nas.optimizers import create
-from nas.optimizers.base import Fidelity, Outcome
-from nas.optimizers.candidates import Candidates, distinct, key
-from nas.optimizers.forest import Forest
-from nas.optimizers.lesson import Evidence, Lesson
-from nas.optimizers.maximizer import PoolSearch
-from nas.optimizers.process import ChoiceProcess
+from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
+from nas.optimizers.smac.candidates import Candidates, distinct, key
+from nas.optimizers.smac.evidence import Evidence, Lesson
+from nas.optimizers.smac.forest import Forest
+from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.maximizer import PoolSearch
+from nas.util.errors import UserError
 from search_spaces.base import Config, SearchSpace, config_id, plain
 
 
@@ -210,7 +210,7 @@ def test_the_process_finds_out_what_matters(space: SearchSpace) -> None:
 def test_the_slope_of_the_likelihood_is_exact() -> None:
     from scipy.optimize import approx_fprime
 
-    from nas.optimizers.process import _likelihood
+    from nas.optimizers.smac.gaussian_process import _likelihood
 
     rng = np.random.RandomState(2)
     distances = rng.rand(3, 12, 12)

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import search_spaces
-from nas.errors import UserError
 from nas.optimizers import create, names
-from nas.optimizers.base import Fidelity, Outcome, Suggestion
+from nas.optimizers.protocol import Fidelity, Outcome, Suggestion
 from nas.optimizers.settings import OptimizerSettings
+from nas.util.errors import UserError
 from search_spaces.base import SearchSpace, config_id
 
 FIDELITY = Fidelity(1, 9, 3)
@@ -266,7 +266,7 @@ ASK_IN_A_PROCESS = """
 import logging
 import search_spaces
 from nas.optimizers import create, names
-from nas.optimizers.base import Fidelity, Outcome
+from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 for name in names():
     optimizer = create(name, search_spaces.get("nexception"), Fidelity(1, 9, 3), 0,

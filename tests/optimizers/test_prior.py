@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import search_spaces
-from nas.errors import UserError
 from nas.optimizers import create
-from nas.optimizers.acquisition import BelievedImprovement
-from nas.optimizers.base import Fidelity
-from nas.optimizers.candidates import Candidates
 from nas.optimizers.prior import Prior
-from nas.optimizers.process import ChoiceProcess
+from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
+from nas.optimizers.smac.acquisition import BelievedImprovement
+from nas.optimizers.smac.candidates import Candidates
+from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.util.errors import UserError
 from search_spaces.base import Config, SearchSpace
 
 from .conftest import true_error

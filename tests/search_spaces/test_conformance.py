@@ -9,7 +9,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import search_spaces
-from nas.errors import UserError
+from nas.util.errors import UserError
+from search_spaces import registry
 from search_spaces.base import config_id, plain
 
 CLASSES = 7
@@ -18,7 +19,7 @@ CLASSES = 7
 @pytest.fixture(params=[*search_spaces.names(), "toy"])
 def space(request, monkeypatch):
     if request.param == "toy":
-        monkeypatch.setattr(search_spaces, "_TARGETS", dict(search_spaces._TARGETS))
+        monkeypatch.setattr(registry, "_TARGETS", dict(registry._TARGETS))
         monkeypatch.syspath_prepend(str(Path(__file__).parent))
         search_spaces.register("toy", "toy_space:ToySpace")
     return search_spaces.get(request.param)

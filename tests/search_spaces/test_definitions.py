@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import search_spaces
-from nas.errors import UserError
+from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter, _canonical
 
 

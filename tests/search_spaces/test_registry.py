@@ -4,7 +4,7 @@ import sys
 import pytest
 
 import search_spaces
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 
 def test_an_unknown_name_lists_what_there_is():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import search_spaces
-from nas.errors import UserError
+from nas.util.errors import UserError
 
 MODULE = """
 from search_spaces.base import Hyperparameter

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 
-from nas import cli
+from nas.util import cli
 from tests.security.parsers import Parser, judge, targets
 
 PROG = "python -m tests.security.fuzz"

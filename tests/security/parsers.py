@@ -18,21 +18,20 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import search_spaces
-from nas.cluster import site_file
 from nas.data import pictures, sources
-from nas.engine import journal, mend
-from nas.engine.recorded import with_salvage
-from nas.engine.run import Run
-from nas.engine.simulation import Answer, SimulatedClock, SimulatedExecutor
-from nas.engine.state import SearchState
-from nas.errors import UserError
-from nas.fullsize import recipe
-from nas.models.geometry import NEXCEPTION_T
+from nas.execution.dask import site_file
+from nas.execution.salvaged import with_salvage
+from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.export import folder, recipe, sizes, source
 from nas.optimizers.prior import Prior
-from nas.publish import folder, sizes, source
-from nas.quantities import parse_duration, parse_size
-from nas.settings import SearchSettings
+from nas.run import journal, repair
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.search.settings import SearchSettings
+from nas.util.errors import UserError
+from nas.util.quantities import parse_duration, parse_size
 from nas.view import snapshot
+from search_spaces.nexception.geometry import NEXCEPTION_T
 
 Parser = Callable[[Any, Path], object]
 
@@ -202,9 +201,9 @@ def _read_salvaged(data: bytes, place: Path) -> object:
 
 
 def _mend(data: bytes, place: Path) -> object:
-    mended = mend.mend(data)
-    mend.finished(mend.events(mended.salvaged), mend.events(mended.lines))
-    again = mend.mend(b"".join(line + b"\n" for line in mended.lines))
+    mended = repair.mend(data)
+    repair.finished(repair.events(mended.salvaged), repair.events(mended.lines))
+    again = repair.mend(b"".join(line + b"\n" for line in mended.lines))
     assert not again.changed, "what was mended must be whole"
     return None
 

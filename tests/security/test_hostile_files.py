@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 import pytest
 
-from nas.engine import journal
-from nas.errors import UserError
+from nas.run import journal
+from nas.util.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = [path for room in ("nas", "analysis", "search_spaces") for path in (ROOT / room).rglob("*.py")]
@@ -57,7 +57,7 @@ def test_nothing_of_ours_reads_code_as_data() -> None:
         if function == "np.load":
             assert "allow_pickle=False" in call, where
         if function == "yaml.load":
-            assert call.endswith(", Loader)"), where  # nas.documents' SafeLoader
+            assert call.endswith(", Loader)"), where  # nas.util.documents' SafeLoader
         if function.endswith((".extractall", "unpack_archive")):
             raise AssertionError(f"{where}: archives of users are not unpacked")
 
@@ -65,7 +65,8 @@ def test_nothing_of_ours_reads_code_as_data() -> None:
 def test_a_run_folder_cannot_have_a_module_imported(
     simulate: Callable[..., Any], trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nas import search, status
+    from nas.search import __main__ as search
+    from nas.status import __main__ as status
 
     simulation = simulate(trials=3)
     simulation.run()
@@ -78,8 +79,8 @@ def test_a_run_folder_cannot_have_a_module_imported(
     with pytest.raises(UserError, match="--space"):
         search.main(["--resume", str(run)])
     assert status.main([str(run), "--json"]) == 0
-    from nas.confirmation.session import _settings
-    from nas.confirmation.settings import Place
+    from nas.confirm.session import _settings
+    from nas.confirm.settings import Place
 
     with pytest.raises(UserError, match="--space"):
         _settings(values, Place())
@@ -99,7 +100,7 @@ def test_a_run_folder_cannot_have_a_module_imported(
 def test_a_run_without_what_its_readers_need_is_refused_in_a_line(
     simulate: Callable[..., Any], path: tuple[str, ...]
 ) -> None:
-    from nas import status
+    from nas.status import __main__ as status
 
     simulation = simulate(trials=3)
     simulation.run()
@@ -117,7 +118,7 @@ def test_a_run_without_what_its_readers_need_is_refused_in_a_line(
 def test_no_word_of_a_run_speaks_to_the_terminal(
     simulate: Callable[..., Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from nas import status
+    from nas.status import __main__ as status
 
     simulation = simulate(trials=3)
     simulation.run()
@@ -144,10 +145,9 @@ def test_no_word_of_a_run_speaks_to_the_terminal(
     ],
 )
 def test_yaml_is_plain_values(tmp_path: Path, trace: Path, document: str, text: str) -> None:
-    from nas.cluster.site_file import SiteFile
-    from nas.fullsize import recipe
-    from nas.publish import sizes
-    from nas.publish.source import Source
+    from nas.execution.dask.site_file import SiteFile
+    from nas.export import recipe, sizes
+    from nas.export.source import Source
 
     path = tmp_path / "file.yaml"
     path.write_text(text.replace("TRACE", str(trace)))
@@ -180,7 +180,7 @@ def test_arrays_of_objects_are_refused(tmp_path: Path, trace: Path) -> None:
 def test_an_exported_folder_runs_no_code(tmp_path: Path, trace: Path, weights: str) -> None:
     import torch
 
-    from nas.publish import loading
+    from nas.export import loading
 
     config = {"architecture": "resnet10t", "model_args": {}, "pretrained_cfg": {"custom_load": True}}
     (tmp_path / "config.json").write_bytes(orjson.dumps(config))
@@ -191,7 +191,7 @@ def test_an_exported_folder_runs_no_code(tmp_path: Path, trace: Path, weights: s
 
 
 def test_a_journal_cannot_choose_where_checkpoints_are_written(tmp_path: Path) -> None:
-    from nas.training.checkpoint import CheckpointNotWritten, CheckpointStore
+    from nas.trial.checkpoint import CheckpointNotWritten, CheckpointStore
 
     store = CheckpointStore(tmp_path / "run" / "checkpoints", 10**6)
     with pytest.raises(CheckpointNotWritten):
@@ -202,7 +202,7 @@ def test_a_journal_cannot_choose_where_checkpoints_are_written(tmp_path: Path) -
 def test_terminals_get_no_escapes_and_no_markup(simulate: Callable[..., Any]) -> None:
     from rich.console import Console
 
-    from nas import status
+    from nas.status.watcher import Watcher
     from nas.view import panel
 
     simulation = simulate("a[/bold]\x1b[2J", trials=3)
@@ -214,7 +214,7 @@ def test_terminals_get_no_escapes_and_no_markup(simulate: Callable[..., Any]) ->
             journal.encode({**hostile, "event": "session", "phase": "stop", "reason": "\x1b]0;x\x07[/]"})
         )
     console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
-    console.print(panel.draw(status.Watcher(run).look()))
+    console.print(panel.draw(Watcher(run).look()))
     assert "\x1b" not in console.export_text()
     assert "\x1b" not in str(UserError("evil \x1b[2J\nname"))
     assert "\n" not in str(UserError("evil \x1b[2J\nname"))
@@ -235,7 +235,7 @@ class Page(HTMLParser):
 
 @pytest.mark.slow
 def test_a_report_escapes_what_files_say(simulate: Callable[..., Any], tmp_path: Path) -> None:
-    from analysis.load import load
+    from analysis.frames import load
     from analysis.report import report
 
     hostile = "</script></style></title>\"'><evil onload=x()><!--"

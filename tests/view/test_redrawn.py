@@ -108,7 +108,7 @@ DRAWING = """
 import signal, sys, time
 from rich.panel import Panel
 from rich.progress import BarColumn, TextColumn
-from nas import cli, output
+from nas.util import cli, output
 from nas.view import redrawn
 over = []
 signal.signal(signal.SIGUSR1, lambda *_: over.append(True))
@@ -176,7 +176,7 @@ def test_a_sign_on_a_terminal_whose_size_changes(shown: Screen) -> None:
 
 
 def test_a_terminal_that_cannot_redraw_gets_lines() -> None:
-    script = "import sys; from nas.view import choose; print(choose(quiet=False).__name__)"
+    script = "import sys; from nas.search.view import choose; print(choose(quiet=False).__name__)"
     for term, view in (("xterm", "_live"), ("dumb", "_lines")):
         with on_terminal(["-c", script], env={"TERM": term}) as terminal:
             assert terminal.wait() == 0

@@ -12,11 +12,14 @@ import orjson
 import pytest
 from rich.console import Console
 
-from nas import cli, status
-from nas.engine import journal
-from nas.engine.run import Run
-from nas.engine.state import SearchState
-from nas.errors import UserError
+from nas.run import journal
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.status import __main__ as status
+from nas.status import watcher as status_watcher
+from nas.status.watcher import Watcher
+from nas.util import cli
+from nas.util.errors import UserError
 from nas.view import panel, summary
 from nas.view.lines import describe
 from nas.view.snapshot import take
@@ -139,15 +142,15 @@ def test_status_of_a_killed_a_stopped_and_a_running_search(
 def test_a_status_read_in_pieces_is_the_same_and_names_the_damaged_line(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = status.Watcher(finished_run).look()
-    monkeypatch.setattr(status, "_PIECE", 500)
-    assert status.Watcher(finished_run).look() == whole
+    whole = Watcher(finished_run).look()
+    monkeypatch.setattr(status_watcher, "_PIECE", 500)
+    assert Watcher(finished_run).look() == whole
     run = shutil.copytree(finished_run, tmp_path / "damaged")
     lines = (run / "trials.jsonl").read_bytes().split(b"\n")
     lines[-3] = lines[-3].replace(b'"', b"'", 1)
     (run / "trials.jsonl").write_bytes(b"\n".join(lines))
     with pytest.raises(UserError, match=f"line {len(lines) - 2} is damaged"):
-        status.Watcher(run).look()
+        Watcher(run).look()
 
 
 def test_the_status_as_a_picture(

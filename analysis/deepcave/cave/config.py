@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from deepcave.config import Config as StockConfig
-
 from cave.settings import Settings
+from deepcave.config import Config as StockConfig
 
 
 class Config(StockConfig):

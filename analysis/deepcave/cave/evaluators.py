@@ -7,13 +7,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from cave.lpi import ChoiceLPI
+from cave.sample import Sample, successes
 from deepcave.evaluators.ablation import Ablation
 from deepcave.evaluators.epm.random_forest_surrogate import RandomForestSurrogate
 from deepcave.evaluators.fanova import fANOVA
 from deepcave.evaluators.lpi import LPI
-
-from cave.lpi import ChoiceLPI
-from cave.sample import Sample, successes
 
 if TYPE_CHECKING:
     from deepcave.runs.objective import Objective
@@ -24,7 +23,7 @@ METHODS = ("fanova", "fanova_pairs", "lpi", "lpi_choices", "ablation")
 
 
 def answer(run: Run, request: dict[str, Any]) -> dict[str, Any]:
-    """Answers one request; see ``analysis.bridge`` for what is in it.
+    """Answers one request; see ``analysis.deepcave.bridge`` for what is in it.
 
     Returns:
         The answer, or ``{"error": "one line"}``.

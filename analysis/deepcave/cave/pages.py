@@ -6,6 +6,8 @@ import math
 from html import escape
 from typing import Any
 
+from cave import jobs
+from cave.sample import successes
 from dash import dcc
 from deepcave import config
 from deepcave.plugins.budget.budget_correlation import BudgetCorrelation
@@ -22,9 +24,6 @@ from deepcave.plugins.summary import footprint
 from deepcave.plugins.summary.configurations import Configurations
 from deepcave.plugins.summary.overview import Overview
 from deepcave.utils.data_structures import update_dict
-
-from cave import jobs
-from cave.sample import successes
 
 TREES = 64
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from cave.converter import SearchRun
 from ConfigSpace import Configuration
 from deepcave.constants import COMBINED_BUDGET, COMBINED_COST_NAME
 from deepcave.runs.run import Run
 from deepcave.runs.status import Status
-
-from cave.converter import SearchRun
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

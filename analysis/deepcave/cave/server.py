@@ -28,10 +28,9 @@ def main() -> None:
     import flask
     import flask_bootstrap
     import fontawesomefree
+    from cave.pages import remember_first_run
     from deepcave import app, c, config, run_handler
     from deepcave.layouts.main import MainLayout
-
-    from cave.pages import remember_first_run
 
     folders = {
         "style": Path(flask_bootstrap.__file__).parent / "static" / "bootstrap5",

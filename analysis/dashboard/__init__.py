@@ -1,0 +1,1 @@
+"""DeepCAVE's page for runs, also while they go on."""

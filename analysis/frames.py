@@ -1,0 +1,245 @@
+"""A run as pandas frames: everything in this package is a function of a :class:`Run`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pandas as pd
+
+from nas.run import folder
+from nas.run.journal import Contents
+from nas.run.state import SearchState
+from nas.util.errors import UserError
+from search_spaces.base import Config, Hyperparameter, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from nas.run.state import Trial
+
+METRICS = ("top1", "top5", "val_loss", "train_loss", "params", "macs", "peak_memory", "train_seconds")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A search, finished or not, as it was when it was read.
+
+    Attributes:
+        path: The run folder.
+        name: Its name.
+        search: ``search.json``: command, settings, data, hardware, versions.
+        hyperparameters: What was searched, by name, in the space's order.
+        trials: One row a trial, by number. ``config_id``, ``epochs``, ``origin``, ``status``
+            (``success``, ``crashed``, ``running`` or ``asked``), ``error`` (``1 - top-1``, NaN unless
+            it succeeded), ``top1``, ``top5``, ``val_loss``, ``train_loss``, ``params``, ``macs``,
+            ``peak_memory`` (bytes), ``train_seconds``, ``seconds`` and ``clock`` (search clock at its
+            end, s), ``started`` and ``ended`` (UTC), ``attempts``, ``reason``, ``cached`` (answered
+            from an earlier trial), and one column for each hyperparameter.
+        curves: One row an epoch trained: ``trial``, ``config_id``, ``epoch`` and its metrics. A
+            promoted configuration's epochs lie with the trials that trained them.
+        incumbents: One row a lead: ``trial``, ``config_id``, ``epochs``, ``error``, ``top1``,
+            ``clock`` (s) and ``time`` (UTC).
+        sessions: One row a session: ``started``, ``ended`` (NaT while it runs or after a kill),
+            ``reason``, ``command`` and ``host``.
+        clock: Seconds of search time used.
+        ask_seconds: Seconds the optimiser took to propose, in all.
+        begun_by: The command line that began the run: a resumed one's own says nothing of its settings.
+        running: Whether a search writes to the folder now.
+        dropped: Bytes of a half-written last line that were left out.
+    """
+
+    path: Path
+    name: str
+    search: dict[str, Any]
+    hyperparameters: dict[str, Hyperparameter]
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    incumbents: pd.DataFrame
+    sessions: pd.DataFrame
+    clock: float
+    ask_seconds: float
+    begun_by: tuple[str, ...]
+    running: bool
+    dropped: int
+
+    @property
+    def analysis(self) -> Path:
+        """Where figures and tables of this run go."""
+        return self.path / "analysis"
+
+    @property
+    def default(self) -> Config:
+        """The base architecture."""
+        return plain({name: hp.default for name, hp in self.hyperparameters.items()})
+
+    @property
+    def rungs(self) -> list[int]:
+        """Budgets of the search, epochs, ascending."""
+        return [int(epochs) for epochs in self.search["rungs"]]
+
+    @property
+    def measured(self) -> pd.DataFrame:
+        """Trials that succeeded and were not answered from an earlier one."""
+        return self.trials[(self.trials["status"] == "success") & ~self.trials["cached"]]
+
+    @property
+    def crashed(self) -> pd.DataFrame:
+        """Trials that crashed."""
+        return self.trials[self.trials["status"] == "crashed"]
+
+    @property
+    def incumbent(self) -> pd.Series | None:
+        """The winner's row of ``trials``: the best at the highest rung, None before the first."""
+        return None if self.incumbents.empty else self.trials.loc[self.incumbents["trial"].iloc[-1]]
+
+    def baseline(self, epochs: int) -> pd.Series | None:
+        """The base architecture's own trial at a budget, None if it has not succeeded."""
+        rows = self.measured
+        rows = rows[(rows["origin"] == "baseline") & (rows["epochs"] == epochs)]
+        return None if rows.empty else rows.iloc[0]
+
+    def config(self, trial: int) -> Config:
+        """The configuration of a trial."""
+        row = self.trials.loc[trial]
+        return plain({name: row[name] for name in self.hyperparameters})
+
+    def budget(self, epochs: int) -> pd.DataFrame:
+        """The measured trials of one budget."""
+        return self.measured[self.measured["epochs"] == epochs]
+
+
+def load(path: Path) -> Run:
+    """Reads a run folder; a search may be writing to it.
+
+    Raises:
+        UserError: If it is no run, or a file in it is damaged.
+    """
+    opened = folder.Run.open(path)
+    running = opened.is_locked()
+    search = opened.read_search()
+    hyperparameters = _hyperparameters(opened.configspace_json, search["space"]["name"])
+    contents = opened.read_journal()
+    state = SearchState.of(contents.events)
+    trials = _trials(state.trials.values(), hyperparameters)
+    return Run(
+        path=path,
+        name=opened.name,
+        search=search,
+        hyperparameters=hyperparameters,
+        trials=trials,
+        curves=_curves(state.trials.values()),
+        incumbents=_incumbents(contents, trials),
+        sessions=_sessions(contents),
+        clock=state.clock,
+        ask_seconds=state.ask_seconds,
+        begun_by=_begun_by(contents, search),
+        running=running,
+        dropped=contents.dropped,
+    )
+
+
+def _hyperparameters(path: Path, space_name: str) -> dict[str, Hyperparameter]:
+    """What the run searched, from its own record; words and order from the space if it is still there."""
+    try:
+        listed = orjson.loads(path.read_bytes())["hyperparameters"]
+        found = {hp["name"]: _hyperparameter(hp) for hp in listed}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable as a configuration space ({error})") from None
+    known = _registered(space_name)
+    order = [name for name in known if name in found] + [name for name in found if name not in known]
+    return {name: _with_words(found[name], known.get(name)) for name in order}
+
+
+def _hyperparameter(hp: Mapping[str, Any]) -> Hyperparameter:
+    ordinal = hp["type"] == "ordinal"
+    choices = tuple(hp["sequence" if ordinal else "choices"])
+    return Hyperparameter(hp["name"], choices, hp["default_value"], meaning="", source="", ordinal=ordinal)
+
+
+def _registered(space_name: str) -> Mapping[str, Hyperparameter]:
+    import search_spaces
+
+    return search_spaces.get(space_name).hyperparameters if space_name in search_spaces.names() else {}
+
+
+def _with_words(found: Hyperparameter, known: Hyperparameter | None) -> Hyperparameter:
+    same = known is not None and known.choices == found.choices
+    return known if same and known is not None else found
+
+
+def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparameter]) -> pd.DataFrame:
+    rows = list(trials)
+    plain_columns = (
+        *("trial", "config_id", "epochs", "origin", "status", "error", "seconds"),
+        *("attempts", "reason", "cached"),
+    )
+    columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in plain_columns}
+    columns["error"] = [float("nan") if row.error is None else row.error for row in rows]
+    columns["clock"] = [row.clock_ended if row.finished else float("nan") for row in rows]
+    for name in ("started", "ended"):
+        times = pd.Series([getattr(row, name) or None for row in rows], dtype=object)
+        columns[name] = pd.to_datetime(times, utc=True)
+    for name in METRICS:
+        columns[name] = [row.metrics.get(name, float("nan")) for row in rows]
+    for name in hyperparameters:
+        if name in columns:
+            raise UserError(
+                f"configspace.json: a hyperparameter is called {name}, as a figure of every trial is; rename "
+                f"it in the search space, such as network_{name}, and begin a new run"
+            )
+        columns[name] = [row.config[name] for row in rows]
+    types = {"epochs": int, "attempts": int, "cached": bool, "error": float, "clock": float}
+    return pd.DataFrame(columns).astype(types).set_index("trial", drop=False).rename_axis(None)
+
+
+def _curves(trials: Iterable[Trial]) -> pd.DataFrame:
+    points = [(row, epoch, metrics) for row in trials for epoch, metrics in sorted(row.curve.items())]
+    names = dict.fromkeys(name for _, _, metrics in points for name in metrics)
+    columns: dict[str, Any] = {
+        "trial": [row.trial for row, _, _ in points],
+        "config_id": [row.config_id for row, _, _ in points],
+        "epoch": [epoch for _, epoch, _ in points],
+        **{name: [metrics.get(name, float("nan")) for _, _, metrics in points] for name in names},
+    }
+    return pd.DataFrame(columns)
+
+
+def _incumbents(contents: Contents, trials: pd.DataFrame) -> pd.DataFrame:
+    leads = [event for event in contents.events if event["event"] == "incumbent"]
+    rows = trials.loc[[event["trial"] for event in leads], ["trial", "config_id", "epochs", "error", "top1"]]
+    return rows.assign(
+        clock=[float(event["clock"]) for event in leads],
+        time=pd.to_datetime([event["time"] for event in leads], utc=True),
+    ).reset_index(drop=True)
+
+
+def _begun_by(contents: Contents, search: Mapping[str, Any]) -> tuple[str, ...]:
+    starts = [event for event in contents.events if event["event"] == "session" and event["phase"] == "start"]
+    return tuple(map(str, (starts[0] if starts else search).get("command", ())))
+
+
+def _sessions(contents: Contents) -> pd.DataFrame:
+    rows: list[dict[str, Any]] = []
+    for event in contents.events:
+        if event["event"] != "session":
+            continue
+        if event["phase"] == "start":
+            command = " ".join(event.get("command", []))
+            rows.append(
+                {
+                    "started": event["time"],
+                    "ended": None,
+                    "reason": "",
+                    "command": command,
+                    "host": event.get("host", ""),
+                }
+            )
+        elif rows:
+            rows[-1].update(ended=event["time"], reason=event["reason"])
+    frame = pd.DataFrame(rows, columns=["started", "ended", "reason", "command", "host"])
+    for name in ("started", "ended"):
+        frame[name] = pd.to_datetime(frame[name], utc=True)
+    return frame

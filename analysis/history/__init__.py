@@ -1,0 +1,1 @@
+"""A run's history for other tools."""

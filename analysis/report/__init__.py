@@ -1,0 +1,5 @@
+"""One page about a run."""
+
+from analysis.report.page import report
+
+__all__ = ["report"]

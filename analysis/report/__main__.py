@@ -1,0 +1,43 @@
+"""One page about a run, for any browser, without a network: ``python -m analysis.report runs/<name>``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from analysis.importance import Settings
+from analysis.report.page import report
+from nas.util import cli, output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+PROG = "python -m analysis.report"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One page about a run, for any browser, without a network."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder; the search may still be going on."""
+    settings: Settings = field(default_factory=Settings)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+
+    output.doing("reading the run")
+    from analysis.frames import load
+
+    print(report(load(command.run), command.settings))
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,245 @@
+"""The report: one page about a run, for any browser, without a network."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.importance import Settings
+from nas.util import output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.figure import Figure
+
+    from analysis.frames import Run
+    from analysis.seeds import Seeds
+
+
+_LABELS = {
+    "network": "Block diagrams of the base architecture and of the winner",
+    "progress": "Validation accuracy of every trial and of the best so far, over search time",
+    "budgets": "Accuracy after few epochs against accuracy after many",
+    "importance-lpi": "Bars: local importance of each choice for each budget",
+    "importance-fanova": "Bars: fANOVA importance of each choice for each budget",
+    "importance-fanova-pairs": "Bars: importance of pairs of choices for each budget",
+    "importance-ablation": "Predicted accuracy after each change from the base architecture to the winner",
+    "marginals": "Mean accuracy for every value of every choice",
+    "parallel": "Parallel coordinates of all configurations, coloured by accuracy",
+    "size": "Accuracy against multiply-accumulates and against parameters, with Pareto fronts",
+    "learning-curves": "Accuracy and loss over epochs of the ten best configurations",
+    "seeds": "Mean accuracy and loss over epochs with standard deviations over seeds",
+}
+
+
+def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - frozen
+    """Writes ``report.html`` into the run's analysis folder, and every figure as PNG and SVG.
+
+    Works for a run that goes on, has few trials or crashed all along: what cannot be said yet is
+    said to be missing.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    from markupsafe import Markup
+
+    from analysis import outputs, seeds
+    from analysis.charts import page as charts
+    from analysis.figures import search as figures_search
+    from analysis.figures import style as figures
+
+    several = seeds.seeds(run)
+    with outputs.folder(run) as folder:
+        output.doing("drawing the figures of the search")
+        drawn = _draw(run, several)
+        output.doing("finding out which choices matter")
+        context = _importance(run, settings, drawn, folder)
+        output.doing("writing the figures")
+        drawings = {name: outputs.write_figure(figure, folder, name) for name, figure in drawn.items()}
+        bubbles = figures_search.size_titles(run)
+        titles = {"size": {"points-macs": bubbles, "points-params": bubbles}} if bubbles else {}
+        inline = {
+            # Safe: text is drawn as outlines, labels and titles are escaped.
+            name: Markup(figures.inline(text, name, _LABELS[name], titles.get(name)))
+            for name, text in drawings.items()
+        }
+        output.doing("drawing the interactive charts")
+        specs = {
+            # Safe: what could end the script element, or a string in it, is escaped.
+            name: Markup(_script_json(spec))
+            for name, spec in charts.all_charts(run, several).items()
+        }
+        page = folder / "report.html"
+        context |= {"figures": inline, "charts": specs, **_scripts(), "palette": figures.PALETTE}
+        context["trials"] = _trials(run, folder)
+        outputs.write_text(_render({**_context(run, several), **context}), page)
+    return page
+
+
+def _trials(run: Run, folder: Path) -> dict[str, Any]:
+    """The table of all trials for the page, and as a file."""
+    from importlib.resources import files
+
+    from markupsafe import Markup
+
+    from analysis import outputs, trial_table
+
+    outputs.write_csv(trial_table.ordered(run), folder / "trials.csv")
+    columns = trial_table.columns(run)
+    ours = (files("analysis.report") / "templates" / "trials.js").read_text(encoding="utf-8")
+    return {
+        "columns": columns,
+        "rows": trial_table.rows(columns),
+        "total": f"{len(run.trials):,}",
+        "left_out": len(run.trials) > trial_table.MOST_ROWS,
+        # Safe: what could end the script element, or a string in it, is escaped.
+        "data": Markup(_script_json([column.data() for column in columns])),
+        "script": Markup(ours),
+    }
+
+
+def _script_json(spec: Any) -> str:
+    """JSON that may stand inside a script element, whatever its strings hold."""
+    import orjson
+
+    text = orjson.dumps(spec, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+    for character in "<>&\u2028\u2029":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _scripts() -> dict[str, Any]:
+    """Vega-Lite and what puts its charts into the page, once for all of them."""
+    from importlib.resources import files
+
+    import vl_convert
+    from markupsafe import Markup
+
+    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub demands a snippet
+    if "</script" in bundle.lower() or "<!--" in bundle:  # of another release, perhaps
+        raise RuntimeError("Vega-Lite's script cannot stand inside a page")
+    ours = (files("analysis.report") / "templates" / "charts.js").read_text(encoding="utf-8")
+    return {"vega": Markup(bundle), "script": Markup(ours)}
+
+
+def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
+    """Figures of the search; what has no data yet is left out."""
+    from analysis import agreement
+    from analysis.figures import network as figures_network
+    from analysis.figures import search as figures_search
+    from analysis.figures import seeds as figures_seeds
+
+    drawn = {"network": figures_network.network(run)}
+    if run.measured.empty:
+        return drawn
+    if (agreement.correlations(run)["configs"] >= agreement.MIN_DRAWN).any():
+        drawn["budgets"] = figures_search.budgets(run)
+    if several is not None:
+        drawn["seeds"] = figures_seeds.seeds(several)
+    return {
+        **drawn,
+        "progress": figures_search.progress(run),
+        "parallel": figures_search.parallel(run),
+        "size": figures_search.size(run),
+        "learning-curves": figures_search.learning_curves(run),
+    }
+
+
+def _importance(run: Run, settings: Settings, drawn: dict[str, Figure], folder: Path) -> dict[str, Any]:
+    """Adds the figures of importance and writes its tables, or says why there are none."""
+    from analysis import outputs
+    from analysis.importance import by_budget, marginals
+    from analysis.importance import figures as figures_importance
+
+    if not marginals.enough(run):
+        why = (
+            f"No budget has {marginals.MIN_TRIALS} successful trials yet: too few to tell what matters. "
+            "One trial alone would look like an importance of 100 %."
+        )
+        return {"importance": None, "why_no_importance": why}
+    found = by_budget.importances(run, settings)
+    choices = marginals.marginals(run, trees=settings.trees, seed=settings.seed)
+    outputs.write_csv(found.table, folder / "importance.csv")
+    outputs.write_csv(choices, folder / "marginals.csv")
+    drawn.update(figures_importance.all_figures(run, found, choices))
+    return {"importance": found}
+
+
+def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
+    from datetime import datetime, timezone
+
+    import orjson
+
+    from analysis.report import findings
+
+    search = run.search
+    return {
+        "run": run,
+        "state": findings.state(run),
+        "read_at": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
+        "headline": findings.headline(run, several),
+        "confirmed": None if several is None else findings.confirmed(several),
+        "how_to_confirm": findings.confirm_command(run),
+        "facts": findings.facts(run, several),
+        "changes": findings.changes(run),
+        "rungs": findings.rungs(run),
+        "proxies": findings.proxies(run),
+        "crash_rows": findings.crash_rows(run),
+        "crash_choices": findings.crash_choices(run),
+        "next_steps": findings.next_steps(run, confirmed=several is not None and several.compared > 1),
+        "made": _made(run),
+        "command": _typed(run.begun_by),
+        "settings": orjson.dumps(search, option=orjson.OPT_INDENT_2).decode(),
+    }
+
+
+def _typed(command: Sequence[str]) -> str:
+    """What the user typed; Python puts the module's file in the first place."""
+    words = [str(word) for word in command]
+    if words and words[0].endswith(("nas/search.py", "nas/search/__main__.py")):
+        words[:1] = ["python", "-m", "nas.search"]
+    return shlex.join(words)
+
+
+def _made(run: Run) -> list[tuple[str, str]]:
+    """What ran on what, from which seed."""
+    from nas.util.quantities import format_size
+
+    search = run.search
+    data, hardware = search["data"], search["hardware"]
+    device = [str(hardware.get("device", "")), str(hardware.get("cpu", ""))]
+    if "cores" in hardware:
+        device.append(f"{hardware['cores']} cores")
+    if "memory_bytes" in hardware:
+        device.append(format_size(hardware["memory_bytes"]))
+    rungs = " / ".join(str(epochs) for epochs in run.rungs)
+    versions = {"smacnas": search.get("program", ""), **search["versions"]}
+    sessions = run.sessions
+    begun = f"{sessions['started'].iloc[0]:%Y-%m-%d %H:%M} UTC" if len(sessions) else "–"
+    return [
+        ("begun", f"{begun}, {len(sessions)} session{'s' if len(sessions) != 1 else ''}"),
+        (
+            "data",
+            f"{data['name']}: {data['train_images']:,} images to train, {data['val_images']:,} to validate",
+        ),
+        ("network", f"{search['space']['name']}, width {search['width']}"),
+        ("budgets", f"{rungs} epochs"),
+        ("optimizer", str(search["settings"]["choice"]["optimizer"])),
+        ("seed", str(search["settings"]["choice"]["seed"])),
+        ("hardware", ", ".join(part for part in device if part)),
+        ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+
+
+def _render(context: dict[str, Any]) -> str:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    )
+    return environment.get_template("report.html").render(context)

@@ -1,0 +1,67 @@
+"""Train a run's best configurations again with fresh seeds: ``python -m nas.confirm runs/NAME``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from nas.confirm.settings import Place, Wish
+from nas.util import cli, output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROG = "python -m nas.confirm"
+
+_DESCRIPTION = """Train a run's best configurations again, from scratch, each with several fresh seeds.
+
+The winner of a search was the best of many on the same validation images, with one seed: partly
+luck. This compares it with the next best and the base architecture seed by seed, on the same
+images, and writes confirmed.json. A kill costs nothing: the same command goes on. Exit codes: 0 done
+or the time is used, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+
+_EXIT_CODES = {"done": 0, "budget": 0, "interrupted": 130, "terminated": 143}
+
+
+@dataclass(frozen=True)
+class Command:
+    """Everything the command line says."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder."""
+    wish: Wish = field(default_factory=Wish)
+    place: Place = field(default_factory=Place)
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
+
+    output.doing("reading the run")
+    from rich.console import Console
+
+    from nas.confirm import session, view
+
+    run, found, reason = session.confirm(
+        command.run, command.wish, command.place, view.choose(quiet=command.quiet)
+    )
+    if not command.quiet:
+        console = Console()
+        view.show(found, reason, run.read_search()["space"]["default"], console)
+        console.print(f"written to {run.confirmed_json}", soft_wrap=True, markup=False, highlight=False)
+        if found["winner"] is not None:
+            from nas.view.summary import confirmed_commands
+
+            console.print("next")
+            for line in confirmed_commands(run):
+                console.print(f"  {line}", soft_wrap=True, markup=False, highlight=False)
+    return _EXIT_CODES[reason]
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,160 @@
+"""Trains every chosen configuration with every seed, and journals what comes back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.confirm.record import Record
+from nas.execution.messages import TrialSpec
+from nas.search.conductor import Conductor
+from nas.util.seeds import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nas.confirm.candidates import Candidate
+    from nas.execution.messages import TrialEnded
+    from nas.execution.protocol import Executor
+    from nas.run.journal import Event, Journal
+    from nas.run.state import Trial
+    from nas.search.clock import Clock
+    from nas.search.cost import CostModel
+    from nas.search.listener import Listener
+
+ORIGIN = "confirmation"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is to be trained.
+
+    Attributes:
+        chosen: The configurations, the most interesting first.
+        seeds: Repeats of each.
+        epochs: Budget of every training.
+        seed: The run's seed; each repeat derives its own, the same for every configuration, so that
+            differences between configurations can be taken seed by seed.
+        seconds: Clock seconds in all, None for no limit.
+        timeout: Seconds until a trial counts as hanging, None to predict it.
+    """
+
+    chosen: Sequence[Candidate]
+    seeds: int
+    epochs: int
+    seed: int
+    seconds: float | None = None
+    timeout: float | None = None
+
+
+class Confirmation(Conductor):
+    """Goes through the seeds, and for each through the configurations, until all have ended.
+
+    Cut off at any moment, it has compared about as many seeds of each. What the journal has already
+    is not trained again, but for crashes: those are tried once more.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        journal: Journal,
+        events: Sequence[Event],
+        cost: CostModel,
+        executor: Executor,
+        clock: Clock,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Takes up a confirmation where its journal ends; ``events`` is empty for a new one."""
+        self.record = Record.of(events)
+        super().__init__(
+            state=self.record.state, journal=journal, executor=executor, clock=clock, listeners=listeners
+        )
+        self._task = task
+        self._cost = cost
+        self._due = self.record.missing(task.chosen, task.seeds)
+
+    @property
+    def left(self) -> int:
+        """Trainings that wait for their turn."""
+        return len(self._due)
+
+    def predict(self) -> float:
+        """Seconds that what is left will take, on the safe side; 0.0 if nothing is known."""
+        return sum(self._seconds(one, repeat) for one, repeat in self._due) / self._executor.slots
+
+    def _work(self) -> None:
+        while not self._stop:
+            self._fill_slots()
+            if not self.state.running_trials():
+                self._stop = self._stop or "done"
+                return
+            self._poll()
+            if self._task.seconds is not None and self._clock.used() >= self._task.seconds:
+                self._stop = self._stop or "budget"
+
+    def _fill_slots(self) -> None:
+        while self._due and len(self.state.running_trials()) < self._executor.slots:
+            one, repeat = self._due[0]
+            limit = self._task.seconds
+            if limit is not None and self._clock.used() + self._seconds(one, repeat) > limit:
+                if not self.state.running_trials():
+                    self._stop = self._stop or "budget"
+                return
+            self._start(*self._due.pop(0))
+
+    def _open(self, one: Candidate, repeat: int) -> Trial | None:
+        """The repeat's trial that an earlier session did not finish."""
+        trial = self.record.trial(one.config_id, repeat)
+        return None if trial is None or trial.finished else trial
+
+    def _seconds(self, one: Candidate, repeat: int) -> float:
+        trial = self._open(one, repeat)
+        done = 0 if trial is None else max(trial.curve, default=0)
+        return self._cost.seconds(one.config_id, one.config, self._task.epochs - done)
+
+    def _start(self, one: Candidate, repeat: int) -> None:
+        trial = self._open(one, repeat) or self._ask(one, repeat)
+        timeout = self._task.timeout
+        if timeout is None:
+            timeout = self._cost.timeout(one.config_id, one.config, self._task.epochs)
+        self._emit({"event": "started", "trial": trial.trial})
+        under_way = self.state.running_trials()
+        self._executor.submit(
+            TrialSpec(
+                trial=trial.trial,
+                config_id=self._key(trial),
+                config=one.config,
+                epochs=self._task.epochs,
+                seed=derive(self._task.seed, "confirm", repeat),
+                timeout=timeout,
+                known_epochs=max(trial.curve, default=0),
+                keep={self._key(other): 0.0 for other in under_way},
+            )
+        )
+
+    def _ask(self, one: Candidate, repeat: int) -> Trial:
+        number = len(self.state.trials) + 1
+        self._emit(
+            {
+                "event": "asked",
+                "trial": number,
+                "config_id": one.config_id,
+                "config": one.config,
+                "epochs": self._task.epochs,
+                "origin": ORIGIN,
+                "repeat": repeat,
+                "searched_trial": one.trial,
+            }
+        )
+        return self.state.trials[number]
+
+    def _key(self, trial: Trial) -> str:
+        """Name of a repeat's checkpoints: those of other seeds must not be continued."""
+        return f"{trial.config_id}_{self.record.repeats[trial.trial]}"
+
+    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
+        self._emit_end(trial, report.error, dict(report.metrics), reason=report.reason)
+
+    def _fold(self, event: Event) -> None:
+        self.record.apply(event)

@@ -1,0 +1,160 @@
+"""What was confirmed: the fold of ``confirm.jsonl``, and ``confirmed.json`` made from it."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nas.run.state import SearchState
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nas.confirm.candidates import Candidate
+    from nas.run.folder import Run
+    from nas.run.journal import Event
+    from nas.run.state import Trial
+
+VERSION = 1
+
+
+@dataclass
+class Record:
+    """The confirmation so far.
+
+    Attributes:
+        state: The fold that a search's journal has too.
+        repeats: Which repeat of its configuration a trial is, from 1, by trial number.
+    """
+
+    state: SearchState = field(default_factory=SearchState)
+    repeats: dict[int, int] = field(default_factory=dict)
+    _latest: dict[tuple[str, int], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Record:
+        """Folds events into a record."""
+        record = cls()
+        for event in events:
+            record.apply(event)
+        return record
+
+    def apply(self, event: Event) -> None:
+        """Takes one more event into account."""
+        self.state.apply(event)
+        if event["event"] == "asked":
+            self.repeats[event["trial"]] = event["repeat"]
+            self._latest[event["config_id"], event["repeat"]] = event["trial"]
+
+    def trial(self, config_id: str, repeat: int) -> Trial | None:
+        """The latest trial of a configuration's repeat, None if it has not been asked."""
+        return self.state.trials.get(self._latest.get((config_id, repeat), 0))
+
+    def missing(self, chosen: Sequence[Candidate], seeds: int) -> list[tuple[Candidate, int]]:
+        """Configurations and repeats without a result, seed by seed; crashes are among them."""
+        return [
+            (one, repeat)
+            for repeat in range(1, seeds + 1)
+            for one in chosen
+            if (trial := self.trial(one.config_id, repeat)) is None or trial.error is None
+        ]
+
+
+def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds: int) -> dict[str, Any]:
+    """What ``confirmed.json`` holds.
+
+    Configurations are compared on the repeats that all of them have ended, so that a confirmation
+    that was cut off compares like with like. Only one without a crash among these can win.
+
+    Args:
+        record: The confirmation so far.
+        chosen: The configurations.
+        epochs: Budget of every training.
+        seeds: Repeats wanted of each.
+    """
+    trials = {
+        one.config_id: [record.trial(one.config_id, repeat) for repeat in range(1, seeds + 1)]
+        for one in chosen
+    }
+    compared = [
+        place
+        for place in range(seeds)
+        if all((trial := own[place]) is not None and trial.finished for own in trials.values())
+    ]
+    base = next(one.config_id for one in chosen if one.baseline)
+    rows = [_row(one, trials[one.config_id], trials[base], compared) for one in chosen]
+    rows.sort(key=lambda row: (row["mean_error"] is None, row["mean_error"], row["macs"] or 0))
+    whole = [row for row in rows if len(compared) and not row["crashes"]]
+    return {
+        "format": VERSION,
+        "epochs": epochs,
+        "top": len(chosen) - 1,
+        "seeds": seeds,
+        "compared": [place + 1 for place in compared],
+        "complete": len(compared) == seeds,
+        "winner": whole[0]["config_id"] if whole else None,
+        "configurations": rows,
+    }
+
+
+def _row(
+    one: Candidate, own: Sequence[Trial | None], base: Sequence[Trial | None], compared: Sequence[int]
+) -> dict[str, Any]:
+    ended = [trial for place in compared if (trial := own[place]) is not None]
+    errors = [trial.error for trial in ended if trial.error is not None]
+    gains = [
+        theirs.error - ours.error
+        for place in compared
+        if (ours := own[place]) is not None
+        and (theirs := base[place]) is not None
+        and ours.error is not None
+        and theirs.error is not None
+    ]
+    metrics: dict[str, float] = next((trial.metrics for trial in ended if trial.error is not None), {})
+    return {
+        "config_id": one.config_id,
+        "config": one.config,
+        "baseline": one.baseline,
+        "searched_trial": one.trial,
+        "searched_error": one.error,
+        "trials": [None if trial is None else trial.trial for trial in own],
+        "errors": [None if trial is None else trial.error for trial in own],
+        "mean_error": statistics.fmean(errors) if errors else None,
+        "sd_error": _sd(errors),
+        "mean_gain": None if one.baseline or not gains else statistics.fmean(gains),
+        "sd_gain": None if one.baseline else _sd(gains),
+        "params": metrics.get("params"),
+        "macs": metrics.get("macs"),
+        "crashes": [trial.reason for trial in ended if trial.error is None],
+    }
+
+
+def _sd(values: Sequence[float]) -> float | None:
+    return statistics.stdev(values) if len(values) > 1 else None
+
+
+def read(run: Run) -> dict[str, Any] | None:
+    """Reads ``confirmed.json``, None if there is none.
+
+    Raises:
+        UserError: If it is damaged or of another version.
+    """
+    try:
+        found: dict[str, Any] = orjson.loads(run.confirmed_json.read_bytes())
+        version = found["format"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{run.confirmed_json}: not readable ({error}); nas.confirm writes it anew") from None
+    if version != VERSION:
+        raise UserError(f"{run.confirmed_json}: of format {version!r}; this program reads {VERSION}")
+    return found
+
+
+def winner(confirmed: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The row of the lowest mean error, None before any comparison."""
+    return next((row for row in confirmed["configurations"] if row["config_id"] == confirmed["winner"]), None)

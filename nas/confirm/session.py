@@ -1,0 +1,221 @@
+"""One call of ``nas.confirm``: takes the run, trains what is left, writes ``confirmed.json``."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nas.confirm import candidates, record
+from nas.confirm.loop import Confirmation, Task
+from nas.execution.local import LocalExecutor
+from nas.run import journal
+from nas.run.folder import CONFIRMING, Run, write_json
+from nas.run.state import SearchState
+from nas.search.clock import WallClock
+from nas.search.cost import CostModel
+from nas.search.session import changes, getting_ready, refuse_other_data, session_facts, worker_settings
+from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.util import output, signals
+from nas.util.errors import UserError
+from nas.view.logfile import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from nas.confirm.settings import Place, Wish
+    from nas.execution.messages import Facts
+    from nas.execution.protocol import Executor
+    from nas.search.clock import Clock
+    from nas.search.listener import Listener
+
+    View = Callable[[Confirmation, Task], contextlib.AbstractContextManager[Listener]]
+
+
+def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict[str, Any], str]:
+    """Trains a run's best configurations again, from scratch, with fresh seeds.
+
+    Judged on the search's validation images: a test set is not loaded. Killed at any moment, the
+    next call goes on from the last checkpoint.
+
+    Args:
+        path: The run folder.
+        wish: What to train.
+        place: Where.
+        view: Gives a listener for the time it takes.
+
+    Returns:
+        The run, what ``confirmed.json`` holds now, and why it ended: ``done``, ``budget``,
+        ``interrupted`` or ``terminated``.
+
+    Raises:
+        UserError: If the run has nothing to confirm, is in use, or cannot be trained here.
+    """
+    run = Run.open(path)
+    with run.lock(CONFIRMING):
+        run.sweep()
+        search = run.read_search()
+        settings = _settings(search, place)
+        executor = LocalExecutor(worker_settings(settings, run.confirm_checkpoints))
+        with contextlib.closing(executor):
+            return run, *_confirm(run, search, settings, wish, executor, view)
+
+
+def _settings(search: dict[str, Any], place: Place) -> SearchSettings:
+    """The search's settings, elsewhere perhaps; a width of ``auto`` means what it meant there."""
+    stored = SearchSettings.from_json(search["settings"])
+    refuse_foreign_space(stored, place.space)
+    machine, data = stored.machine, stored.data
+    if place.device is not None:
+        machine = replace(machine, device=place.device)
+    if place.threads is not None:
+        machine = replace(machine, threads=place.threads)
+    if place.data_dir is not None:
+        data = replace(data, data_dir=place.data_dir)
+    return replace(
+        stored, machine=machine, data=data, space=replace(stored.space, width=str(search["width"]))
+    )
+
+
+def _confirm(
+    run: Run, search: dict[str, Any], settings: SearchSettings, wish: Wish, executor: Executor, view: View
+) -> tuple[dict[str, Any], str]:
+    searched = SearchState.of(run.read_journal().events)
+    contents = _read(run)
+    task = Task(
+        chosen=candidates.choose(
+            searched, search["space"]["default"], settings.fidelity.max_epochs, wish.top, run.path
+        ),
+        seeds=wish.seeds,
+        epochs=settings.fidelity.max_epochs,
+        seed=settings.choice.seed,
+        seconds=wish.seconds,
+        timeout=wish.timeout_seconds,
+    )
+    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
+    # The data need not be loaded to print what is known.
+    left = record.Record.of(contents.events).missing(task.chosen, task.seeds)
+    if left:
+        output.doing(getting_ready(settings))
+    facts = executor.start() if left else None
+    output.doing("")
+    if facts is not None:
+        refuse_other_data(search, facts)
+    with journal.Journal(run.confirm_journal, contents.size) as file:
+        return carry_out(
+            run,
+            task,
+            journal=file,
+            contents=contents,
+            searched=searched,
+            executor=executor,
+            clock=clock,
+            view=view,
+            session=_session(run, search, facts, wish),
+            notes=[] if facts is None else changes(search, {"versions": facts.versions}),
+        )
+
+
+def carry_out(
+    run: Run,
+    task: Task,
+    *,
+    journal: journal.Journal,
+    contents: journal.Contents,
+    searched: SearchState,
+    executor: Executor,
+    clock: Clock,
+    view: View,
+    session: dict[str, Any],
+    notes: Sequence[str] = (),
+) -> tuple[dict[str, Any], str]:
+    """Trains what is left of a task and writes ``confirmed.json`` after every training.
+
+    Args:
+        run: The run.
+        task: What to train.
+        journal: ``confirm.jsonl``, open.
+        contents: What it held before.
+        searched: The search, which tells how long configurations take.
+        executor: Where to train, started if anything is left.
+        clock: Of the confirmation, not the search.
+        view: Gives a listener for the time it takes.
+        session: Facts of this call, for the journal.
+        notes: What there is to say beforehand.
+
+    Returns:
+        What ``confirmed.json`` holds, and why it ended.
+
+    Raises:
+        UserError: If the disk takes no more.
+    """
+    cost = CostModel()
+    for trial in (*searched.trials.values(), *record.Record.of(contents.events).state.trials.values()):
+        if trial.finished:
+            cost.observe(trial)
+    listeners: list[Listener] = []
+    work = Confirmation(
+        task,
+        journal=journal,
+        events=contents.events,
+        cost=cost,
+        executor=executor,
+        clock=clock,
+        listeners=listeners,
+    )
+    if work.left:
+        listeners.append(_Writer(run, task, work))
+        with view(work, task) as shown, signals.handled(work.stop), output.impatient():
+            listeners.append(shown)
+            for text in notes:
+                for listener in listeners:
+                    listener.note(text)
+            reason = work.run(session)
+        open_log(run.log).note(f"confirmation stops: {reason}, {work.left} trainings left")
+    else:
+        reason = "done"
+    found = _write(run, task, work)
+    if found["complete"]:
+        shutil.rmtree(run.confirm_checkpoints, ignore_errors=True)
+    return found, reason
+
+
+def _read(run: Run) -> journal.Contents:
+    if not run.confirm_journal.exists():
+        return journal.Contents([], 0, 0)
+    return journal.read(run.confirm_journal)
+
+
+def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: Wish) -> dict[str, Any]:
+    here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
+    return {**session_facts(run, here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
+
+
+def _write(run: Run, task: Task, work: Confirmation) -> dict[str, Any]:
+    found = record.summarise(work.record, task.chosen, epochs=task.epochs, seeds=task.seeds)
+    try:
+        write_json(run.confirmed_json, found)
+    except OSError as error:
+        raise UserError(f"{run.confirmed_json}: cannot be written ({error.strerror})") from error
+    return found
+
+
+class _Writer:
+    """Listens, and writes ``confirmed.json`` whenever a training has ended."""
+
+    def __init__(self, run: Run, task: Task, work: Confirmation) -> None:
+        self._run, self._task, self._work = run, task, work
+
+    def event(self, event: journal.Event, state: SearchState) -> None:  # noqa: ARG002 - a listener's
+        """Writes at a training's end."""
+        if event["event"] == "ended":
+            _write(self._run, self._task, self._work)
+
+    def note(self, text: str) -> None:
+        """Puts it into the run's log."""
+        open_log(self._run.log).note(text)
+
+    def tick(self) -> None:
+        """Nothing to do."""

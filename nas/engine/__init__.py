@@ -1,1 +1,0 @@
-"""The search loop and the parts it wires: clock, executor, journal, run folder."""

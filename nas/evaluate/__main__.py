@@ -1,0 +1,51 @@
+"""Judge trained networks: ``python -m nas.evaluate DIR --data folder:DIR``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.evaluate.evaluation import Request
+from nas.util import cli, output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROG = "python -m nas.evaluate"
+
+_DESCRIPTION = """Judge trained networks on images they have not seen.
+
+Prints accuracy, loss and calibration error; writes scores.json, per_class.csv and confusion.png. Of
+several networks, or several sets, it also makes one table, as the NEXcepTion paper's Table 2:
+A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    request = cli.parse(Request, prog=PROG, description=_DESCRIPTION, args=args)
+
+    output.doing("loading PyTorch")
+    from nas.evaluate import evaluation as run
+    from nas.evaluate import joint
+
+    if len(request.models) > 1 or len(request.data) > 1:
+        found = run.evaluate_all(request)
+        joint.show(found.lines, found.sets)
+        for note in found.notes:
+            print(f"note: {note}")
+        print(f"written to {found.output}: {', '.join(joint.FILES)}, and a folder for each network and set")
+        return 0
+    evaluation = run.evaluate(request)
+    scores = evaluation.scores
+    print(f"images                      {scores.images:>8,}")
+    print(f"top-1                       {100 * scores.top1:>8.2f}%")
+    print(f"top-5                       {100 * scores.top5:>8.2f}%")
+    print(f"cross-entropy               {scores.loss:>8.4f}")
+    print(f"expected calibration error  {100 * scores.ece:>8.2f}%")
+    for note in evaluation.notes:
+        print(f"note: {note}")
+    print(f"written to {evaluation.output}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,320 @@
+"""``nas.evaluate``: a network, a set, its scores."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from nas.evaluate import joint
+from nas.util import output
+from nas.util.errors import UserError, first_line, from_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import torch
+
+    from nas.data.pictures import Pictures
+    from nas.evaluate.scores import Scores
+    from nas.export.loading import Named
+
+_LONGEST_NAME = 60  # characters of a path that name a folder
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to judge, on what."""
+
+    models: Annotated[tuple[str, ...], tyro.conf.Positional]
+    """Folders of nas.train or nas.export, or models that timm has weights for."""
+    data: tyro.conf.UseAppendAction[tuple[str, ...]]
+    """folder:DIR (its test/, else val/, else DIR itself), cifar100, cifar10, digits or npz:FILE; once for
+    each set."""
+    suite: tyro.conf.UseAppendAction[
+        tuple[Literal["none", "imagenet-a", "imagenet-r", "imagenet-sketch"], ...]
+    ] = ()
+    """What folder:DIR holds: a robustness set, with the classes that set has; once for each --data, in their
+    order (none)."""
+    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
+    """Where scores, per-class table and confusion picture go (evaluations/MODEL-DATA); of several networks or
+    sets, into a folder each, beside the table of all (evaluations)."""
+    data_dir: Path = Path("data")
+    """Where downloads are kept."""
+    input_size: int | None = None
+    """Side of the images in pixels, instead of the network's own."""
+    crop: float | None = None
+    """Share of the side that the centre crop keeps, instead of the network's own."""
+    batch_size: int = 256
+    """Images at once."""
+    workers: int = 0
+    """Processes that read images; 0: none but this one."""
+    amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
+    """auto: bfloat16 on GPUs that have it, float16 on others, float32 on the CPU."""
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+
+    def __post_init__(self) -> None:
+        if not self.models:
+            raise UserError("MODELS: must name at least one network")
+        if not self.data:
+            raise UserError("--data: must be given; such as --data folder:DIR")
+        if self.suite and len(self.suite) != len(self.data):
+            raise UserError(
+                f"--suite: given {len(self.suite)} times, --data {len(self.data)} times; each --data needs "
+                "its --suite: none, if it is no robustness set"
+            )
+        for name, low in {"batch_size": 1, "workers": 0, "input_size": 8}.items():
+            value = getattr(self, name)
+            if value is not None and value < low:
+                raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
+        if self.crop is not None and not 0 < self.crop <= 1:
+            raise UserError(f"--crop {self.crop}: must be above 0 and at most 1")
+
+    @property
+    def sets(self) -> list[ImageSet]:
+        """What to judge on, in the order it was given.
+
+        Raises:
+            UserError: If two are the same.
+        """
+        suites = self.suite or ("none",) * len(self.data)
+        pairs = list(zip(self.data, suites, strict=True))
+        for pair in pairs:
+            if pairs.count(pair) > 1:
+                raise UserError(f"--data {pair[0]}: is given twice; must be once")
+        labels = [_label(data, suite) for data, suite in pairs]
+        return [
+            ImageSet(data, suite, label if labels.count(label) == 1 else f"{label}-{place}")
+            for place, ((data, suite), label) in enumerate(zip(pairs, labels, strict=True), start=1)
+        ]
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """What the user calls the images, the robustness set they are, and a short name for a folder."""
+
+    data: str
+    suite: str
+    label: str
+
+
+def _label(data: str, suite: str) -> str:
+    kind, _, place = data.partition(":")
+    return suite if suite != "none" else Path(place).stem or kind
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores, where they were written, and what the reader should know about them."""
+
+    scores: Scores
+    output: Path
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Joint:
+    """All networks on all sets: the table's rows, the sets' names, where it lies, and notes."""
+
+    lines: list[joint.Line]
+    sets: list[str]
+    output: Path
+    notes: list[str]
+
+
+def evaluate(request: Request) -> Evaluation:
+    """Judges one network on one set.
+
+    Raises:
+        UserError: If network, set or classes do not fit.
+    """
+    from nas.export import loading
+    from nas.util.machine import find_device
+
+    named = loading.find(request.models[0])
+    (image_set,) = request.sets
+    folder = request.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{image_set.label}"
+    device = find_device(request.device)
+    model = _create(named, device)
+    images = _read(request, image_set, named, model.num_classes)
+    return _judge(request, named, model, image_set, images, folder)
+
+
+def evaluate_all(request: Request) -> Joint:
+    """Judges several networks on several sets; all are looked for before the first is judged.
+
+    The table is written anew after each, so that a kill loses one at most.
+
+    Raises:
+        UserError: If network, set or classes do not fit.
+    """
+    from nas.export import loading
+    from nas.util.machine import find_device
+
+    device = find_device(request.device)
+    named = [loading.find(text) for text in request.models]
+    names = _names(request.models, [one.name for one in named])
+    folder = request.output or Path("evaluations")
+    found = Joint([], [one.label for one in request.sets], folder, [])
+    pictures = []
+    for one, name in zip(named, names, strict=True):
+        output.doing(f"looking at {name} and its images")
+        line, classes = _line(request, one, name)
+        pictures.append([_read(request, image_set, one, classes) for image_set in request.sets])
+        found.lines.append(line)
+    folders = _folder_names(names)
+    for one, line, name, own in zip(named, found.lines, folders, pictures, strict=True):
+        model = _create(one, device)
+        for image_set, images in zip(request.sets, own, strict=True):
+            done = _judge(request, one, model, image_set, images, folder / f"{name}-{image_set.label}")
+            line.scores[image_set.label] = done.scores
+            found.notes.extend(f"{line.model}, {image_set.label}: {note}" for note in done.notes)
+            joint.write(folder, found.lines, found.sets)
+    return found
+
+
+def _names(texts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Names for rows: the networks' own, or the paths that were given where two are called alike."""
+    places = [str(Path(text).expanduser().resolve()) for text in texts]
+    for text, place in zip(texts, places, strict=True):
+        if places.count(place) > 1:
+            raise UserError(f"{text}: is named twice; must be once")
+    return [
+        name if names.count(name) == 1 else text.rstrip("/") for text, name in zip(texts, names, strict=True)
+    ]
+
+
+def _folder_names(names: Sequence[str]) -> list[str]:
+    plain = [re.sub(r"[/:\\]+", "-", name)[-_LONGEST_NAME:].strip("-.") or "network" for name in names]
+    return [
+        name if plain.count(name) == 1 else f"{name}-{place}" for place, name in enumerate(plain, start=1)
+    ]
+
+
+def _line(request: Request, named: Named, name: str) -> tuple[joint.Line, int]:
+    """Counts a network; also gives the number of its classes."""
+    from timm.data import resolve_model_data_config
+
+    from nas.util.counts import count
+
+    model: Any = named.create().to("meta")
+    config = resolve_model_data_config(model)
+    channels, *size = config["input_size"]
+    try:
+        stats = count(model, request.input_size or size[-1], channels)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"--input-size {request.input_size or size[-1]}: does not fit {name} ({first_line(error)})"
+        ) from None
+    return joint.Line(name, stats.macs, stats.params), int(model.num_classes)
+
+
+def _create(named: Named, device: torch.device) -> Any:
+    from nas.trial.memory import out_of_memory_is
+
+    with out_of_memory_is(f"{named.name}: has no room on {device}; use --device cpu"):
+        return named.create(weights=True).to(device)
+
+
+def _read(
+    request: Request, image_set: ImageSet, named: Named, num_classes: int
+) -> tuple[Pictures, list[int] | None]:
+    """The pictures, and which of the network's outputs to choose among, None for all."""
+    from nas.evaluate import suites
+
+    if image_set.suite == "none":
+        return _pictures(image_set.data, request.data_dir, named, num_classes), None
+    return suites.read(image_set.suite, image_set.data, num_classes)
+
+
+def _judge(
+    request: Request,
+    named: Named,
+    model: Any,
+    image_set: ImageSet,
+    images: tuple[Pictures, list[int] | None],
+    folder: Path,
+) -> Evaluation:
+    from timm.data import create_transform, resolve_model_data_config
+
+    from nas.evaluate import report
+    from nas.evaluate.predict import Transformed, autocast_dtype, predict
+    from nas.evaluate.scores import Scores
+    from nas.trial.memory import out_of_memory_is
+    from nas.util.machine import hardware, versions
+
+    found, outputs = images
+    device = next(model.parameters()).device
+    config = resolve_model_data_config(model)
+    size = request.input_size or config["input_size"][-1]
+    if config["input_size"][0] != 3:
+        raise UserError(f"{named.name}: takes {config['input_size'][0]}-channel images; must take 3")
+    config |= {"input_size": (3, size, size), "crop_pct": request.crop or config["crop_pct"]}
+    output.doing(f"judging {len(found.labels):,} images")
+    short = f"--batch-size {request.batch_size}: out of memory; must be smaller"
+    try:
+        with out_of_memory_is(short):
+            predictions = predict(
+                model,
+                Transformed(found, create_transform(**config, is_training=False)),
+                device,
+                batch_size=request.batch_size,
+                workers=request.workers,
+                amp=autocast_dtype(request.amp, device),
+                classes=outputs,
+            )
+    except UserError as error:
+        raise from_reader(error) from None
+    scores = Scores.of(predictions)
+    facts = {
+        "model": str(named.path or named.name),
+        "data": image_set.data,
+        "suite": image_set.suite,
+        "input_size": size,
+        "crop": config["crop_pct"],
+        "fingerprint": found.fingerprint,
+        "hardware": hardware(device),
+        "versions": versions(),
+    }
+    report.write(folder, scores, predictions, found.class_names, facts)
+    return Evaluation(scores, folder, _notes(named, found))
+
+
+def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pictures:
+    from nas.data import listing, pictures
+    from nas.evaluate import suites
+
+    kind, _, place = data.partition(":")
+    names = named.class_names
+    if kind == "folder" and place:
+        root = Path(place).expanduser()
+        parts = listing.parts(root)
+        if "train" in parts and "test" not in parts:
+            raise UserError(f"--data {data}: has a train/ but no test/ or val/; must have one of them")
+        part = parts.get("test", root)
+        if not names and num_classes == suites.IMAGENET_CLASSES:
+            names = tuple(suites.imagenet_classes())
+        if names:
+            return suites.from_folder(data, part, names)
+    has_test = kind != "folder" or pictures.has_test(data)
+    found = pictures.load(data, data_dir=data_dir, test=has_test)
+    if len(found.class_names) != num_classes:
+        has = len(found.class_names)
+        raise UserError(f"--data {data}: has {has} classes; must have the {num_classes} of {named.name}")
+    if names and names != found.class_names:
+        raise UserError(f"--data {data}: has other classes than {named.name} was trained on")
+    return found
+
+
+def _notes(named: Named, found: Pictures) -> list[str]:
+    notes = []
+    if named.path is not None and not named.trained:
+        notes.append("the weights are the initial ones: this network has not been trained")
+    present = len(set(found.labels.tolist()))
+    if present < len(found.class_names):
+        notes.append(f"images of {present} of {len(found.class_names)} classes only")
+    return [*notes, *found.notes]

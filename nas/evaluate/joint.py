@@ -1,0 +1,99 @@
+"""Several networks on several sets: one table, as NEXcepTion's Table 2."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nas.util.files import replacing, written
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from nas.evaluate.scores import Scores
+
+FILES = ("table.csv", "table.md")
+# Sets as the paper writes them; others are called as the user calls them.
+_TITLES = {"imagenet-a": "ImageNet-A", "imagenet-r": "ImageNet-R", "imagenet-sketch": "ImageNet-Sketch"}
+_PIPE_WIDTH = 132  # characters; a terminal says its own
+
+
+@dataclass(frozen=True)
+class Line:
+    """A network's row.
+
+    Attributes:
+        model: Its name.
+        macs: Multiply-accumulates of one image, which the paper calls FLOPs.
+        params: Trainable numbers.
+        scores: By set, those that have been judged.
+    """
+
+    model: str
+    macs: int
+    params: int
+    scores: dict[str, Scores] = field(default_factory=dict)
+
+
+def cells(line: Line, sets: Sequence[str]) -> dict[str, str]:
+    """A row in words: top-1 in percent, with two decimals as in the paper."""
+    row = {"model": line.model, "GMACs / M params": f"{line.macs / 1e9:.1f} / {line.params / 1e6:.1f}"}
+    for name in sets:
+        found = line.scores.get(name)
+        row[_TITLES.get(name, name)] = "–" if found is None else f"{100 * found.top1:.2f}"
+    return row
+
+
+def show(lines: Sequence[Line], sets: Sequence[str]) -> None:
+    """Prints the table."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    rows = [cells(line, sets) for line in lines]
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="top-1, %", title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row.values())
+    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+
+
+def markdown(lines: Sequence[Line], sets: Sequence[str]) -> str:
+    """The table for a page."""
+    rows = [cells(line, sets) for line in lines]
+    head = list(rows[0])
+    text = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
+    text += [f"| {' | '.join(row.values())} |" for row in rows]
+    return "\n".join(text) + "\n"
+
+
+def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
+    """Writes table.csv, with all scores of all sets, and table.md; earlier ones are replaced.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    with written(f"-o {target}", "must be a folder"):
+        target.mkdir(parents=True, exist_ok=True)
+        for name, text in zip(FILES, (_csv(lines, sets), markdown(lines, sets)), strict=True):
+            with replacing(target / name) as temporary:
+                temporary.write_text(text, encoding="utf-8")
+
+
+def _csv(lines: Sequence[Line], sets: Sequence[str]) -> str:
+    names = ("images", "top1", "top5", "loss", "ece")
+    head = ["model", "macs", "params", *(f"{one}_{name}" for one in sets for name in names)]
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, head, lineterminator="\n")
+    writer.writeheader()
+    for line in lines:
+        row: dict[str, Any] = {"model": line.model, "macs": line.macs, "params": line.params}
+        for one, found in line.scores.items():
+            row |= {f"{one}_{name}": value for name, value in asdict(found).items()}
+        writer.writerow(row)
+    return buffer.getvalue()

@@ -1,0 +1,71 @@
+"""Which executor a search gets: the plain one for one trial at a time, Dask's for more."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.execution import gpus
+from nas.execution.local import LocalExecutor
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.execution.dask.executor import DaskExecutor
+    from nas.execution.settings import MachineSettings, WorkerSettings
+    from nas.execution.share import Shared
+
+
+def choose(
+    machine: MachineSettings, settings: WorkerSettings, shared: Shared | None = None
+) -> LocalExecutor | DaskExecutor:
+    """Makes the executor that the flags ask for; nothing is started yet.
+
+    Args:
+        machine: The flags.
+        settings: What trial processes need to know.
+        shared: How trials share this machine's GPUs; None: as the flags say, without MPS.
+
+    Raises:
+        UserError: If the flags contradict each other, or the cluster's file is not as it should be.
+    """
+    scheduler, file = _given(machine.dask_scheduler), _given(machine.cluster)
+    if scheduler and file:
+        raise UserError("--dask-scheduler, --cluster: give one of them, and none for the other")
+    if not scheduler and not file:
+        workers = count(machine, shared)
+        if shared is not None:
+            settings = replace(settings, environment={**settings.environment, **shared.environment})
+        if workers == 1:
+            return LocalExecutor(settings)
+    from nas.execution.dask import sites
+    from nas.execution.dask.executor import DaskExecutor
+    from nas.execution.dask.site_file import SiteFile
+
+    site: sites.Site
+    if scheduler:
+        site = sites.Running(scheduler)
+    elif file:
+        contents = SiteFile.read(Path(file))
+        site = sites.Batch(contents, machine.workers or contents.workers)
+    else:
+        site = sites.Machine(workers, shared)
+    return DaskExecutor(site, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
+
+
+def count(machine: MachineSettings, shared: Shared | None = None) -> int:
+    """Trials at a time on this machine: as asked, else so many for each visible GPU, or a single one."""
+    if machine.workers is not None:
+        return machine.workers
+    if machine.device == "cpu":
+        return 1
+    each = 1 if machine.trials_per_gpu == "auto" else machine.trials_per_gpu
+    if shared is not None and shared.gpus:
+        return shared.trials * shared.gpus
+    named = machine.device not in ("auto", "cuda")
+    return max(each * (1 if named else len(gpus.visible())), 1)
+
+
+def _given(value: str) -> str:
+    return "" if value == "none" else value

@@ -1,0 +1,397 @@
+"""Runs trials on Dask workers, one at a time on each, whatever becomes of workers and scheduler."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import socket
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distributed.scheduler import KilledWorker
+
+from nas import __version__
+from nas.execution.dask import worker
+from nas.execution.dask.jobs import Job, Member, beside, blameless, crowded, seats, thin_out
+from nas.execution.dask.link import Link
+from nas.execution.dask.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task, difference
+from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
+from nas.trial.checkpoint import CheckpointStore
+from nas.util.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from distributed import Future
+
+    from nas.execution.dask.sites import Site
+    from nas.execution.messages import Facts, Measurement, Report, TrialSpec
+    from nas.execution.settings import WorkerSettings
+    from search_spaces.base import Config
+
+_LOOK = 1.0  # seconds between looks at who is there
+_PATIENCE = 10.0  # seconds without a worker until the user is told what is waited for
+_RETRY = 2.0  # seconds between attempts to reach a scheduler that is gone
+_HELLO = 30.0  # seconds between signs of life to the workers
+_DEATHS = 3  # workers that may die of a trial
+
+
+class DaskExecutor:
+    """Implements :class:`nas.execution.protocol.Executor` on the workers of a Dask scheduler.
+
+    Every trial goes to a worker of this object's choice, so that Dask neither moves it nor runs it
+    twice; that a worker died, and what follows, is decided here:
+
+    * A trial whose worker died runs again, on another worker, from its last checkpoint. After three
+      deaths with no new epoch between them it is a crash.
+    * While the scheduler is gone, trials wait; when one is back at its address, they run again.
+    * Workers that join later get trials as soon as their data are loaded and found to be the same.
+    """
+
+    def __init__(self, site: Site, settings: WorkerSettings, say: Callable[[str], None]) -> None:
+        """Prepares; :meth:`start` reaches out.
+
+        Args:
+            site: Where scheduler and workers come from.
+            settings: What the trial processes need to know.
+            say: Told, in a line, what happens before the search can be told (:meth:`poll`).
+        """
+        folder = settings.checkpoints.resolve()
+        self._site = site
+        self._settings = replace(settings, checkpoints=folder, data_dir=settings.data_dir.resolve())
+        self._store = CheckpointStore(folder, settings.quota_bytes)
+        # A new run has no folder yet.
+        above = next(parent for parent in folder.parents[1:] if parent.is_dir())
+        self._token = above / f".{folder.parent.name}.seen"
+        self._word = secrets.token_hex(8)
+        self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
+        self._say = say
+        self._link = Link(site, self._key, lambda event: self._inbox.put(("said", event, None)))
+        self._members: dict[str, Member] = {}
+        self._jobs: dict[int, Job] = {}
+        self._waiting: deque[Job] = deque()
+        self._reports: list[Report] = []
+        self._inbox: queue.SimpleQueue[tuple[str, Any, Any]] = queue.SimpleQueue()
+        self._facts: Facts | None = None
+        self._looked = self._greeted = 0.0
+        self._attempts = 0
+        self._pausing = self._apart = False  # apart: a worker was found that shares no folder
+
+    @property
+    def slots(self) -> int:
+        """Workers that are ready, busy or not; it changes while the search runs."""
+        return sum(member.status in ("free", "busy") for member in self._members.values())
+
+    @property
+    def wanted(self) -> int:
+        """Workers there will be, as far as one can tell now."""
+        return max(self._site.workers, len(self._members))
+
+    def start(self) -> Facts:
+        """Reaches the scheduler and waits for the first worker; the others join while trials run.
+
+        Raises:
+            UserError: If the scheduler is not there, or no worker can load the data.
+        """
+        try:
+            self._link.connect()
+        except OSError as error:
+            raise UserError(f"{self._site.name} does not answer ({error})") from None
+        if self._site.warning:
+            self._say(self._site.warning)
+        told = False
+        held: list[Report] = []  # for the log, which there is not yet
+        begun = time.monotonic()
+        while self._facts is None:
+            held += self.poll(_LOOK)
+            members = self._members.values()
+            if members and all(member.status == "refused" for member in members):
+                raise UserError(next(iter(members)).refusal)
+            if not told and not members and time.monotonic() - begun > _PATIENCE:
+                self._say(f"waiting for {self._site.waits_for}; Ctrl-C gives up")
+                told = True
+        self._reports = held
+        return self._facts
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Starts a trial on a worker that is free, or as soon as one is."""
+        self._jobs[spec.trial] = job = Job(spec, best=spec.known_epochs)
+        self._waiting.append(job)
+        self._pausing = False
+        self._assign()
+
+    def prepare(self, spec: TrialSpec) -> None:
+        """Which worker will be free first cannot be known."""
+
+    def poll(self, timeout: float) -> list[Report]:
+        """Waits for reports, and looks after the workers meanwhile."""
+        end = time.monotonic() + timeout
+        while True:
+            if time.monotonic() - self._looked > _LOOK:
+                self._look()
+            self._read(0.0 if self._reports else max(min(end, self._looked + _LOOK) - time.monotonic(), 0.0))
+            self._assign()
+            if self._reports or time.monotonic() >= end:
+                reports, self._reports = self._reports, []
+                return reports
+
+    def pause(self) -> None:
+        """Asks running trials to stop at their epoch's end; those without a worker have stopped."""
+        self._pausing = True
+        self._assign()
+        attempts = frozenset(job.attempt for job in self._jobs.values())
+        busy = [address for address, member in self._members.items() if member.status == "busy"]
+        self._link.call(worker.pause, attempts, workers=busy)
+
+    def measure(self, config: Config) -> Measurement:
+        """Times a few steps of a configuration on one of the workers.
+
+        Raises:
+            UserError: If the network cannot be trained there.
+        """
+        member = next(m for m in self._members.values() if m.status == "free")
+        result: Measurement = self._link.task(member.address, worker.measure, config).result()
+        return result
+
+    def close(self) -> None:
+        """Leaves the workers and ends those that the site started; trials that run are lost."""
+        self._jobs.clear()
+        self._waiting.clear()
+        self._link.call(worker.leave, workers=list(self._members))
+        self._forget()
+        self._site.close()
+        self._token.unlink(missing_ok=True)
+
+    # The scheduler
+
+    def _look(self) -> None:
+        """Finds out which workers there are now."""
+        self._looked = time.monotonic()
+        try:
+            if not self._link.up:
+                self._link.connect()
+                self._note(f"{self._site.name} is back")
+            there = self._link.workers()
+        except OSError:
+            self._scheduler_lost()
+            return
+        if said := self._site.refresh():
+            self._note(said)
+        for member in list(self._members.values()):
+            if there.get(member.address) != member.identity:
+                self._worker_lost(member)
+        new = [Member(address, there[address]) for address in there if address not in self._members]
+        if new:
+            self._invite(new)
+        if time.monotonic() - self._greeted > _HELLO:
+            self._greeted = time.monotonic()
+            self._link.call(worker.hear, workers=list(self._members))
+
+    def _scheduler_lost(self) -> None:
+        if self._link.up:
+            running = [job for job in self._jobs.values() if job.member is not None]
+            self._note(
+                f"{self._site.name} is gone: the search waits for it, and runs its {len(running)} running "
+                "trials again from their checkpoints"
+            )
+            for job in running:
+                self._again(job)
+        self._forget()
+        self._looked = time.monotonic() + _RETRY - _LOOK
+
+    def _forget(self) -> None:
+        for member in self._members.values():
+            member.status = "gone"
+        self._members.clear()
+        self._link.cut()
+
+    # Workers
+
+    def _invite(self, members: list[Member]) -> None:
+        with contextlib.suppress(OSError):  # then nobody sees it, and checkpoints travel
+            self._token.write_text(self._word)
+        offer = Offer(self._settings, self._token, self._word, Path.cwd(), __version__)
+        self._link.call(worker.leave, workers=[member.address for member in members])
+        for member in members:
+            self._members[member.address] = member
+            self._call_back(member, self._link.task(member.address, worker.join, offer))
+
+    def _call_back(self, member: Member, future: Future) -> None:
+        member.future = future
+        future.add_done_callback(lambda done: self._inbox.put(("done", member, done)))
+
+    def _joined(self, member: Member, future: Future) -> None:
+        member.future, member.status = None, "refused"
+        if all(other.status != "joining" for other in self._members.values()):
+            self._token.unlink(missing_ok=True)
+        try:
+            ready: Ready = future.result()
+        except (PlaceGone, KilledWorker):
+            self._members.pop(member.address, None)  # the next look invites it anew
+        except Exception as error:
+            self._refuse(member, first_line(error))
+        else:
+            odd = difference(self._facts, ready.facts)
+            if odd:
+                self._refuse(member, f"{odd} not what the search began with")
+                return
+            if self._facts is None:
+                self._facts = ready.facts
+            member.status, member.shared, member.gpu = "free", ready.shared, ready.gpu
+            if not ready.shared and not self._apart:
+                self._apart = True
+                self._note(f"worker {member.address} sees no run folder: checkpoints travel through Dask")
+
+    def _refuse(self, member: Member, reason: str) -> None:
+        member.status, member.refusal = "refused", reason
+        if self._facts is not None:
+            self._note(f"worker {member.address} is left out: {reason}")
+
+    def _worker_lost(self, member: Member) -> None:
+        self._members.pop(member.address, None)
+        member.status = "gone"
+        for job in list(self._jobs.values()):
+            if job.member is member:
+                self._died(job, member.address)
+
+    # Trials
+
+    def _assign(self) -> None:
+        while self._pausing and self._waiting:  # or whose workers got the search's signal, too
+            trial = self._waiting.popleft().spec.trial
+            del self._jobs[trial]
+            self._reports.append(TrialPaused(trial))
+        members = self._members.values()
+        if self._site.one_each:
+            thin_out(members)
+        for job, member in seats(self._waiting, members, self._jobs.values()):
+            self._waiting.remove(job)
+            parcel = None
+            if not member.shared:
+                packed = self._store.get(job.spec.config_id, job.spec.epochs)
+                parcel = None if packed is None else Parcel(*packed)
+            self._attempts += 1
+            job.attempt = f"{job.spec.trial}.{self._attempts}"
+            job.member = member
+            member.status = "busy"
+            # Only this side knows all trials that run, so only it may drop checkpoints.
+            alone = bool(job.alone) or not crowded(member, members)
+            task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, parcel)
+            job.future = self._link.task(member.address, worker.run, task)
+            self._call_back(member, job.future)
+
+    def _read(self, timeout: float) -> None:
+        """Takes in what the workers sent; waits for the first of it."""
+        try:
+            kind, what, future = self._inbox.get(timeout=timeout)
+            while True:
+                if kind == "said":
+                    self._said(what)
+                elif what.status != "gone" and what.future is future:
+                    self._done(what, future)
+                kind, what, future = self._inbox.get_nowait()
+        except queue.Empty:
+            pass
+
+    def _said(self, event: dict[str, Any]) -> None:
+        kind, fields = event["kind"], event["fields"]
+        job = next((job for job in self._jobs.values() if job.attempt == event["attempt"]), None)
+        if job is None:
+            return
+        if kind == Note.__name__:
+            self._note(fields["text"])
+        elif kind == EpochDone.__name__:
+            self._epoch(job, EpochDone(**fields))
+
+    def _epoch(self, job: Job, report: EpochDone) -> None:
+        """Passes an epoch on, once: it is announced, in the outcome, and measured again after a death."""
+        if report.epoch not in job.told and report.epoch > job.spec.known_epochs:
+            job.advance(report.epoch)
+            self._reports.append(report)
+
+    def _done(self, member: Member, future: Future) -> None:
+        if member.status == "joining":
+            self._joined(member, future)
+            return
+        member.future = None
+        job = next(job for job in self._jobs.values() if job.member is member)
+        if future.status in ("cancelled", "lost"):
+            self._scheduler_lost()
+            return
+        try:
+            outcome: Outcome = future.result()
+        except PlaceGone:
+            self._members.pop(member.address, None)
+            self._again(job)
+        except KilledWorker:
+            self._worker_lost(member)
+        except Exception as error:
+            self._refuse(member, first_line(error))
+            self._died(job, member.address)
+        else:
+            member.status = "free"
+            self._ended(job, member, outcome)
+        future.release()
+
+    def _ended(self, job: Job, member: Member, outcome: Outcome) -> None:
+        for report in outcome.epochs:
+            self._epoch(job, report)
+        excused = blameless(outcome.end, job, member, self._members.values())
+        try:
+            if outcome.parcel is not None:
+                self._store.put(outcome.parcel.name, outcome.parcel.data)
+            if excused:
+                self._excuse(job, member, outcome.end)
+                return
+            del self._jobs[job.spec.trial]
+            if job.spec.keep:
+                running = {other.spec.config_id for other in self._jobs.values()}
+                self._store.prune({*job.spec.keep, job.spec.config_id, *running}, job.spec.keep)
+        except OSError as error:
+            self._note(f"trial {job.spec.trial}: {error}")
+        self._reports.append(outcome.end)
+
+    def _excuse(self, job: Job, member: Member, end: TrialEnded | TrialPaused) -> None:
+        assert isinstance(end, TrialEnded)
+        if end.fault == DEVICE:
+            # MPS takes new processes in only when all that were there at the fault are gone.
+            idle = [
+                other.address for other in beside(member, self._members.values()) if other.status == "free"
+            ]
+            self._link.call(worker.renew, workers=idle)
+        self._note(
+            f"trial {end.trial}: {end.reason}; others used its GPU, so it is no crash: it runs again, alone"
+        )
+        job.suspect(end.fault)
+        self._again(job)
+
+    def _died(self, job: Job, address: str) -> None:
+        if job.best > job.best_at_death >= 0:
+            job.deaths = 0
+        job.deaths += 1
+        job.best_at_death = job.best
+        trial = job.spec.trial
+        if job.deaths < _DEATHS:
+            self._note(f"trial {trial}: its worker {address} died; it runs again from its last checkpoint")
+            self._again(job)
+            return
+        del self._jobs[trial]
+        reason = f"{_DEATHS} workers died while they ran it, the last at {address}"
+        self._reports.append(TrialEnded(trial, None, reason=reason))
+
+    def _again(self, job: Job) -> None:
+        job.member, job.attempt = None, ""
+        if job.future is not None:
+            with contextlib.suppress(Exception):  # its scheduler may be gone
+                job.future.release()
+        job.future = None
+        self._waiting.appendleft(job)
+
+    def _note(self, text: str) -> None:
+        self._reports.append(Note(text))
+        if self._facts is None:
+            self._say(text)

@@ -1,0 +1,136 @@
+"""Workers and trials, and who sits where: trials that share a GPU can take each other down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nas.execution.messages import DEVICE, TrialEnded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from distributed import Future
+
+    from nas.execution.messages import Report, TrialSpec
+
+
+@dataclass(eq=False)
+class Member:
+    """A worker: ``joining`` until its data are loaded, then ``free`` or ``busy``, or ``refused``.
+
+    ``surplus`` is one that gets no more trials, since those of its GPU go on one at a time.
+
+    Attributes:
+        gpu: Names its GPU among all machines', "" on a CPU. Workers of one name share it.
+    """
+
+    address: str
+    identity: str
+    status: str = "joining"
+    shared: bool = True
+    gpu: str = ""
+    future: Future | None = None
+    refusal: str = ""
+
+
+@dataclass(eq=False)
+class Job:
+    """A trial between its submission and its end.
+
+    Attributes:
+        best: Epochs trained so far.
+        alone: The fault (:mod:`nas.execution.messages`) for which it must have a GPU to itself, or "".
+        suspected: Epochs it had when that happened.
+    """
+
+    spec: TrialSpec
+    attempt: str = ""
+    member: Member | None = None
+    future: Future | None = None
+    told: set[int] = field(default_factory=set)
+    best: int = 0
+    best_at_death: int = -1
+    deaths: int = 0
+    alone: str = ""
+    suspected: int = 0
+
+    def advance(self, epoch: int) -> None:
+        """Takes note of an epoch: beyond the one in which the device failed, alone, it is cleared of that."""
+        self.told.add(epoch)
+        self.best = max(self.best, epoch)
+        if self.alone == DEVICE and self.best > self.suspected:
+            self.alone = ""
+
+    def suspect(self, fault: str) -> None:
+        """It failed beside others, which may have been their doing: it has to run alone to be judged."""
+        self.alone, self.suspected = fault, self.best
+
+
+def seats(
+    waiting: Iterable[Job], members: Collection[Member], running: Collection[Job]
+) -> list[tuple[Job, Member]]:
+    """Which waiting trials begin now, and where.
+
+    A trial that has to be alone waits until a GPU is empty; until then, and while it is there, no other
+    begins on that GPU. All others take the first worker that is free.
+
+    Args:
+        waiting: In the order in which they came.
+        members: All workers.
+        running: Trials that have a worker.
+    """
+    load = dict.fromkeys((place(member) for member in members), 0)
+    closed: set[str] = set()
+    for job in running:
+        if job.member is not None:
+            load[place(job.member)] = load.get(place(job.member), 0) + 1
+            if job.alone:
+                closed.add(place(job.member))
+    free = [member for member in members if member.status == "free"]
+    found: list[tuple[Job, Member]] = []
+    for job in waiting:
+        there = [member for member in free if place(member) not in closed]
+        if job.alone:
+            # A GPU with nobody on it, else the one that will be soonest.
+            ready = [place(m) for m in members if m.status in ("free", "busy") and place(m) not in closed]
+            if not ready:
+                continue
+            chosen = min(ready, key=lambda name: load[name])
+            closed.add(chosen)
+            there = [member for member in there if place(member) == chosen and not load[chosen]]
+        if there:
+            free.remove(there[0])
+            load[place(there[0])] += 1
+            found.append((job, there[0]))
+    return found
+
+
+def place(member: Member) -> str:
+    """What a member's trial shares with others: the GPU, or nothing."""
+    return member.gpu or member.address
+
+
+def thin_out(members: Collection[Member]) -> None:
+    """Leaves one worker for each GPU, as those that are busy become free."""
+    taken: set[str] = set()
+    for member in sorted(members, key=lambda one: one.status != "busy"):
+        if member.status == "free" and place(member) in taken:
+            member.status = "surplus"
+        elif member.status in ("free", "busy"):
+            taken.add(place(member))
+
+
+def crowded(member: Member, members: Iterable[Member]) -> bool:
+    """Whether other workers use this one's GPU."""
+    return bool(beside(member, members))
+
+
+def beside(member: Member, members: Iterable[Member]) -> list[Member]:
+    """Other workers on this one's GPU."""
+    return [other for other in members if other is not member and place(other) == place(member)]
+
+
+def blameless(end: Report, job: Job, member: Member, members: Iterable[Member]) -> bool:
+    """Whether a trial's crash may have been another's doing, so that it is no crash yet."""
+    return isinstance(end, TrialEnded) and bool(end.fault) and not job.alone and crowded(member, members)

@@ -1,0 +1,104 @@
+"""The line to a Dask scheduler: who is there, tasks and calls to workers, and finding that it is cut."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from distributed import Client, Future
+
+    from nas.execution.dask.sites import Site
+
+_ANSWER = 10.0  # seconds within which a scheduler answers
+
+
+class Link:
+    """A client of a site's scheduler that may be cut and made anew."""
+
+    def __init__(self, site: Site, key: str, heard: Callable[[dict[str, Any]], None]) -> None:
+        """Prepares.
+
+        Args:
+            site: Whose scheduler.
+            key: Names the search among those that use the same workers.
+            heard: Called, in a thread of Dask's, with what workers announce under this key.
+        """
+        self._site = site
+        self._key = key
+        self._heard = heard
+        self._client: Client | None = None
+        self._scheduler = ""
+
+    @property
+    def up(self) -> bool:
+        """Whether it is connected, as far as is known."""
+        return self._client is not None
+
+    def connect(self) -> None:
+        """Reaches the scheduler.
+
+        Raises:
+            OSError: If it does not answer.
+            UserError: If it never can.
+        """
+        self._client = self._site.connect()
+        self._scheduler = ""
+        self._client.subscribe_topic(self._key, lambda event: self._heard(event[1]))
+
+    def cut(self) -> None:
+        """Lets go of the scheduler; futures of its tasks are worth nothing then."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):  # whatever state it is in, it is not used again
+                client.close(timeout=1)
+
+    def workers(self) -> dict[str, str]:
+        """Gives every worker's address, and an identity that another process there would not have.
+
+        Raises:
+            OSError: If the scheduler is gone, or another has taken its place.
+        """
+        client = self._client
+        if client is None:
+            raise ConnectionError("not connected")
+        try:
+            info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER)
+        except (RuntimeError, AttributeError, TimeoutError) as error:  # a client that has closed itself
+            raise ConnectionError(str(error)) from error
+        if self._scheduler not in ("", info["id"]):
+            raise ConnectionError("another scheduler has taken its place")
+        self._scheduler = info["id"]
+        return {address: worker["id"] for address, worker in info["workers"].items()}
+
+    def call(self, function: Callable[..., Any], *args: object, workers: Collection[str]) -> None:
+        """Calls something on workers, beside their trials; nobody is missed who does not answer."""
+        if self._client is None or not workers:
+            return
+        with contextlib.suppress(OSError, TimeoutError, RuntimeError):
+            self._client.sync(
+                self._client._run,
+                function,
+                self._key,
+                *args,
+                workers=list(workers),
+                on_error="ignore",
+                callback_timeout=_ANSWER,
+            )
+
+    def task(self, address: str, function: Callable[..., Any], *args: object) -> Future:
+        """Runs something in a worker's thread, on that worker and no other."""
+        assert self._client is not None
+        return self._client.submit(
+            function,
+            self._key,
+            *args,
+            workers=[address],
+            allow_other_workers=False,
+            pure=False,
+            retries=0,
+            key=f"{self._key} {function.__name__} {secrets.token_hex(8)}",
+        )

@@ -1,0 +1,277 @@
+"""Where Dask's scheduler and workers come from: this machine, a scheduler that runs, a batch system."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import os
+import time
+import warnings
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+import dask
+from distributed import Client, LocalCluster
+
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dask_jobqueue.core import JobQueueCluster
+
+    from nas.execution.dask.site_file import SiteFile
+    from nas.execution.share import Shared
+
+_ANSWER = 5.0  # seconds within which a scheduler answers
+_RESUBMIT = 60.0  # seconds between looks for jobs that ended and are still wanted
+_LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, on a free port
+
+_SETTINGS = {
+    # A worker that died is told at once; the search decides about its trial.
+    "distributed.scheduler.allowed-failures": 0,
+    # Trials wait for a process of their own: a worker's long task is no fault.
+    "distributed.admin.tick.limit": "1h",
+    "distributed.worker.memory.spill": False,
+    # A checkpoint may travel with its trial.
+    "distributed.admin.large-graph-warning-threshold": "1TB",
+}
+
+
+class Site(Protocol):
+    """A scheduler and how to reach it."""
+
+    @property
+    def name(self) -> str:
+        """The scheduler, in words."""
+        ...
+
+    @property
+    def workers(self) -> int:
+        """Workers asked for, 0 if they come unasked."""
+        ...
+
+    @property
+    def warning(self) -> str:
+        """One line on who can reach it, "" if only this machine can, or strangers are kept out."""
+        ...
+
+    @property
+    def one_each(self) -> bool:
+        """Whether workers can share a GPU no more, so that only one on each is to get trials."""
+        ...
+
+    @property
+    def waits_for(self) -> str:
+        """What the search waits for while there is no worker."""
+        ...
+
+    def connect(self) -> Client:
+        """Reaches the scheduler, starting it at first if it is the site's own.
+
+        Raises:
+            UserError: If it can never be reached.
+            OSError: If it does not answer now.
+        """
+        ...
+
+    def refresh(self) -> str:
+        """Called now and then: replaces workers that are gone for good; says what else happened, or ""."""
+        ...
+
+    def close(self) -> None:
+        """Ends what the site started."""
+        ...
+
+
+class Machine:
+    """Worker processes on this machine, with a scheduler inside the search, bound to loopback."""
+
+    name = "Dask on this machine"
+    warning = ""
+    waits_for = "the worker processes"
+
+    def __init__(self, workers: int, shared: Shared | None = None) -> None:
+        """Prepares so many worker processes, which share GPUs in this way."""
+        self.workers = workers
+        self.one_each = False
+        self._shared = shared
+        self._cluster: LocalCluster | None = None
+
+    def connect(self) -> Client:
+        """Starts scheduler and workers."""
+        if self._cluster is None:
+            dask.config.set(_SETTINGS)
+            with _quiet():
+                self._cluster = LocalCluster(
+                    n_workers=self.workers,
+                    threads_per_worker=max(1, _cores() // self.workers),
+                    memory_limit=0,  # it would count the worker, which is small, not its trial process
+                    host="127.0.0.1",
+                    dashboard_address=_LOOPBACK,
+                    worker_dashboard_address=_LOOPBACK,
+                    silence_logs=logging.CRITICAL,
+                )
+        return Client(self._cluster, timeout=_ANSWER, set_as_default=False)
+
+    def refresh(self) -> str:
+        """Dask's nannies replace processes that die; what lets them share GPUs is looked after here."""
+        if self._shared is None:
+            return ""
+        said = self._shared.tend()
+        self.one_each = self.one_each or (bool(said) and self._shared.trials == 1)
+        return said
+
+    def close(self) -> None:
+        """Ends the workers."""
+        if self._cluster is not None:
+            with _quiet():
+                self._cluster.close(timeout=_ANSWER)
+
+
+class Running:
+    """A scheduler someone started; its workers are those that join it."""
+
+    waits_for = "a worker to join it"
+    workers = 0
+    one_each = False
+
+    def __init__(self, address: str) -> None:
+        """Takes ``tcp://host:port`` or ``tls://host:port``.
+
+        Raises:
+            UserError: If it is no address.
+        """
+        parts = urlsplit(address)
+        try:
+            good = parts.scheme in ("tcp", "tls") and parts.hostname and parts.port
+        except ValueError:
+            good = False
+        if not good:
+            raise UserError(f"--dask-scheduler {address}: must be tcp://HOST:PORT or tls://HOST:PORT")
+        self.name = f"the Dask scheduler at {address}"
+        self._address = address
+        self._reached = False
+        self.warning = open_door(address)
+
+    def connect(self) -> Client:
+        """Reaches the scheduler; the first time it must be there.
+
+        Raises:
+            UserError: If it does not answer the first time, or its certificates do not fit.
+            OSError: If it does not answer later on.
+        """
+        dask.config.set(_SETTINGS)
+        try:
+            with _quiet():
+                client = Client(self._address, timeout=_ANSWER, set_as_default=False)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"--dask-scheduler {self._address}: {_gist(error)}; Dask's configuration must name the "
+                "certificates (distributed.comm.tls)"
+            ) from None
+        except OSError as error:
+            if self._reached:
+                raise
+            raise UserError(
+                f"--dask-scheduler {self._address}: no scheduler answers there; start one with: dask "
+                f"scheduler ({_gist(error)})"
+            ) from None
+        self._reached = True
+        return client
+
+    def refresh(self) -> str:
+        """Workers come and go as they like."""
+        return ""
+
+    def close(self) -> None:
+        """It is not ours to end."""
+
+
+class Batch:
+    """Jobs of a batch system, one or more workers each; the scheduler is inside the search."""
+
+    waits_for = "the batch system to start the first job"
+    one_each = False
+
+    def __init__(self, file: SiteFile, workers: int) -> None:
+        """Takes a site file and how many workers are wanted."""
+        self._file = file
+        self.workers = workers
+        self._cluster: JobQueueCluster | None = None
+        self._looked = 0.0
+
+    @property
+    def name(self) -> str:
+        """The batch system."""
+        return f"Dask on {self._file.system.upper()}"
+
+    @property
+    def warning(self) -> str:
+        """Its scheduler must be reached by the jobs, so it listens on the network."""
+        return "" if self._cluster is None else open_door(self._cluster.scheduler_address)
+
+    def connect(self) -> Client:
+        """Starts the scheduler and hands in the jobs.
+
+        Raises:
+            UserError: If the file's options do not fit, or the batch system refuses the jobs.
+        """
+        if self._cluster is None:
+            dask.config.set(_SETTINGS)
+            with _quiet():
+                self._cluster = self._file.cluster()
+                self._cluster.scale(self.workers)
+            self._looked = time.monotonic()
+        return Client(self._cluster, timeout=_ANSWER, set_as_default=False)
+
+    def refresh(self) -> str:
+        """Hands in jobs anew in place of those that have ended, at their time limit for example."""
+        if self._cluster is not None and time.monotonic() - self._looked > _RESUBMIT:
+            self._looked = time.monotonic()
+            self._cluster.scale(self.workers)
+        return ""
+
+    def close(self) -> None:
+        """Ends the jobs."""
+        if self._cluster is not None:
+            with _quiet():
+                self._cluster.close(timeout=2 * _ANSWER)
+
+
+def open_door(address: str) -> str:
+    """Says what it means that strangers can reach a scheduler, "" if they cannot."""
+    parts = urlsplit(address)
+    if parts.scheme == "tls" or is_loopback(parts.hostname or ""):
+        return ""
+    return (
+        f"warning: {address} is neither encrypted nor protected: whoever reaches it can run programs as "
+        "you; docs/scaling.md says how to use TLS"
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gist(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps Dask's warnings off the terminal; what matters, the search says itself."""
+    for name in ("distributed", "tornado.application", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,115 @@
+"""Which GPUs a process may use, and which of them is free: found without importing torch."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.util import locks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+MIG = "MIG"  # stands for the model of a GPU that is split up
+_CARD = re.compile(r"GPU (\d+): (.*) \(UUID: ([^)]+)\)")
+_UUID = re.compile(r"\(UUID: ([^)]+)\)")
+
+
+def visible(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Names of the GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` takes them.
+
+    Args:
+        environ: Its ``CUDA_VISIBLE_DEVICES`` counts if it is set, as batch systems do; else the
+            driver is asked. UUIDs, since CUDA and the driver number GPUs differently.
+    """
+    said = environ.get("CUDA_VISIBLE_DEVICES")
+    if said is not None:
+        names = [name.strip() for name in said.split(",")]
+        return list(itertools.takewhile(lambda name: name not in ("", "-1"), names))  # as CUDA reads it
+    return parse_listing(_listing())
+
+
+def models(names: Sequence[str], listing: str | None = None) -> list[str]:
+    """The models of GPUs, :data:`MIG` for one that is split up, or a part of one; "" if not known.
+
+    Args:
+        names: As :func:`visible` gives them.
+        listing: The answer of ``nvidia-smi -L``; None: it is asked.
+    """
+    known: dict[str, str] = {}
+    numbered = ""
+    for line in (_listing() if listing is None else listing).splitlines():
+        head = _CARD.match(line)
+        if head is not None:
+            numbered = head[1]
+            known[numbered] = known[head[3]] = head[2]
+            latest = head[3]
+        elif numbered and (part := _UUID.search(line)) is not None:
+            known[numbered] = known[latest] = known[part[1]] = MIG
+    return [MIG if name.startswith("MIG-") else known.get(name, "") for name in names]
+
+
+def _listing() -> str:
+    """What the driver says of its GPUs, "" if there is none."""
+    if shutil.which("nvidia-smi") is None:
+        return ""
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return listed.stdout if listed.returncode == 0 else ""
+
+
+def parse_listing(text: str) -> list[str]:
+    """UUIDs in the answer of ``nvidia-smi -L``; of a GPU that is split up (MIG), those of its parts."""
+    names: list[str] = []
+    for line in text.splitlines():
+        found = _UUID.search(line)
+        if found is None:
+            continue
+        if found[1].startswith("MIG-") and names and names[-1].startswith("GPU-"):
+            names.pop()
+        names.append(found[1])
+    return names
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A GPU taken; given back with :meth:`release` or with the process, however it ends."""
+
+    name: str
+    lock: contextlib.ExitStack
+
+    def release(self) -> None:
+        """Gives it back."""
+        self.lock.close()
+
+
+def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
+    """Takes the GPU that fewest processes of this machine have claimed, the first of equals.
+
+    So workers need not be told which GPU is whose, wherever they come from; with as many workers
+    as GPUs each has its own, with twice as many each GPU serves two.
+
+    Args:
+        names: GPUs to choose from, at least one.
+        folder: Where the lock files lie; the machine's folder for temporary files if None.
+    """
+    place = Path(tempfile.gettempdir()) if folder is None else folder
+    for turn in itertools.count():
+        for name in names:
+            plain = re.sub(r"[^\w-]", "_", name)
+            path = place / f"smacnas-{os.getuid()}-gpu-{plain}-{turn}.lock"
+            lock = contextlib.ExitStack()
+            with contextlib.suppress(locks.Busy):
+                lock.enter_context(locks.held(path, "training", 0o600, looks=1))
+                return Claim(name, lock)
+    raise AssertionError("counting never ends")

@@ -1,0 +1,245 @@
+"""Runs trials one after another in a separate process on this machine."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nas.execution import messages
+from nas.execution.messages import (
+    DEVICE,
+    MEMORY,
+    EpochDone,
+    Facts,
+    Halted,
+    Measurement,
+    Note,
+    TrialEnded,
+    TrialPaused,
+)
+from nas.execution.process import TrialProcess
+from nas.execution.spare import Spare
+from nas.util.awake import AwakeClock, is_stopped
+from nas.util.errors import UserError
+from nas.util.quantities import format_duration
+
+if TYPE_CHECKING:
+    from nas.execution.messages import Report, TrialSpec
+    from nas.execution.settings import WorkerSettings
+    from search_spaces.base import Config
+
+_WORTH_A_NOTE = 2.0  # seconds
+
+
+class LocalExecutor:
+    """One trial process, replaced whenever it dies, hangs or is killed.
+
+    On a GPU a second one prepares the next trial meanwhile (:mod:`nas.execution.spare`), and the two take
+    turns. On a CPU it would take the cores from the trial that runs.
+    """
+
+    slots = wanted = 1
+
+    def __init__(self, settings: WorkerSettings, *, ahead: bool | None = None) -> None:
+        """Prepares; the process starts with :meth:`start`.
+
+        Args:
+            settings: What the trial process needs to know.
+            ahead: Whether to prepare the next trial in a second process; None: on a GPU.
+        """
+        self._settings = settings
+        self._ahead = ahead
+        self._place: TrialProcess | None = None
+        self._spare: Spare | None = None
+        self._facts: Facts | None = None
+        self._running: TrialSpec | None = None
+        self._awake = AwakeClock()
+        self._deadline = 0.0
+        self._looked = 0.0
+        self._halted = 0.0  # seconds that the trial's process has been stopped for
+        self._told = 0  # epochs of the running trial that were reported
+
+    def start(self) -> Facts:
+        """Starts the process and waits until data and device are ready.
+
+        Raises:
+            UserError: If data or device are not as asked for, or the process cannot start.
+        """
+        self._place = place = TrialProcess(self._settings)
+        answer = place.receive()
+        if isinstance(answer, UserError):
+            self.close()
+            raise answer
+        if not isinstance(answer, Facts):
+            reason = place.epitaph()
+            self.close()
+            raise UserError(f"the trial process did not start: {reason}")
+        if self._facts is not None and answer.data != self._facts.data:
+            self.close()
+            raise UserError(f"{self._settings.dataset}: the data changed while the search ran")
+        self._facts = answer
+        if self._spare is None and self._prepares(answer):
+            self._spare = Spare(self._settings, answer)
+        return answer
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Starts a trial, where it was prepared if it was; a process that was lost is replaced first."""
+        prepared = None if self._spare is None else self._spare.take(spec)
+        if prepared is not None:
+            assert self._spare is not None
+            if self._place is not None:
+                self._spare.give(self._place)
+            self._place = prepared
+        elif self._place is None:
+            self.start()
+        self._looked = self._awake.now()
+        self._deadline = self._looked + spec.timeout
+        self._told = 0
+        self._begin(replace(spec, alone=spec.alone and self._spare is None))
+
+    def prepare(self, spec: TrialSpec) -> None:
+        """Has the trial prepared that comes next, unless the one that runs needs all memory.
+
+        The process that trains a configuration now is the best prepared to go on with it.
+        """
+        running = self._running
+        if self._spare is None or running is None or running.alone or running.config_id == spec.config_id:
+            return
+        self._spare.prepare(spec)
+
+    def poll(self, timeout: float) -> list[Report]:
+        """Waits for reports, for the process's death or for the trial's timeout."""
+        if self._spare is not None:
+            self._spare.look()
+        if self._place is None or self._running is None:
+            time.sleep(timeout)
+            return []
+        place, spec = self._place, self._running
+        place.wait(timeout)
+        reports = [*self._look_after(place, spec), *self._drain(place)]
+        if self._running is not spec or self._place is not place:
+            return reports
+        if not place.alive:
+            reports += self._drain(place)  # what it sent before it died
+            if self._running is spec:
+                reports.append(self._lost(spec, place.epitaph()))
+        elif self._awake.now() > self._deadline:
+            reason = f"no end after {format_duration(spec.timeout)} (--trial-timeout)"
+            reports.append(self._lost(spec, reason))
+        return reports
+
+    def _look_after(self, place: TrialProcess, spec: TrialSpec) -> list[Report]:
+        """Puts the deadline off while the trial's process, and not this one, is stopped."""
+        now = self._awake.now()
+        passed, self._looked = now - self._looked, now
+        before = self._halted
+        if not is_stopped(place.process.pid or 0):
+            self._halted = 0.0
+            if before < _WORTH_A_NOTE:
+                return []
+            return [Note(f"trial {spec.trial}: its process goes on after {format_duration(before)}")]
+        self._halted += passed
+        self._deadline += passed
+        halted = Halted(spec.trial, passed)
+        if not before < _WORTH_A_NOTE <= self._halted:
+            return [halted]
+        return [halted, Note(f"trial {spec.trial}: its process is stopped; that time is not counted")]
+
+    def pause(self) -> None:
+        """Asks the running trial to stop at its epoch's end."""
+        if self._place is not None and self._running is not None:
+            self._place.send(messages.PAUSE)
+
+    def measure(self, config: Config) -> Measurement:
+        """Times a few steps of a configuration.
+
+        Raises:
+            UserError: If the network cannot be trained there.
+        """
+        answer = self.ask(messages.Measure(config))
+        if not isinstance(answer, Measurement):
+            raise UserError(f"the device cannot be measured: {answer}")
+        return answer
+
+    def ask(self, request: object) -> object:
+        """Sends a request and waits for its answer; how the process ended, in words, if it did instead."""
+        assert self._place is not None
+        self._place.send(request)
+        answer = self._place.receive()
+        return self._place.epitaph() if answer is None else answer
+
+    def close(self) -> None:
+        """Ends the process at once."""
+        if self._spare is not None:
+            self._spare.close()
+        self._drop()
+
+    def renew(self) -> None:
+        """Gives up the process unless a trial runs; the next one starts another."""
+        if self._running is None:
+            self._drop()
+
+    def abandon(self) -> None:
+        """Kills the process from another thread; the one that waits for it finds out and goes on."""
+        if self._place is not None:
+            self._place.process.kill()
+
+    def _prepares(self, facts: Facts) -> bool:
+        return str(facts.hardware["device"]).startswith("cuda") if self._ahead is None else self._ahead
+
+    def _begin(self, spec: TrialSpec) -> None:
+        assert self._place is not None
+        self._running = spec
+        self._place.send(spec)
+
+    def _drop(self) -> None:
+        place, self._place, self._running = self._place, None, None
+        if place is not None:
+            place.close()
+
+    def _drain(self, place: TrialProcess) -> list[Report]:
+        reports: list[Report] = []
+        try:
+            while self._place is place and place.pipe.poll():
+                self._take(place.pipe.recv(), reports)
+        except (EOFError, OSError):
+            pass  # it died: the caller looks at the process
+        return reports
+
+    def _take(self, report: object, reports: list[Report]) -> None:
+        if isinstance(report, EpochDone):
+            if report.epoch > self._told:  # a second attempt tells some again
+                reports.append(report)
+                self._told = report.epoch
+        elif report == messages.READY:
+            pass  # it was still preparing when the trial's turn came
+        elif isinstance(report, Note | TrialPaused):
+            reports.append(report)
+        elif isinstance(report, TrialEnded):
+            if report.fault == MEMORY and self._crowded():
+                reports.append(self._once_more(report))
+                return
+            reports.append(report)
+        else:
+            raise TypeError(f"the trial process sent {report!r}")
+        if isinstance(report, TrialEnded | TrialPaused):
+            self._running = None
+        if isinstance(report, TrialEnded) and report.fault == DEVICE:
+            self._drop()
+
+    def _crowded(self) -> bool:
+        """Whether the second process may have had the memory that the trial lacked."""
+        return self._spare is not None and self._running is not None and not self._running.alone
+
+    def _once_more(self, report: TrialEnded) -> Note:
+        assert self._spare is not None
+        assert self._running is not None
+        self._spare.close()
+        known = max(self._running.known_epochs, self._told)
+        self._begin(replace(self._running, alone=True, known_epochs=known))
+        return Note(f"trial {report.trial}: out of memory beside the next one's preparation, once more alone")
+
+    def _lost(self, spec: TrialSpec, reason: str) -> TrialEnded:
+        self._drop()
+        return TrialEnded(spec.trial, None, reason=reason)

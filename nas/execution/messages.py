@@ -1,0 +1,189 @@
+"""What goes between the search loop and the places where trials run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from search_spaces.base import Config
+
+
+PAUSE = "pause"
+
+
+READY, GO = "ready", "go"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Asks for timed steps of a configuration."""
+
+    config: Config
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Asks for the speed of a configuration within a window that other processes' windows coincide with.
+
+    The process gets ready, says :data:`READY`, and begins when it is told :data:`GO`.
+    """
+
+    config: Config
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Coming:
+    """Says which trial this process will probably be given next, so that it can prepare."""
+
+    spec: TrialSpec
+
+
+MEMORY, DEVICE = "memory", "device"  # faults that a neighbour may have caused
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """A trial to run.
+
+    Attributes:
+        trial: Its number in the journal.
+        config_id: Hash of the configuration.
+        config: The configuration.
+        epochs: Train up to so many epochs in all; a checkpoint of the configuration is continued.
+        seed: Seed of the training, the same for every trial of a configuration.
+        known_epochs: Epochs of this configuration's curve that the journal has already.
+        timeout: Seconds after which the trial counts as hanging.
+        keep: Config ids whose checkpoints are still worth keeping, with their errors so far. Empty:
+            whoever sent the trial drops checkpoints itself, as several trials at a time must not.
+        alone: Nothing else uses the device's memory. If something may, a trial that runs out of it is
+            reported at once: in smaller micro-batches it would be another training.
+    """
+
+    trial: int
+    config_id: str
+    config: Config
+    epochs: int
+    seed: int
+    timeout: float
+    known_epochs: int = 0
+    keep: Mapping[str, float] = field(default_factory=dict)
+    alone: bool = True
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the place where trials run says of itself and of the data, once it is ready.
+
+    Attributes:
+        data: Name, fingerprint, counts and classes of the data and its split.
+        hardware: Device, CPU, memory.
+        versions: Versions of the libraries that train.
+        width: Width of the reduced network after ``auto`` and presets.
+        train: The training settings after ``None`` was resolved.
+        notes: What the user should know of the data, a line each.
+    """
+
+    data: Mapping[str, object]
+    hardware: Mapping[str, object]
+    versions: Mapping[str, str]
+    width: int
+    train: Mapping[str, object]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """One epoch of a running trial; the learning curve's point.
+
+    Attributes:
+        trial: The trial.
+        epoch: Epochs trained in all, this one included.
+        metrics: train_loss, val_loss, top1, top5, lr, train_seconds, val_seconds.
+    """
+
+    trial: int
+    epoch: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial that succeeded (``error`` is a number) or crashed (``reason`` says why).
+
+    Attributes:
+        trial: The trial.
+        error: ``1 - validation top-1``, None for a crash.
+        metrics: loss, top1, top5, train_seconds, peak_memory (bytes), params, macs, from_epoch.
+        reason: Why it crashed, one line.
+        fault: What others on the device may have done to it: :data:`MEMORY` ran out, or the
+            :data:`DEVICE` failed, which leaves its process of no use. Empty: its own fault, or none.
+    """
+
+    trial: int
+    error: float | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class TrialPaused:
+    """A trial that stopped at an epoch's end with a checkpoint, as it was asked to."""
+
+    trial: int
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something worth a line in the log: a retry, a checkpoint that could not be written."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Halted:
+    """The trial's process was stopped by a signal for so many seconds more, while the search ran."""
+
+    trial: int
+    seconds: float
+
+
+Report = EpochDone | TrialEnded | TrialPaused | Note | Halted
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Timed steps of one configuration, for the plan.
+
+    Attributes:
+        train_seconds: One epoch of training.
+        val_seconds: One validation.
+        build_seconds: Building the network and counting it.
+        checkpoint_bytes: Size of one checkpoint.
+    """
+
+    train_seconds: float
+    val_seconds: float
+    build_seconds: float
+    checkpoint_bytes: int
+
+
+@dataclass(frozen=True)
+class Paced:
+    """The speed of a configuration within a window of time, and what its process takes.
+
+    Attributes:
+        epoch_seconds: One epoch of training.
+        gpu_peak: PyTorch's peak on the GPU, bytes.
+        gpu_free: Free bytes of the GPU, PyTorch's own reserve in this process included.
+        resident: The process's resident memory, bytes.
+    """
+
+    epoch_seconds: float
+    gpu_peak: int
+    gpu_free: int
+    resident: int

@@ -1,0 +1,118 @@
+"""What a trial process can do for a trial before it is its turn, and for measuring how many fit a GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from nas.execution.faults import kind_of
+from nas.execution.messages import DEVICE, GO, READY, Paced
+from nas.trial import pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from multiprocessing.connection import Connection
+
+    from torch import nn
+
+    from nas.execution.messages import TrialSpec
+    from nas.trial.trainer import Trainer
+    from nas.util.counts import Stats
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A trial's network as it is before its first step, and its counts."""
+
+    config_id: str
+    seed: int
+    model: nn.Module
+    stats: Stats
+
+    def fits(self, spec: TrialSpec) -> bool:
+        """Whether it is this trial's."""
+        return (self.config_id, self.seed) == (spec.config_id, spec.seed)
+
+
+def prepare(
+    spec: TrialSpec,
+    build: Callable[[], tuple[nn.Module, Stats]],
+    trainer: Callable[[nn.Module], Trainer],
+    device: torch.device,
+) -> Prepared | None:
+    """Builds and counts a trial's network, and has its kernels compiled on a copy of it.
+
+    Args:
+        spec: The trial.
+        build: Gives the network and its counts.
+        trainer: Gives a network's trainer.
+        device: Where it will be trained; another process trains there meanwhile.
+
+    Returns:
+        None if anything failed: the trial fails in the same way at its turn, where it is told.
+
+    Raises:
+        RuntimeError: If the device failed, so that this process is of no use.
+    """
+    try:
+        model, stats = build()
+        with contextlib.closing(trainer(copy.deepcopy(model))) as throwaway, _half_of_free(device):
+            pace.warm(throwaway)
+    except Exception as error:
+        if kind_of(error) == DEVICE:
+            raise
+        return None
+    return Prepared(spec.config_id, spec.seed, model, stats)
+
+
+def answer_pace(trainer: Trainer, seconds: float, pipe: Connection) -> Paced:
+    """Gets ready, waits for the signal and measures.
+
+    Args:
+        trainer: New.
+        seconds: Length of the window.
+        pipe: To the process that gives the signal.
+
+    Raises:
+        EOFError: If that process is gone.
+    """
+    device = trainer.data.device
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    steps = pace.warm(trainer)
+    pipe.send(READY)
+    while pipe.recv() != GO:
+        pass
+    epoch = pace.epoch_seconds(trainer, steps, seconds)
+    peak = free = 0
+    if device.type == "cuda":
+        peak = torch.cuda.max_memory_reserved(device)
+        free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
+    return Paced(epoch, peak, free, _resident())
+
+
+@contextlib.contextmanager
+def _half_of_free(device: torch.device) -> Iterator[None]:
+    """Takes half of what is free of a GPU's memory at most: the other half is the running trial's."""
+    if device.type != "cuda":
+        yield
+        return
+    free, total = torch.cuda.mem_get_info(device)
+    torch.cuda.set_per_process_memory_fraction(free / 2 / total, device)
+    try:
+        yield
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+
+
+def _resident() -> int:
+    """Resident memory of this process, bytes; 0 where the system does not say."""
+    with contextlib.suppress(OSError, StopIteration, ValueError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
+    return 0

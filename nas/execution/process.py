@@ -1,0 +1,96 @@
+"""One trial process, the pipes to it, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import tempfile
+from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.execution import worker
+
+if TYPE_CHECKING:
+    from nas.execution.settings import WorkerSettings
+
+START_TIMEOUT = 3_600.0  # seconds: the first start may download the data
+_KILL_HINTS = {
+    signal.SIGKILL: " (when nobody sent it, the machine ran out of memory)",
+    signal.SIGSEGV: " (a fault in native code)",
+}
+
+
+class TrialProcess:
+    """A process that trains one network after another.
+
+    Spawned, never forked: a fork of a process that has used OpenMP or CUDA deadlocks. It keeps the data on
+    the device between trials, and ends by itself when this one is gone.
+
+    Attributes:
+        process: The process.
+        pipe: Requests to it, reports from it; first of all what it says of itself.
+    """
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        """Starts it; it takes seconds until it is ready."""
+        context = multiprocessing.get_context("spawn")
+        self.pipe, far_pipe = context.Pipe()
+        self._lifeline, far_lifeline = context.Pipe()
+        handle, name = tempfile.mkstemp(prefix="smacnas-trial-", suffix=".log")
+        os.close(handle)
+        self._output = Path(name)
+        self.process = context.Process(
+            target=worker.main, args=(far_pipe, far_lifeline, settings, name), name="trial", daemon=True
+        )
+        self.process.start()
+        far_pipe.close()
+        far_lifeline.close()
+        # So that this process does not wait for the other's end when it ends itself.
+        self._end = Finalize(None, self.process.kill, exitpriority=10)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self.process.is_alive()
+
+    def send(self, request: object) -> None:
+        """Sends a request; that it died in between, whoever waits for the answer finds out."""
+        with contextlib.suppress(OSError):
+            self.pipe.send(request)
+
+    def wait(self, timeout: float) -> None:
+        """Waits until it says something or ends."""
+        wait([self.pipe, self.process.sentinel], timeout)
+
+    def receive(self, timeout: float = START_TIMEOUT) -> object:
+        """The next it says, None if it ended or nothing came."""
+        self.wait(timeout)
+        try:
+            return self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, OSError):
+            return None
+
+    def epitaph(self) -> str:
+        """One line on how it ended."""
+        self.process.join(5)
+        code = self.process.exitcode
+        if code is None:
+            return "it does not answer"
+        if code < 0:
+            number = signal.Signals(-code)
+            return f"the trial process was ended by {number.name}{_KILL_HINTS.get(number, '')}"
+        lines = self._output.read_text(errors="replace").strip().splitlines()
+        return f"the trial process ended with code {code}" + (f": {lines[-1]}" if lines else "")
+
+    def close(self) -> None:
+        """Ends it at once."""
+        self.process.kill()
+        self.process.join()
+        self._end.cancel()
+        self.pipe.close()
+        self._lifeline.close()
+        self._output.unlink(missing_ok=True)

@@ -1,0 +1,49 @@
+"""Where trials run: the protocol that the search loop knows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from nas.execution.messages import Facts, Report, TrialSpec
+
+
+class Executor(Protocol):
+    """Runs trials somewhere and reports.
+
+    A trial that dies, hangs or runs out of memory is reported as a crash with its reason; no fault
+    of a trial raises out of an executor.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many trials can run at the same time; may change at every :meth:`poll`."""
+        ...
+
+    def start(self) -> Facts:
+        """Makes the place ready: loads the data, finds the device.
+
+        Raises:
+            UserError: If the data or the device is not as asked for.
+        """
+        ...
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Starts a trial. The caller keeps to ``slots``."""
+        ...
+
+    def prepare(self, spec: TrialSpec) -> None:
+        """Says which trial comes next, while another runs; may be ignored, and may turn out otherwise."""
+        ...
+
+    def poll(self, timeout: float) -> list[Report]:
+        """Waits up to ``timeout`` seconds for reports; returns what came, at once if anything did."""
+        ...
+
+    def pause(self) -> None:
+        """Asks running trials to stop at the end of their epoch, with a checkpoint."""
+        ...
+
+    def close(self) -> None:
+        """Ends the place at once; running trials are lost back to their last checkpoint."""
+        ...

@@ -1,0 +1,93 @@
+"""Answers trials from what was salvaged of a damaged journal, and runs the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nas.execution.messages import EpochDone, Note, TrialEnded
+from nas.run import journal
+from nas.run.schema import check_event
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nas.execution.messages import Facts, Report, TrialSpec
+    from nas.execution.protocol import Executor
+    from nas.run.folder import Run
+    from nas.run.journal import Event
+
+
+class RecordedExecutor:
+    """Puts a record before another executor: what it knows is not trained again."""
+
+    def __init__(self, executor: Executor, record: Iterable[Event]) -> None:
+        """Takes the executor for all that the record does not know.
+
+        Args:
+            executor: Where trials run.
+            record: From :func:`nas.run.repair.finished`.
+        """
+        self._executor = executor
+        self._record = {(event["config_id"], event["epochs"]): event for event in record}
+        self._ready: list[Report] = []
+
+    @property
+    def slots(self) -> int:
+        """How many trials can run at the same time."""
+        return self._executor.slots
+
+    def start(self) -> Facts:
+        """Makes the other executor ready."""
+        return self._executor.start()
+
+    def submit(self, spec: TrialSpec) -> None:
+        """Answers a trial, or starts it."""
+        known = self._record.get((spec.config_id, spec.epochs))
+        if known is None:
+            self._executor.submit(spec)
+            return
+        self._ready += [
+            EpochDone(spec.trial, epoch, metrics)
+            for epoch, metrics in known["curve"]
+            if epoch > spec.known_epochs
+        ]
+        self._ready.append(Note(f"trial {spec.trial}: taken from salvaged.jsonl, not trained again"))
+        self._ready.append(TrialEnded(spec.trial, known["error"], known["metrics"], known["reason"]))
+
+    def prepare(self, spec: TrialSpec) -> None:
+        """Passes on what comes next, unless it will be answered."""
+        if (spec.config_id, spec.epochs) not in self._record:
+            self._executor.prepare(spec)
+
+    def poll(self, timeout: float) -> list[Report]:
+        """Gives what the record answered, else what the other executor says."""
+        ready, self._ready = self._ready, []
+        return ready or self._executor.poll(timeout)
+
+    def pause(self) -> None:
+        """Asks running trials to stop."""
+        self._executor.pause()
+
+    def close(self) -> None:
+        """Ends the other executor."""
+        self._executor.close()
+
+
+def with_salvage(executor: Executor, run: Run) -> Executor:
+    """The executor, behind what was salvaged if the run's journal had to be cut.
+
+    Raises:
+        UserError: If the salvaged lines are damaged in their turn.
+    """
+    if not run.salvaged.exists():
+        return executor
+    record = journal.read(run.salvaged).events
+    try:
+        for event in record:
+            if event.get("event") != "salvaged":
+                raise ValueError(f"event {event.get('event')!r}")
+            check_event(event)
+    except ValueError as error:
+        raise UserError(f"{run.salvaged}: not what nas.repair writes ({error}); remove it") from None
+    return RecordedExecutor(executor, record)

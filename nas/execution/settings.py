@@ -1,0 +1,129 @@
+"""Where trials run, as the user says it, and what a trial process is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from nas.util.device import refuse_unknown_device
+from nas.util.errors import UserError
+from nas.util.quantities import parse_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nas.trial.settings import TrainSettings
+
+
+@dataclass(frozen=True)
+class MachineSettings:
+    """Where trials run."""
+
+    device: str = "auto"
+    """auto (a GPU if there is one), cpu, cuda or cuda:N."""
+    threads: int | None = None
+    """CPU threads of a trial (1 up to width 32, else as many as there are cores)."""
+    cuda_graphs: bool | None = None
+    """Launch each step and validation batch as one CUDA graph, with the same results; unset: on a GPU."""
+    reference: bool = False
+    """Compute all in the plain way: no fast layers, CUDA graphs or fixed batch shapes, one trial a GPU."""
+    checkpoint_quota: str = "20GB"
+    """Disk for checkpoints of configurations that may be promoted."""
+    workers: int | None = None
+    """Trials at a time on this machine (one for each GPU), or workers to ask a --cluster for."""
+    trials_per_gpu: int | Literal["auto"] = "auto"
+    """Trials that share a GPU when --workers is not given; auto: as many as a measurement says pays."""
+    dask_scheduler: str = "none"
+    """Run trials on the workers of a Dask scheduler that runs: tcp://HOST:PORT or tls://HOST:PORT."""
+    cluster: str = "none"
+    """Run trials in jobs of SLURM, PBS or LSF as this YAML file says; docs/scaling.md has examples."""
+
+    def __post_init__(self) -> None:
+        refuse_unknown_device(self.device)
+        if self.cuda_graphs and self.device == "cpu":
+            raise UserError("--cuda-graphs: the device is cpu, which has none; leave the flag out")
+        if self.cuda_graphs and self.reference:
+            raise UserError("--cuda-graphs: --reference switches them off; leave one of the two out")
+        parse_size(self.checkpoint_quota)
+        for flag, value in (("--workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
+            if isinstance(value, str):
+                if value != "auto":
+                    raise UserError(f"{flag} {value}: must be auto or a number")
+            elif value is not None and value < 1:
+                raise UserError(f"{flag} {value}: must be at least 1")
+        if self.threads is not None and self.threads < 1:
+            raise UserError(f"--threads {self.threads}: must be at least 1")
+
+    @property
+    def quota_bytes(self) -> int:
+        """The checkpoint quota in bytes."""
+        return parse_size(self.checkpoint_quota)
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a trial process needs to know, wherever it runs.
+
+    Attributes:
+        space: Name of the search space.
+        width: Width of the reduced network, or a preset's name, or ``auto``.
+        dataset: Which images.
+        data_dir: Where they are kept.
+        image_size: Side to resize to, None for the source's own.
+        max_images: Stratified part to use, None for all.
+        val_fraction: Share of the images that trials are judged on.
+        seed: Master seed.
+        max_epochs: Highest rung; the learning-rate schedule spans it.
+        train: Training settings, ``None`` meaning the preset's own.
+        device: auto, cpu, cuda or cuda:N.
+        threads: CPU threads, None for all cores.
+        checkpoints: Folder for checkpoints.
+        quota_bytes: Disk for checkpoints.
+        checkpoint_every: Seconds of training that a kill may cost.
+        cuda_graphs: Record a trial's steps and validation batches as CUDA graphs, None: on a GPU.
+        reference: Leave out every faster way of computing the same.
+        environment: Variables of the process, beside those it inherits.
+    """
+
+    space: str
+    width: str
+    dataset: str
+    data_dir: Path
+    image_size: int | None
+    max_images: int | None
+    val_fraction: float
+    seed: int
+    max_epochs: int
+    train: TrainSettings
+    device: str
+    threads: int | None
+    checkpoints: Path
+    quota_bytes: int
+    checkpoint_every: float = 30.0
+    cuda_graphs: bool | None = None
+    reference: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+def named_width(name: str, presets: Mapping[str, int]) -> int | None:
+    """Reads ``--width``.
+
+    Args:
+        name: ``auto``, the name of a preset, or a number.
+        presets: The search space's named widths.
+
+    Returns:
+        The width, None for ``auto``, which depends on the device.
+
+    Raises:
+        UserError: If it is none of these.
+    """
+    if name == "auto":
+        return None
+    if name in presets:
+        return presets[name]
+    try:
+        return int(name)
+    except ValueError:
+        raise UserError(f"--width {name}: must be auto, {', '.join(presets)} or a number") from None

@@ -1,0 +1,227 @@
+"""How many trials share a GPU in a session: as asked, as an earlier session measured, or as measured now."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas.execution import gpus, mps
+from nas.execution.share_measure import measure, starts
+from nas.execution.share_rule import NUMBERS, Level, choose
+from nas.util import output
+from nas.util.quantities import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nas.execution.settings import MachineSettings, WorkerSettings
+    from nas.run.journal import Event
+
+_LOOK = 15.0  # seconds between looks at the daemon
+_WORTH = 3600.0  # seconds of a search from which on a minute of measuring pays
+
+
+@dataclass
+class Shared:
+    """How trials share this machine's GPUs, and the daemon that lets them; to be closed at the end.
+
+    Attributes:
+        trials: Trials at a time on one GPU.
+        gpus: GPUs that are used; 0 if none of this machine's are.
+        reason: Why so many, in one line; "" where there was nothing to decide.
+        service: Whose MPS daemon is used: ``private``, ``found`` or ``none``.
+        cards: The GPUs' models.
+        levels: What was measured for it, maybe by an earlier session.
+    """
+
+    trials: int = 1
+    gpus: int = 0
+    reason: str = ""
+    service: str = "none"
+    cards: tuple[str, ...] = ()
+    levels: tuple[Level, ...] = ()
+    _daemon: mps.Daemon | None = None
+    _looked: float = field(default_factory=time.monotonic)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that trial processes need."""
+        return {} if self._daemon is None else dict(self._daemon.environment)
+
+    @property
+    def gain(self) -> float:
+        """How many times as fast as one trial those that share a GPU are together; 1 if not measured."""
+        chosen = next((level for level in self.levels if level.trials == self.trials), None)
+        return 1.0 if chosen is None else chosen.throughput / self.levels[0].throughput
+
+    def facts(self) -> dict[str, Any]:
+        """For the journal's ``session`` event; empty where there was nothing to decide."""
+        if not self.reason:
+            return {}
+        levels = [[level.trials, list(level.seconds)] for level in self.levels]
+        facts = {"trials_per_gpu": self.trials, "mps": self.service, "reason": self.reason}
+        return {"sharing": {**facts, "cards": list(self.cards), "levels": levels}}
+
+    def tend(self) -> str:
+        """Looks after the daemon now and then.
+
+        Returns:
+            What happened to it, in one line, else "". If it is gone for good, ``trials`` is 1.
+        """
+        if self._daemon is None or time.monotonic() - self._looked < _LOOK:
+            return ""
+        self._looked = time.monotonic()
+        if self._daemon.alive():
+            return ""
+        try:
+            self._daemon.restart()
+        except mps.NoDaemon as error:
+            self.close()
+            self.trials, self.service = 1, "none"
+            return f"the MPS daemon died and does not start again ({error}): one trial at a time on a GPU"
+        return "the MPS daemon died and was started again"
+
+    def close(self) -> None:
+        """Ends the daemon, if it is the run's own."""
+        if self._daemon is not None:
+            self._daemon.close()
+        self._daemon = None
+
+
+def settle(
+    machine: MachineSettings, settings: WorkerSettings, kept: Shared | None = None, seconds: float = math.inf
+) -> Shared:
+    """Decides how many trials share a GPU, and starts what they need for it.
+
+    Args:
+        machine: The flags.
+        settings: What trial processes need to know.
+        kept: What an earlier session of the run measured.
+        seconds: The search's time budget; in a short one nothing is measured.
+    """
+    names = [] if _elsewhere(machine) or machine.device == "cpu" else gpus.visible()
+    if not names:
+        return Shared()
+    number = len(names) if machine.device in ("auto", "cuda") else 1
+    asked = _asked(machine, number)
+    if asked == 1:
+        return Shared(gpus=number)
+    shared = Shared(gpus=number, cards=tuple(gpus.models(names)))
+    if asked is None and kept is None and seconds < _WORTH:
+        length = format_duration(seconds)
+        shared.reason = f"one trial at a time on a GPU: measuring how many pay takes a minute of {length}"
+        return shared
+    try:
+        _share(shared, names, asked, settings, kept)
+    except mps.NoDaemon as error:
+        shared.close()
+        if asked is None:
+            shared.trials, shared.reason = 1, f"one trial at a time on a GPU: {error}"
+        else:
+            shared.trials = asked
+            shared.reason = f"{asked} trials take turns on a GPU, without MPS: {error}"
+    except BaseException:
+        shared.close()
+        raise
+    return shared
+
+
+def kept(events: Iterable[Event]) -> Shared | None:
+    """What the last session that measured found, None if none did."""
+    found = None
+    for event in events:
+        if event["event"] == "session" and isinstance(facts := event.get("sharing"), dict):
+            found = _read(facts) or found
+    return found
+
+
+def _read(facts: dict[str, Any]) -> Shared | None:
+    """A journal may come from anywhere: what is not as this program writes it is not taken."""
+    try:
+        levels = tuple(Level(int(trials), tuple(map(float, rest))) for trials, rest in facts["levels"])
+        cards = tuple(str(card) for card in facts["cards"])
+        if not levels or choose(levels).trials not in NUMBERS:
+            return None
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return None
+    return Shared(choose(levels).trials, levels=levels, cards=cards)
+
+
+def _elsewhere(machine: MachineSettings) -> bool:
+    return machine.dask_scheduler not in ("", "none") or machine.cluster not in ("", "none")
+
+
+def _asked(machine: MachineSettings, number: int) -> int | None:
+    """Trials for each GPU that the flags ask for, None: as measured."""
+    if machine.workers is not None:
+        return -(-machine.workers // number)
+    if machine.trials_per_gpu == "auto":
+        return 1 if machine.reference else None
+    return machine.trials_per_gpu
+
+
+def _share(
+    shared: Shared, names: list[str], asked: int | None, settings: WorkerSettings, before: Shared | None
+) -> None:
+    """Fills in what was decided.
+
+    Raises:
+        NoDaemon: If MPS is not to be had.
+    """
+    if before is not None and before.cards != shared.cards:
+        before = None
+    if asked is None and before is not None and before.trials == 1:
+        shared.levels, shared.reason = before.levels, f"{_words(before.levels)} (as measured before)"
+        return
+    if gpus.MIG in shared.cards:
+        raise mps.NoDaemon("it is split up (MIG)")
+    if asked is None and len(set(shared.cards)) > 1:
+        raise mps.NoDaemon(f"they are of different kinds ({', '.join(sorted(set(shared.cards)))})")
+    if mps.answers():
+        shared.service = "found"
+    elif folder := os.environ.get(mps.PIPES):
+        raise mps.NoDaemon(f"{mps.PIPES} is set to {folder}, but no MPS daemon answers there")
+    else:
+        shared._daemon, shared.service = mps.Daemon(names), "private"
+    chosen = dict(shared.environment)
+    if settings.device in ("auto", "cuda"):
+        chosen["CUDA_VISIBLE_DEVICES"] = names[0]
+    whose = "a daemon that was there" if shared.service == "found" else "a daemon of its own"
+    if asked is not None:
+        starts(settings, chosen)
+        shared.trials, shared.reason = asked, f"{asked} trials share a GPU through MPS ({whose}), as asked"
+    elif before is not None:
+        starts(settings, chosen)
+        shared.trials, shared.levels = before.trials, before.levels
+        shared.reason = f"{_words(before.levels)} (as measured before), through MPS ({whose})"
+    else:
+        output.doing("measuring how many trials share a GPU: a minute or two; --trials-per-gpu N skips it")
+        shared.levels = measure(settings, chosen, _points(settings.space), shared.gpus)
+        shared.trials = choose(shared.levels).trials
+        shared.reason = _words(shared.levels)
+        if shared.trials == 1:  # then turns are as good, and one process less can fail
+            shared.close()
+            shared.service = "none"
+        else:
+            shared.reason += f", through MPS ({whose})"
+
+
+def _points(name: str) -> list[dict[str, Any]]:
+    space = search_spaces.get(name)
+    ends = [space.points.get(name, space.default) for name in ("cheapest", "dearest")]
+    return [dict(ends[0]), dict(space.default), dict(ends[1])]
+
+
+def _words(levels: tuple[Level, ...]) -> str:
+    """The decision, with the figures it rests on."""
+    one, chosen = levels[0], choose(levels)
+    figures = ", ".join(
+        f"{level.trials} together {level.throughput / one.throughput:.2f} times one's speed"
+        for level in levels[1:]
+    )
+    head = "one trial" if chosen.trials == 1 else f"{chosen.trials} trials"
+    return f"{head} at a time on a GPU: {figures or 'no more fit into memory or have a core'}"

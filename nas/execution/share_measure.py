@@ -1,0 +1,139 @@
+"""Measures what trial processes that share a GPU reach together."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nas.execution.messages import GO, READY, Facts, Pace, Paced
+from nas.execution.mps import NoDaemon
+from nas.execution.process import TrialProcess
+from nas.execution.share_rule import CONTEXT_BYTES, NUMBERS, Level, Room, fitting, pays
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nas.execution.settings import WorkerSettings
+    from search_spaces.base import Config
+
+_WINDOW = 1.5  # seconds that the speed of a configuration is taken from
+_PATIENCE = 300.0  # seconds for a process to get ready; a broken MPS server may let its clients hang
+
+
+def starts(settings: WorkerSettings, environment: Mapping[str, str]) -> None:
+    """Makes sure that a trial process finds the GPU with these variables.
+
+    Raises:
+        NoDaemon: If it does not.
+        UserError: If the data are not as asked for.
+    """
+    with contextlib.ExitStack() as stack:
+        _start(settings, environment, stack)
+
+
+def measure(
+    settings: WorkerSettings, environment: Mapping[str, str], configs: Sequence[Config], gpus: int
+) -> tuple[Level, ...]:
+    """Speeds of one, two, four, ... processes at once, up to the first doubling that does not pay.
+
+    Args:
+        settings: What trial processes need to know.
+        environment: Variables that have them share one GPU.
+        configs: What to train for a moment each.
+        gpus: GPUs that will share the machine's cores and memory.
+
+    Raises:
+        NoDaemon: If processes do not start, or fail.
+        UserError: If the data are not as asked for.
+    """
+    with contextlib.ExitStack() as stack:
+        processes = [_start(settings, environment, stack)]
+        first = [_together(processes, config) for config in configs]
+        levels = [_level(first)]
+        most = fitting(_room([answers[0] for answers in first], gpus))
+        for number in NUMBERS[1:]:
+            if number > most:
+                break
+            try:
+                processes += _start_more(number - len(processes), settings, environment, stack)
+                level = _level([_together(processes, config) for config in configs])
+            except NoDaemon:
+                if number == NUMBERS[1]:
+                    raise
+                break  # fewer did
+            levels.append(level)
+            if not pays(levels[-2], level):
+                break
+        return tuple(levels)
+
+
+def _start(
+    settings: WorkerSettings, environment: Mapping[str, str], stack: contextlib.ExitStack
+) -> TrialProcess:
+    process = TrialProcess(replace(settings, environment={**settings.environment, **environment}))
+    stack.callback(process.close)
+    answer = process.receive()
+    if isinstance(answer, UserError) and "--device" not in str(answer):
+        raise answer
+    if not isinstance(answer, Facts):
+        raise NoDaemon(f"a trial process does not start under MPS ({answer or process.epitaph()})")
+    if not str(answer.hardware["device"]).startswith("cuda"):
+        raise NoDaemon("a trial process finds no GPU under MPS")
+    return process
+
+
+def _start_more(
+    number: int, settings: WorkerSettings, environment: Mapping[str, str], stack: contextlib.ExitStack
+) -> list[TrialProcess]:
+    with ThreadPoolExecutor(number) as pool:
+        begun = [pool.submit(_start, settings, environment, stack) for _ in range(number)]
+    return [one.result() for one in begun]
+
+
+def _together(processes: Sequence[TrialProcess], config: Config) -> list[Paced]:
+    """Has all processes train a configuration in the same seconds."""
+    for process in processes:
+        process.send(Pace(config, _WINDOW))
+    for process in processes:
+        if (answer := process.receive(_PATIENCE)) != READY:
+            raise NoDaemon(_failed(process, answer))
+    for process in processes:
+        process.send(GO)
+    found = []
+    for process in processes:
+        answer = process.receive(_PATIENCE)
+        if not isinstance(answer, Paced):
+            raise NoDaemon(_failed(process, answer))
+        found.append(answer)
+    return found
+
+
+def _failed(process: TrialProcess, answer: object) -> str:
+    return f"a trial process fails under MPS ({answer or process.epitaph()})"
+
+
+def _level(answers: Sequence[Sequence[Paced]]) -> Level:
+    """Of each configuration's answers the mean of the processes' speeds."""
+    seconds = [len(some) / sum(1 / one.epoch_seconds for one in some) for some in answers]
+    return Level(len(answers[0]), tuple(seconds))
+
+
+def _room(answers: Sequence[Paced], gpus: int) -> Room:
+    return Room(
+        gpu_bytes=min(answer.gpu_free for answer in answers) + CONTEXT_BYTES,
+        gpu_each=max(answer.gpu_peak for answer in answers),
+        host_bytes=(_available() + answers[-1].resident) // gpus,
+        host_each=max(answer.resident for answer in answers),
+        cores=len(os.sched_getaffinity(0)) // gpus,
+    )
+
+
+def _available() -> int:
+    """Memory of the machine that programs can have, bytes."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024

@@ -1,0 +1,287 @@
+"""The trial process's workplace: data on a device, and one network after another trained on it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import io
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import search_spaces
+from nas.data.device import DeviceData
+from nas.execution import prefetch
+from nas.execution.faults import kind_of
+from nas.execution.messages import (
+    DEVICE,
+    MEMORY,
+    PAUSE,
+    READY,
+    EpochDone,
+    Facts,
+    Measurement,
+    Note,
+    TrialEnded,
+    TrialPaused,
+)
+from nas.execution.saving import Saver
+from nas.execution.settings import named_width
+from nas.trial import checkpoint
+from nas.trial.graphs import CudaRecorder, Eager, Recorder
+from nas.trial.kernels import FastLayers
+from nas.trial.loop import StaleCheckpoint, train
+from nas.trial.memory import free_memory, keep_freed_memory
+from nas.trial.timing import epoch_seconds
+from nas.trial.trainer import Trainer
+from nas.util.counts import count
+from nas.util.errors import UserError
+from nas.util.machine import find_device, hardware, versions
+from nas.util.seeds import derive
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from torch import nn
+
+    from nas.data.images import ImageSet
+    from nas.execution.messages import Pace, Paced, TrialSpec
+    from nas.execution.prefetch import Prepared
+    from nas.execution.settings import WorkerSettings
+    from nas.trial.loop import EpochMetrics, Result, State
+    from nas.trial.snapshot import Snapshot
+    from nas.util.counts import Stats
+    from search_spaces.base import Config
+
+_NARROW = 32  # up to this width a step is too short for a second thread to pay
+_FINAL = ("val_loss", "train_loss", "top1", "top5")
+
+
+class Bench:
+    """Everything that stays between trials."""
+
+    def __init__(self, settings: WorkerSettings, images: ImageSet, pipe: Connection) -> None:
+        """Places the data on the device.
+
+        Args:
+            settings: What to train on.
+            images: The training part of the data.
+            pipe: Where reports go and a request to pause comes from.
+
+        Raises:
+            UserError: If device, width or training settings are not as they should be.
+        """
+        self._settings = settings
+        self._pipe = pipe
+        self._space = search_spaces.get(settings.space)
+        device = find_device(settings.device)
+        width = named_width(settings.width, self._space.presets)
+        if width is None:
+            width = self._space.presets["paper" if device.type == "cuda" else "tiny"]
+        threads = _threads(settings.threads, width)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        keep_freed_memory()
+        if settings.cuda_graphs and device.type != "cuda":
+            raise UserError(f"--cuda-graphs: the device is {device}, which has none; leave the flag out")
+        self._recorder = _recorder(settings, device)
+        self._layers = None if settings.reference else FastLayers(device, self._note)
+        self._data = data = DeviceData.place(
+            images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
+        )
+        self._image_size = images.images.shape[1]
+        self._recipe = settings.train.resolve(width, len(data.train), flip=data.flip)
+        self._geometry = self._space.reduced(width, image_size=self._image_size)
+        self._store = checkpoint.CheckpointStore(
+            settings.checkpoints, settings.quota_bytes, on_note=lambda text: pipe.send(Note(text))
+        )
+        self._saver = Saver(self._store, self._note, beside=device.type == "cuda")
+        self.facts = Facts(
+            data={
+                "name": images.name,
+                "fingerprint": data.fingerprint,
+                "split_fingerprint": data.split_fingerprint,
+                "train_images": len(data.train),
+                "val_images": len(data.val),
+                "image_size": self._image_size,
+                "in_chans": data.in_chans,
+                "class_names": list(images.class_names),
+            },
+            hardware=hardware(device),
+            versions=versions(),
+            width=width,
+            train=asdict(self._recipe),
+            notes=images.notes,
+        )
+        self._prepared: Prepared | None = None
+        gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
+
+    def run(self, spec: TrialSpec) -> None:
+        """Runs a trial and reports its end; whatever goes wrong in it is its crash."""
+        micro_batch: int | None = None
+        while True:
+            try:
+                report = self._attempt(spec, micro_batch)
+            except Exception as error:
+                reason, fault = _one_line(error), kind_of(error)
+            else:
+                break
+            self._saver.wait()
+            if fault == DEVICE:  # whatever touches it now fails again: this process is replaced
+                self._pipe.send(TrialEnded(spec.trial, None, reason=reason, fault=fault))
+                return
+            self._free()  # outside the except block, which would hold the failed network
+            if fault != MEMORY or micro_batch is not None or not spec.alone:
+                report = TrialEnded(spec.trial, None, reason=reason, fault=fault)
+                break
+            micro_batch = max(self._recipe.batch_size // 2, 1)
+            self._note(f"trial {spec.trial}: out of memory, once more in micro-batches of {micro_batch}")
+        self._saver.wait()
+        self._pipe.send(report)
+        self._free()
+
+    def measure(self, config: Config) -> Measurement | UserError:
+        """Times a few steps of a configuration, for the plan."""
+        begin = time.perf_counter()
+        try:
+            model = self._build(config, seed=0)
+            count(model, self._image_size, self._data.in_chans)
+            built = time.perf_counter() - begin
+            train_seconds, val_seconds = epoch_seconds(
+                model, self._data, self._recipe, layers=self._layers, recorder=self._recorder
+            )
+        except RuntimeError as error:
+            return UserError(_one_line(error))
+        buffer = io.BytesIO()
+        torch.save(model.state_dict(), buffer)
+        moments = 1 if self._recipe.optimizer == "sgd" else 2
+        return Measurement(train_seconds, val_seconds, built, (1 + moments) * buffer.tell())
+
+    def prepare(self, spec: TrialSpec) -> None:
+        """Does what can be done for a trial before it is its turn."""
+        self._prepared = None
+        self._free()
+        self._prepared = prefetch.prepare(spec, lambda: self._built(spec), self._trainer, self._data.device)
+        self._free()
+        self._pipe.send(READY)
+
+    def pace(self, request: Pace) -> Paced | UserError:
+        """Tells the speed of a configuration beside other processes."""
+        try:
+            trainer = self._trainer(self._build(request.config, seed=0))
+            with contextlib.closing(trainer):
+                return prefetch.answer_pace(trainer, request.seconds, self._pipe)
+        except RuntimeError as error:
+            return UserError(_one_line(error))
+
+    def _attempt(self, spec: TrialSpec, micro_batch: int | None) -> TrialEnded | TrialPaused:
+        self._saver.wait()
+        found = self._store.latest(spec.config_id, spec.epochs)
+        if found is not None:
+            try:
+                return self._train(spec, micro_batch, *found)
+            except StaleCheckpoint as error:
+                self._note(f"trial {spec.trial}: trained from the start ({error})")
+        return self._train(spec, micro_batch)
+
+    def _train(
+        self, spec: TrialSpec, micro_batch: int | None, from_epoch: int = 0, state: State | None = None
+    ) -> TrialEnded | TrialPaused:
+        prepared, self._prepared = self._prepared, None
+        if prepared is not None and prepared.fits(spec):
+            model, stats = prepared.model, prepared.stats
+        else:
+            model, stats = self._built(spec)
+        for row in [] if state is None else state["curve"][spec.known_epochs :]:
+            self._pipe.send(_epoch_done(spec, row))
+        saved = time.monotonic()
+
+        def on_epoch(metrics: EpochMetrics, snapshot: Snapshot) -> bool:
+            nonlocal saved
+            pause = self._pipe.poll() and self._pipe.recv() == PAUSE
+            due = pause or time.monotonic() - saved > self._settings.checkpoint_every
+            if metrics.epoch == spec.epochs:
+                due = spec.epochs < self._settings.max_epochs  # nothing continues the largest budget
+            if due:
+                self._saver.save(spec, metrics.epoch, snapshot)
+                saved = time.monotonic()
+            self._pipe.send(_epoch_done(spec, asdict(metrics)))
+            return not pause
+
+        result = train(
+            model,
+            self._data,
+            self._recipe,
+            epochs=spec.epochs,
+            max_epochs=self._settings.max_epochs,
+            seed=spec.seed,
+            state=state,
+            micro_batch=micro_batch,
+            on_epoch=on_epoch,
+            layers=self._layers,
+            recorder=self._recorder,
+            on_note=lambda text: self._note(f"trial {spec.trial}: {text}"),
+        )
+        if result.paused:
+            return TrialPaused(spec.trial)
+        extra = {"from_epoch": float(from_epoch), "params": float(stats.params), "macs": float(stats.macs)}
+        if micro_batch is not None:
+            extra["micro_batch"] = float(micro_batch)
+        return TrialEnded(spec.trial, 1.0 - result.last.top1, {**_outcome(result), **extra})
+
+    def _built(self, spec: TrialSpec) -> tuple[nn.Module, Stats]:
+        model = self._build(spec.config, spec.seed)
+        return model, count(model, self._image_size, self._data.in_chans)
+
+    def _trainer(self, model: nn.Module) -> Trainer:
+        return Trainer(
+            model, self._data, self._recipe, max_epochs=1, layers=self._layers, recorder=self._recorder
+        )
+
+    def _build(self, config: Config, seed: int) -> nn.Module:
+        torch.manual_seed(derive(seed, "init"))
+        return self._space.build(
+            config,
+            self._geometry,
+            num_classes=self._data.num_classes,
+            in_chans=self._data.in_chans,
+            drop_path_rate=self._recipe.drop_path_rate,
+        )
+
+    def _note(self, text: str) -> None:
+        self._pipe.send(Note(text))
+
+    def _free(self) -> None:
+        free_memory(self._data.device)
+
+
+def _threads(wanted: int | None, width: int) -> int | None:
+    """CPU threads to use, None for torch's own choice."""
+    return 1 if wanted is None and width <= _NARROW else wanted
+
+
+def _recorder(settings: WorkerSettings, device: torch.device) -> Recorder | None:
+    """What records steps; None where they are computed in the plain way, as on a CPU always."""
+    if device.type != "cuda" or settings.reference:
+        return None
+    return Eager() if settings.cuda_graphs is False else CudaRecorder()
+
+
+def _epoch_done(spec: TrialSpec, row: dict[str, Any]) -> EpochDone:
+    return EpochDone(spec.trial, row["epoch"], {key: row[key] for key in row if key != "epoch"})
+
+
+def _outcome(result: Result) -> dict[str, float]:
+    last = asdict(result.last)
+    return {
+        **{key: last[key] for key in _FINAL},
+        "train_seconds": result.train_seconds,
+        "peak_memory": float(result.peak_memory),
+    }
+
+
+def _one_line(error: BaseException) -> str:
+    text = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {text}"[:300]

@@ -1,0 +1,58 @@
+"""Build a found network at full size: ``python -m nas.export runs/NAME --geometry t -o DIR``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.export.settings import Order
+from nas.util import cli, output
+from nas.util.commands import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PROG = "python -m nas.export"
+
+_DESCRIPTION = """Build a found network at full size and write it as a folder that timm loads.
+
+The folder holds config.json, model.safetensors (initial weights), a model card and the recipe that
+nas.train follows. It appears whole or not at all."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """Everything the command line says."""
+
+    order: Order
+    quiet: bool = False
+    """Print nothing but errors."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
+
+    output.doing("loading PyTorch")
+    from nas.export import summary
+    from nas.export.build import export
+
+    exported = export(command.order)
+    if not command.quiet:
+        if exported.note:
+            print(exported.note)
+        summary.show(exported.rows, exported.totals)
+        for name, difference in exported.differences.items():
+            print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
+        folder = command.order.output
+        print(f"written to {folder}\nnext (DIR: train/ and test/, of one folder a class)")
+        if command.order.weights is None:
+            trained = folder.with_name(f"{folder.name}-trained")
+            print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
+        else:
+            print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR')}")
+    return 0
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,99 @@
+"""Networks by name: an exported folder, one of ours, or any of timm's."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.export import folder
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Named:
+    """A network that can be created.
+
+    Attributes:
+        name: Short, for people.
+        timm_name: For ``timm.create_model``.
+        path: The exported folder, or None.
+        config: Its config.json, or nothing.
+    """
+
+    name: str
+    timm_name: str
+    path: Path | None
+    config: dict[str, Any]
+
+    @property
+    def trained(self) -> bool:
+        """Whether the folder's weights have learned anything; a folder that is not ours is taken to have."""
+        own = self.config.get(folder.OWN_KEY)
+        return self.path is not None and (own is None or own.get("trained") is not None)
+
+    @property
+    def ours(self) -> bool:
+        """Whether the network is of the search space."""
+        return str(self.config.get("architecture", self.timm_name)).startswith("nexception")
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of the classifier's outputs, if the folder says them."""
+        return tuple(self.config.get("label_names", ()))
+
+    @property
+    def model_args(self) -> dict[str, Any]:
+        """What makes a folder's network what it is."""
+        args = self.config.get("model_args", {})
+        return {key: args[key] for key in ("config", "geometry") if key in args}
+
+    def create(self, *, weights: bool = False, **options: Any) -> nn.Module:
+        """Creates the network.
+
+        Args:
+            weights: Load the folder's weights, or timm's pretrained ones.
+            **options: timm's: num_classes, drop_path_rate, ...
+
+        Raises:
+            UserError: If the folder's weights do not fit its config, or there are none.
+        """
+        import timm
+        from safetensors import SafetensorError
+
+        import search_spaces.nexception.timm_models  # noqa: F401 - registers our models
+
+        try:
+            model: nn.Module = timm.create_model(self.timm_name, pretrained=weights, **options)
+        except (RuntimeError, TypeError, ValueError, OSError, SafetensorError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"{self.name}: cannot be created ({reason})") from error
+        return model
+
+
+def find(text: str) -> Named:
+    """Finds what a user names.
+
+    Args:
+        text: An exported folder, or the name of a model that timm knows (ours included).
+
+    Raises:
+        UserError: If there is none.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        config = folder.read_config(path)
+        return Named(path.resolve().name, f"local-dir:{path}", path, config)
+    import timm
+
+    import search_spaces.nexception.timm_models  # noqa: F401 - registers our models
+
+    if timm.is_model(text.partition(".")[0]) and "/" not in text:
+        return Named(text, text, None, {})
+    close = difflib.get_close_matches(text, timm.list_models(), n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    raise UserError(f"{text}: must be an exported folder, or the name of a model that timm knows{hint}")

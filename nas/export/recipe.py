@@ -1,0 +1,145 @@
+"""How a full-size network is trained: Table 1 of NEXcepTion, every value of it a setting."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from nas.util.documents import read_yaml
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides a training besides network, images and seed.
+
+    The defaults are NEXcepTion-T's (NEXcepTion, Table 1). Warm-up rate, the losses' threshold and the
+    repetitions are not in the table; they are the released command lines'.
+    """
+
+    epochs: int = 300
+    """Epochs."""
+    batch_size: int = 256
+    """Images an update, over all devices and accumulation steps."""
+    opt: str = "lamb"
+    """Update rule, any of timm's: lamb, adamw, sgd, ..."""
+    lr: float = 2e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.02
+    """Weight decay of everything but biases and norms."""
+    momentum: float = 0.9
+    """Momentum of sgd; the others ignore it."""
+    warmup_epochs: float = 5.0
+    """Epochs of linear warm-up, at most half of all."""
+    warmup_lr: float = 1e-4
+    """Learning rate the warm-up begins with."""
+    min_lr: float = 1e-6
+    """Learning rate at the end of the cosine."""
+    cooldown_epochs: int = 0
+    """Further epochs at --min-lr (the released command lines have 10)."""
+    auto_augment: str = "rand-m7-mstd0.5-inc1"
+    """RandAugment or AutoAugment in timm's words; none switches it off."""
+    min_scale: float = 0.08
+    """Smallest share of an image that a random crop takes; 1 for whole images."""
+    flip: float = 0.5
+    """Share of images mirrored."""
+    mixup: float = 0.1
+    """Alpha of Mixup; 0 switches it off."""
+    cutmix: float = 1.0
+    """Alpha of CutMix; 0 switches it off."""
+    mix_switch: float = 0.5
+    """Share of batches that get CutMix where both are on."""
+    erasing: float = 0.0
+    """Probability of random erasing."""
+    smoothing: float = 0.0
+    """Label smoothing."""
+    loss: Literal["bce", "ce"] = "bce"
+    """bce: one binary cross-entropy a class; ce: softmax cross-entropy."""
+    bce_threshold: float = 0.2
+    """With bce, soft targets above this count as 1, others as 0; 0 leaves them soft."""
+    drop_path_rate: float = 0.05
+    """Stochastic depth."""
+    drop_rate: float = 0.0
+    """Dropout before the classifier."""
+    repeats: int = 3
+    """Augmented views of an image in an epoch, which sees as many times fewer images."""
+    clip_grad: float = 0.0
+    """Largest gradient norm; 0 switches clipping off. lamb always clips at 1."""
+    ema: float = 0.0
+    """Decay of an average of the weights, which is then validated and kept; 0 for none."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"--{name.replace('_', '-')} {value}: must be {low:g} to {high:g}")
+        if self.loss not in ("bce", "ce"):
+            raise UserError(f"--loss {self.loss}: must be bce or ce")
+
+    def to_yaml(self) -> str:
+        """The recipe as a YAML file; :func:`read` is the inverse."""
+        import yaml
+
+        return yaml.safe_dump(asdict(self), sort_keys=False)
+
+
+_RANGES: dict[str, tuple[float, float]] = {
+    "epochs": (1, 100_000),
+    "batch_size": (2, 1_000_000),
+    "lr": (1e-12, 100),
+    "weight_decay": (0, 1),
+    "momentum": (0, 0.999),
+    "warmup_epochs": (0, 10_000),
+    "warmup_lr": (0, 100),
+    "min_lr": (0, 100),
+    "cooldown_epochs": (0, 100_000),
+    "min_scale": (0.01, 1),
+    "flip": (0, 1),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
+    "mix_switch": (0, 1),
+    "erasing": (0, 1),
+    "smoothing": (0, 0.9),
+    "bce_threshold": (0, 0.99),
+    "drop_path_rate": (0, 0.9),
+    "drop_rate": (0, 0.9),
+    "repeats": (1, 100),
+    "clip_grad": (0, 1e6),
+    "ema": (0, 0.999_999),
+}
+
+
+def published(model: str) -> Recipe:
+    """The recipe of Table 1 for a network; that of NEXcepTion-T where the table does not name it."""
+    recipe = Recipe()
+    return replace(recipe, lr=1.4e-3, batch_size=128) if model.startswith("nexception_s") else recipe
+
+
+def read(path: Path) -> Recipe:
+    """Reads a YAML file; what it leaves out keeps its default.
+
+    Raises:
+        UserError: If the file is no recipe, naming the key.
+    """
+    values = read_yaml(path)
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: must be a mapping with keys such as epochs, lr and batch_size")
+    return Recipe(**{key: _value(path, key, value) for key, value in values.items()})
+
+
+def _value(path: Path, key: Any, value: Any) -> Any:
+    kinds = {field.name: type(field.default) for field in fields(Recipe)}
+    kind = kinds.get(key)
+    if kind is None:
+        raise UserError(f"{path}: {key}: no such setting; there are {', '.join(kinds)}")
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise UserError(f"{path}: {key}: must be {_ARTICLES[kind]}, got {value!r}")
+    return value
+
+
+_ARTICLES = {int: "an integer", float: "a number such as 0.002 or 2.0e-3", str: "a word"}

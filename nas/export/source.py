@@ -1,0 +1,161 @@
+"""Which configuration is exported, and what is known about it: a run, a file or a named point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas.util.documents import read_json
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from nas.run.state import SearchState, Trial
+    from search_spaces.base import Config
+    from search_spaces.nexception.geometry import Geometry
+
+SPACE = "nexception"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A configuration and where it comes from.
+
+    Attributes:
+        config: Canonical configuration of the ``nexception`` space.
+        facts: Plain values for the model card: kind, name, trial, data, validation accuracy, ...
+        reduced: The network that the search trained; None outside a run.
+        class_names: Classes of that network's data.
+        note: How a run's network was chosen, for the one who exports it.
+    """
+
+    config: Config
+    facts: dict[str, Any]
+    reduced: Geometry | None = None
+    class_names: tuple[str, ...] = field(default=(), repr=False)
+    note: str = ""
+
+
+def find(text: str, *, trial: int | None = None, config: Path | None = None) -> Source:
+    """Finds what the user means.
+
+    Args:
+        text: A run folder, a JSON file of a configuration, or a named point of the space.
+        trial: Of a run, this trial instead of its winner: the confirmed one if ``nas.confirm`` was
+            there, else the incumbent.
+        config: This file's configuration in place of the run's winner.
+
+    Raises:
+        UserError: If there is none, or its configuration is not of the space.
+    """
+    path = Path(text).expanduser()
+    if path.is_dir():
+        return _from_run(path, trial, config)
+    if trial is not None:
+        raise UserError(f"--trial {trial}: only a run has trials; {text} is no run folder")
+    if config is not None:
+        raise UserError(f"--config {config}: goes with a run folder; to export the file, name it alone")
+    if path.is_file():
+        return Source(_read_config(path), {"kind": "file", "name": path.name})
+    points = search_spaces.get(SPACE).points
+    if text not in points:
+        raise UserError(
+            f"{text}: no such run folder or file; must be one, or a named point: {', '.join(points)}"
+        )
+    return Source(points[text], {"kind": "named point", "name": text})
+
+
+def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
+    from nas.confirm import record
+    from nas.run.folder import Run
+    from nas.run.state import SearchState
+
+    run = Run.open(path)
+    search = run.read_search()
+    if search["space"]["name"] != SPACE:
+        raise UserError(
+            f"{path}: searched the space {search['space']['name']}; only {SPACE} networks have full sizes"
+        )
+    state = SearchState.of(run.read_journal().events)
+    facts: dict[str, Any] = {"kind": "run", "name": run.name, "data": search["data"]["name"]}
+    note = ""
+    if config is not None:
+        if trial is not None:
+            raise UserError(f"--trial {trial} and --config {config}: must be one of them")
+        chosen = _read_config(config)
+        facts["configuration"] = config.name
+    elif trial is None and (confirmed := record.read(run)) and (winner := record.winner(confirmed)):
+        chosen = search_spaces.get(SPACE).validate(winner["config"])
+        facts |= _confirmed_figures(confirmed, winner)
+        note = _confirmed_note(confirmed, winner, state)
+    else:
+        found = _trial(path, state, trial)
+        chosen = search_spaces.get(SPACE).validate(found.config)
+        facts |= _figures(found, state)
+        if trial is None:
+            note = f"the incumbent, trial {found.trial}, judged by one seed: nas.confirm would try several"
+    data = search["data"]
+    reduced = None
+    if "image_size" in data:
+        reduced = search_spaces.get(SPACE).reduced(search["width"], data["image_size"])
+    return Source(chosen, facts, reduced, tuple(data.get("class_names", ())), note)
+
+
+def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:
+    if trial is None:
+        if state.incumbent is None:
+            raise UserError(
+                f"{path}: has no incumbent yet, no trial reached the highest rung; choose one by --trial"
+            )
+        return state.trials[state.incumbent]
+    if trial not in state.trials:
+        raise UserError(f"--trial {trial}: {path} has trials 1 to {max(state.trials, default=0)}")
+    return state.trials[trial]
+
+
+def _figures(trial: Trial, state: SearchState) -> dict[str, Any]:
+    facts: dict[str, Any] = {"trial": trial.trial, "config_id": trial.config_id, "epochs": trial.epochs}
+    if trial.error is not None:
+        facts["validation_top1"] = 1 - trial.error
+    baseline = state.baseline(trial.epochs)
+    if baseline is not None and baseline.error is not None:
+        facts["baseline_validation_top1"] = 1 - baseline.error
+    return facts
+
+
+def _confirmed_figures(confirmed: dict[str, Any], winner: dict[str, Any]) -> dict[str, Any]:
+    baseline = next(row for row in confirmed["configurations"] if row["baseline"])
+    facts = {
+        "trial": winner["searched_trial"],
+        "config_id": winner["config_id"],
+        "epochs": confirmed["epochs"],
+        "confirmed_by_seeds": len(confirmed["compared"]),
+        "validation_top1": 1 - winner["mean_error"],
+    }
+    if winner["sd_error"] is not None:
+        facts["sd_over_seeds_of_validation_top1"] = winner["sd_error"]
+    if baseline["mean_error"] is not None:
+        facts["baseline_validation_top1"] = 1 - baseline["mean_error"]
+    return facts
+
+
+def _confirmed_note(confirmed: dict[str, Any], winner: dict[str, Any], state: SearchState) -> str:
+    seeds = len(confirmed["compared"])
+    name = "the base architecture itself" if winner["baseline"] else f"trial {winner['searched_trial']}"
+    note = f"the confirmed winner, {name}: lowest mean error over {seeds} seed{'s' if seeds > 1 else ''}"
+    confirmed_ids = {row["config_id"] for row in confirmed["configurations"]}
+    leader = None if state.incumbent is None else state.trials[state.incumbent]
+    if leader is not None and leader.config_id not in confirmed_ids:
+        note += f"; trial {leader.trial} leads the search since, confirm it too by calling nas.confirm again"
+    return note
+
+
+def _read_config(path: Path) -> Config:
+    values = read_json(path)
+    if isinstance(values, dict) and isinstance(values.get("config"), dict):  # incumbent.json, for one
+        values = values["config"]
+    try:
+        return search_spaces.get(SPACE).validate(values)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None

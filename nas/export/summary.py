@@ -1,0 +1,151 @@
+"""What a network consists of and costs: block by block, and beside networks people know."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import search_spaces
+from nas.util.quantities import format_count
+from search_spaces.nexception import build
+from search_spaces.nexception.geometry import XCEPTION
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from torch import nn
+
+    from search_spaces.base import Config
+    from search_spaces.nexception.geometry import Geometry
+
+# timm's networks of 0.2 to 18 GMACs that papers compare with.
+REFERENCES = (
+    "mobilenetv3_large_100",
+    "efficientnet_b0",
+    "convnext_pico",
+    "resnet18",
+    "convnext_nano",
+    "resnet50",
+    "swin_tiny_patch4_window7_224",
+    "convnext_tiny",
+    "tf_efficientnetv2_s",
+    "resnet101",
+    "convnext_small",
+    "convnext_base",
+)
+_NEAREST = 3
+
+
+@dataclass(frozen=True)
+class Row:
+    """One block: its output ``(C, H, W)`` for one image, parameters and multiply-accumulates."""
+
+    name: str
+    shape: tuple[int, ...]
+    params: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Total:
+    """A whole network at an input size in pixels."""
+
+    name: str
+    image_size: int
+    params: int
+    macs: int
+
+
+def blocks(config: Config, geometry: Geometry, num_classes: int, in_chans: int = 3) -> list[Row]:
+    """Counts a network block by block; nothing is computed."""
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        model = build(config, geometry, num_classes, in_chans).eval()
+    parts: dict[str, nn.Module] = {"stem": model.stem}
+    for i, stage in enumerate(model.stages):
+        parts |= {f"stages.{i}.{name}": block for name, block in stage.named_children()}
+    parts |= {"tail": model.tail, "head": model.head}
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, part in parts.items():
+        part.register_forward_hook(lambda _, __, output, key=name: shapes.update({key: (*output.shape[1:],)}))
+    size = geometry.image_size
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, in_chans, size, size, device="meta"))
+    flops = counter.get_flop_counts()
+    prefix = type(model).__name__
+    return [
+        Row(name, shapes[name], _params(part), sum(flops.get(f"{prefix}.{name}", {}).values()) // 2)
+        for name, part in parts.items()
+        if not isinstance(part, torch.nn.Identity)
+    ]
+
+
+def total(name: str, rows: list[Row], geometry: Geometry) -> Total:
+    """Sums the blocks up."""
+    return Total(name, geometry.image_size, sum(row.params for row in rows), sum(row.macs for row in rows))
+
+
+def xception(num_classes: int = 1000) -> Total:
+    """The original network at its own size (arXiv:1610.02357)."""
+    rows = blocks(search_spaces.get("nexception").points["xception"], XCEPTION, num_classes)
+    return total("xception", rows, XCEPTION)
+
+
+def nearest(own: Total) -> list[Total]:
+    """timm's best-known networks of about the same size, the nearest first."""
+    return sorted(_references(), key=lambda other: _distance(own, other))[:_NEAREST]
+
+
+def show(rows: list[Row], totals: list[Total], console: Console | None = None) -> None:
+    """Prints the blocks and the totals, the first of which is the network itself."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = console or Console()
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="blocks", title_justify="left")
+    compare = Table(box=box.SIMPLE_HEAD, header_style="bold", title="beside others", title_justify="left")
+    for target, names in ((table, ("output", "params", "MACs")), (compare, ("input", "params", "MACs"))):
+        target.add_column("")
+        for name in names:
+            target.add_column(name, justify="right")
+    for row in rows:
+        shape = " x ".join(map(str, row.shape))
+        table.add_row(row.name, shape, format_count(row.params), format_count(row.macs))
+    for i, other in enumerate(totals):
+        size = str(other.image_size)
+        figures = (format_count(other.params), format_count(other.macs))
+        compare.add_row(other.name, size, *figures, style="bold" if i == 0 else None)
+    console.print(table)
+    console.print(compare)
+    own = totals[0]
+    console.print(f"{own.name}: {own.params:,} params, {own.macs:,} MACs", highlight=False)
+
+
+@functools.cache
+def _references() -> tuple[Total, ...]:
+    import timm
+    import torch
+
+    from nas.util.counts import count
+
+    found = []
+    for name in REFERENCES:
+        with torch.device("meta"):
+            model = timm.create_model(name)
+        size = model.pretrained_cfg["input_size"][-1]
+        stats = count(model, size)
+        found.append(Total(name, size, stats.params, stats.macs))
+    return tuple(found)
+
+
+def _params(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def _distance(one: Total, other: Total) -> float:
+    """How far apart in cost, as the eye judges it in a plot with logarithmic axes."""
+    return math.hypot(math.log(one.params / other.params), math.log(one.macs / other.macs))

@@ -1,0 +1,131 @@
+"""The protocol every optimiser follows: ask for a trial, tell its outcome, replay the past."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from search_spaces.base import Config
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Rungs of epochs, ``max_epochs = min_epochs * eta ** k`` exactly, integers only.
+
+    SMAC's rungs are ``max * eta ** -k`` whatever the lower bound, so anything else would train
+    fractions of epochs.
+    """
+
+    min_epochs: int = 5
+    """Epochs of the lowest rung."""
+    max_epochs: int = 45
+    """Epochs of the highest rung: --min-epochs x --eta^k."""
+    eta: int = 3
+    """Each rung trains so many times longer, and keeps one in so many."""
+
+    def __post_init__(self) -> None:
+        if self.min_epochs < 1:
+            raise UserError(f"--min-epochs {self.min_epochs}: must be at least 1")
+        if self.eta < 2:
+            raise UserError(f"--eta {self.eta}: must be at least 2")
+        if self.max_epochs < self.min_epochs or self.rungs[-1] != self.max_epochs:
+            near = sorted({self.rungs[-1], self.rungs[-1] * self.eta})
+            raise UserError(
+                f"--max-epochs {self.max_epochs}: must be --min-epochs x --eta^k; with --min-epochs "
+                f"{self.min_epochs} and --eta {self.eta} the nearest are {' and '.join(map(str, near))}"
+            )
+
+    @property
+    def rungs(self) -> tuple[int, ...]:
+        """Epochs of every rung, lowest first."""
+        rungs = [self.min_epochs]
+        while rungs[-1] * self.eta <= self.max_epochs:
+            rungs.append(rungs[-1] * self.eta)
+        return tuple(rungs)
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """One trial an optimiser wants: a configuration trained up to ``epochs`` epochs in all."""
+
+    config: Config
+    epochs: int
+    origin: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a suggested trial ended.
+
+    Attributes:
+        error: ``1 - validation top-1`` in [0, 1]; None for a crashed trial.
+        seconds: Wall seconds the trial took.
+        started: Start, seconds since the epoch (UTC).
+        ended: End, seconds since the epoch (UTC).
+        metrics: Further figures (loss, top5, params, macs, ...), finite numbers only.
+        reason: Why the trial crashed, else "".
+    """
+
+    error: float | None
+    seconds: float
+    started: float = 0.0
+    ended: float = 0.0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What an earlier search, on other data perhaps, says of a configuration: its error there."""
+
+    config: Config
+    error: float
+
+
+class Optimizer(Protocol):
+    """Proposes trials and learns from their outcomes.
+
+    Contract (checked by ``tests/optimizers/test_conformance.py`` for every registered optimiser):
+
+    * What ``ask`` returns depends on the constructor's arguments and the order of earlier calls
+      only. So a fresh object that has been fed the same calls, with ``replay`` in place of every
+      ``ask``, proposes what the first would have proposed.
+    * ``replay`` does not train a model: it is cheap.
+    * A crashed outcome never raises and never stops the search.
+    """
+
+    def ask(self, *, speculative: bool = False) -> Suggestion | None:
+        """Proposes the next trial, or None.
+
+        Args:
+            speculative: True when no device is free yet. The optimiser may answer None then, if a
+                pending outcome is likely to change what it would propose. Otherwise None means that
+                the space is exhausted.
+        """
+        ...
+
+    def replay(self, suggestion: Suggestion) -> None:
+        """Takes an earlier answer of ``ask`` as given, in place of computing it again.
+
+        Raises:
+            UserError: If this optimiser could not have proposed it at this point.
+        """
+        ...
+
+    def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Reports how a trial that was asked or replayed ended."""
+        ...
+
+    def promotable(self) -> set[str]:
+        """Config ids that may yet be asked at a higher rung: their checkpoints are worth keeping."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes a snapshot for other tools into an empty folder; nothing reads it back."""
+        ...

@@ -1,0 +1,194 @@
+"""SMAC behind the ask/tell protocol."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from smac.runhistory import StatusType, TrialInfo, TrialValue
+
+from nas.optimizers.prior import Prior
+from nas.optimizers.protocol import Suggestion
+from nas.optimizers.smac.candidates import Candidates, distinct, key
+from nas.optimizers.smac.facade import CRASH_COST, make_facade
+from nas.optimizers.smac.snapshot import write_snapshot
+from nas.util.errors import UserError
+from nas.util.seeds import derive
+from search_spaces.base import config_id, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from ConfigSpace import Configuration
+
+    from nas.optimizers.protocol import Earlier, Fidelity, Outcome
+    from nas.optimizers.settings import OptimizerSettings
+    from search_spaces.base import SearchSpace
+
+DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design", "promotion"
+RECALLED, BELIEVED = "earlier run", "prior"
+_RECALLED = 3  # that begin the search anew: enough to see how its errors go with the earlier ones
+_DRAWS = 10  # a strong prior draws the same again and again
+
+# Points that are named for their cost, not because someone believes in them.
+_ENDS_OF_COST = ("cheapest", "dearest")
+
+
+class SmacOptimizer:
+    """Implements :class:`nas.optimizers.protocol.Optimizer` with SMAC 2.4.1's multi-fidelity facade."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        fidelity: Fidelity,
+        settings: OptimizerSettings,
+        *,
+        seed: int,
+        earlier: Sequence[Earlier] = (),
+    ) -> None:
+        """Starts with an empty history.
+
+        Raises:
+            UserError: If the space has conditions or forbidden clauses, or an earlier result or the prior
+                is not of it.
+        """
+        configspace = space.configspace()
+        self._candidates = Candidates(configspace)
+        recalled = [(self._candidates.encode(e.config, RECALLED), e.error) for e in earlier]
+        recalled.sort(key=lambda pair: pair[1])
+        prior = Prior.parse(settings.prior, space)
+        n_initial, min_trials = settings.first(len(fidelity.rungs))
+        rng = np.random.RandomState(derive(seed, "initial design"))
+        initial = self._initial_configs(space, n_initial, [config for config, _ in recalled], prior, rng)
+        self._facade = make_facade(
+            configspace,
+            self._candidates,
+            initial,
+            fidelity,
+            settings,
+            min_trials=min_trials,
+            prior=prior,
+            seed=seed,
+            earlier=recalled,
+        )
+        self._brackets = self._facade.intensifier
+        self._selector = self._brackets.config_selector
+        self._pending: dict[tuple[str, int], TrialInfo] = {}
+        self._begin: float | None = None
+        self._ids: dict[Configuration, str] = {}
+
+    def ask(self, *, speculative: bool = False) -> Suggestion | None:
+        """Proposes the next trial.
+
+        Args:
+            speculative: Then None also says that all that is left is to open a new bracket while a
+                pending outcome below the highest rung decides a promotion. At the highest rung the
+                new bracket is opened: its first configuration misses one outcome, but is found
+                while the longest trial runs.
+
+        Returns:
+            The trial; None, speculative or not, if the space is exhausted and nothing can be
+            promoted before a pending trial ends.
+        """
+        if self._brackets.waiting() is None:
+            if speculative and self._brackets.decides_by_pending():
+                return None
+            if not self._brackets.draw():
+                return None
+        trial = self._facade.ask()
+        suggestion = Suggestion(plain(trial.config), round(trial.budget), self._origin(trial))
+        self._pending[_name(suggestion)] = trial
+        return suggestion
+
+    def replay(self, suggestion: Suggestion) -> None:
+        """Takes an earlier answer as given.
+
+        Raises:
+            UserError: If this optimiser would have asked another rung or promoted another
+                configuration, or could not have proposed this one.
+        """
+        try:
+            self._retrace(suggestion)
+        except UserError as error:
+            raise UserError(
+                f"journal: {suggestion.epochs} epochs of {config_id(suggestion.config)} does not fit this "
+                f"version, space or settings ({error}); start a new run"
+            ) from None
+
+    def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
+        """Reports how a trial ended; an error that is no finite number counts as a crash."""
+        trial = self._pending.pop(_name(suggestion))
+        error = math.nan if outcome.error is None else outcome.error
+        crashed = not math.isfinite(error)
+        if self._begin is None:
+            self._begin = outcome.started
+        self._facade.optimizer.elapsed = max(outcome.ended - self._begin, self._facade.optimizer.elapsed)
+        value = TrialValue(
+            cost=CRASH_COST if crashed else float(error),
+            time=outcome.seconds,
+            status=StatusType.CRASHED if crashed else StatusType.SUCCESS,
+            starttime=outcome.started,
+            endtime=outcome.ended,
+            additional_info={**outcome.metrics, **({"reason": outcome.reason} if outcome.reason else {})},
+        )
+        self._facade.tell(trial, value, save=False)
+        self._selector.observe(trial.config, suggestion.epochs, None if crashed else float(error))
+
+    def promotable(self) -> set[str]:
+        """Config ids that may yet be asked at a higher rung; crashed ones never are."""
+        return {self._id(config) for config in self._brackets.promotable()}
+
+    def save(self, folder: Path) -> None:
+        """Writes SMAC's scenario, configspace, runhistory, intensifier and optimization files."""
+        finished = self._selector.exhausted and not self._pending and not self.promotable()
+        write_snapshot(self._facade, folder, self._facade.optimizer.elapsed, finished)
+
+    def _retrace(self, suggestion: Suggestion) -> None:
+        config = self._candidates.encode(suggestion.config)
+        if not self._selector.has_yielded(config):
+            config.origin = suggestion.origin
+            self._selector.give(config)
+        asked = self.ask()
+        self._selector.give(None)
+        if asked is None:
+            raise UserError("nothing is left to try")
+        if _name(asked) != _name(suggestion):
+            raise UserError(f"{asked.epochs} epochs of {config_id(asked.config)} are next")
+
+    def _initial_configs(
+        self,
+        space: SearchSpace,
+        n: int,
+        recalled: Sequence[Configuration],
+        prior: Prior | None,
+        rng: np.random.RandomState,
+    ) -> list[Configuration]:
+        """The default, the named points, then the best of an earlier search; random ones if there is none."""
+        named = [(DEFAULT, space.default)]
+        named += [(POINT, point) for name, point in space.points.items() if name not in _ENDS_OF_COST]
+        chosen: dict[bytes, Configuration] = {}
+        for config in [*(self._candidates.encode(*point[::-1]) for point in named), *recalled[:_RECALLED]]:
+            if len(chosen) < n:
+                chosen.setdefault(key(config.get_array()), config)
+        fresh = 0 if recalled else n - len(chosen)
+        believed = prior.sample(_DRAWS * fresh, rng) if prior else ()
+        for row in distinct(believed, chosen)[:fresh]:
+            chosen[key(row)] = self._candidates.decode(row, BELIEVED)
+            fresh -= 1
+        rows = self._candidates.unseen(fresh, chosen, rng)
+        return [*chosen.values(), *(self._candidates.decode(row, INITIAL) for row in rows)]
+
+    def _id(self, config: Configuration) -> str:
+        if config not in self._ids:
+            self._ids[config] = config_id(config)
+        return self._ids[config]
+
+    def _origin(self, trial: TrialInfo) -> str:
+        known = self._facade.runhistory.get_trials(trial.config)
+        return PROMOTION if known else str(trial.config.origin)
+
+
+def _name(suggestion: Suggestion) -> tuple[str, int]:
+    return config_id(suggestion.config), suggestion.epochs

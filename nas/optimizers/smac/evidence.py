@@ -1,0 +1,199 @@
+"""What the model learns: every configuration once, with the error it would have at the highest rung."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from nas.optimizers.smac.candidates import key
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+    Numbers = NDArray[np.int64]
+
+_ROOM = 64  # configurations to make room for at first
+_PRIOR_PAIRS = 3  # configurations seen at two rungs that the prior of their relation is worth
+EARLIER = 0  # epochs by which the results of an earlier search go
+_UNEXPLAINED = 0.3  # prior share of a rung's variance that the next rung does not share
+
+
+class Lesson(NamedTuple):
+    """Data for a model: ``N`` measurements of fewer configurations.
+
+    Attributes:
+        rows: Configurations ``(N, D)``.
+        errors: On the scale of the highest rung seen: what is measured there, or expected there after
+            what was measured below ``(N,)``.
+        configs: Which measurements are of one configuration ``(N,)``.
+        levels: Rungs by number, 0 the lowest that was seen ``(N,)``.
+        gains: What is left of a measurement's noise variance on that scale ``(N,)``.
+    """
+
+    rows: Vector
+    errors: Vector
+    configs: Numbers
+    levels: Numbers
+    gains: Vector
+
+    @classmethod
+    def of(cls, rows: Vector, errors: Vector) -> Lesson:
+        """One measurement of every configuration, all at one rung."""
+        count = np.arange(len(rows))
+        return cls(rows, errors, count, np.zeros_like(count), np.ones(len(rows)))
+
+    @property
+    def last(self) -> NDArray[np.bool_]:
+        """Whether a measurement is its configuration's at the highest rung it reached ``(N,)``."""
+        top = np.zeros(int(np.max(self.configs)) + 1, dtype=np.int64)
+        np.maximum.at(top, self.configs, self.levels)
+        return np.asarray(self.levels == top[self.configs])
+
+    def part(self, which: NDArray[Any]) -> Lesson:
+        """Some of the measurements."""
+        return Lesson(*(values[which] for values in self))
+
+    def warped(self) -> Lesson:
+        """Errors on a logarithmic scale that magnifies differences among the best, as SMAC's encoder does.
+
+        The zero of the scale lies as far below the least error as the 20th percentile lies above it.
+        """
+        least = float(np.min(self.errors))
+        zero = least - max(np.percentile(self.errors, 20) - least, 1e-4)
+        return self._replace(errors=np.log(self.errors - zero))
+
+
+class Learner(ABC):
+    """A model of a lesson.
+
+    Attributes:
+        _rows: The configurations it rests on ``(N, D)``.
+        _expected: The errors it expects of them ``(N,)``.
+    """
+
+    _rows: Vector
+    _expected: Vector
+
+    def tune(self, data: Lesson) -> None:
+        """Chooses what changes little as lessons grow, such as length scales; comes before ``learn``."""
+        del data
+
+    @abstractmethod
+    def learn(self, data: Lesson, seed: int) -> None:
+        """Learns anew; everything random is derived from the seed."""
+
+    @abstractmethod
+    def means(self, rows: Vector) -> Vector:
+        """Expected errors ``(N,)`` of configurations ``(N, D)``."""
+
+    def leaders(self, n: int) -> tuple[Vector, Vector]:
+        """What it rests on with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
+        order = np.argsort(self._expected, kind="stable")[:n]
+        return self._rows[order], self._expected[order]
+
+
+class Evidence:
+    """Finished trials by configuration; a lesson is drawn from all rungs at once.
+
+    Most configurations are only seen at low rungs. From those that were promoted one sees how errors
+    go on from rung to rung: by a straight line, held near slope 1 while there are few. Promotion
+    selects by the lower error alone, so the line is not biased by it. A crashed configuration counts
+    as the worst, whatever rung it crashed at; it is never promoted, so a model of high rungs only
+    would propose the like again and again.
+
+    Attributes:
+        finished: Trials so far.
+        succeeded: Those among them that did not crash.
+    """
+
+    def __init__(self, rungs: Sequence[int]) -> None:
+        """Starts with nothing; ``rungs`` are the epochs there are, lowest first."""
+        self.finished, self.succeeded = 0, 0
+        self._rungs = {epochs: k for k, epochs in enumerate((EARLIER, *rungs))}
+        self._places: dict[bytes, int] = {}
+        # By configuration, in arrays with room for more: lists of thousands take long to make arrays of.
+        self._rows = np.empty((0, 0))
+        self._errors = np.empty((0, len(self._rungs)))  # by rung, NaN where there is none
+        self._crashed = np.empty(0, dtype=np.bool_)
+
+    def recall(self, row: Vector, error: float) -> None:
+        """Takes what an earlier search measured: a rung below the lowest, worth what both have in common."""
+        place = self._place(row)
+        self._errors[place, self._rungs[EARLIER]] = error
+
+    def add(self, row: Vector, epochs: int, error: float | None) -> None:
+        """Takes a finished trial; ``error`` None: it crashed."""
+        place = self._place(row)
+        self.finished += 1
+        if error is None:
+            self._crashed[place] = True
+        else:
+            self.succeeded += 1
+            self._errors[place, self._rungs[epochs]] = error
+
+    def _place(self, row: Vector) -> int:
+        count = len(self._places)
+        place = self._places.setdefault(key(row), count)
+        if place == count:
+            if count == len(self._crashed):
+                more = max(count, _ROOM)
+                self._rows = np.concatenate([self._rows.reshape(count, len(row)), np.empty((more, len(row)))])
+                self._errors = np.concatenate([self._errors, np.full((more, len(self._rungs)), np.nan)])
+                self._crashed = np.concatenate([self._crashed, np.zeros(more, dtype=np.bool_)])
+            self._rows[place] = row
+        return place
+
+    def lesson(self) -> Lesson:
+        """Draws the lesson; there must be a finished trial."""
+        count = len(self._places)
+        curves, crashed = self._errors[:count].copy(), self._crashed[:count]
+        curves[crashed] = np.nan
+        expected, gains = _expected(curves)
+        seen = np.isfinite(curves)
+        # A crash counts as a measurement at the highest rung that anyone has reached.
+        top = max(np.flatnonzero(seen.any(0)), default=0)
+        expected[crashed, top] = np.max(expected[seen], initial=-np.inf) if seen.any() else 1.0
+        seen[crashed, top] = True
+        configs, rungs = np.nonzero(seen)
+        levels = np.unique(rungs, return_inverse=True)[1]
+        return Lesson(self._rows[configs], expected[seen], configs, levels, gains[rungs])
+
+
+def _expected(curves: Vector) -> tuple[Vector, Vector]:
+    """What to expect at the highest rung that anyone has reached.
+
+    Args:
+        curves: Errors by configuration and rung ``(N, R)``, NaN where there are none.
+
+    Returns:
+        The error expected after each of them ``(N, R)``, and by rung the share of noise variance that
+        is left in it ``(R,)``.
+    """
+    seen = np.isfinite(curves)
+    rungs = np.flatnonzero(seen.any(0))
+    alive = curves[seen.any(1)]
+    spread = float(np.var(alive[np.arange(len(alive)), seen[seen.any(1)].argmax(1)])) if len(alive) else 0.0
+    expected, gains = curves.copy(), np.ones(curves.shape[1])
+    for k in range(len(rungs) - 1):
+        low, high = curves[:, rungs[k]], curves[:, rungs[k + 1]]
+        both = seen[:, rungs[k]] & seen[:, rungs[k + 1]]
+        intercept, slope = _fit(low[both], high[both], _UNEXPLAINED * spread)
+        below = rungs[: k + 1]
+        expected[:, below] = intercept + slope * expected[:, below]
+        gains[below] *= slope**2
+    return expected, gains
+
+
+def _fit(low: Vector, high: Vector, prior_variance: float) -> tuple[float, float]:
+    """Intercept and slope of a line from one rung to the next."""
+    if not len(low):
+        return 0.0, 1.0
+    x, y = low - low.mean(), high - high.mean()
+    weight = max(_PRIOR_PAIRS * prior_variance, 1e-12)
+    slope = float((x @ y + weight) / (x @ x + weight))
+    return float(high.mean() - slope * low.mean()), slope

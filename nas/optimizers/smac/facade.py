@@ -1,0 +1,152 @@
+"""SMAC's multi-fidelity facade, put together from our parts and kept off the disk and the console."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from smac import MultiFidelityFacade, Scenario
+from smac.acquisition.function import EI
+from smac.initial_design import AbstractInitialDesign
+from smac.main.smbo import SMBO
+from smac.random_design import ProbabilityRandomDesign
+from smac.runhistory import RunHistory
+
+from nas.optimizers.smac.acquisition import BelievedImprovement
+from nas.optimizers.smac.brackets import StepwiseHalving, StepwiseHyperband
+from nas.optimizers.smac.candidates import Candidates
+from nas.optimizers.smac.forest import Forest
+from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.maximizer import PoolSearch
+from nas.optimizers.smac.selector import DerivedSelector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ConfigSpace import Configuration, ConfigurationSpace
+
+    from nas.optimizers.prior import Prior
+    from nas.optimizers.protocol import Fidelity
+    from nas.optimizers.settings import OptimizerSettings
+
+# A hair above the worst error: an incumbent that crashed gives way even to one that gets all wrong.
+CRASH_COST = 1.0 + 1e-6
+
+_UNLIMITED = 10**6  # SMAC's own limit on trials; the search has its own clock
+_NAME = "smacnas"
+
+
+class _PlainRunHistory(RunHistory):
+    """Leaves out what takes time with every trial and serves others than us."""
+
+    def _update_objective_bounds(self) -> None:
+        """Bounds scale several objectives; computing them anew with every trial is quadratic."""
+
+    def _check_json_serializable(self, *args: Any) -> None:
+        """All values are plain numbers and strings."""
+
+
+class _DisklessSMBO(SMBO):
+    """Neither reads nor writes files, and so never asks on stdin what to do about old ones."""
+
+    elapsed = 0.0  # seconds since the first trial began, for SMAC's trajectory
+
+    def _initialize_state(self) -> None:
+        pass
+
+    def save(self) -> None:
+        """The journal is the record; see :mod:`nas.optimizers.smac.snapshot` for files."""
+
+    @property
+    def used_walltime(self) -> float:
+        return self.elapsed
+
+
+class _InitialDesign(AbstractInitialDesign):
+    """Configurations to begin with, in a fixed order."""
+
+    def __init__(self, scenario: Scenario, configs: Sequence[Configuration]) -> None:
+        super().__init__(scenario, n_configs=len(configs), max_ratio=1.0)
+        self._configs = list(configs)
+
+    def _select_configurations(self) -> list[Configuration]:
+        return self._configs
+
+
+class QuietFacade(MultiFidelityFacade):
+    """SMAC's facade over :class:`_PlainRunHistory` and :class:`_DisklessSMBO`."""
+
+    def _update_dependencies(self) -> None:
+        self._runhistory = _PlainRunHistory()
+        super()._update_dependencies()
+
+    def _get_optimizer(self) -> SMBO:
+        return _DisklessSMBO(
+            scenario=self._scenario,
+            runner=None,
+            runhistory=self._runhistory,
+            intensifier=self._intensifier,
+        )
+
+
+def make_facade(
+    space: ConfigurationSpace,
+    candidates: Candidates,
+    initial: Sequence[Configuration],
+    fidelity: Fidelity,
+    settings: OptimizerSettings,
+    *,
+    min_trials: int,
+    prior: Prior | None,
+    seed: int,
+    earlier: Sequence[tuple[Configuration, float]] = (),
+) -> QuietFacade:
+    """Puts SMAC together.
+
+    Args:
+        space: Flat configuration space; SMAC seeds it.
+        candidates: The same space, as rows.
+        initial: Configurations to begin with.
+        fidelity: Rungs of epochs.
+        settings: How to choose.
+        min_trials: Successful trials before the model is asked.
+        prior: What the user believes.
+        seed: Of everything random.
+        earlier: What another search measured.
+    """
+    logging.getLogger("smac").addHandler(logging.NullHandler())  # else Python prints warnings to stderr
+    scenario = Scenario(
+        space,
+        name=_NAME,
+        output_directory=Path(tempfile.gettempdir()).resolve() / _NAME,  # never made
+        deterministic=True,
+        crash_cost=CRASH_COST,
+        n_trials=_UNLIMITED,
+        min_budget=fidelity.min_epochs,
+        max_budget=fidelity.max_epochs,
+        seed=seed,
+    )
+    forest = settings.model == "forest"
+    brackets = StepwiseHyperband if settings.brackets == "hyperband" else StepwiseHalving
+    return QuietFacade(
+        scenario,
+        target_function=None,
+        model=Forest(scenario) if forest else ChoiceProcess(space),
+        acquisition_function=BelievedImprovement(prior, log=forest) if prior else EI(log=forest),
+        acquisition_maximizer=PoolSearch(scenario, candidates),
+        initial_design=_InitialDesign(scenario, initial),
+        random_design=ProbabilityRandomDesign(settings.random_probability, seed=seed),
+        intensifier=brackets(scenario, fidelity.eta),
+        config_selector=DerivedSelector(
+            scenario,
+            candidates,
+            seed=seed,
+            random_probability=settings.random_probability,
+            min_trials=min_trials,
+            rungs=fidelity.rungs,
+            earlier=[(config.get_array(), error) for config, error in earlier],
+        ),
+        logging_level=False,
+    )

@@ -1,0 +1,91 @@
+"""Where expected improvement is highest: random configurations, and neighbours of the best."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from smac.acquisition.maximizer import AbstractAcquisitionMaximizer
+
+from nas.optimizers.smac.candidates import Candidates, key
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Sequence
+
+    from ConfigSpace import Configuration
+    from numpy.typing import NDArray
+    from smac.scenario import Scenario
+
+    Vector = NDArray[np.float64]
+
+RANDOM, NEIGHBOUR = "acquisition: random", "acquisition: neighbour"
+
+_POOL = 1000
+_ROUNDS = 4
+_STARTS = 5  # configurations whose neighbours a round tries, of those seen and of the pool alike
+
+
+class PoolSearch(AbstractAcquisitionMaximizer):
+    """Scores a pool of random configurations and up to four rounds of one-exchange neighbours.
+
+    It takes the place of SMAC's local search, which is slower (it scores one configuration at a
+    time), chose worse, and depends on PYTHONHASHSEED through a ``set`` (all measured).
+    """
+
+    def __init__(self, scenario: Scenario, candidates: Candidates) -> None:
+        super().__init__(scenario.configspace, challengers=_POOL, seed=scenario.seed)
+        self._candidates = candidates
+
+    def reseed(self, seed: int) -> None:
+        """Sets the random state of the next search."""
+        self._rng = np.random.RandomState(seed)
+
+    def _maximize(
+        self, previous_configs: Sequence[Configuration], n_points: int
+    ) -> list[tuple[float, Configuration]]:
+        """SMAC's name for :meth:`search`."""
+        return self.search({key(config.get_array()) for config in previous_configs}, n_points)
+
+    def search(self, seen: Container[bytes], n_points: int) -> list[tuple[float, Configuration]]:
+        """Gives the best unseen configurations found, best first.
+
+        Args:
+            seen: Keys of rows that are not to be proposed again.
+            n_points: How many to give at most.
+        """
+        pool = [*self._candidates.unseen(_POOL, seen, self._rng)]
+        n_random = len(pool)
+        if not pool:
+            return []
+        taken = {key(row) for row in pool}
+        leaders, _ = self._acquisition_function.model.leaders(_STARTS)
+        pool += self._neighbours_of(leaders, seen, taken)
+        scores = self._score(pool)
+        tried = np.zeros(0, dtype=np.int64)
+        for _ in range(_ROUNDS):
+            starts = np.argsort(-scores, kind="stable")[:_STARTS]
+            fresh = np.setdiff1d(starts, tried)
+            if not (found := self._neighbours_of([pool[i] for i in fresh], seen, taken)):
+                break
+            tried = np.union1d(tried, starts)
+            pool += found
+            scores = np.concatenate([scores, self._score(found)])
+        order = np.argsort(-scores, kind="stable")[:n_points]
+        origins = [RANDOM if i < n_random else NEIGHBOUR for i in order]
+        best = [self._candidates.decode(pool[i], origin) for i, origin in zip(order, origins, strict=True)]
+        return list(zip(scores[order], best, strict=True))
+
+    def _neighbours_of(
+        self, starts: Iterable[Vector], seen: Container[bytes], taken: set[bytes]
+    ) -> list[Vector]:
+        """Neighbours that are neither seen nor taken; they are taken then."""
+        found = []
+        for row in starts:
+            for near in self._candidates.neighbours(row, self._rng):
+                if (name := key(near)) not in taken and name not in seen:
+                    taken.add(name)
+                    found.append(near)
+        return found
+
+    def _score(self, rows: Sequence[Vector]) -> Vector:
+        return self._acquisition_function._compute(np.array(rows)).ravel()

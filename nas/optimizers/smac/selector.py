@@ -1,0 +1,123 @@
+"""Which configuration comes next: given, of the initial design, random, or the model's choice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from smac.main.config_selector import ConfigSelector
+
+from nas.optimizers.smac.candidates import Candidates, key
+from nas.optimizers.smac.evidence import Evidence
+from nas.util.errors import UserError
+from nas.util.seeds import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from ConfigSpace import Configuration
+    from numpy.typing import NDArray
+    from smac.scenario import Scenario
+
+    from nas.optimizers.smac.evidence import Lesson
+
+RANDOM = "random"
+
+_TUNE_GROWTH = 10  # the model is tuned anew with a tenth more trials: half of an ask's time otherwise
+
+
+class DerivedSelector(ConfigSelector):
+    """SMAC's config selector without a memory of its own.
+
+    What it yields depends on the run's seed, the configurations yielded so far and the finished
+    trials only, never on how it came there. So configurations of an earlier session can be handed
+    to it (:meth:`give`) in place of computing them again, and what follows is what would have
+    followed without a break.
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        candidates: Candidates,
+        *,
+        seed: int,
+        random_probability: float,
+        min_trials: int,
+        rungs: Sequence[int],
+        earlier: Sequence[tuple[NDArray[np.float64], float]] = (),
+    ) -> None:
+        super().__init__(scenario, retrain_after=1, min_trials=min_trials)
+        self._evidence = Evidence(rungs)
+        for row, error in earlier:
+            self._evidence.recall(row, error)
+        self._min_successes = max(min_trials - len(earlier), 1)
+        self._candidates = candidates
+        self._seed = seed
+        self._random_probability = random_probability
+        self._yielded: dict[bytes, Configuration] = {}
+        self._given: Configuration | None = None
+        self._tuned_at = 0  # finished trials that the model was tuned to last, or is to be before it learns
+        self._tune_on: Lesson | None = None  # set: is to be
+        self._learnt = 0  # finished trials that the model knows
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether every configuration of the space has been yielded."""
+        return len(self._yielded) >= self._candidates.size
+
+    def has_yielded(self, config: Configuration) -> bool:
+        """Whether a configuration has been yielded before."""
+        return key(config.get_array()) in self._yielded
+
+    def observe(self, config: Configuration, epochs: int, error: float | None) -> None:
+        """Takes a finished trial; ``error`` None: it crashed."""
+        self._evidence.add(config.get_array(), epochs, error)
+        finished = self._evidence.finished
+        if finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
+            self._tuned_at, self._tune_on = finished, self._evidence.lesson()
+
+    def give(self, config: Configuration | None) -> None:
+        """Sets, or with None takes back, the configuration to yield next."""
+        self._given = config
+
+    def __iter__(self) -> Iterator[Configuration]:
+        while not self.exhausted:
+            config = self._next()
+            self._yielded[key(config.get_array())] = config
+            yield config
+
+    def _next(self) -> Configuration:
+        index = len(self._yielded)
+        planned = self._initial_design_configs[index] if index < len(self._initial_design_configs) else None
+        if self._given is not None:
+            config, self._given = self._given, None
+            if self.has_yielded(config):
+                raise UserError("it was tried before")
+            if planned is not None and not np.array_equal(config.get_array(), planned.get_array()):
+                raise UserError("the initial design is another one")
+            return config
+        return planned or self._choose(derive(self._seed, "ask", index))
+
+    def _choose(self, seed: int) -> Configuration:
+        rng = np.random.RandomState(seed)
+        if rng.random_sample() >= self._random_probability and self._learn():
+            self._acquisition_maximizer.reseed(derive(seed, "maximize"))
+            ((_, config),) = self._acquisition_maximizer.search(self._yielded, 1)
+            return config
+        return self._candidates.decode(self._candidates.unseen(1, self._yielded, rng)[0], RANDOM)
+
+    def _learn(self) -> bool:
+        """Brings the model up to date; False if there is too little to learn from."""
+        known = self._evidence
+        if known.succeeded < self._min_successes:
+            return False
+        if known.finished == self._learnt:
+            return True
+        self._learnt = known.finished
+        if self._tune_on is not None:
+            self._model.tune(self._tune_on.warped())
+            self._tune_on = None
+        self._model.learn(known.lesson().warped(), derive(self._seed, "train", known.finished))
+        (least,) = self._model.leaders(1)[1]
+        self._acquisition_function.update(model=self._model, eta=least, finished=known.finished)
+        return True

@@ -1,0 +1,263 @@
+"""What networks cost: counted, and timed in turns."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import ctypes
+import statistics
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from nas.evaluate.predict import autocast_dtype
+from nas.export import folder, loading
+from nas.profile.published import TABLE_3
+from nas.profile.turns import in_turns
+from nas.trial.memory import PeakMemory, out_of_memory_is
+from nas.util.counts import count
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nas.export.loading import Named
+    from nas.profile.settings import ProfileSettings
+
+
+# Seconds for the passes of one network, unless the user says otherwise. Seven of them with their first
+# passes, and all that comes before, are then done within a minute on a GPU.
+GPU_SECONDS = 4.0
+CPU_SECONDS = 30.0
+_MEMORY_SHARE = 0.25  # a first pass that takes longer is not repeated
+_LATENCY_SHARE = 1 / 3
+
+
+@dataclass(frozen=True)
+class Times:
+    """Mean and sample standard deviation over the repeats, and how many those were."""
+
+    mean: float
+    sd: float
+    repeats: int
+
+    @classmethod
+    def of(cls, values: list[float]) -> Times:
+        """Sums values up."""
+        return cls(statistics.fmean(values), statistics.stdev(values), len(values))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One network.
+
+    Attributes:
+        model: Its name.
+        image_size: Height and width of the images, pixels.
+        params: Trainable numbers.
+        macs: Multiply-accumulates of one image, see :mod:`nas.util.counts`.
+        flops: Twice as many.
+        activations: Numbers that convolutions and linear layers put out for one image.
+        memory: Peak bytes of inference at ``batch_size``: the weights, and what a pass adds.
+        batch_size: Images at once for memory and throughput.
+        latency: Milliseconds for one image.
+        throughput: Images a second.
+        top1: Accuracy in percent, if known.
+    """
+
+    model: str
+    image_size: int
+    params: int
+    macs: int
+    flops: int
+    activations: int
+    memory: int
+    batch_size: int
+    latency: Times
+    throughput: Times
+    top1: float | None
+
+
+class _Pixels:
+    """Random images on a device, made once for each shape."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self._made: dict[tuple[int, ...], torch.Tensor] = {}
+
+    def images(self, *shape: int) -> torch.Tensor:
+        """``(B, C, H, W)``, channels_last."""
+        if shape not in self._made:
+            images = torch.randn(*shape, device=self.device)
+            self._made[shape] = images.to(memory_format=torch.channels_last)
+        return self._made[shape]
+
+
+class _Subject:
+    """A network on the device, and the passes it makes."""
+
+    def __init__(self, named: Named, settings: ProfileSettings, pixels: _Pixels) -> None:
+        from timm.data import resolve_model_data_config
+
+        self.name = named.name
+        model: Any = named.create()
+        self.channels, self.size = resolve_model_data_config(model)["input_size"][:2]
+        self.size = settings.input_size or (_published_size(named, settings) or self.size)
+        try:
+            ghost = copy.deepcopy(model).to("meta").eval()
+            self.stats = count(ghost, self.size, self.channels)
+            self.activations = _activations(ghost, self.size, self.channels)
+        except (RuntimeError, AssertionError, ValueError) as error:
+            reason = (str(error).splitlines() or ["unknown"])[0]
+            raise UserError(
+                f"--input-size {self.size}: does not fit {named.name} ({reason}); leave it out"
+            ) from error
+        self._pixels, self._device = pixels, pixels.device
+        self.model = model.eval().to(device=self._device, memory_format=torch.channels_last)
+        self._amp = autocast_dtype(settings.amp, self._device)
+
+    def seconds(self, batch_size: int) -> float:
+        """Wall time of one forward pass."""
+        return self._pass(self._images(batch_size))
+
+    def memory(self, batch_size: int, limit: float) -> tuple[int, float]:
+        """Peak bytes, the weights and what a pass adds to what was there; and the seconds it took to learn.
+
+        A pass before makes what is made once; it is the only one if it alone takes ``limit`` seconds.
+        """
+        images = self._images(batch_size)
+        added, first = self._peak(images)
+        second = 0.0
+        if first < limit:
+            added, second = self._peak(images)
+        weights = [*self.model.parameters(), *self.model.buffers()]
+        return added + sum(tensor.numel() * tensor.element_size() for tensor in weights), first + second
+
+    def _peak(self, images: torch.Tensor) -> tuple[int, float]:
+        _give_back()
+        with PeakMemory(self._device) as peak:
+            before = peak.bytes
+            seconds = self._pass(images)
+            return peak.bytes - before, seconds
+
+    def _images(self, batch_size: int) -> torch.Tensor:
+        return self._pixels.images(batch_size, self.channels, self.size, self.size)
+
+    def _pass(self, images: torch.Tensor) -> float:
+        began = time.perf_counter()
+        with torch.autocast(self._device.type, dtype=self._amp, enabled=self._amp is not None):
+            self.model(images)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - began
+
+
+def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _: None) -> list[Profile]:
+    """Measures networks.
+
+    cuDNN is left to choose algorithms by its own rules: trying them all, for every shape of every network,
+    takes minutes.
+
+    Args:
+        settings: Which, and how.
+        note: Told what is being done.
+
+    Raises:
+        UserError: If a network is unknown, does not take the images, or memory is short.
+    """
+    from nas.util.machine import find_device
+
+    device = find_device(settings.device)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    cuda = device.type == "cuda"
+    batch_size = settings.batch_size or (256 if cuda else 16)
+    limit = settings.seconds or (GPU_SECONDS if cuda else CPU_SECONDS)
+    found = [loading.find(name) for name in settings.models]
+    accuracies = [_top1(named, settings) for named in found]
+    short = f"--batch-size {batch_size}: out of memory; must be smaller"
+    pixels = _Pixels(device)
+    with out_of_memory_is(short), torch.inference_mode():
+        subjects, memory, left = [], [], []
+        for named in found:
+            note(f"{named.name}: building and counting")
+            subjects.append(_Subject(named, settings, pixels))
+        for subject in subjects:
+            note(f"{subject.name}: memory, {batch_size} images")
+            used, seconds = subject.memory(batch_size, limit * _MEMORY_SHARE)
+            memory.append(used)
+            left.append(max(limit - seconds, 0.0))
+        latency = in_turns(
+            subjects,
+            1,
+            [_LATENCY_SHARE * seconds for seconds in left],
+            warm_up=settings.warm_up,
+            repeats=settings.repeats,
+            what="latency, one image",
+            note=note,
+        )
+        batches = in_turns(
+            subjects,
+            batch_size,
+            [(1 - _LATENCY_SHARE) * seconds for seconds in left],
+            warm_up=settings.warm_up,
+            repeats=settings.repeats,
+            what=f"throughput, {batch_size} images",
+            note=note,
+        )
+    return [
+        Profile(
+            model=subject.name,
+            image_size=subject.size,
+            params=subject.stats.params,
+            macs=subject.stats.macs,
+            flops=subject.stats.flops,
+            activations=subject.activations,
+            memory=memory[i],
+            batch_size=batch_size,
+            latency=Times.of([1000 * seconds for seconds in latency[i]]),
+            throughput=Times.of([batch_size / seconds for seconds in batches[i]]),
+            top1=accuracies[i],
+        )
+        for i, subject in enumerate(subjects)
+    ]
+
+
+def _give_back() -> None:
+    """Lets glibc return freed memory to the system: what is used again would not count as added."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _activations(ghost: nn.Module, size: int, channels: int) -> int:
+    """Counts what convolutions and linear layers of a network on the meta device put out."""
+    total = 0
+
+    def add(_: nn.Module, __: Any, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel()
+
+    for module in ghost.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(add)
+    ghost(torch.empty(1, channels, size, size, device="meta"))
+    return total
+
+
+def _top1(named: Named, settings: ProfileSettings) -> float | None:
+    if named.name in settings.accuracies:
+        return settings.accuracies[named.name]
+    trained = named.config.get(folder.OWN_KEY, {}).get("trained") or {}
+    if trained.get("test"):
+        return 100 * float(trained["test"]["top1"])
+    published = TABLE_3.get(named.name) if settings.published else None
+    return None if published is None else published.top1
+
+
+def _published_size(named: Named, settings: ProfileSettings) -> int | None:
+    """The image size that the accuracy of a published network belongs to."""
+    known = TABLE_3.get(named.name) if settings.published and named.path is None else None
+    return None if known is None else known.image_size

@@ -1,0 +1,1 @@
+"""A damaged journal, put right."""

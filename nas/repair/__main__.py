@@ -1,0 +1,113 @@
+"""Mend a run whose journal is damaged: ``python -m nas.repair runs/<name>``."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from nas.run.commands import RunCommands
+from nas.util import cli
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nas.run.folder import Run
+    from nas.run.repair import Mended
+
+PROG = "python -m nas.repair"
+
+_DESCRIPTION = """Mend a run whose journal is damaged, keeping every trial that can still be read.
+
+A flipped bit is put right. A line that no result depends on is dropped. If a result itself is lost, the
+journal is cut before it; the trials behind are kept in salvaged.jsonl, and --resume takes them from there
+instead of training them again. The damaged file stays beside the mended one."""
+
+
+@dataclass(frozen=True)
+class Command:
+    """What to mend."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder."""
+    dry_run: bool = False
+    """Say what would be done, and do nothing."""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
+    from nas.run import repair
+    from nas.run.folder import Run
+
+    run = Run.open(command.run)
+    with run.lock():
+        data = run.journal.read_bytes()
+        mended = repair.mend(data)
+        if not mended.changed:
+            print(f"{run.journal}: nothing is damaged")
+            return 0
+        results = repair.finished(repair.events(mended.salvaged), repair.events(mended.lines))
+        print("\n".join(_findings(mended, len(results))))
+        if command.dry_run:
+            print("nothing was changed (--dry-run)")
+            return 0
+        try:
+            backup = _write(run, data, mended, results)
+        except OSError as error:
+            raise UserError(
+                f"{run.path}: cannot be written ({error.strerror}); nothing was changed"
+            ) from None
+    print(f"the damaged journal is kept as {backup}")
+    print(f"next: {RunCommands.of(command.run, run.read_search()).resume('')}")
+    return 0
+
+
+def _write(run: Run, data: bytes, mended: Mended, results: list[dict[str, object]]) -> Path:
+    """Writes backup, salvage and journal in this order, so that a kill in between loses nothing."""
+    from nas.run import journal
+    from nas.util.files import replacing
+
+    number = 1
+    while (backup := run.path / f"trials.damaged-{number}.jsonl").exists():
+        number += 1
+    salvaged = [journal.encode({"v": journal.VERSION, **event})[:-1] for event in results]
+    if run.salvaged.exists():
+        salvaged = [*run.salvaged.read_bytes().split(b"\n")[:-1], *salvaged]
+    contents = {backup: data, run.journal: b"".join(line + b"\n" for line in mended.lines)}
+    if salvaged:
+        contents = {run.salvaged: b"".join(line + b"\n" for line in salvaged), **contents}
+    for path, new in contents.items():
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(new)
+            file.flush()
+            os.fsync(file.fileno())
+    return backup
+
+
+def _findings(mended: Mended, results: int) -> list[str]:
+    found = [f"line {number}: one bit was wrong and is put right" for number in mended.healed]
+    found += [
+        f"line {number}: cannot be read and is dropped; no trial's result was in it"
+        for number in mended.dropped
+    ]
+    if mended.cut is not None:
+        found.append(
+            f"line {mended.cut}: cannot be read, and later lines depend on it; the journal is cut before it, "
+            f"{_count(results, 'finished trial')} behind it {'is' if results == 1 else 'are'} kept in "
+            "salvaged.jsonl"
+        )
+    ended = sum(b'"event":"ended"' in line for line in mended.lines)
+    return [*found, f"{_count(ended + results, 'finished trial')} kept"]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,1 @@
+"""The record of a run: its folder, the journal and what the journal amounts to."""

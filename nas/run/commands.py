@@ -1,0 +1,97 @@
+"""What can be typed about a run, quoted, and such that it works as printed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.util.commands import typed
+from nas.util.quantities import format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+_LONGER = 2  # times the limit that ended a search
+_FULL_SIZE = "nexception"  # the space whose networks have full sizes
+
+
+@dataclass(frozen=True)
+class RunCommands:
+    """What can be typed about a run.
+
+    Attributes:
+        path: Its folder.
+        space: Its search space, as the user named it.
+        seconds: Its time budget.
+        trials: Its limit of trials, None without one.
+        python: The interpreter.
+    """
+
+    path: Path
+    space: str
+    seconds: float
+    trials: int | None
+    python: str = "python"
+
+    @classmethod
+    def of(cls, path: Path, search: Mapping[str, Any], python: str = "python") -> RunCommands:
+        """Takes what is needed from ``search.json``."""
+        limits = search["limits"]
+        return cls(
+            path, search["settings"]["space"]["space"], limits["seconds"], limits.get("trials"), python
+        )
+
+    @property
+    def report(self) -> str:
+        """Says what the run found."""
+        return self._line("analysis.report", self.path)
+
+    @property
+    def confirm(self) -> str:
+        """Trains the best again with several seeds."""
+        return self._line("nas.confirm", self.path, "--top", 3, "--seeds", 3, *self._space())
+
+    @property
+    def export(self) -> str | None:
+        """Builds the winner at full size; None where the space has no full sizes."""
+        if self.space != _FULL_SIZE:
+            return None
+        return self._line("nas.export", self.path, "--geometry", "t", "-o", Path("models", self.path.name))
+
+    @property
+    def dashboard(self) -> str:
+        """Opens the run in DeepCAVE."""
+        return self._line("analysis.dashboard", self.path)
+
+    @property
+    def compare(self) -> str:
+        """Compares it with another run, to be named."""
+        return self._line("analysis.compare", self.path, "runs/OTHER")
+
+    def resume(self, reason: str) -> str | None:
+        """Goes on with the search.
+
+        Args:
+            reason: Why it stopped, "" for a kill: a limit that was reached is doubled, else nothing needs to
+                change.
+
+        Returns:
+            The command, None if there is nothing left to search.
+        """
+        if reason == "exhausted":
+            return None
+        longer: tuple[object, ...] = ()
+        if reason == "budget":
+            longer = ("--budget", format_duration(_LONGER * self.seconds).replace(" ", ""))
+        elif reason == "trials" and self.trials is not None:
+            longer = ("--trials", _LONGER * self.trials)
+        return self._line("nas.search", "--resume", self.path, *longer, *self._space())
+
+    def _space(self) -> tuple[str, ...]:
+        """A module's code runs only for who names it."""
+        return ("--space", self.space) if ":" in self.space else ()
+
+    def _line(self, module: str, *args: object) -> str:
+        return typed(module, *args, python=self.python)

@@ -1,0 +1,279 @@
+"""The run folder: ``runs/<name>/`` is the interface between search, status, analysis and export."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nas.run import journal
+from nas.run.schema import check_search
+from nas.util import locks
+from nas.util.commands import typed
+from nas.util.errors import UserError, not_written
+from nas.util.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nas.run.journal import Contents
+
+VERSION = 1
+SEARCHING, CONFIRMING = "searching", "confirming"  # what a run is held for
+
+
+def write_json(path: Path, values: Mapping[str, Any]) -> None:
+    """Replaces a JSON file atomically: a reader sees the old one or the new one, whole.
+
+    Raises:
+        OSError: If the disk does not take it; the old file then stays.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder and the names in it."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.path.resolve().name
+
+    @property
+    def search_json(self) -> Path:
+        """Settings, space, data, versions, hardware."""
+        return self.path / "search.json"
+
+    @property
+    def configspace_json(self) -> Path:
+        """ConfigSpace's own JSON of the space."""
+        return self.path / "configspace.json"
+
+    @property
+    def earlier_json(self) -> Path:
+        """What an earlier run knew, if this one began with ``--warm-start``."""
+        return self.path / "earlier.json"
+
+    @property
+    def journal(self) -> Path:
+        """The events; the only truth."""
+        return self.path / "trials.jsonl"
+
+    @property
+    def salvaged(self) -> Path:
+        """Results behind a place where ``nas.repair`` had to cut the journal."""
+        return self.path / "salvaged.jsonl"
+
+    @property
+    def incumbent_json(self) -> Path:
+        """The best trial so far."""
+        return self.path / "incumbent.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Weights of configurations that may be promoted."""
+        return self.path / "checkpoints"
+
+    @property
+    def confirm_journal(self) -> Path:
+        """The events of ``nas.confirm``, which trains the best configurations again."""
+        return self.path / "confirm.jsonl"
+
+    @property
+    def confirm_checkpoints(self) -> Path:
+        """Weights of what ``nas.confirm`` trains now."""
+        return self.checkpoints / "confirm"
+
+    @property
+    def confirmed_json(self) -> Path:
+        """What ``nas.confirm`` measured."""
+        return self.path / "confirmed.json"
+
+    @property
+    def smac(self) -> Path:
+        """SMAC's plain files, for other tools."""
+        return self.path / "smac"
+
+    @property
+    def log(self) -> Path:
+        """What happened, in words."""
+        return self.path / "search.log"
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        search: Mapping[str, Any],
+        configspace: Mapping[str, Any],
+        earlier: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Makes a new run folder, whole or not at all.
+
+        Args:
+            path: The folder.
+            search: For ``search.json``.
+            configspace: For ``configspace.json``.
+            earlier: For ``earlier.json``, None for none.
+
+        Raises:
+            UserError: If it exists already or cannot be made.
+        """
+        if path.exists():
+            raise UserError(_exists(path))
+        staging: Path | None = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+            staging.chmod(0o755)
+            new = cls(staging)
+            new.checkpoints.mkdir()
+            write_json(new.search_json, {"format": VERSION, **search})
+            write_json(new.configspace_json, configspace)
+            if earlier is not None:
+                write_json(new.earlier_json, earlier)
+            new.journal.touch()
+            staging.rename(path)
+        except OSError as error:
+            if path.exists():  # made by another search, meanwhile
+                raise UserError(_exists(path)) from None
+            raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
+        finally:
+            if staging is not None:
+                shutil.rmtree(staging, ignore_errors=True)
+        return cls(path)
+
+    def identity(self) -> dict[str, Any]:
+        """What tells this folder from a copy of it: a move keeps the number, another mount the path."""
+        path = self.path.resolve()
+        return {"path": str(path), "inode": path.stat().st_ino}
+
+    @classmethod
+    def open(cls, path: Path) -> Run:
+        """Finds an existing run.
+
+        Raises:
+            UserError: If the folder is no run.
+        """
+        run = cls(path)
+        if not run.search_json.is_file() or not run.journal.is_file():
+            found = "no such folder" if not path.is_dir() else "no search.json and trials.jsonl in it"
+            raise UserError(f"{path}: not a run folder ({found})")
+        return run
+
+    def read_search(self) -> dict[str, Any]:
+        """Reads ``search.json``.
+
+        Raises:
+            UserError: If it is damaged or of another version.
+        """
+        try:
+            search: dict[str, Any] = orjson.loads(self.search_json.read_bytes())
+            version = search["format"]
+            if version == VERSION:
+                check_search(search)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.search_json}: not readable ({error})") from None
+        if version != VERSION:
+            raise UserError(f"{self.search_json}: a run of format {version!r}; this program reads {VERSION}")
+        return search
+
+    def read_journal(self) -> Contents:
+        """Reads the whole journal.
+
+        Raises:
+            UserError: If a line is damaged.
+        """
+        return journal.read(self.journal)
+
+    @contextlib.contextmanager
+    def lock(self, task: str = SEARCHING) -> Iterator[None]:
+        """Holds the run for writing; ends with the process, however it dies.
+
+        Args:
+            task: What for, in a word.
+
+        Raises:
+            UserError: If another process has it.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                with self.written():
+                    stack.enter_context(locks.held(self.lock_file, task))
+            except locks.Busy as busy:
+                raise UserError(
+                    f"{self.path}: in use by {busy.holder or 'another process'}; watch it with: "
+                    f"{typed('nas.status', self.path)}"
+                ) from None
+            yield
+
+    def is_locked(self) -> bool:
+        """Whether a search runs on this folder now (seen from this machine)."""
+        holder = locks.holder(self.lock_file)
+        return holder is not None and not holder.endswith(CONFIRMING)
+
+    @property
+    def lock_file(self) -> Path:
+        """Held while the folder is written to, and touched every few seconds."""
+        return self.path / ".lock"
+
+    @contextlib.contextmanager
+    def written(self) -> Iterator[None]:
+        """What the disk refuses within becomes one line.
+
+        Raises:
+            UserError: If it is full, read-only or not the user's.
+        """
+        try:
+            yield
+        except OSError as error:
+            place = error.filename or self.path
+            raise not_written(place, error, "make it writable, then --resume", "--resume") from error
+
+    def sweep(self) -> None:
+        """Removes what a killed session left half made, which would add up over many kills.
+
+        To be called by whoever holds the lock, before anything else writes to the folder.
+        """
+        old = self.path / ".smac.old"
+        if old.is_dir() and not self.smac.exists():  # killed between taking the old away and the new
+            old.rename(self.smac)
+        for path in [*self.path.glob(".*"), *self.checkpoints.glob("*.tmp")]:
+            if path.name.startswith(".smac."):
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix in (".json", ".tmp"):
+                path.unlink(missing_ok=True)
+
+    def replace_smac(self, write: Callable[[Path], None]) -> None:
+        """Swaps in a fresh snapshot of the optimiser's files.
+
+        Args:
+            write: Called with an empty folder to fill.
+        """
+        staging = Path(tempfile.mkdtemp(prefix=".smac.", dir=self.path))
+        old = self.path / ".smac.old"
+        try:
+            write(staging)
+            staging.chmod(0o755)
+            shutil.rmtree(old, ignore_errors=True)
+            if self.smac.exists():
+                self.smac.rename(old)
+            staging.rename(self.smac)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _exists(path: Path) -> str:
+    return f"{path}: exists already; continue it with --resume {path}, or take another --name"

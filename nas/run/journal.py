@@ -1,0 +1,169 @@
+"""The journal: one event a line, append-only, checksummed; the only truth of a run.
+
+A line is a JSON object whose last key, ``crc``, is the CRC-32 of the line without it. So any JSON
+reader understands the file, and damage is found without parsing twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from nas.util.commands import typed
+from nas.util.errors import UserError, not_written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+VERSION = 1
+
+Event = dict[str, Any]
+
+_TAIL = len(b',"crc":"00000000"}')
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a journal holds.
+
+    Attributes:
+        events: Every intact event, in order, without its checksum.
+        size: Bytes up to the end of the last intact line.
+        dropped: Bytes of a half-written last line, 0 if the journal ends cleanly.
+    """
+
+    events: list[Event]
+    size: int
+    dropped: int
+
+
+def encode(event: Event) -> bytes:
+    """Writes an event as one checksummed line.
+
+    Raises:
+        TypeError: If the event holds anything that JSON cannot.
+    """
+    body = orjson.dumps(event)
+    return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
+
+
+def decode(line: bytes) -> Event:
+    """Reads one line (without its newline) back.
+
+    Raises:
+        ValueError: If the line is damaged or written by another version.
+    """
+    body = line[:-_TAIL] + b"}"
+    if line[-_TAIL:] != b',"crc":"%08x"}' % zlib.crc32(body):
+        raise ValueError("its checksum does not match")
+    event: Event = orjson.loads(body)
+    if event.get("v") != VERSION:
+        raise ValueError(f"it is of format version {event.get('v')!r}, this program reads {VERSION}")
+    return event
+
+
+def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Contents:
+    """Reads a journal from a byte offset (the start of a line) to its end.
+
+    A last line without a newline is what a kill or a full disk leaves behind: it is left out and
+    counted. Any other unreadable line is refused.
+
+    Args:
+        path: The journal.
+        offset: Where to begin, bytes.
+        first_line: Number of the line at the offset, for messages.
+        most: Bytes to read at most, by default all; more if the first line is longer.
+
+    Raises:
+        UserError: If a line is damaged; the message names it.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        data = file.read(most)
+        if b"\n" not in data:
+            data += file.read()
+    whole = data.rfind(b"\n") + 1
+    events = list(_lines(path, data[:whole], first_line))
+    return Contents(events, offset + whole, len(data) - whole)
+
+
+def _lines(path: Path, data: bytes, first_line: int) -> Iterator[Event]:
+    for number, line in enumerate(data.split(b"\n")[:-1], start=first_line):
+        try:
+            yield decode(line)
+        except ValueError as error:
+            raise UserError(
+                f"{path}: line {number} is damaged ({error}); restore the file from a copy, or keep all "
+                f"that is intact with: {typed('nas.repair', path.parent)}"
+            ) from None
+
+
+class Journal:
+    """The one writer of a journal.
+
+    Opening it for writing cuts off a half-written last line. A write that fails, for example on a
+    full disk, leaves the file as it was before.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Opens the journal for appending.
+
+        Args:
+            path: The file; created if missing.
+            size: Bytes of intact lines, from :func:`read`.
+        """
+        self._path = path
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._size = size
+        self._torn = False
+        os.ftruncate(self._fd, size)
+        os.lseek(self._fd, size, os.SEEK_SET)
+
+    def append(self, event: Event, *, durable: bool = True) -> None:
+        """Writes one event.
+
+        Args:
+            event: What happened; gets this format's version.
+            durable: Wait until the disk has it. Without, the line still survives a kill of this
+                process, but not a power cut: enough for events that can be measured again.
+
+        Raises:
+            UserError: If the disk does not take it.
+        """
+        if self._torn:
+            raise UserError(f"{self._path}: cannot be written; make the disk writable, then --resume")
+        line = encode({"v": VERSION, **event})
+        try:
+            written = 0
+            while written < len(line):
+                written += os.write(self._fd, line[written:])
+            if durable:
+                os.fsync(self._fd)
+        except OSError as error:
+            self._torn = True  # until the half line is gone, nothing may follow it
+            with contextlib.suppress(OSError):
+                os.ftruncate(self._fd, self._size)
+                os.lseek(self._fd, self._size, os.SEEK_SET)
+                self._torn = False
+            advice = "make the disk writable, then --resume"
+            raise not_written(self._path, error, advice, "--resume") from error
+        self._size += len(line)
+
+    def close(self) -> None:
+        """Closes the file."""
+        os.close(self._fd)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

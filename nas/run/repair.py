@@ -1,0 +1,189 @@
+"""Mends a damaged journal: what can be read, or read again after one bit is put right, is kept.
+
+The checksum tells not only that a line is damaged: of the few thousand lines that differ from it in one
+bit, chance makes one fit in a million cases. So a flipped bit is put right by trying them all.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nas.run import journal
+from nas.run.schema import check_event
+from nas.run.state import SearchState
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nas.run.journal import Event
+
+# What follows from other lines, or can be measured again: a journal without it still stands.
+_MINOR = re.compile(rb'"event":"(epoch|started|paused|incumbent|session|slots)"')
+_LONG = 4_096  # bytes; a session's line, the longest of these, has some 1,500
+_LINE = re.compile(rb'\{"v":[^\n]*,"crc":"[^\n"]{8}"\}')
+
+
+@dataclass
+class Mended:
+    """A journal after it was mended.
+
+    Attributes:
+        lines: The lines that stay, in order, without newlines.
+        salvaged: Intact lines behind a place where the journal had to be cut.
+        healed: Numbers of lines in which one bit was put right.
+        dropped: Numbers of lines that are gone but do not matter to any trial's result.
+        cut: Number of the line the journal was cut off before, None if it stands whole.
+    """
+
+    lines: list[bytes] = field(default_factory=list)
+    salvaged: list[bytes] = field(default_factory=list)
+    healed: list[int] = field(default_factory=list)
+    dropped: list[int] = field(default_factory=list)
+    cut: int | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was damaged."""
+        return bool(self.healed or self.dropped) or self.cut is not None
+
+
+def mend(data: bytes) -> Mended:
+    """Mends a journal.
+
+    A damaged line is put right if one bit is all that is wrong with it. Else it is dropped if no trial's
+    result depends on it. Else the journal is cut off before it, and what lies behind is salvaged: a
+    search that goes on from there asks the same trials again, and needs not train them again.
+
+    Args:
+        data: The file's bytes; a half-written last line is left out.
+    """
+    raw = data.split(b"\n")[:-1]
+    result = Mended()
+    readable: list[tuple[int, bytes]] = []
+    lost: list[tuple[int, bytes]] = []
+    number = 0
+    while number < len(raw):
+        line, here = raw[number], number + 1
+        number += 1
+        if _intact(line):
+            readable.append((here, line))
+            continue
+        healed = _heal(line)
+        if not healed and number < len(raw) and not _intact(raw[number]):
+            healed = _rejoin(line, raw[number])
+            number += bool(healed)
+        if healed:
+            result.healed.append(here)
+            readable += [(here, part) for part in healed]
+        else:
+            lost.append((here, line))
+    longest = _longest(line for _, line in readable)
+    grave = [here for here, line in lost if not _is_minor(line, longest)]
+    result.dropped = [here for here, _ in lost if here not in grave]
+    state = SearchState()
+    for here, line in readable:
+        if result.cut is None and ((grave and here > grave[0]) or not _follows(state, line)):
+            result.cut = min([*grave, here])
+        (result.lines if result.cut is None else result.salvaged).append(line)
+    if grave and result.cut is None:
+        result.cut = grave[0]
+    return result
+
+
+def events(lines: Iterable[bytes]) -> list[Event]:
+    """Decodes intact lines."""
+    return [journal.decode(line) for line in lines]
+
+
+def _intact(line: bytes) -> bool:
+    try:
+        event = journal.decode(line)
+        check_event(event)
+    except ValueError:
+        return False
+    return True
+
+
+def _heal(line: bytes) -> list[bytes]:
+    """The line with one bit put right: two lines if the bit was in a newline, none if that is not it."""
+    for place in range(len(line)):
+        for bit in range(8):
+            changed = bytearray(line)
+            changed[place] ^= 1 << bit
+            parts = bytes(changed).split(b"\n")
+            if all(map(_intact, parts)):
+                return parts
+    return []
+
+
+def _rejoin(first: bytes, second: bytes) -> list[bytes]:
+    """The line that a flipped bit tore into two by making a newline."""
+    for bit in range(8):
+        joined = first + bytes([ord("\n") ^ (1 << bit)]) + second
+        if _intact(joined):
+            return [joined]
+    return []
+
+
+def _longest(lines: Iterable[bytes]) -> dict[bytes, int]:
+    """Length of the longest line of each minor kind."""
+    longest: dict[bytes, int] = {}
+    for line in lines:
+        if found := _MINOR.search(line):
+            longest[found[1]] = max(longest.get(found[1], 0), len(line))
+    return longest
+
+
+def _is_minor(line: bytes, longest: dict[bytes, int]) -> bool:
+    """Whether it was one line, and of a minor kind; a longer one may hide others that matter."""
+    found = _MINOR.search(line)
+    if found is None or _LINE.fullmatch(line) is None or line.count(b'"event":') != 1 or b"\0" in line:
+        return False
+    return len(line) <= longest.get(found[1], _LONG)
+
+
+def _follows(state: SearchState, line: bytes) -> bool:
+    """Takes a line into the fold; False if it speaks of what is not there."""
+    event = journal.decode(line)
+    try:
+        if event["event"] == "asked" and event["trial"] != len(state.trials) + 1:
+            return False
+        state.apply(event)
+    except (KeyError, UserError):
+        return False
+    return True
+
+
+def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Event]:
+    """Results of the trials whose end lies behind a cut, each in one event that needs no other.
+
+    Args:
+        salvaged: What lies behind the cut.
+        before: The journal before it, where some of these trials were asked.
+
+    Returns:
+        Events with ``config_id``, ``epochs``, ``error``, ``metrics``, ``reason`` and ``curve`` (pairs of
+        epoch and metrics). A trial whose own ``asked`` line is lost is not among them.
+    """
+    asked: dict[int, Event] = {}
+    curves: dict[int, dict[int, dict[str, float]]] = {}
+    results: list[Event] = []
+    for behind, event in [*((False, e) for e in before), *((True, e) for e in salvaged)]:
+        if event["event"] == "asked":
+            asked[event["trial"]] = event
+        elif event["event"] == "epoch":
+            curves.setdefault(event["trial"], {})[event["epoch"]] = event["metrics"]
+        elif behind and event["event"] == "ended" and event["trial"] in asked and not event.get("cached"):
+            results.append(
+                {
+                    "event": "salvaged",
+                    **{key: asked[event["trial"]][key] for key in ("config_id", "epochs")},
+                    **{key: event[key] for key in ("error", "metrics")},
+                    "reason": event.get("reason", ""),
+                    "curve": sorted(curves.get(event["trial"], {}).items()),
+                }
+            )
+    return results

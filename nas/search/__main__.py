@@ -1,0 +1,154 @@
+"""Search for a better network: ``python -m nas.search --budget 72h``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.util import cli, given
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nas.run.folder import Run
+    from nas.search.session import View
+
+PROG = "python -m nas.search"
+
+_DESCRIPTION = """Search for a better network than the base architecture, on one device, against the clock.
+
+Every run is a folder runs/<name>: a kill at any moment loses no finished trial, and
+--resume runs/<name> goes on from there. Exit codes: 0 a limit was reached, 1 the same crash five
+times in a row, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+
+_AUTO = "auto"
+_EXIT_CODES = {"budget": 0, "trials": 0, "exhausted": 0, "crashes": 1, "interrupted": 130, "terminated": 143}
+
+
+@dataclass(frozen=True)
+class RunFlags:
+    """The run folder, and what is shown."""
+
+    name: str | None = None
+    """Name of the run's folder (data set and time)."""
+    runs_dir: Path = Path("runs")
+    """Where run folders lie."""
+    resume: Path | None = None
+    """Go on with this run folder; its settings are kept, a longer --budget may be given. auto: with
+    --name's if it is there, else begin it; so every task of a job array has the same command."""
+    plan: bool = False
+    """Measure this device, print what the budget buys, and do not search."""
+    quiet: bool = False
+    """Print nothing but errors; the log file is written all the same."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            if "/" in self.name or self.name in (".", ".."):
+                raise UserError(f"--name {self.name}: must be a folder's name; --runs-dir says where it lies")
+            given.refuse_long_name("--name", self.name)
+
+
+@dataclass(frozen=True)
+class Command:
+    """Everything the command line says."""
+
+    run: Annotated[RunFlags, tyro.conf.FlagCreatePairsOff] = field(default_factory=RunFlags)
+    settings: SearchSettings = field(default_factory=SearchSettings)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    args = sys.argv[1:] if args is None else args
+    given.refuse_empty(args)
+    resumed = _given(args, "--resume")
+    folder = None if resumed is None else given.path("--resume", Path(resumed))
+    if resumed == _AUTO:
+        folder = _named_folder(args)
+    default = Command()
+    if folder is not None:
+        default = Command(settings=_stored_settings(folder))
+        refuse_foreign_space(default.settings, _given(args, "--space"))
+    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args, pairs=True)
+    settings = command.settings
+
+    if command.run.plan:
+        from nas.search import plan, plan_view
+
+        plan_view.show(plan.make(settings))
+        return 0
+
+    from nas.search import session
+    from nas.search.view import choose
+    from nas.view import summary
+
+    view = choose(quiet=command.run.quiet)
+    if folder is not None:
+        if resumed == _AUTO and not command.run.quiet:
+            print(f"--resume auto: goes on with {folder}")
+        run, reason = session.resume(folder, settings, view)
+    else:
+        run, reason = _begin(command, view, auto=resumed == _AUTO)
+    if not command.run.quiet:
+        summary.show(run, reason)
+    return _EXIT_CODES[reason]
+
+
+def _begin(command: Command, view: View, *, auto: bool) -> tuple[Run, str]:
+    from nas.search import session
+
+    if not command.run.name:
+        with session.unnamed(command.run.runs_dir, command.settings) as path:
+            return session.begin(path, command.settings, view)
+    path = command.run.runs_dir / command.run.name
+    if auto and not command.run.quiet:
+        print(f"--resume auto: begins {path}")
+    try:
+        return session.begin(path, command.settings, view)
+    except UserError:
+        if not auto or not path.exists():
+            raise
+        # Another task began it in the meantime; if that one still runs, this says so.
+        return session.resume(path, command.settings, view)
+
+
+def _given(args: Sequence[str], flag: str) -> str | None:
+    """Looks for a flag ahead of parsing, since a resumed run's stored settings are the defaults then.
+
+    As the parser does, it takes ``_`` for ``-`` and the last of several.
+    """
+    found = None
+    for index, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if not name.startswith("--") or name.replace("_", "-") != flag:
+            continue
+        if equals:
+            found = value
+        elif index + 1 < len(args):
+            found = args[index + 1]
+    return found
+
+
+def _named_folder(args: Sequence[str]) -> Path | None:
+    """The folder that ``--resume auto`` goes on with, None if it has yet to be begun."""
+    name = _given(args, "--name")
+    if name is None:
+        raise UserError("--resume auto: needs --name, by which all tasks find the same run")
+    runs = given.path("--runs-dir", Path(_given(args, "--runs-dir") or RunFlags.runs_dir))
+    folder = runs / given.path("--name", Path(name))
+    return folder if folder.exists() else None
+
+
+def _stored_settings(folder: Path) -> SearchSettings:
+    from nas.run.folder import Run
+
+    return SearchSettings.from_json(Run.open(folder).read_search()["settings"])
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG)

@@ -1,0 +1,163 @@
+"""Runs trials and journals what becomes of them: what a search and a confirmation have in common."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any
+
+from nas.execution.messages import EpochDone, Halted, Note, TrialEnded, TrialPaused
+from nas.util.errors import UserError
+from nas.util.quantities import format_duration
+from nas.util.timestamps import iso
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nas.execution.messages import Report
+    from nas.execution.protocol import Executor
+    from nas.run.journal import Event, Journal
+    from nas.run.state import SearchState, Trial
+    from nas.search.clock import Clock
+    from nas.search.listener import Listener
+
+_POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
+_GRACE = 45.0  # seconds a running trial gets to reach its epoch's end at the end
+
+
+class Conductor(ABC):
+    """An executor at work, its reports in a journal, until all is done or it is told to stop.
+
+    Which trials run, and what follows from their ends, is a subclass's affair.
+
+    Attributes:
+        state: The fold of the journal.
+    """
+
+    def __init__(
+        self,
+        *,
+        state: SearchState,
+        journal: Journal,
+        executor: Executor,
+        clock: Clock,
+        listeners: Sequence[Listener],
+    ) -> None:
+        """Takes up the work where ``state`` ends."""
+        self.state = state
+        self._journal = journal
+        self._executor = executor
+        self._clock = clock
+        self._listeners = listeners
+        self._stop = ""
+        self._hurry = False
+        self._stood_still = clock.stood_still
+
+    def stop(self, reason: str) -> None:
+        """Asks it to wind down; asked twice, running trials are not waited for."""
+        self._hurry = bool(self._stop)
+        self._stop = self._stop or reason
+
+    def run(self, session: dict[str, Any]) -> str:
+        """Works until there is nothing left, a limit, a stop or a fatal error.
+
+        Args:
+            session: Facts of this session, for the journal.
+
+        Returns:
+            Why it ended: a subclass's word, or what :meth:`stop` got.
+
+        Raises:
+            UserError: If the disk no longer takes the journal, or trials cannot be run at all.
+        """
+        self._emit({"event": "session", "phase": "start", **session})
+        try:
+            self._work()
+            self._wind_down()
+        except UserError as error:
+            with contextlib.suppress(UserError):  # the journal itself may be what failed
+                self._emit({"event": "session", "phase": "stop", "reason": "error", "message": str(error)})
+            raise
+        self._emit({"event": "session", "phase": "stop", "reason": self._stop})
+        return self._stop
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Starts trials and polls until ``_stop`` says why no more."""
+
+    @abstractmethod
+    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
+        """Journals a trial's end (:meth:`_emit_end`) and does what follows from it."""
+
+    def _fold(self, event: Event) -> None:
+        self.state.apply(event)
+
+    def _poll(self) -> None:
+        for report in self._executor.poll(_POLL):
+            self._take(report)
+        self._notice_standstill()
+        for listener in self._listeners:
+            listener.tick()
+
+    def _notice_standstill(self) -> None:
+        gap = self._clock.stood_still - self._stood_still
+        if gap > 0:
+            self._stood_still += gap
+            self._note(
+                f"stood still for {format_duration(gap)} (stopped or suspended): it counts neither as budget "
+                "nor towards a trial's timeout"
+            )
+
+    def _take(self, report: Report) -> None:
+        if isinstance(report, Note):
+            self._note(report.text)
+        elif isinstance(report, EpochDone):
+            point = {"trial": report.trial, "epoch": report.epoch, "metrics": dict(report.metrics)}
+            # An epoch can be trained again, so a power cut may cost it: no wait for the disk.
+            self._emit({"event": "epoch", **point}, durable=False)
+        elif isinstance(report, TrialPaused):
+            self._emit({"event": "paused", "trial": report.trial})
+        elif isinstance(report, Halted):
+            self._clock.leave_out(report.seconds)
+        elif isinstance(report, TrialEnded):
+            self._take_end(self.state.trials[report.trial], report)
+
+    def _emit_end(
+        self,
+        trial: Trial,
+        error: float | None,
+        metrics: dict[str, float],
+        *,
+        reason: str = "",
+        cached: bool = False,
+    ) -> None:
+        self._emit(
+            {
+                "event": "ended",
+                "trial": trial.trial,
+                "status": "crashed" if error is None else "success",
+                "error": error,
+                "metrics": metrics,
+                "reason": reason,
+                "seconds": 0.0 if cached else round(self._clock.used() - trial.clock_started, 3),
+                **({"cached": True} if cached else {}),
+            }
+        )
+
+    def _wind_down(self) -> None:
+        if self.state.running_trials():
+            self._executor.pause()
+        deadline = self._clock.used() + _GRACE
+        while self.state.running_trials() and not self._hurry and self._clock.used() < deadline:
+            self._poll()
+
+    def _emit(self, event: Event, *, durable: bool = True) -> None:
+        event = {"time": iso(self._clock.now()), "clock": round(self._clock.used(), 3), **event}
+        self._journal.append(event, durable=durable)
+        self._fold(event)
+        for listener in self._listeners:
+            listener.event(event, self.state)
+
+    def _note(self, text: str) -> None:
+        for listener in self._listeners:
+            listener.note(text)

@@ -1,0 +1,25 @@
+"""Whoever watches a search: a log file, a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
+
+
+class Listener(Protocol):
+    """Whoever watches a search: a log file, a terminal."""
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Something was journaled; ``state`` includes it."""
+        ...
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened that is no event."""
+        ...
+
+    def tick(self) -> None:
+        """Time has passed; called several times a second."""
+        ...

@@ -1,0 +1,353 @@
+"""The search: the one place that knows optimiser, executor, clock and journal together."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nas.execution.messages import TrialSpec
+from nas.optimizers.protocol import Suggestion
+from nas.run import incumbent
+from nas.run.folder import write_json
+from nas.run.state import BASELINE, SearchState, Trial
+from nas.search.conductor import Conductor
+from nas.search.cost import CostModel
+from nas.search.translation import from_outside, gist, outcome, suggestion
+from nas.util.seeds import derive
+from search_spaces.base import config_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nas.execution.messages import TrialEnded
+    from nas.execution.protocol import Executor
+    from nas.optimizers.protocol import Fidelity, Optimizer
+    from nas.run.folder import Run
+    from nas.run.journal import Event, Journal
+    from nas.search.clock import Clock
+    from nas.search.listener import Listener
+    from search_spaces.base import SearchSpace
+
+_SAME_CRASHES = 5
+_BASELINE_TRIES = 2  # at a rung in one session, if what ends it comes from outside
+_SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
+_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
+_SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
+_TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When the loop stops.
+
+    Attributes:
+        seconds: Clock seconds of the whole run.
+        trials: Finished trials of the whole run, None for no limit.
+        trial_timeout: Seconds until a trial counts as hanging, None to predict it.
+    """
+
+    seconds: float
+    trials: int | None = None
+    trial_timeout: float | None = None
+
+
+class Search(Conductor):
+    """Asks, runs, journals and tells until a limit is reached.
+
+    The order of calls to the optimiser is a function of the journal alone. With one slot: the
+    next trial is always asked while the current one trains, before its end is looked at. So a
+    search that is killed and resumed asks what the unkilled one would have asked.
+
+    With several slots no slot waits: not for the slowest trial of a rung, since a new bracket is
+    opened meanwhile; not for the model, since some trials are always asked ahead, a batch at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        journal: Journal,
+        events: Sequence[Event],
+        space: SearchSpace,
+        fidelity: Fidelity,
+        seed: int,
+        limits: Limits,
+        optimizer: Optimizer,
+        executor: Executor,
+        clock: Clock,
+        listeners: Sequence[Listener] = (),
+    ) -> None:
+        """Takes up a run where its journal ends; ``events`` is empty for a new one."""
+        super().__init__(
+            state=SearchState.of(events),
+            journal=journal,
+            executor=executor,
+            clock=clock,
+            listeners=listeners,
+        )
+        self._run = run
+        self._space = space
+        self._fidelity = fidelity
+        self._seed = seed
+        self._limits = limits
+        self._optimizer = optimizer
+        self._cost = CostModel()
+        self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
+        self._dry = False  # the optimiser waits for a pending outcome
+        self._announced = 0
+        self._saved = clock.used()
+        self._save_seconds = 0.0
+        self._replay(events)
+        self._queue = deque(self.state.open_trials())
+
+    def run(self, session: dict[str, Any]) -> str:
+        """Searches until a limit, a stop or a fatal error.
+
+        Args:
+            session: Facts of this session, for the journal.
+
+        Returns:
+            Why it ended: ``budget``, ``trials``, ``exhausted``, ``crashes`` or what :meth:`stop` got.
+
+        Raises:
+            UserError: If the disk no longer takes the journal.
+        """
+        reason = super().run(session)
+        self._snapshot()
+        return reason
+
+    def _work(self) -> None:
+        self._finish_what_was_cut_off()
+        while not self._stop:
+            self._count_slots()
+            self._fill_slots()
+            if not self.state.running_trials() and self._executor.slots:
+                self._stop = self._stop or "exhausted"
+                return
+            self._look_ahead()
+            self._announce()
+            self._poll()
+            if self._clock.used() >= self._limits.seconds:
+                self._stop = self._stop or "budget"
+
+    def _count_slots(self) -> None:
+        if self._executor.slots != self.state.slots:
+            self._emit({"event": "slots", "count": self._executor.slots}, durable=False)
+
+    def _finish_what_was_cut_off(self) -> None:
+        """A kill may fall between a trial's end and what follows from it."""
+        self._answer_from_record()
+        for trial in list(self.state.trials.values()):
+            self._crown(trial)
+        if self.state.incumbent is not None:
+            self._write_incumbent(self.state.trials[self.state.incumbent])
+
+    # What to run next
+
+    def _fill_slots(self) -> None:
+        while not self._stop and len(self.state.running_trials()) < self._executor.slots:
+            if self._limit_reached():
+                return self._end_when_idle("trials")
+            trial = self._next_trial()
+            if trial is None:
+                return None
+            if self._clock.used() + self._predict(trial) > self._limits.seconds:
+                self._queue.appendleft(trial)
+                return self._end_when_idle("budget")
+            self._start(trial)
+        return None
+
+    def _limit_reached(self) -> bool:
+        under_way = self.state.finished + len(self.state.running_trials())
+        return self._limits.trials is not None and under_way >= self._limits.trials
+
+    def _end_when_idle(self, reason: str) -> None:
+        if not self.state.running_trials():
+            self._stop = self._stop or reason
+
+    def _next_trial(self) -> Trial | None:
+        while not (ready := self._ready()):
+            if not self._ask(speculative=False):
+                return None
+        self._queue.remove(ready[0])
+        return ready[0]
+
+    def _ready(self) -> list[Trial]:
+        """Queued trials that can begin; the checkpoints of the others are still being made."""
+        running = {trial.config_id for trial in self.state.running_trials()}
+        return [trial for trial in self._queue if trial.config_id not in running]
+
+    def _look_ahead(self) -> None:
+        """Asks in batches, so that the model is fitted once for a batch and while all slots are busy."""
+        slots = self._executor.slots
+        # The one slot's next trial may well continue what runs there now.
+        queued = len(self._queue if slots <= 1 else self._ready())
+        if queued >= max(slots // (2 * _SLOTS_AHEAD), 1):
+            return
+        for _ in range(max(slots // _SLOTS_AHEAD, 1) - queued):
+            if self._dry or self._limit_reached():
+                return
+            self._dry = not self._ask(speculative=True)
+
+    def _announce(self) -> None:
+        """Tells the one slot's executor what comes next, once, so that it can get ready."""
+        if self._executor.slots == 1 and self._queue and self._queue[0].trial != self._announced:
+            self._announced = self._queue[0].trial
+            self._executor.prepare(self._spec(self._queue[0], _TIMEOUT_UNKNOWN))
+
+    def _ask(self, *, speculative: bool) -> bool:
+        """Puts one trial into the queue; False if there is none to be had now."""
+        while True:
+            begin = time.perf_counter()
+            wanted = self._baseline() or self._optimizer.ask(speculative=speculative)
+            if wanted is None:
+                return False
+            self._emit(
+                {
+                    "event": "asked",
+                    "trial": len(self.state.trials) + 1,
+                    "config_id": config_id(wanted.config),
+                    "config": wanted.config,
+                    "epochs": wanted.epochs,
+                    "origin": wanted.origin,
+                    "ask_seconds": round(time.perf_counter() - begin, 6),
+                }
+            )
+            trial = self.state.trials[len(self.state.trials)]
+            self._queue.append(trial)
+            self._answer_from_record()
+            if not trial.finished:
+                return True
+
+    def _baseline(self) -> Suggestion | None:
+        """The space's default at the next rung it has not been asked at: the measure of all others."""
+        for epochs in self._fidelity.rungs:
+            last = self.state.trials.get(self.state.baselines.get(epochs, 0))
+            if last is None or (last.status == "crashed" and self._is_worth_another_try(last)):
+                return Suggestion(self._space.default, epochs, BASELINE)
+            if last.status == "crashed":
+                return None
+        return None
+
+    def _is_worth_another_try(self, baseline: Trial) -> bool:
+        """Whether it crashed by no fault of its own, and has not done so again and again."""
+        if not from_outside(baseline.reason):
+            return False
+        lost = [self.state.trials[number] for number in self.state.crashed if number > self._earlier]
+        return sum(t.origin == BASELINE and t.epochs == baseline.epochs for t in lost) < _BASELINE_TRIES
+
+    def _answer_from_record(self) -> None:
+        """Ends queued trials whose configuration was already trained to their budget."""
+        for trial in list(self._queue):
+            known = self.state.answered(trial.config_id, trial.epochs)
+            if known is not None:
+                self._queue.remove(trial)
+                self._end(trial, known.error, known.metrics, cached=True)
+
+    def _predict(self, trial: Trial) -> float:
+        left = max(trial.epochs - self._known_epochs(trial), 0)
+        return self._cost.seconds(trial.config_id, trial.config, left)
+
+    def _known_epochs(self, trial: Trial) -> int:
+        return max(self.state.reached.get(trial.config_id, 0), max(trial.curve, default=0))
+
+    def _start(self, trial: Trial) -> None:
+        timeout = self._limits.trial_timeout
+        if timeout is None:
+            timeout = _TIMEOUT_UNKNOWN
+            if self._cost.known:
+                timeout = self._cost.timeout(trial.config_id, trial.config, trial.epochs)
+        self._emit({"event": "started", "trial": trial.trial})
+        self._executor.submit(replace(self._spec(trial, timeout), keep=self._keep()))
+
+    def _spec(self, trial: Trial, timeout: float) -> TrialSpec:
+        return TrialSpec(
+            trial=trial.trial,
+            config_id=trial.config_id,
+            config=trial.config,
+            epochs=trial.epochs,
+            seed=derive(self._seed, "train", trial.config_id),
+            timeout=timeout,
+            known_epochs=self._known_epochs(trial),
+        )
+
+    def _keep(self) -> dict[str, float]:
+        """Config ids whose checkpoints may still be continued, with their errors so far."""
+        keep = self._optimizer.promotable() | {trial.config_id for trial in self.state.open_trials()}
+        if self.state.baseline(self._fidelity.max_epochs) is None:
+            keep.add(config_id(self._space.default))
+        if self.state.incumbent is not None:
+            keep.add(self.state.trials[self.state.incumbent].config_id)
+        return {name: self._error(name) for name in sorted(keep)}
+
+    def _error(self, name: str) -> float:
+        trial = self.state.answered(name, self.state.reached.get(name, 0))
+        return 0.0 if trial is None or trial.error is None else trial.error
+
+    # What came back
+
+    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
+        self._end(trial, report.error, dict(report.metrics), reason=report.reason)
+        self._answer_from_record()
+        self._dry = False
+        self._cost.observe(trial)
+        self._crown(trial)
+        self._give_up_on_crashes()
+        if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
+            self._snapshot()
+
+    def _end(
+        self,
+        trial: Trial,
+        error: float | None,
+        metrics: dict[str, float],
+        *,
+        reason: str = "",
+        cached: bool = False,
+    ) -> None:
+        self._emit_end(trial, error, metrics, reason=reason, cached=cached)
+        if trial.origin != BASELINE:
+            self._optimizer.tell(suggestion(trial), outcome(trial))
+
+    def _crown(self, trial: Trial) -> None:
+        if incumbent.is_better(trial, self.state, self._fidelity.max_epochs):
+            self._emit({"event": "incumbent", "trial": trial.trial, "error": trial.error})
+            self._write_incumbent(trial)
+
+    def _write_incumbent(self, trial: Trial) -> None:
+        # The journal has it already, and the next start writes the file again.
+        try:
+            write_json(self._run.incumbent_json, incumbent.describe(trial, self.state, self._space))
+        except OSError as error:
+            self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
+
+    def _give_up_on_crashes(self) -> None:
+        gists = {gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}
+        if self.state.crashes_in_a_row >= _SAME_CRASHES and len(gists) == 1:
+            self._stop = self._stop or "crashes"
+
+    # The end, and the record
+
+    def _snapshot(self) -> None:
+        begin = time.perf_counter()
+        # The snapshot is for other tools: a disk that has no room for it must not end the search.
+        with contextlib.suppress(OSError):
+            self._run.replace_smac(self._optimizer.save)
+        self._save_seconds = time.perf_counter() - begin
+        self._saved = self._clock.used()
+
+    def _replay(self, events: Iterable[Event]) -> None:
+        """Feeds the optimiser and the cost model what happened, in the order it happened."""
+        for event in events:
+            trial = self.state.trials.get(event.get("trial", 0))
+            if trial is None:
+                continue
+            if event["event"] == "asked" and trial.origin != BASELINE:
+                self._optimizer.replay(suggestion(trial))
+            elif event["event"] == "ended":
+                self._cost.observe(trial)
+                if trial.origin != BASELINE:
+                    self._optimizer.tell(suggestion(trial), outcome(trial))

@@ -1,0 +1,215 @@
+"""What a budget buys on this device, measured before the weekend instead of after it."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import search_spaces
+from nas.execution.choice import choose
+from nas.execution.share import settle
+from nas.optimizers import check
+from nas.search import warm_start
+from nas.search.session import getting_ready, worker_settings
+from nas.util import output
+
+if TYPE_CHECKING:
+    from nas.execution.messages import Facts, Measurement
+    from nas.optimizers.protocol import Fidelity
+    from nas.search.settings import SearchSettings
+
+_POINTS = ("cheapest", "default", "dearest")
+_TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
+_TRIAL_OVERHEAD = 0.2  # seconds between trials: checkpoint, journal, process turn-round; measured on a CPU
+
+
+@dataclass(frozen=True)
+class RungPlan:
+    """One rung of a plan; counts are of the typical configuration."""
+
+    epochs: int
+    new_epochs: int
+    seconds: float
+    trials: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a budget buys.
+
+    Attributes:
+        measured: Timings of the named points and of the typical mean.
+        rungs: The rung table, lowest first.
+        trials: Expected trials in all, typical.
+        least: Trials if every configuration were as dear as the dearest.
+        most: Trials if every configuration were as cheap as the cheapest.
+        baseline_seconds: Time the baseline takes at all rungs.
+        checkpoint_bytes: Disk that checkpoints of one bracket need at most.
+        seconds: The budget.
+        workers: Trials at a time.
+        sharing: Why so many on a GPU, "" if there was nothing to decide.
+    """
+
+    facts: Facts
+    measured: dict[str, Measurement]
+    rungs: list[RungPlan]
+    trials: float
+    least: float
+    most: float
+    baseline_seconds: float
+    checkpoint_bytes: int
+    quota_bytes: int
+    seconds: float
+    workers: int = 1
+    sharing: str = ""
+
+    @property
+    def advised_workers(self) -> int | None:
+        """Trials at a time that would use a CPU's idle cores, None if none are idle or a GPU trains."""
+        hardware = self.facts.hardware
+        if hardware["device"] != "cpu":
+            return None
+        fit = int(str(hardware["cores"])) // int(str(hardware["threads"]))
+        return fit if fit > self.workers else None
+
+
+def make(settings: SearchSettings) -> Plan:
+    """Measures the device and works out the plan.
+
+    Raises:
+        UserError: If data, device, beliefs or the earlier run are not as they should be.
+    """
+    space = search_spaces.get(settings.space.space)
+    check(settings.choice.optimizer, space, settings.smac)
+    if settings.choice.warm_start is not None:
+        warm_start.gather(settings.choice.warm_start, space)
+    points = {**space.points, "default": space.default}
+    sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
+    with contextlib.ExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory())
+        trials = worker_settings(settings, Path(scratch))
+        shared = stack.enter_context(
+            contextlib.closing(settle(settings.machine, trials, None, settings.budget.seconds))
+        )
+        executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
+        output.doing(getting_ready(settings))
+        facts = executor.start()
+        measured = {}
+        for name in (name for name in _POINTS if name in points):
+            output.doing(f"measuring the {name} configuration")
+            measured[name] = executor.measure(points[name])
+        output.doing(f"measuring {len(sample)} random configurations")
+        drawn = [executor.measure(config) for config in sample]
+        workers = executor.wanted
+    # A space need not name its ends of cost: those of what was measured stand in.
+    known = sorted([*drawn, measured["default"]], key=lambda one: one.train_seconds)
+    ends = {"cheapest": known[0], "dearest": known[-1]}
+    measured = {name: measured.get(name) or ends[name] for name in _POINTS} | {"typical": _mean(drawn)}
+    together = shared.gain * shared.gpus if shared.levels else float(workers)
+    return arrange(settings, facts, measured, workers, together, shared.reason)
+
+
+def arrange(
+    settings: SearchSettings,
+    facts: Facts,
+    measured: dict[str, Measurement],
+    workers: int = 1,
+    together: float | None = None,
+    sharing: str = "",
+) -> Plan:
+    """Works out a plan from measurements.
+
+    Args:
+        settings: The search's settings.
+        facts: What the trial process said of itself.
+        measured: Timings of ``cheapest``, ``default``, ``dearest`` and ``typical``.
+        workers: Trials at a time.
+        together: How many times as fast as the one that was measured alone they are together; None: as
+            many times as there are.
+        sharing: Why so many on a GPU.
+    """
+    fidelity = settings.fidelity
+    shares = bracket(fidelity, settings.choice.optimizer, settings.smac.brackets)
+    baseline = sum(_seconds(measured["default"], new) for new in _steps(fidelity).values())
+    together = float(workers) if together is None else together
+    left = max(together * settings.budget.seconds - baseline, 0.0)
+
+    def rounds(point: Measurement) -> float:
+        return left / sum(_seconds(point, new) * count for (_, new), count in shares.items())
+
+    typical = rounds(measured["typical"])
+    by_rung: dict[int, float] = {}
+    for (epochs, _), count in shares.items():
+        by_rung[epochs] = by_rung.get(epochs, 0.0) + count * typical
+    per_round = sum(shares.values())
+    return Plan(
+        facts=facts,
+        measured=measured,
+        rungs=[
+            RungPlan(epochs, new, _seconds(measured["typical"], new), by_rung.get(epochs, 0.0))
+            for epochs, new in _steps(fidelity).items()
+        ],
+        trials=typical * per_round,
+        least=rounds(measured["dearest"]) * per_round,
+        most=rounds(measured["cheapest"]) * per_round,
+        baseline_seconds=baseline,
+        checkpoint_bytes=round(max(shares.values()) + 2) * workers * measured["dearest"].checkpoint_bytes,
+        quota_bytes=settings.machine.quota_bytes,
+        seconds=settings.budget.seconds,
+        workers=workers,
+        sharing=sharing,
+    )
+
+
+def bracket(fidelity: Fidelity, optimizer: str, brackets: str) -> dict[tuple[int, int], float]:
+    """Trials of one round of the optimiser.
+
+    Args:
+        fidelity: The rungs.
+        optimizer: Its name.
+        brackets: ``halving`` or ``hyperband``.
+
+    Returns:
+        Number of trials by (epochs, epochs newly trained): a promoted configuration continues.
+    """
+    rungs = fidelity.rungs
+    if optimizer == "random":
+        return {(rungs[-1], rungs[-1]): 1.0}
+    starts = range(len(rungs)) if brackets == "hyperband" else range(1)
+    trials: dict[tuple[int, int], float] = {}
+    for start in starts:
+        height = len(rungs) - start
+        # Li et al. 2018 (arXiv 1603.06560), algorithm 1: a bracket of s + 1 rungs starts with
+        # ceil((s_max + 1) / (s + 1) * eta^s) configurations.
+        first = -(-len(rungs) * fidelity.eta ** (height - 1) // height)
+        for step in range(height):
+            epochs = rungs[start + step]
+            new = epochs - (rungs[start + step - 1] if step else 0)
+            count = max(first // fidelity.eta**step, 1)
+            trials[epochs, new] = trials.get((epochs, new), 0.0) + count
+    return trials
+
+
+def _steps(fidelity: Fidelity) -> dict[int, int]:
+    """Epochs newly trained at each rung, by its epochs."""
+    below = (0, *fidelity.rungs)
+    return {epochs: epochs - before for before, epochs in zip(below, fidelity.rungs, strict=False)}
+
+
+def _seconds(point: Measurement, epochs: int) -> float:
+    return _TRIAL_OVERHEAD + point.build_seconds + epochs * (point.train_seconds + point.val_seconds)
+
+
+def _mean(points: list[Measurement]) -> Measurement:
+    from nas.execution.messages import Measurement
+
+    count = len(points)
+    return Measurement(
+        train_seconds=sum(p.train_seconds for p in points) / count,
+        val_seconds=sum(p.val_seconds for p in points) / count,
+        build_seconds=sum(p.build_seconds for p in points) / count,
+        checkpoint_bytes=max(p.checkpoint_bytes for p in points),
+    )

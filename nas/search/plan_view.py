@@ -1,0 +1,87 @@
+"""Prints a plan."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from nas.util.errors import one_line
+from nas.util.quantities import format_duration, format_size
+
+if TYPE_CHECKING:
+    from nas.search.plan import Plan
+
+
+def show(plan: Plan, console: Console | None = None) -> None:
+    """Prints what a budget buys.
+
+    Args:
+        plan: The plan.
+        console: Where to; standard output if None.
+    """
+    console = console or Console()
+    data = plan.facts.data
+    console.print(
+        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware['device']}, width "
+        f"{plan.facts.width}, {data['name']}: {data['train_images']} images to learn from, "
+        f"{data['val_images']} to judge on\n"
+    )
+    console.print(_speeds(plan))
+    console.print(_rungs(plan))
+    console.print(
+        f"expected trials   about {plan.trials:.0f}{_with(plan.workers)} ({plan.least:.0f} if all were as "
+        f"dear as the dearest, {plan.most:.0f} if as cheap as the cheapest)"
+    )
+    console.print(f"baseline          {format_duration(plan.baseline_seconds)} at the start, all rungs")
+    if plan.sharing:
+        console.print(f"sharing           {one_line(plan.sharing)}")
+    need, quota = plan.checkpoint_bytes, plan.quota_bytes
+    fits = "" if need <= quota else " [yellow](some configurations will be trained from the start)[/]"
+    console.print(
+        f"disk              up to {format_size(need)} of checkpoints, quota {format_size(quota)}{fits}"
+    )
+    if plan.trials < 1:
+        console.print(
+            "[yellow]the budget is too short for one round: take fewer epochs or a longer budget[/]"
+        )
+    if plan.advised_workers:
+        console.print(
+            f"[yellow]cores would idle: --workers {plan.advised_workers} trains as many networks at once[/]"
+        )
+    end = datetime.now() + timedelta(seconds=plan.seconds)
+    console.print(f"end, if started now: {end:%A %Y-%m-%d %H:%M}")
+
+
+def _with(workers: int) -> str:
+    return f" with {workers} workers" if workers > 1 else ""
+
+
+def _speeds(plan: Plan) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="measured", title_justify="left")
+    table.add_column("configuration")
+    for name in ("one epoch", "validation", "build", "checkpoint"):
+        table.add_column(name, justify="right")
+    for name, point in plan.measured.items():
+        table.add_row(
+            name,
+            format_duration(point.train_seconds),
+            format_duration(point.val_seconds),
+            format_duration(point.build_seconds),
+            format_size(point.checkpoint_bytes),
+        )
+    return table
+
+
+def _rungs(plan: Plan) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="rungs", title_justify="left")
+    for name in ("epochs", "newly trained", "one trial takes", "expected trials"):
+        table.add_column(name, justify="right")
+    for rung in plan.rungs:
+        table.add_row(
+            str(rung.epochs), str(rung.new_epochs), format_duration(rung.seconds), f"{rung.trials:.0f}"
+        )
+    return table

@@ -1,0 +1,367 @@
+"""One session of a run: begins or resumes it, searches, and leaves the folder in order."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import platform
+import socket
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas import __version__
+from nas.data import download
+from nas.execution.choice import choose
+from nas.execution.salvaged import with_salvage
+from nas.execution.settings import WorkerSettings
+from nas.execution.share import kept, settle
+from nas.optimizers import check, create
+from nas.run.folder import Run, write_json
+from nas.run.journal import Journal
+from nas.search import warm_start as warm
+from nas.search.clock import WallClock
+from nas.search.loop import Limits, Search
+from nas.search.settings import SearchSettings, refuse_changes
+from nas.util import output, signals
+from nas.util.errors import UserError
+from nas.util.quantities import format_size
+from nas.util.seeds import derive
+from nas.view.logfile import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nas.execution.messages import Facts
+    from nas.execution.protocol import Executor
+    from nas.execution.share import Shared
+    from nas.optimizers.protocol import Optimizer
+    from nas.run.journal import Contents
+    from nas.run.state import SearchState
+    from nas.search.listener import Listener
+
+    View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What a view may look at while a session runs."""
+
+    run: Run
+    search: dict[str, Any]
+    state: SearchState
+    used: Callable[[], float]
+
+
+def default_name(settings: SearchSettings) -> str:
+    """A run's name when none is given: the data and the local time."""
+    kind, _, place = settings.data.dataset.partition(":")
+    data = Path(place).stem if place else kind
+    return f"{data}-{datetime.now():%Y%m%d-%H%M%S}"
+
+
+@contextlib.contextmanager
+def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
+    """A name of its own for a run's folder, also if two searches begin in the same second.
+
+    Meanwhile a hidden file keeps others from taking it; at the end nothing is left that was not there.
+
+    Raises:
+        UserError: If there can be no run folder.
+    """
+    _check_writable(runs_dir)
+    missing = [folder for folder in (runs_dir, *runs_dir.parents) if not folder.exists()]
+    path = runs_dir / default_name(settings)
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(2):
+            kept = path.with_name(f".{path.name}.name")
+            with contextlib.suppress(FileExistsError):
+                kept.touch(exist_ok=False)
+                if not path.exists():
+                    break
+                kept.unlink()
+            path = runs_dir / f"{default_name(settings)}-{number}"
+    except OSError as error:
+        raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
+    try:
+        yield path
+    finally:
+        kept.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a run lies in them
+            for folder in missing:
+                folder.rmdir()
+
+
+def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettings:
+    """What the trial process needs of a search's settings."""
+    return WorkerSettings(
+        space=settings.space.space,
+        width=settings.space.width,
+        dataset=settings.data.dataset,
+        data_dir=settings.data.data_dir,
+        image_size=settings.data.image_size,
+        max_images=settings.data.max_images,
+        val_fraction=settings.data.val_fraction,
+        seed=settings.choice.seed,
+        max_epochs=settings.fidelity.max_epochs,
+        train=settings.train,
+        device=settings.machine.device,
+        threads=settings.machine.threads,
+        checkpoints=checkpoints,
+        quota_bytes=settings.machine.quota_bytes,
+        cuda_graphs=settings.machine.cuda_graphs,
+        reference=settings.machine.reference,
+    )
+
+
+def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
+    """Begins a new run and searches until it stops.
+
+    Args:
+        path: The folder to make.
+        settings: All settings.
+        view: Called with :class:`Watched`; gives a context manager that gives a listener.
+
+    Returns:
+        The run, and why it stopped.
+
+    Raises:
+        UserError: If anything is not as it should be; no folder is left behind then.
+    """
+    space = search_spaces.get(settings.space.space)
+    if path.exists():
+        raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
+    _check_writable(path.parent)
+    check(settings.choice.optimizer, space, settings.smac)
+    warm_start = settings.choice.warm_start
+    earlier = None if warm_start is None else warm.gather(warm_start, space)
+    workers = worker_settings(settings, path / "checkpoints")
+    output.doing(getting_ready(settings))
+    with (
+        contextlib.closing(settle(settings.machine, workers, None, settings.budget.seconds)) as shared,
+        contextlib.closing(choose(settings.machine, workers, shared)) as executor,
+    ):
+        _load_optimizer_meanwhile()
+        facts = executor.start()
+        search = _describe(settings, facts)
+        configspace = space.configspace().to_serialized_dict()
+        run = Run.create(path, search, configspace, earlier)
+        return run, _search(run, settings, search, executor, view, facts.notes, shared)
+
+
+def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
+    """Takes up a run where its journal ends and searches until it stops.
+
+    Args:
+        path: The run's folder.
+        settings: The stored settings, with what may change changed.
+        view: As for :func:`begin`.
+
+    Returns:
+        The run, and why it stopped.
+
+    Raises:
+        UserError: If the run cannot be continued; it is left as it was.
+    """
+    run = Run.open(path)
+    with run.lock():
+        stored = run.read_search()
+        refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
+        output.doing("reading the journal")
+        before = kept(run.read_journal().events)  # damage is found before anything starts
+        with run.written():
+            run.sweep()
+        workers = worker_settings(settings, run.checkpoints)
+        output.doing(getting_ready(settings))
+        with (
+            contextlib.closing(settle(settings.machine, workers, before, settings.budget.seconds)) as shared,
+            contextlib.closing(choose(settings.machine, workers, shared)) as executor,
+        ):
+            _load_optimizer_meanwhile()
+            facts = executor.start()
+            refuse_other_data(stored, facts)
+            search = {**stored, **_describe(settings, facts), "created": stored["created"]}
+            notes = (*facts.notes, *changes(stored, search))
+            with run.written():
+                write_json(run.search_json, search)
+            return run, _search(run, settings, search, executor, view, notes, shared, locked=True)
+
+
+def getting_ready(settings: SearchSettings) -> str:
+    """What a trial process does before it can train, in words."""
+    coming = download.size(settings.data.dataset, settings.data.data_dir)
+    if coming:
+        what = f"downloading {settings.data.dataset}, {format_size(coming)}, into {settings.data.data_dir}"
+    else:
+        what = f"loading {settings.data.dataset}"
+    return f"{what}, and PyTorch on --device {settings.machine.device}"
+
+
+def _load_optimizer_meanwhile() -> None:
+    """Imports SMAC, which takes seconds, while the trial process imports torch."""
+    threading.Thread(target=import_module, args=("nas.optimizers.smac.adapter",), daemon=True).start()
+
+
+def _search(
+    run: Run,
+    settings: SearchSettings,
+    search: dict[str, Any],
+    executor: Executor,
+    view: View,
+    notes: tuple[str, ...],
+    shared: Shared,
+    *,
+    locked: bool = False,
+) -> str:
+    with contextlib.ExitStack() as stack:
+        if not locked:
+            stack.enter_context(run.lock())
+        output.doing("getting the optimiser ready")
+        contents = run.read_journal()
+        with run.written():
+            log = open_log(run.log)
+        if contents.dropped:
+            log.note(f"{run.journal.name}: a half-written last line of {contents.dropped} bytes was dropped")
+        optimizer = create(
+            settings.choice.optimizer,
+            search_spaces.get(settings.space.space),
+            settings.fidelity,
+            derive(settings.choice.seed, "optimizer"),
+            settings.smac,
+            warm.read(run.earlier_json),
+        )
+        session = {**session_facts(run, search), **shared.facts()}
+        return _loop(run, settings, search, session, executor, optimizer, contents, [log], view, notes, stack)
+
+
+def _loop(
+    run: Run,
+    settings: SearchSettings,
+    search: dict[str, Any],
+    session: dict[str, Any],
+    executor: Executor,
+    optimizer: Optimizer,
+    contents: Contents,
+    listeners: list[Listener],
+    view: View,
+    notes: tuple[str, ...],
+    stack: contextlib.ExitStack,
+) -> str:
+    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
+    with run.written():
+        journal = stack.enter_context(Journal(run.journal, contents.size))
+    loop = Search(
+        run=run,
+        journal=journal,
+        events=contents.events,
+        space=search_spaces.get(settings.space.space),
+        fidelity=settings.fidelity,
+        seed=settings.choice.seed,
+        limits=Limits(settings.budget.seconds, settings.budget.trials, settings.budget.timeout_seconds),
+        optimizer=optimizer,
+        executor=with_salvage(executor, run),
+        clock=clock,
+        listeners=listeners,
+    )
+    output.doing("")
+    listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))
+    for note in notes:
+        for listener in listeners:
+            listener.note(note)
+    with signals.handled(loop.stop), output.impatient():
+        return loop.run(session)
+
+
+def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
+    space = search_spaces.get(settings.space.space)
+    return {
+        "program": __version__,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "settings": settings.to_json(),
+        "limits": {"seconds": settings.budget.seconds, "trials": settings.budget.trials},
+        "rungs": list(settings.fidelity.rungs),
+        "space": {
+            "name": space.name,
+            # JSON's readers take integers of 64 bits.
+            "size": space.size if space.size < 2**63 else float(space.size),
+            "fingerprint": space.fingerprint,
+            "default": space.default,
+        },
+        "data": dict(facts.data),
+        "width": facts.width,
+        "train": dict(facts.train),
+        "hardware": dict(facts.hardware),
+        "versions": {**facts.versions, **_versions()},
+    }
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What runs otherwise than it did when a run was last searched, in one line; nothing if all is as it was.
+
+    Args:
+        before: ``search.json`` as it was.
+        now: As it is, or the part of it that is known.
+    """
+    old = {**before["versions"], "smacnas": before.get("program", __version__)}
+    new = {**now["versions"], "smacnas": __version__}
+    found = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
+    return (
+        [f"other versions than before: {', '.join(found)}; new figures may differ slightly"] if found else []
+    )
+
+
+def refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
+    """Refuses to train on other images, or in another space, than the run began with.
+
+    Raises:
+        UserError: Naming what has changed.
+    """
+    # By what the user typed: a space that is not registered has a name nobody can import.
+    space = search_spaces.get(stored["settings"]["space"]["space"])
+    if space.fingerprint != stored["space"]["fingerprint"]:
+        raise UserError(f"space {space.name}: has changed since this run began; start a new run")
+    for key in ("fingerprint", "split_fingerprint"):
+        if facts.data[key] != stored["data"][key]:
+            raise UserError(
+                f"dataset {stored['data']['name']}: not the images this run began with; put those back, or "
+                "start a new run"
+            )
+    if facts.width != stored["width"]:
+        raise UserError(
+            f"--device: width auto means {facts.width} here, this run was begun with {stored['width']}; "
+            "resume it on the device it began on"
+        )
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuses a folder that takes no runs before minutes are spent on loading data."""
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise UserError(f"--runs-dir: {folder} is not a folder one can write to")
+
+
+def _versions() -> dict[str, str]:
+    names = ("smac", "ConfigSpace", "numpy", "scikit-learn")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
+
+
+def session_facts(run: Run, search: dict[str, Any]) -> dict[str, Any]:
+    """What a ``session`` event says of the program and where it runs."""
+    return {
+        "command": sys.argv,
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "folder": run.identity(),
+        "program": __version__,
+        "hardware": search["hardware"],
+        "versions": search["versions"],
+    }

@@ -1,0 +1,193 @@
+"""Every setting of a search: the command line is made from these classes, ``search.json`` holds them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nas.execution.settings import MachineSettings
+from nas.optimizers.protocol import Fidelity
+from nas.optimizers.settings import OptimizerSettings
+from nas.trial.settings import TrainSettings
+from nas.util.errors import UserError
+from nas.util.quantities import parse_duration, parse_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class BudgetSettings:
+    """When to stop. The clock counts all sessions of a run."""
+
+    budget: str = "72h"
+    """Time the whole run may use: 72h, 90m, 1h30m, 3d."""
+    trials: int | None = None
+    """Stop after so many finished trials as well."""
+    trial_timeout: str = "auto"
+    """A longer trial counts as hanging and is ended; auto: ten times what is predicted, 2m at least."""
+
+    def __post_init__(self) -> None:
+        parse_duration(self.budget, "--budget")
+        if self.trials is not None and self.trials < 1:
+            raise UserError(f"--trials {self.trials}: must be at least 1")
+        parse_timeout(self.trial_timeout, "--trial-timeout")
+
+    @property
+    def seconds(self) -> float:
+        """The budget in seconds."""
+        return parse_duration(self.budget, "--budget")
+
+    @property
+    def timeout_seconds(self) -> float | None:
+        """The trial timeout in seconds, None for auto."""
+        return parse_timeout(self.trial_timeout, "--trial-timeout")
+
+
+@dataclass(frozen=True)
+class SpaceSettings:
+    """What is searched."""
+
+    space: str = "nexception"
+    """Search space; `python -m search_spaces list` names them."""
+    width: str = "auto"
+    """Width of the reduced network: tiny, small, paper or a number; auto: paper on a GPU, tiny on a CPU."""
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Images. Validation is a stratified part of the training set; the test set is never loaded."""
+
+    dataset: str = "cifar100"
+    """cifar100, cifar10, digits (embedded), npz:FILE or folder:DIR."""
+    data_dir: Path = Path("data")
+    """Where downloaded and resized images are kept."""
+    image_size: int | None = None
+    """Side to resize a folder's images to (folders: 32)."""
+    max_images: int | None = None
+    """Use a stratified part of so many images."""
+    val_fraction: float = 0.1
+    """Share of the training set that trials are judged on."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.val_fraction < 1:
+            raise UserError(f"--val-fraction {self.val_fraction}: must lie between 0 and 1, for example 0.1")
+        if self.image_size is not None and self.image_size < 8:
+            raise UserError(f"--image-size {self.image_size}: must be at least 8")
+        if self.max_images is not None and self.max_images < 2:
+            raise UserError(f"--max-images {self.max_images}: must be at least 2")
+
+
+@dataclass(frozen=True)
+class ChoiceSettings:
+    """How the next trial is chosen."""
+
+    optimizer: Literal["smac", "hyperband", "random"] = "smac"
+    """smac: model-based; hyperband: the same rungs without a model; random: full budget only."""
+    warm_start: Path | None = None
+    """Begin with what another run folder knows, on other images perhaps; it is copied, not changed."""
+    seed: int = 0
+    """Master seed: split, optimiser and every trial derive theirs from it."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """All settings of one run."""
+
+    budget: BudgetSettings = field(default_factory=BudgetSettings)
+    fidelity: Fidelity = field(default_factory=Fidelity)
+    space: SpaceSettings = field(default_factory=SpaceSettings)
+    data: DataSettings = field(default_factory=DataSettings)
+    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
+    smac: OptimizerSettings = field(default_factory=OptimizerSettings)
+    train: TrainSettings = field(default_factory=TrainSettings)
+    machine: MachineSettings = field(default_factory=MachineSettings)
+
+    def to_json(self) -> dict[str, Any]:
+        """The settings as nested plain values."""
+        settings = asdict(self)
+        settings["data"]["data_dir"] = str(self.data.data_dir)
+        warm_start = self.choice.warm_start
+        settings["choice"]["warm_start"] = None if warm_start is None else str(warm_start)
+        return settings
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> SearchSettings:
+        """Reads :meth:`to_json` back.
+
+        Raises:
+            UserError: If a key is unknown, missing or has a value out of range.
+        """
+        parts: dict[str, Any] = {
+            "budget": BudgetSettings,
+            "fidelity": Fidelity,
+            "space": SpaceSettings,
+            "data": DataSettings,
+            "choice": ChoiceSettings,
+            "smac": OptimizerSettings,
+            "train": TrainSettings,
+            "machine": MachineSettings,
+        }
+        try:
+            groups = {key: dict(values[key]) for key in parts}
+            groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
+            if groups["choice"].get("warm_start") is not None:
+                groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
+            return cls(**{key: part(**groups[key]) for key, part in parts.items()})
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(f"search.json: settings of another version ({error})") from None
+
+
+def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
+    """Refuses to run a module's code only because a run folder names it.
+
+    Args:
+        stored: Settings out of a run folder, which may be anybody's.
+        said: What the user gave for ``--space``.
+
+    Raises:
+        UserError: If the run's space is a module, and the user did not name it.
+    """
+    name = stored.space.space
+    if ":" in name and said != name:
+        raise UserError(f"--space: this run's space is code of {name}; to have it run, say --space {name}")
+
+
+# What a resumed run may change: when to stop and where to run, never what is measured.
+CHANGEABLE = {
+    ("budget", "budget"),
+    ("budget", "trials"),
+    ("budget", "trial_timeout"),
+    ("data", "dataset"),  # another path; the images are compared
+    ("data", "data_dir"),
+    ("machine", "device"),
+    ("machine", "cuda_graphs"),
+    ("machine", "reference"),  # rounds differently, as another device does
+    ("machine", "checkpoint_quota"),
+    ("machine", "workers"),
+    ("machine", "trials_per_gpu"),
+    ("machine", "dask_scheduler"),
+    ("machine", "cluster"),
+}
+
+
+def refuse_changes(stored: SearchSettings, wanted: SearchSettings) -> None:
+    """Refuses to resume a run with settings that would make its trials incomparable.
+
+    Raises:
+        UserError: Naming the first flag that differs and may not.
+    """
+    old, new = stored.to_json(), wanted.to_json()
+    for group, values in old.items():
+        for key, value in values.items():
+            if new[group][key] != value and (group, key) not in CHANGEABLE:
+                flag = "--opt" if (group, key) == ("train", "optimizer") else f"--{key.replace('_', '-')}"
+                raise UserError(
+                    f"{flag} {new[group][key]}: this run was begun with {value}; leave the flag out, or "
+                    "start a new run"
+                )

@@ -1,0 +1,55 @@
+"""What a person sees of a search: the live view and plain lines."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from nas.util.sign import can_redraw, in_foreground
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from nas.search.listener import Listener
+    from nas.search.session import Watched
+    from nas.view.snapshot import Snapshot
+
+
+def choose(*, quiet: bool) -> Callable[[Watched], AbstractContextManager[Listener]]:
+    """The view that fits: a live panel on a terminal, lines elsewhere, nothing if quiet."""
+    if quiet:
+        return _silent
+    on_terminal = can_redraw(sys.stdout) and in_foreground(sys.stdout.fileno())
+    return _live if on_terminal else _lines
+
+
+@contextlib.contextmanager
+def _live(watched: Watched) -> Iterator[Listener]:
+    from nas.view.live import LiveView
+    from nas.view.snapshot import take
+
+    def snapshot_now() -> Snapshot:
+        return take(
+            watched.state, watched.search, name=watched.run.name, status="running", used=watched.used()
+        )
+
+    with LiveView(snapshot_now) as view:
+        yield view
+
+
+@contextlib.contextmanager
+def _lines(watched: Watched) -> Iterator[Listener]:
+    from nas.view.logfile import LineWriter
+
+    writer = LineWriter(sys.stdout)
+    writer.note(f"run folder {watched.run.path}")
+    yield writer
+
+
+@contextlib.contextmanager
+def _silent(watched: Watched) -> Iterator[Listener]:  # noqa: ARG001 - one signature for all views
+    from nas.view.logfile import Silence
+
+    yield Silence()

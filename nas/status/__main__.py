@@ -1,0 +1,134 @@
+"""How a search stands, running, stopped or dead: ``python -m nas.status runs/<name>``."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from nas.run.commands import RunCommands
+from nas.status.watcher import Watcher
+from nas.util import cli
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nas.view.snapshot import Snapshot
+
+PROG = "python -m nas.status"
+_EVERY = 1.0  # seconds between two looks
+
+
+@dataclass(frozen=True)
+class Command:
+    """How a search stands."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """The run folder."""
+    json: bool = False
+    """Print it for machines."""
+    svg: Path | None = None
+    """Draw it into a picture instead, for a page or a talk."""
+    watch: bool = False
+    """Go on until Ctrl-C or the search's end: draw it again every second; lines of what happens where nothing
+    can be drawn again, as in a pipe; with --json, an object a line whenever something happened."""
+
+
+def _confirmation(found: dict[str, Any] | None, path: Path, search: Mapping[str, Any]) -> str:
+    """What several seeds said of the winner, or how to ask them."""
+    from nas.confirm.view import verdict
+
+    if found is None or not found["compared"]:
+        return f"next   several seeds for the best: {RunCommands.of(path, search).confirm}"
+    return verdict(found)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit code."""
+    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+    if command.svg is not None and (command.watch or command.json):
+        raise UserError("--svg draws one picture: leave out --watch and --json")
+    if command.watch:
+        with contextlib.suppress(KeyboardInterrupt):
+            _watch(command)
+        return 0
+    watcher = Watcher(command.run)
+    if command.json:
+        print(_as_json(watcher, watcher.look(), indent=True))
+        return 0
+    from rich.console import Console
+
+    from nas.view import panel
+
+    if command.svg is not None:
+        picture = Console(record=True, width=110, file=io.StringIO())
+        picture.print(panel.draw(watcher.look()))
+        try:
+            picture.save_svg(str(command.svg), title=f"python -m nas.status {command.run}")
+        except OSError as error:
+            raise UserError(f"--svg {command.svg}: cannot be written ({error.strerror})") from error
+        return 0
+    snapshot = watcher.look()
+    Console().print(panel.draw(snapshot))
+    if snapshot.status != "running" and snapshot.incumbent is not None:
+        print(_confirmation(watcher.confirmed(), command.run, watcher.search))
+    return 0
+
+
+def _watch(command: Command) -> None:
+    from nas.util.sign import can_redraw
+
+    if command.json:
+        _watch_json(Watcher(command.run))
+    elif can_redraw(sys.stdout):
+        _watch_panel(Watcher(command.run))
+    else:
+        from nas.view.following import Following
+
+        following = Following(sys.stdout)
+        watcher = Watcher(command.run, following.event)
+        while following.goes_on(watcher.look()):
+            time.sleep(_EVERY)
+
+
+def _watch_json(watcher: Watcher) -> None:
+    seen = -1
+    while True:
+        snapshot = watcher.look()
+        running = snapshot.status == "running"
+        if watcher.lines != seen or not running:
+            seen = watcher.lines
+            print(_as_json(watcher, snapshot, indent=False), flush=True)
+        if not running:
+            return
+        time.sleep(_EVERY)
+
+
+def _watch_panel(watcher: Watcher) -> None:
+    from nas.view import panel
+    from nas.view.redrawn import Redrawn
+
+    snapshot = watcher.look()
+    with Redrawn(lambda: panel.draw(snapshot)) as live:
+        while snapshot.status == "running":
+            live.refresh()
+            time.sleep(_EVERY)
+            snapshot = watcher.look()
+
+
+def _as_json(watcher: Watcher, snapshot: Snapshot, *, indent: bool) -> str:
+    import orjson
+
+    values = {**snapshot.to_json(), "confirmed": watcher.confirmed()}
+    return orjson.dumps(values, option=orjson.OPT_INDENT_2 if indent else None).decode()
+
+
+if __name__ == "__main__":
+    cli.run(main, PROG, answer=True)

@@ -1,0 +1,93 @@
+"""A run's journal, read as it grows."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
+    from nas.view.snapshot import Snapshot
+
+
+_PIECE = 1 << 24  # bytes of the journal at a time
+
+
+class Watcher:
+    """Reads a run's journal as it grows."""
+
+    def __init__(self, path: Path, listen: Callable[[Event, SearchState], None] | None = None) -> None:
+        """Opens the run.
+
+        Args:
+            path: Its folder.
+            listen: Is told of each event, and of what they amount to.
+
+        Raises:
+            UserError: If the folder is no run.
+        """
+        from nas.run.folder import Run
+        from nas.run.state import SearchState
+
+        self._run = Run.open(path)
+        self._search = self._run.read_search()
+        self._state = SearchState()
+        self._listen = listen
+        self._offset = 0
+        self._lines = 0
+
+    def look(self) -> Snapshot:
+        """Takes in what was journaled since the last look.
+
+        Raises:
+            UserError: If the journal is damaged.
+        """
+        from nas.run import standing
+        from nas.view import snapshot
+
+        self._catch_up()
+        now = standing.of(self._run, self._state)
+        self._catch_up()  # what it wrote before it ended, if that was in between
+        used = self._state.clock
+        if now.status == standing.RUNNING and self._lines:
+            used += now.silent_seconds
+        return snapshot.take(
+            self._state, self._search, name=self._run.name, status=now.status, used=used, seen=now
+        )
+
+    def _catch_up(self) -> None:
+        from nas.run import journal
+
+        gc.disable()  # nothing of it is garbage, and looking for some takes a third of the time
+        try:
+            # In pieces: the events of a long journal take far more memory than what they amount to.
+            while (contents := journal.read(self._run.journal, self._offset, self._lines + 1, _PIECE)).events:
+                for event in contents.events:
+                    self._state.apply(event)
+                    if self._listen is not None:
+                        self._listen(event, self._state)
+                    if event["event"] == "session":  # a resumed session may have another budget
+                        self._search = self._run.read_search()
+                self._offset, self._lines = contents.size, self._lines + len(contents.events)
+        finally:
+            gc.enable()
+
+    @property
+    def lines(self) -> int:
+        """Lines of the journal read so far."""
+        return self._lines
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """``search.json``."""
+        return self._search
+
+    def confirmed(self) -> dict[str, Any] | None:
+        """What ``nas.confirm`` measured, None before."""
+        from nas.confirm import record
+
+        return record.read(self._run)

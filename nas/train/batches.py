@@ -1,0 +1,153 @@
+"""Which image goes into which batch, and its augmentation: a function of seed and epoch alone."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from timm.data import create_transform
+from timm.data.distributed_sampler import RepeatAugSampler
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from nas.util.errors import UserError
+from nas.util.seeds import derive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from torch import Tensor
+
+    from nas.data.pictures import Pictures
+    from nas.export.recipe import Recipe
+
+Item = tuple[int, int]  # which picture, and the seed of its augmentation
+
+
+class Batches(Sampler[list[Item]]):
+    """The batches of one process in one epoch; the incomplete last update is dropped.
+
+    Every process draws the same order and takes its share of it. With repetitions (arXiv:1901.09335) an
+    image comes several times in a row, augmented differently, and the epoch sees as many times fewer.
+
+    Args:
+        images: Size of the training part.
+        batch_size: Images an update, over all processes and accumulation steps.
+        accumulate: Forward passes an update.
+        repeats: Views of an image in an epoch.
+        seed: Decides everything.
+        rank: Number of this process.
+        processes: How many there are.
+
+    Raises:
+        UserError: If the batch cannot be split so, or is larger than the training part.
+    """
+
+    def __init__(
+        self,
+        images: int,
+        batch_size: int,
+        accumulate: int = 1,
+        repeats: int = 1,
+        seed: int = 0,
+        rank: int = 0,
+        processes: int = 1,
+    ) -> None:
+        size, rest = divmod(batch_size, accumulate * processes)
+        if rest or size < 2:
+            raise UserError(
+                f"--batch-size {batch_size}: must be a multiple of {accumulate * processes} (--accumulate "
+                f"{accumulate} x {processes} processes), with at least 2 images in each part"
+            )
+        if batch_size > images:
+            raise UserError(
+                f"--batch-size {batch_size}: must be at most {images}, the images there are to learn from"
+            )
+        self.size = size
+        self.updates = images // batch_size
+        self._accumulate = accumulate
+        self._seed = seed
+        self._rank = rank
+        self._processes = processes
+        self._sampler = RepeatAugSampler(
+            range(images), processes, rank, num_repeats=repeats, selected_round=0
+        )
+        self._epoch = self._first = 0
+
+    def begin(self, epoch: int, update: int = 0) -> None:
+        """Chooses the epoch that the next iteration gives, from an update of it on."""
+        self._epoch, self._first = epoch, update
+
+    def __len__(self) -> int:
+        return (self.updates - self._first) * self._accumulate
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        self._sampler.set_epoch(derive(self._seed, "order", self._epoch))
+        order = list(self._sampler)
+        for part in range(self._first * self._accumulate, self.updates * self._accumulate):
+            places = range(part * self.size, (part + 1) * self.size)
+            yield [(order[place], self._image_seed(place)) for place in places]
+
+    def _image_seed(self, place: int) -> int:
+        return derive(self._seed, "image", self._epoch, place * self._processes + self._rank)
+
+
+class Augmented(Dataset[tuple["Tensor", int]]):
+    """Training pictures under random transforms; an item says which one and how it is seeded."""
+
+    def __init__(self, pictures: Pictures, transform: Callable[[Any], Tensor]) -> None:
+        self._pictures = pictures
+        self._transform = transform
+
+    def __getitem__(self, item: Any) -> tuple[Tensor, int]:
+        index, seed = item
+        # timm's transforms draw from all three.
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.default_generator.manual_seed(seed)
+        return self._transform(self._pictures.open(index)), int(self._pictures.labels[index])
+
+
+def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: bool) -> Callable[[Any], Tensor]:
+    """timm's transforms of the recipe: random crop, mirror, RandAugment, erasing.
+
+    Raises:
+        UserError: If timm does not know the augmentation.
+    """
+    try:
+        transform: Callable[[Any], Tensor] = create_transform(
+            data_config["input_size"],
+            is_training=True,
+            scale=(recipe.min_scale, 1.0),
+            hflip=recipe.flip if flip else 0.0,
+            auto_augment=None if recipe.auto_augment == "none" else recipe.auto_augment,
+            color_jitter=None,
+            interpolation="random",
+            mean=data_config["mean"],
+            std=data_config["std"],
+            re_prob=recipe.erasing,
+        )
+    except (AssertionError, ValueError, KeyError, IndexError) as error:
+        raise UserError(
+            f"--auto-augment {recipe.auto_augment}: must be none or as timm writes it, such as "
+            "rand-m7-mstd0.5-inc1"
+        ) from error
+    return transform
+
+
+def loader(
+    pictures: Pictures,
+    transform: Callable[[Any], Tensor],
+    batches: Batches,
+    workers: int,
+    device: torch.device,
+) -> DataLoader[Any]:
+    """Reads the batches in worker processes, or in this one if there are none, to be sent to ``device``."""
+    return DataLoader(
+        Augmented(pictures, transform),
+        batch_sampler=batches,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=device.type == "cuda",
+    )

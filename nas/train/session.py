@@ -1,0 +1,330 @@
+"""``nas.train``: makes sure that everything fits, then trains seed after seed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+import statistics
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from nas.data import pictures as picture_sets
+from nas.data import scan
+from nas.export import folder, loading, model_card
+from nas.run.folder import write_json
+from nas.train import curves, one_seed, tracking, view
+from nas.util import locks, output
+from nas.util.errors import UserError
+from nas.util.files import written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from torch import nn
+
+    from nas.data.pictures import Pictures
+    from nas.export.loading import Named
+    from nas.export.recipe import Recipe
+    from nas.train.settings import Options
+
+SUMMARY = "summary.json"
+_TRAIN = "train.json"
+_MOST_WORKERS = 8
+
+
+def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
+    """Trains a network with one or several seeds.
+
+    Args:
+        model: An exported folder, or the name of a model that timm knows.
+        options: Where and on what.
+        recipe: How.
+
+    Returns:
+        What summary.json holds: each seed's scores, their mean and standard deviation.
+
+    Raises:
+        UserError: If anything the user gave is wrong.
+    """
+    tracking.require(options.log)
+    named = loading.find(model)
+    curves.refuse_twins(options.output, options.beside)
+    beside = [
+        (*curves.read(path), path) for path in options.beside
+    ]  # now, so that it does not fail in the end
+    output.doing(f"looking at the images of {options.data}")
+    pictures = picture_sets.load(options.data, data_dir=options.data_dir)
+    test = None
+    if picture_sets.has_test(options.data):  # looked into now, so that it does not fail in the end
+        test = picture_sets.load(options.data, data_dir=options.data_dir, test=True)
+    if options.max_images is not None:
+        pictures = pictures.limited(options.max_images, options.seed)
+    weights = options.init == "weights" or (options.init == "auto" and named.trained)
+    _check_classes(named, pictures, options)
+    output.doing("building the network and finding the device")
+    accelerator = _accelerator(options)
+    _look_at_files(pictures, test, options, accelerator)
+    with _held(options.output, accelerator):
+        work = _work(named, options, recipe, pictures, test, accelerator, weights=weights)
+        _same_training(named, work, weights=weights)
+        results = [
+            one_seed.run(work, options.output / f"seed-{seed}", seed)
+            for seed in range(options.seed, options.seed + options.seeds)
+        ]
+        summary = summarise(named.name, results)
+        if accelerator.is_main_process:
+            with written(f"-o {options.output}", "must be a folder"):
+                write_json(options.output / SUMMARY, summary)
+            own = (named.name, [result["curve"] for result in results], options.output)
+            _draw(options.output, [own, *beside])
+        accelerator.end_training()
+    return summary
+
+
+def _draw(target: Path, trainings: list[tuple[str, list[curves.Curve], Path]]) -> None:
+    """Draws the curves of this training and of those beside it."""
+    output.doing("drawing the learning curves")
+    names = curves.unique([(name, path) for name, _, path in trainings])
+    curves.write(target, dict(zip(names, (seeds for _, seeds, _ in trainings), strict=True)))
+
+
+def _look_at_files(
+    pictures: Pictures, test: Pictures | None, options: Options, accelerator: Accelerator
+) -> None:
+    """Has every file read once, by one process, before hours go into training on them."""
+    if accelerator.is_main_process:
+        progress = view.FileProgress(quiet=options.quiet)
+        for part in (pictures, *([] if test is None else [test])):
+            notes = scan.scan(part, options.data_dir / "cache", progress)
+            for note in (*part.notes, *notes):
+                progress.note(note)
+    accelerator.wait_for_everyone()
+
+
+def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and sample standard deviation over the seeds, of the test and the held-out scores."""
+    summary: dict[str, Any] = {"network": name, "seeds": [result["seed"] for result in results]}
+    for part, key in (("test", "test"), ("held_out", "best")):
+        rows = [result[key] for result in results if result[key] is not None]
+        summary[part] = None
+        if rows:
+            summary[part] = {
+                name: {
+                    "mean": statistics.fmean(values),
+                    "sd": statistics.stdev(values) if len(values) > 1 else None,
+                    "values": values,
+                }
+                for name in ("top1", "top5", "loss", "ece")
+                if (values := [row[name] for row in rows])
+            }
+    return summary
+
+
+def _work(
+    named: Named,
+    options: Options,
+    recipe: Recipe,
+    pictures: Pictures,
+    test: Pictures | None,
+    accelerator: Accelerator,
+    *,
+    weights: bool,
+) -> one_seed.Work:
+    from timm.data import create_transform, resolve_model_data_config
+
+    from nas.util.machine import with_index
+
+    drops = {"drop_rate": recipe.drop_rate, "drop_path_rate": recipe.drop_path_rate}
+    arguments = {key: rate for key, rate in drops.items() if rate}
+
+    def create() -> nn.Module:
+        model = named.create(weights=weights, num_classes=len(pictures.class_names), **arguments)
+        if options.grad_checkpointing:
+            model.set_grad_checkpointing()  # type: ignore[operator]
+        return model
+
+    data_config = _data_config(resolve_model_data_config(create()), named, options)
+
+    def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
+        shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
+        began_with = named.config.get("pretrained_cfg", {}).get("license") if weights else None
+        license_ = options.license or str(began_with or "apache-2.0")
+        _publish(target, model, result, named, options, recipe, pictures, data_config, license_)
+
+    return one_seed.Work(
+        name=named.name,
+        accelerator=accelerator,
+        device=with_index(accelerator.device),
+        options=options,
+        recipe=recipe,
+        create=create,
+        pictures=pictures,
+        test=test,
+        data_config=data_config,
+        eval_transform=create_transform(**data_config, is_training=False),
+        workers=_workers() if options.workers is None else options.workers,
+        finish=finish,
+    )
+
+
+def _data_config(config: dict[str, Any], named: Named, options: Options) -> dict[str, Any]:
+    channels, *size = config["input_size"]
+    if channels != 3:
+        raise UserError(f"{named.name}: takes {channels}-channel images; must be exported with --in-chans 3")
+    if options.input_size is not None:
+        size = [options.input_size, options.input_size]
+    return {**config, "input_size": (channels, *size)}
+
+
+def _publish(
+    target: Path,
+    model: nn.Module,
+    result: dict[str, Any],
+    named: Named,
+    options: Options,
+    recipe: Recipe,
+    pictures: Pictures,
+    data_config: dict[str, Any],
+    license_: str,
+) -> None:
+    figures = {"data": options.data, "seed": str(result["seed"]), "epochs": str(result["epochs"])}
+    for part, scores in (("held-out", result["best"]), ("test", result["test"])):
+        if scores is not None:
+            figures[f"{part} top-1"] = f"{100 * scores['top1']:.2f}%"
+            figures[f"{part} top-5"] = f"{100 * scores['top5']:.2f}%"
+    trained = {key: value for key, value in result.items() if key != "curve"} | {"data": options.data}
+    earlier = ""
+    if named.path is not None and (named.path / folder.CARD).is_file():
+        earlier = (named.path / folder.CARD).read_text()
+    folder.write(
+        target,
+        model,
+        card=model_card.trained(named.name, named.ours, figures, recipe.to_yaml(), license_, earlier),
+        recipe=recipe.to_yaml(),
+        own={**named.config.get(folder.OWN_KEY, {}), "trained": trained},
+        model_args=named.model_args,
+        pretrained_cfg={"input_size": list(data_config["input_size"]), "license": license_},
+        class_names=pictures.class_names,
+    )
+
+
+def _check_classes(named: Named, pictures: Pictures, options: Options) -> None:
+    if named.path is None or options.new_head:
+        return
+    has, wants = named.config.get("num_classes"), len(pictures.class_names)
+    if has != wants:
+        raise UserError(
+            f"--data {options.data}: has {wants} classes, {named.path} {has}; add --new-head, or export with "
+            f"--num-classes {wants}"
+        )
+    if named.class_names and named.class_names != pictures.class_names:
+        pairs = zip(named.class_names, pictures.class_names, strict=True)
+        ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
+        raise UserError(
+            f"--data {options.data}: class {theirs} stands where {named.path} has {ours}; add --new-head"
+        )
+
+
+def _accelerator(options: Options) -> Accelerator:
+    import torch
+    from accelerate import Accelerator
+    from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
+
+    from nas.evaluate.predict import autocast_dtype
+
+    cuda = options.device == "auto" and torch.cuda.is_available()
+    if options.amp == "fp16" and not cuda:
+        raise UserError("--amp fp16: needs a GPU; use --amp off or bf16")
+    dtype = autocast_dtype(options.amp, torch.device("cuda" if cuda else "cpu"))
+    precision = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
+    return Accelerator(
+        cpu=not cuda,
+        mixed_precision=precision,
+        log_with=None if options.log == "none" else options.log,
+        project_config=ProjectConfiguration(
+            project_dir=str(options.output), logging_dir=str(options.output / "logs")
+        ),
+    )
+
+
+@contextlib.contextmanager
+def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
+    """Keeps other trainings out of the folder while this one runs."""
+    if not accelerator.is_main_process:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            with written(f"-o {output}", "must be a folder"):
+                output.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locks.held(output / ".lock", "training"))
+        except locks.Busy:
+            raise UserError(f"-o {output}: another training writes there; must be another folder") from None
+        yield
+
+
+def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
+    """Writes down what is trained, or refuses to continue something else.
+
+    Raises:
+        UserError: Naming the first setting that differs.
+    """
+    from nas.util.machine import hardware, versions
+
+    options = work.options
+    kept = ("data", "max_images", "val_fraction", "input_size", "seed", "accumulate", "amp", "new_head")
+    identity: dict[str, Any] = {
+        "model": named.name,
+        "init": "weights" if weights else "scratch",
+        **asdict(work.recipe),
+        **{key: getattr(options, key) for key in kept},
+        "fingerprint": work.pictures.fingerprint,
+    }
+    path = options.output / _TRAIN
+    if path.is_file():
+        begun = json.loads(path.read_text())["training"]
+        for key, value in identity.items():
+            if key == "fingerprint" and begun.get(key) != value:
+                raise UserError(
+                    f"--data {options.data}: not the images that {options.output} was begun with; put those "
+                    "back, or give another -o"
+                )
+            if begun.get(key) != value:
+                raise UserError(
+                    f"-o {options.output}: was begun with {key} {begun.get(key)}, not {value}; give another"
+                )
+    elif work.accelerator.is_main_process:
+        facts = {"training": identity, "hardware": hardware(work.device), "versions": versions()}
+        with written(f"-o {options.output}", "must be a folder"):
+            write_json(path, facts)
+    work.accelerator.wait_for_everyone()
+
+
+def _workers() -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(_MOST_WORKERS, cores - 1))
+
+
+def show(summary: dict[str, Any], output: Path) -> None:
+    """Prints the scores, and where the networks lie."""
+    for part, title in (("held_out", "held-out"), ("test", "test (looked at once)")):
+        scores = summary[part]
+        if scores is None:
+            continue
+        words = []
+        for name in ("top1", "top5"):
+            mean, sd = scores[name]["mean"], scores[name]["sd"]
+            spread = "" if sd is None or math.isnan(sd) else f" ± {100 * sd:.2f}"
+            words.append(f"{name.replace('top', 'top-')} {100 * mean:.2f}{spread}%")
+        print(f"{title}: {', '.join(words)}")
+    if summary["test"] is None:
+        print("test: the data have no test part")
+    drawn = [name for name in (*curves.FIGURES, curves.CSV) if (output / name).is_file()]
+    print(f"learning curves: {', '.join(str(output / name) for name in drawn)}")
+    for seed in summary["seeds"]:
+        print(f"network: {output / f'seed-{seed}' / summary['network']}")

@@ -1,0 +1,213 @@
+"""Checkpoints of promotable configurations: one file each, written whole, within a quota."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.util.errors import first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import BinaryIO
+
+    from nas.trial.loop import State
+
+_NAME = re.compile(r"(?P<config>[0-9a-zA-Z_]+)-(?P<epoch>\d+)\.pt")
+
+
+class CheckpointNotWritten(OSError):
+    """The disk did not take a checkpoint; the earlier one is still there.
+
+    ``errno`` says why, if the system did.
+    """
+
+    def __init__(self, message: str, cause: OSError | None = None) -> None:
+        super().__init__(message)
+        self.errno = None if cause is None else cause.errno
+
+
+class CheckpointStore:
+    """A folder of ``<config_id>-<epoch>.pt`` files.
+
+    A file is either whole or not there: it is written under another name, flushed to the disk and
+    renamed. Only tensors, numbers, strings, lists and dictionaries are stored, so that reading one runs
+    no code (``weights_only``).
+
+    Args:
+        folder: Where; made when first needed.
+        quota_bytes: Size that ``prune`` brings the folder under.
+        on_note: Told, in one line, of files that were found unreadable.
+    """
+
+    def __init__(
+        self, folder: Path, quota_bytes: int, on_note: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self._folder = folder
+        self._quota = quota_bytes
+        self._on_note = on_note
+
+    @property
+    def size(self) -> int:
+        """Bytes of all checkpoints."""
+        return sum(self._bytes(path) for paths in self._files().values() for _, path in paths)
+
+    def save(self, config_id: str, epoch: int, state: State) -> None:
+        """Writes a checkpoint, then deletes the configuration's earlier ones.
+
+        Raises:
+            CheckpointNotWritten: If the disk is full or the folder not writable. Nothing is lost. An error
+                of any other kind is none of the disk's and is raised as it is.
+        """
+        import torch  # here, since the search itself looks after these files and does without
+
+        from nas.trial.packing import pack
+
+        packed = pack(state)
+        self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(packed, file))
+
+    def get(self, config_id: str, max_epoch: int) -> tuple[str, bytes] | None:
+        """Name and contents of the configuration's newest checkpoint of at most ``max_epoch`` epochs."""
+        for epoch, path in sorted(self._files().get(config_id, []), reverse=True):
+            if epoch <= max_epoch:
+                with contextlib.suppress(OSError):
+                    return path.name, path.read_bytes()
+        return None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Writes a checkpoint that :meth:`get` gave on another machine.
+
+        Raises:
+            CheckpointNotWritten: If the disk does not take it, or the name is no checkpoint's.
+        """
+        self._write(name, lambda file: file.write(data))
+
+    def latest(self, config_id: str, max_epoch: int) -> tuple[int, State] | None:
+        """The configuration's newest readable checkpoint of at most ``max_epoch`` epochs.
+
+        Unreadable files are renamed to ``.bad`` and noted, never raised.
+        """
+        for epoch, path in sorted(self._files().get(config_id, []), reverse=True):
+            if epoch > max_epoch:
+                continue
+            try:
+                return epoch, _load(path)
+            except Exception as error:  # a damaged file can raise nearly anything
+                self._on_note(f"checkpoint {path.name} is unreadable, put aside: {type(error).__name__}")
+                with contextlib.suppress(OSError):
+                    path.replace(path.with_suffix(".bad"))
+        return None
+
+    def prune(self, promotable: Collection[str], errors: Mapping[str, float]) -> list[str]:
+        """Drops what can no longer be promoted, then the worst until the quota is met.
+
+        Args:
+            promotable: Configurations that may yet continue, the running one among them.
+            errors: Each configuration's error so far; one that is missing is kept longest.
+
+        Returns:
+            The configurations whose checkpoints went.
+        """
+        files = self._files()
+        sizes = {config: sum(self._bytes(path) for _, path in paths) for config, paths in files.items()}
+        worst_first = sorted(
+            files, key=lambda config: (config in promotable, -errors.get(config, float("-inf")), config)
+        )
+        total, dropped = sum(sizes.values()), []
+        for config in worst_first:
+            if config in promotable and total <= self._quota:
+                break
+            for _, path in files[config]:
+                path.unlink(missing_ok=True)
+            total -= sizes[config]
+            dropped.append(config)
+        return dropped
+
+    def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
+        if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes
+            raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
+        target = self._folder / name
+        temporary = target.with_suffix(f".{os.getpid()}.tmp")
+        watched: _Watched | None = None
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with temporary.open("wb") as file:
+                watched = _Watched(file)
+                write(watched)  # type: ignore[arg-type]
+                watched.flush()
+                os.fsync(file.fileno())
+            temporary.replace(target)
+            self._sync_folder()
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            refusal = error if isinstance(error, OSError) else None if watched is None else watched.refusal
+            if refusal is None:
+                raise
+            reason = refusal.strerror or first_line(refusal)
+            raise CheckpointNotWritten(f"cannot write checkpoint {target.name}: {reason}", refusal) from error
+        config_id, epoch = target.stem.rsplit("-", 1)
+        for earlier, path in self._files().get(config_id, []):
+            if earlier < int(epoch):
+                path.unlink(missing_ok=True)
+
+    def _files(self) -> dict[str, list[tuple[int, Path]]]:
+        files: dict[str, list[tuple[int, Path]]] = {}
+        if self._folder.is_dir():
+            for path in self._folder.iterdir():
+                if match := _NAME.fullmatch(path.name):
+                    files.setdefault(match["config"], []).append((int(match["epoch"]), path))
+        return files
+
+    @staticmethod
+    def _bytes(path: Path) -> int:
+        try:
+            return path.stat().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _sync_folder(self) -> None:
+        descriptor = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _Watched:
+    """A file that remembers what the disk refused: ``torch.save`` then raises errors of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.refusal: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """As the file's."""
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.refusal = error
+            raise
+
+    def flush(self) -> None:
+        """As the file's."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self.refusal = error
+            raise
+
+
+def _load(path: Path) -> State:
+    import torch
+
+    from nas.trial.packing import unpack
+
+    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+        if archive.testzip() is not None:
+            raise zipfile.BadZipFile("checksum does not match")
+    return unpack(torch.load(path, map_location="cpu", weights_only=True))

@@ -1,0 +1,89 @@
+"""Faster ways are compared with the plain one before they are used: once a device, at a network's start.
+
+A kernel that is right on one graphics card may not compile on another, or compute nonsense with another
+version of its compiler. So each is run on a small example first; what raises or differs is not used, and a
+note says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from nas.trial.memory import is_out_of_memory
+from nas.util.errors import first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    from torch import Tensor
+
+    Computed = Callable[[], Sequence[Tensor]]
+
+# Of a tensor's largest number. Results are rounded to the type, sums are float32's; NVIDIA's libraries
+# may multiply float32 with TF32's 10 bits.
+TOLERANCES = {torch.float64: 1e-6, torch.float32: 4e-3, torch.float16: 4e-3, torch.bfloat16: 2e-2}
+
+
+class Checks:
+    """What was compared on a device, and whether it agreed; one lives as long as :class:`FastLayers`.
+
+    Args:
+        on_note: Told, in one line, what is not used and why; once for each.
+    """
+
+    def __init__(self, on_note: Callable[[str], None] = lambda _: None) -> None:
+        self._on_note = on_note
+        self._known: dict[Hashable, bool] = {}
+
+    def passes(self, name: str, key: Hashable, fast: Computed, plain: Computed, tolerance: float) -> bool:
+        """Whether a faster way computes what the plain one does; found out once for each name and key.
+
+        Gradients can be computed within; automatic casts are off and random generators are left alone by
+        those that draw their examples with :func:`example`.
+
+        Args:
+            name: What is checked, as a user may read it: ``9x9 depthwise convolutions in Triton``.
+            key: Tells its variants apart, such as the type of numbers.
+            fast: Computes the results, on a small example.
+            plain: Computes what they should be.
+            tolerance: Of each result's largest number; see ``TOLERANCES``.
+
+        Raises:
+            RuntimeError: If the device's memory is full, which says nothing about the way.
+        """
+        if (name, key) not in self._known:
+            reason = _difference(fast, plain, tolerance)
+            self._known[name, key] = not reason
+            if reason:
+                self._on_note(f"{name}: {reason}; computed plainly instead")
+        return self._known[name, key]
+
+
+def example(*shape: int, device: torch.device, dtype: torch.dtype, seed: int = 0) -> Tensor:
+    """Normal numbers from a generator of their own; four dimensions lie in memory as channels_last."""
+    numbers = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
+    return numbers.to(device, dtype, memory_format=layout)
+
+
+def _difference(fast: Computed, plain: Computed, tolerance: float) -> str:
+    """In one line why the results cannot be used; nothing if they can."""
+    try:
+        with torch.enable_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+            pairs = list(zip(fast(), plain(), strict=True))
+            alike = all(_alike(found, wanted, tolerance) for found, wanted in pairs)
+    except Exception as error:  # compilers and drivers raise what they like
+        if is_out_of_memory(error):
+            raise
+        return f"does not run here ({type(error).__name__}: {first_line(error)})"
+    return "" if alike else "gives other numbers than the plain layer"
+
+
+def _alike(found: Tensor, wanted: Tensor, tolerance: float) -> bool:
+    if found.shape != wanted.shape:
+        return False
+    found, wanted = found.detach().double(), wanted.detach().double()
+    allowed = tolerance * wanted.abs().max() + 1e-6
+    return bool(((found - wanted).abs().max() <= allowed).item())  # not for NaN

@@ -1,0 +1,187 @@
+"""How a network is trained: what the user may set, and the recipe that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Annotated, Literal
+
+import tyro
+
+from nas.util.errors import UserError
+
+OptimizerName = Literal["lamb", "sgd", "adamw"]
+ScheduleName = Literal["constant", "cosine"]
+LossName = Literal["ce", "bce"]
+Amp = Literal["auto", "off", "bf16"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run besides network, data, epochs and seed.
+
+    ``TrainSettings.resolve`` makes it; its fields are explained there.
+    """
+
+    optimizer: OptimizerName
+    lr: float
+    weight_decay: float
+    momentum: float
+    batch_size: int
+    schedule: ScheduleName
+    warmup_epochs: float
+    min_lr: float
+    loss: LossName
+    bce_threshold: float
+    smoothing: float
+    mixup: float
+    cutmix: float
+    crop: float
+    flip: bool
+    drop_path_rate: float
+    clip_grad: float
+    average: float
+    amp: Amp
+
+    @property
+    def digest(self) -> str:
+        """Names the recipe: 12 hexadecimal digits."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Training settings; what is not given follows from the width and the number of images."""
+
+    optimizer: Annotated[OptimizerName | None, tyro.conf.arg(name="opt")] = None
+    """Update rule: lamb (the paper's), sgd (with Nesterov momentum) or adamw."""
+    lr: float | None = None
+    """Peak learning rate."""
+    weight_decay: float | None = None
+    """Weight decay of everything but biases and norms."""
+    momentum: float | None = None
+    """Momentum of sgd; the others ignore it."""
+    batch_size: int | None = None
+    """Images a step; fewer if the training part is smaller."""
+    schedule: ScheduleName | None = None
+    """constant: the peak after the warm-up, annealed by averaging; cosine: down to min-lr at the end."""
+    warmup_epochs: float | None = None
+    """Epochs of linear warm-up."""
+    min_lr: float | None = None
+    """Learning rate at the end of the largest budget, with the cosine."""
+    loss: LossName | None = None
+    """ce: softmax cross-entropy; bce: one binary cross-entropy a class, as in the paper's release."""
+    bce_threshold: float | None = None
+    """With bce, soft targets above this count as 1, others as 0."""
+    smoothing: float | None = None
+    """Label smoothing."""
+    mixup: float | None = None
+    """Alpha of Mixup; 0 switches it off."""
+    cutmix: float | None = None
+    """Alpha of CutMix; 0 switches it off."""
+    crop: float | None = None
+    """Padding of the random crop, as a share of the image's side; 0 switches it off."""
+    flip: bool | None = None
+    """Mirror half of the images; unset: where the data set allows it."""
+    drop_path_rate: float | None = None
+    """Stochastic depth."""
+    clip_grad: float | None = None
+    """Largest gradient norm for sgd and adamw; 0 switches clipping off. lamb always clips at 1."""
+    average: float | None = None
+    """Validate an average over about this share of the steps so far; 0: the last weights."""
+    amp: Amp | None = None
+    """auto: bfloat16 on GPUs that have it, float32 elsewhere; off; bf16."""
+
+    def __post_init__(self) -> None:
+        for name, (low, high, text) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UserError(f"--{name.replace('_', '-')} {value}: must be {text}")
+        if self.lr is not None and not (0 < self.lr < math.inf):
+            raise UserError(f"--lr {self.lr}: must be above 0")
+
+    def resolve(self, width: int, n_train: int, *, flip: bool = True) -> Recipe:
+        """Fills in what is not given from the preset of the width: tiny, small or paper.
+
+        Args:
+            width: Width of the reduced network.
+            n_train: Images to learn from.
+            flip: Whether the data allow mirroring.
+        """
+        given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
+        optimizer = self.optimizer or _preset(width, "lamb").optimizer
+        preset = replace(_preset(width, optimizer), flip=flip)
+        batch_size = min(self.batch_size or _batch_size(preset.batch_size, n_train), n_train)
+        lr = preset.lr * math.sqrt(batch_size / preset.batch_size)
+        return replace(preset, **{"lr": lr, **given, "batch_size": batch_size})
+
+
+_RANGES: dict[str, tuple[float, float, str]] = {
+    "weight_decay": (0, 1, "0 to 1"),
+    "momentum": (0, 0.999, "0 to 0.999"),
+    "batch_size": (2, 65536, "2 to 65536"),
+    "warmup_epochs": (0, 1000, "0 to 1000"),
+    "min_lr": (0, 1, "0 to 1"),
+    "bce_threshold": (0, 0.99, "0 to 0.99"),
+    "smoothing": (0, 0.9, "0 to 0.9"),
+    "mixup": (0, 100, "0 to 100"),
+    "cutmix": (0, 100, "0 to 100"),
+    "crop": (0, 0.5, "0 to 0.5"),
+    "drop_path_rate": (0, 0.9, "0 to 0.9"),
+    "clip_grad": (0, 1e6, "0 or above"),
+    "average": (0, 1, "0 to 1"),
+}
+
+
+def _preset(width: int, optimizer: OptimizerName) -> Recipe:
+    """The defaults of a width, for one optimiser."""
+    if width <= 32:
+        return replace(_TINY, optimizer=optimizer, lr=_TINY_LR[optimizer])
+    if width <= 128:
+        return replace(_SMALL, optimizer=optimizer, lr=_SMALL_LR[optimizer])
+    return replace(_PAPER, optimizer=optimizer, lr=_PAPER_LR[optimizer])
+
+
+def _batch_size(largest: int, n_train: int) -> int:
+    """The largest power of two that leaves 30 steps an epoch, from 16 to the preset's."""
+    return max(16, min(largest, 1 << (n_train // 30).bit_length() - 1 if n_train >= 30 else 16))
+
+
+_TINY = Recipe(
+    optimizer="lamb",
+    lr=0.0,
+    weight_decay=0.02,
+    momentum=0.9,
+    batch_size=64,
+    schedule="constant",
+    warmup_epochs=1,
+    min_lr=1e-6,
+    loss="ce",
+    bce_threshold=0.2,
+    smoothing=0.1,
+    mixup=0.0,
+    cutmix=0.0,
+    crop=0.125,
+    flip=True,
+    drop_path_rate=0.0,
+    clip_grad=1.0,
+    average=0.2,
+    amp="auto",
+)
+_TINY_LR: dict[OptimizerName, float] = {"lamb": 0.01, "sgd": 0.03, "adamw": 0.003}
+_SMALL = replace(_TINY, batch_size=128)
+_SMALL_LR: dict[OptimizerName, float] = {"lamb": 0.014, "sgd": 0.14, "adamw": 0.004}
+_PAPER = replace(
+    _TINY,
+    batch_size=256,
+    warmup_epochs=2,
+    loss="bce",
+    smoothing=0.0,
+    mixup=0.1,
+    cutmix=1.0,
+    drop_path_rate=0.05,
+)
+_PAPER_LR: dict[OptimizerName, float] = {"lamb": 0.005, "sgd": 0.05, "adamw": 0.002}

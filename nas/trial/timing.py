@@ -1,0 +1,72 @@
+"""How long an epoch takes, from a few timed steps."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from nas.trial.trainer import Trainer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from nas.data.device import DeviceData
+    from nas.trial.graphs import Recorder
+    from nas.trial.kernels import FastLayers
+    from nas.trial.settings import Recipe
+
+_WARM_UP = 2
+_MIN_STEPS = 3
+_MIN_SECONDS = 1.0
+
+
+def epoch_seconds(
+    model: nn.Module,
+    data: DeviceData,
+    recipe: Recipe,
+    micro_batch: int | None = None,
+    layers: FastLayers | None = None,
+    recorder: Recorder | None = None,
+) -> tuple[float, float]:
+    """Estimates the wall seconds of an epoch's training and of its validation.
+
+    Takes a second or so of real steps, which change the model's weights.
+
+    Args:
+        model: As for ``nas.trial.loop.train``.
+        data: As there.
+        recipe: As there.
+        micro_batch: As there.
+        layers: As there.
+        recorder: As there.
+
+    Returns:
+        Seconds of training and of validation.
+    """
+    trainer = Trainer(
+        model, data, recipe, max_epochs=1, micro_batch=micro_batch, layers=layers, recorder=recorder
+    )
+    step = trainer.endless()
+    for _ in range(_WARM_UP):
+        next(step)
+    _wait(data.device)
+    began, steps = time.perf_counter(), 0
+    while steps < _MIN_STEPS or time.perf_counter() - began < _MIN_SECONDS:
+        next(step)
+        _wait(data.device)
+        steps += 1
+    per_step = (time.perf_counter() - began) / steps
+    if data.device.type == "cuda":
+        trainer.validate()  # the first prepares kernels, and records
+    began = time.perf_counter()
+    trainer.validate()
+    val_seconds = time.perf_counter() - began
+    trainer.close()
+    return per_step * trainer.steps, val_seconds
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

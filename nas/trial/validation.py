@@ -1,0 +1,204 @@
+"""How a network is judged: batch norms estimated anew, then loss and accuracy on the validation part."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from nas.data.augment import Normalizer, sample_batches, val_batches
+from nas.trial.graphs import Rehearsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from nas.data.device import DeviceData
+    from nas.trial.graphs import Recorder
+
+_NORM_IMAGES = 512  # times 16 positions of the last map: some 8,000 values a channel
+_REHEARSALS = 4  # calls that a recording costs as well
+
+
+@torch.no_grad()
+def estimate_batch_norm(
+    model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
+) -> None:
+    """Sets batch norms' running statistics from training images, unaugmented, for the weights as they are.
+
+    Averaged weights have no statistics of their own, and running ones lag behind by tens of steps: in
+    the first epochs on few images they are worthless, and would make configurations with batch norm
+    lose to those with layer norm. So they are taken anew (PreciseBN, arXiv 2105.07576). Training itself
+    never reads them.
+
+    Args:
+        model: On the data's device.
+        data: Whose training part; a few hundred images evenly spread over it are used.
+        batch_size: Images at once.
+        bf16: Forward in bfloat16.
+    """
+    norms = batch_norms(model)
+    if not norms:
+        return
+    model.eval()
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.train()
+    for number, images in enumerate(sample_batches(data, _NORM_IMAGES, batch_size), start=1):
+        for norm in norms:
+            norm.momentum = 1 / number  # the plain mean over batches; None would ask the device for it
+        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
+            model(images)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+@torch.no_grad()
+def evaluate(
+    model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
+) -> tuple[float, float, float]:
+    """Judges a network on the validation part.
+
+    Args:
+        model: On the data's device; left in evaluation mode.
+        data: Whose validation part.
+        batch_size: Images at once.
+        bf16: Forward in bfloat16.
+
+    Returns:
+        Softmax cross-entropy, top-1 and top-5 accuracy (all guesses, if there are fewer classes).
+    """
+    model.eval()
+    guesses = min(5, data.num_classes)
+    sums = torch.zeros(3, dtype=torch.float64, device=data.device)
+    for images, labels in val_batches(data, batch_size):
+        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
+            logits = model(images)
+        logits = logits.float()
+        hits = logits.topk(guesses).indices == labels[:, None]
+        sums[0] += functional.cross_entropy(logits, labels, reduction="sum")
+        sums[1] += hits[:, 0].sum()
+        sums[2] += hits.any(1).sum()
+    loss, top1, top5 = (sums / len(data.val)).tolist()
+    return loss, top1, top5
+
+
+def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+    """The layers whose statistics are estimated."""
+    return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+
+
+class FixedValidation:
+    """Estimates batch norms and judges, in batches of one shape whose tensors stay where they are.
+
+    The last validation batch is filled up with its last image, which is not counted; the images that batch
+    norms are estimated from make full batches. Figures are those of :func:`estimate_batch_norm` and
+    :func:`evaluate` but for rounding, and for which images norms are estimated from.
+
+    Args:
+        model: On the device of the data.
+        data: Whose validation part.
+        batch_size: Images at once, no more than there are to train on; the training's, so that no library
+            has to prepare kernels for another shape.
+        bf16: Forward in bfloat16.
+        recorder: Records both kinds of batches once they were run a few times.
+        on_note: Told, in one line, why a recording is not used.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: DeviceData,
+        batch_size: int,
+        bf16: bool,
+        recorder: Recorder,
+        on_note: Callable[[str], None],
+    ) -> None:
+        device = data.device
+        self._model, self._data, self._bf16 = model, data, bf16
+        self._normalize = Normalizer(data)
+        self._offsets = torch.arange(batch_size, device=device)
+        self._position = torch.zeros(1, dtype=torch.int64, device=device)
+        self._sums = torch.zeros(3, dtype=torch.float64, device=device)
+        self._batches = math.ceil(len(data.val) / batch_size)
+
+        many = max(min(math.ceil(_NORM_IMAGES / batch_size), len(data.train) // batch_size), 1)
+        self._norms = [norm for norm in batch_norms(model) if norm.track_running_stats]
+        self._sample = torch.arange(many * batch_size, device=device).view(many, batch_size)
+        self._sample = self._sample * len(data.train) // self._sample.numel()
+        self._means = [torch.zeros_like(value) for value in self._statistics]
+
+        def rehearsed(name: str, run: Callable[[], None], state: dict[str, list[Tensor]]) -> Rehearsed:
+            return Rehearsed(name, run, state, recorder, device, _REHEARSALS, on_note)
+
+        position = [self._position]
+        counts = [norm.num_batches_tracked for norm in self._norms if norm.num_batches_tracked is not None]
+        self._judge = rehearsed("validation", self._judge_batch, {"position": position, "sums": [self._sums]})
+        self._estimate = rehearsed(
+            "estimating batch norms",
+            self._estimate_batch,
+            {"position": position, "statistics": self._statistics, "means": self._means, "counts": counts},
+        )
+
+    @torch.no_grad()
+    def __call__(self) -> tuple[float, float, float]:
+        """Softmax cross-entropy, top-1 and top-5 accuracy; leaves the network in evaluation mode."""
+        self._model.eval()
+        if self._norms:
+            self._estimate_norms()
+        self._position.zero_()
+        self._sums.zero_()
+        for _ in range(self._batches):
+            self._judge()
+        loss, top1, top5 = (self._sums / len(self._data.val)).tolist()
+        return loss, top1, top5
+
+    def _estimate_norms(self) -> None:
+        momenta = [norm.momentum for norm in self._norms]
+        for norm in self._norms:
+            norm.reset_running_stats()
+            norm.momentum = 1.0  # a batch's statistics as they are
+            norm.train()
+        torch._foreach_zero_(self._means)
+        self._position.zero_()
+        for _ in range(len(self._sample)):
+            self._estimate()
+        torch._foreach_copy_(self._statistics, self._means)
+        for norm, momentum in zip(self._norms, momenta, strict=True):
+            norm.momentum = momentum
+            norm.eval()
+
+    def _estimate_batch(self) -> None:
+        rows = self._sample.index_select(0, self._position)[0]
+        self._logits(self._data.train.images, rows)
+        torch._foreach_add_(self._means, self._statistics, alpha=1 / len(self._sample))
+        self._position.add_(1).remainder_(len(self._sample))  # in range however often it is run
+
+    def _judge_batch(self) -> None:
+        rows = self._position * len(self._offsets) + self._offsets
+        real = rows < len(self._data.val)
+        rows = rows.clamp(max=len(self._data.val) - 1)
+        logits, labels = self._logits(self._data.val.images, rows), self._data.val.labels[rows]
+        losses = functional.cross_entropy(logits, labels, reduction="none")
+        hits = logits.topk(min(5, self._data.num_classes)).indices == labels[:, None]
+        figures = torch.stack([losses, hits[:, 0].float(), hits.any(1).float()])
+        self._sums.add_(torch.where(real, figures, 0.0).sum(1))
+        self._position.add_(1).remainder_(self._batches)
+
+    def _logits(self, images: Tensor, rows: Tensor) -> Tensor:
+        """float32 ``(B, num_classes)`` of some of the images ``(N, C, H, W)``."""
+        pixels = images.permute(0, 2, 3, 1).index_select(0, rows)
+        with torch.autocast(self._data.device.type, torch.bfloat16, enabled=self._bf16):
+            logits: Tensor = self._model(self._normalize(pixels).permute(0, 3, 1, 2))
+        return logits.float()
+
+    @property
+    def _statistics(self) -> list[Tensor]:
+        found = [value for norm in self._norms for value in (norm.running_mean, norm.running_var)]
+        return [value for value in found if value is not None]

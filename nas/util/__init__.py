@@ -1,0 +1,1 @@
+"""What every room may use: errors, files, documents, quantities, seeds, devices, command lines."""

@@ -1,0 +1,120 @@
+"""What every command line shares: typed flags, and errors as one line with exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from typing import TYPE_CHECKING, TypeVar
+
+import tyro
+
+from nas.util import given, output, signals
+from nas.util.errors import EXIT_BAD_INPUT, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from nas.util.sign import Sign
+
+T = TypeVar("T")
+
+_CONFIG = (tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
+
+_FRAME = re.compile(r"[╭╮╰╯│─]+")
+
+
+def parse(
+    settings: type[T],
+    *,
+    prog: str,
+    description: str,
+    default: T | None = None,
+    args: Sequence[str] | None = None,
+    pairs: bool = False,
+) -> T:
+    """Reads the command line into a dataclass.
+
+    Args:
+        settings: The dataclass; its fields are the flags, their docstrings the help.
+        prog: Name to show, for example ``python -m nas.search``.
+        description: First lines of the help.
+        default: Values to start from instead of the class's own.
+        args: The arguments; the process's own if None.
+        pairs: Give every switch a ``--no-`` form, for defaults that come from elsewhere.
+
+    Raises:
+        UserError: If a flag is unknown, a value does not fit or is nothing that files can hold.
+    """
+    said = io.StringIO()
+    config = _CONFIG if pairs else (*_CONFIG, tyro.conf.FlagCreatePairsOff)
+    given.refuse_empty(sys.argv[1:] if args is None else args)
+    try:
+        with contextlib.redirect_stderr(said):
+            start = tyro.MISSING_NONPROP if default is None else default
+            found = tyro.cli(
+                settings, prog=prog, description=description, args=args, default=start, config=config
+            )
+        return given.checked(found)
+    except SystemExit as exit_:
+        if exit_.code in (0, None):
+            raise
+        raise UserError(_flatten(said.getvalue())) from None
+
+
+def _flatten(box: str) -> str:
+    """Turns tyro's framed message into one line: what is wrong, and the flag that may be meant."""
+    lines = [_FRAME.sub(" ", line).strip() for line in box.splitlines()[1:]]
+    sections = " ".join(line or "\n" for line in lines).split("\n")
+    text = sections[0].strip()
+    meant = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", " ".join(lines))
+    return text + (f"; perhaps you meant {meant[1]}" if meant else "; --help lists the flags")
+
+
+def run(main: Callable[[], int], prog: str, *, answer: bool = False) -> None:
+    """Runs a command and ends the process with its exit code; user errors become one line.
+
+    Args:
+        main: The command.
+        prog: Name to put before an error.
+        answer: What it prints is what it is for: without a reader it may end at once, and what cannot be
+            written is an error. Otherwise its work is in files, and goes on whatever becomes of its output.
+    """
+    with output.opened(answer=answer, quiet=_is_quiet()) as (out, sign):
+        try:
+            code = _code(main, prog, sign)
+            if out is not None:
+                out.flush()
+        except OSError as error:
+            if out is None and isinstance(error, BrokenPipeError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            elif out is None or out.sink.failed is not error:
+                raise
+            code = 0
+        if out is not None and out.sink.failed is not None and not out.sink.reader_gone:
+            print(f"{prog}: what it prints cannot be written ({out.sink.failed.strerror})", file=sys.stderr)
+            code = code or (EXIT_BAD_INPUT if answer else 0)
+    sys.exit(code)
+
+
+def _is_quiet() -> bool:
+    return "--quiet" in sys.argv or os.environ.get("RANK", "0") != "0"  # one of torchrun's speaks for all
+
+
+def _code(main: Callable[[], int], prog: str, sign: Sign) -> int:
+    try:
+        with signals.raised():
+            return main()
+    except UserError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        return signals.EXIT_CODES[signals.INTERRUPTED]
+    except signals.Ended as ended:
+        return signals.EXIT_CODES[str(ended)]
+    except SystemExit as exit_:  # --help
+        return exit_.code if isinstance(exit_.code, int) else 0
+    finally:
+        sign.say("")

@@ -1,0 +1,115 @@
+"""What a user typed, looked at at the edge: text that files and terminals take, paths as they are meant."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+import tyro
+
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+_LARGEST = 2**53  # JSON's readers keep integers exact up to here
+_LONGEST_NAME = 200  # bytes of 255 that file systems take: other files' names are made from it
+_POSITIONAL = get_args(tyro.conf.Positional[int])[1]
+
+
+def checked(settings: T) -> T:
+    """Gives settings with ``~`` in paths replaced by the home folder.
+
+    Args:
+        settings: A dataclass whose fields are flags, nested ones too.
+
+    Raises:
+        UserError: If a text is not UTF-8 or holds a NUL, a path is empty or one of its names too long, or a
+            number larger than files can hold.
+    """
+    hints = get_type_hints(type(settings), include_extras=True)
+    changed: dict[str, Any] = {}
+    for field in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, field.name)
+        found = _checked(flag(field.name, hints[field.name]), value)
+        if found is not value:
+            changed[field.name] = found
+    return replace(settings, **changed) if changed else settings  # type: ignore[type-var]
+
+
+def flag(name: str, hint: Any) -> str:
+    """How a field is called on the command line."""
+    metadata = getattr(hint, "__metadata__", ())
+    if _POSITIONAL in metadata:
+        return name.upper()
+    given = next((own for one in metadata if (own := getattr(one, "name", None))), None)
+    return f"--{(given or name).replace('_', '-')}"
+
+
+def _checked(flag: str, value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return checked(value)
+    if isinstance(value, tuple):
+        found = tuple(_checked(flag, one) for one in value)
+        return found if any(a is not b for a, b in zip(found, value, strict=True)) else value
+    if isinstance(value, str):
+        _refuse_odd_text(flag, value)
+    elif isinstance(value, Path):
+        return path(flag, value)
+    elif isinstance(value, int) and abs(value) > _LARGEST:
+        raise UserError(f"{flag} {value}: must be at most {_LARGEST:,}")
+    return value
+
+
+def path(flag: str, path: Path) -> Path:
+    """A path as it is meant, with the home folder in the place of ``~``.
+
+    Raises:
+        UserError: If it is not UTF-8, one of its names is too long, or there is no such user.
+    """
+    _refuse_odd_text(flag, str(path))
+    for name in path.parts:
+        refuse_long_name(flag, name)
+    try:
+        found = path.expanduser()
+    except RuntimeError:
+        raise UserError(f"{flag} {path}: no such user; write ./{path} for a folder of that name") from None
+    return path if found == path else found
+
+
+def refuse_long_name(flag: str, name: str) -> None:
+    """Refuses the name of a file or folder that others' names cannot be made from.
+
+    Raises:
+        UserError: If it is too long.
+    """
+    if (length := len(os.fsencode(name))) > _LONGEST_NAME:
+        raise UserError(f"{flag} {name[:20]}...: {length} bytes long; must be at most {_LONGEST_NAME}")
+
+
+def refuse_empty(args: Sequence[str]) -> None:
+    """Refuses arguments without any character: an unset variable of a shell is one.
+
+    Raises:
+        UserError: Naming the flag before it.
+    """
+    for place, arg in enumerate(args):
+        if arg == "":
+            before = args[place - 1] if place else ""
+            named = before if before.startswith("--") else f"argument {place + 1}"
+            raise UserError(f"{named}: is empty; must say something")
+        if arg.startswith("--") and arg.endswith("=") and arg.count("=") == 1:
+            raise UserError(f"{arg[:-1]}: is empty; must say something")
+
+
+def _refuse_odd_text(flag: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{flag} {os.fsencode(text)!r}: is not UTF-8; rename it") from None
+    if "\0" in text:
+        raise UserError(f"{flag} {text!r}: holds a NUL character; must be without")

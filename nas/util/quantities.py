@@ -1,0 +1,101 @@
+"""Durations and sizes as people write them: ``72h``, ``1h30m``, ``20GB``."""
+
+from __future__ import annotations
+
+import re
+
+from nas.util.errors import UserError
+
+_SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_LONGEST = 100 * 365 * 86_400
+
+
+def parse_duration(text: str, flag: str = "--budget") -> float:
+    """Reads a duration such as ``72h``, ``90m``, ``1h30m``, ``3d`` or ``45s``.
+
+    Args:
+        text: What the user wrote.
+        flag: The flag to name in the error.
+
+    Returns:
+        Seconds, positive.
+
+    Raises:
+        UserError: If it is no duration, not positive, or longer than a century.
+    """
+    compact = text.strip().lower()
+    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([dhms])", compact)
+    units = [unit for _, unit in parts]
+    in_order = units == sorted(set(units), key="dhms".index)
+    if not parts or not in_order or "".join(number + unit for number, unit in parts) != compact:
+        raise UserError(f"{flag} {text!r}: not a duration; write for example 72h, 90m, 1h30m or 3d")
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if not 0 < seconds <= _LONGEST:
+        raise UserError(f"{flag} {text!r}: must be more than 0 and at most 100 years")
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """Writes seconds with its two largest units: ``3d 4h``, ``1h 30m``, ``2m 05s``, ``4.2s``, ``30ms``."""
+    if 0 < seconds < 0.9995:
+        return f"{1000 * seconds:.0f}ms"
+    if seconds < 9.95:
+        return f"{max(seconds, 0):.1f}s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3_600:
+        return f"{whole // 60}m {whole % 60:02d}s"
+    if whole < 86_400:
+        return f"{whole // 3_600}h {whole % 3_600 // 60:02d}m"
+    return f"{whole // 86_400}d {whole % 86_400 // 3_600:02d}h"
+
+
+def parse_timeout(text: str, flag: str) -> float | None:
+    """Reads a duration, or ``auto``, which is None.
+
+    Raises:
+        UserError: As :func:`parse_duration`.
+    """
+    return None if text == "auto" else parse_duration(text, flag)
+
+
+def parse_size(text: str, flag: str = "--checkpoint-quota") -> int:
+    """Reads a size such as ``20GB``, ``500M`` or ``1.5 TB`` (decimal units).
+
+    Args:
+        text: What the user wrote.
+        flag: The flag to name in the error.
+
+    Returns:
+        Bytes, at least 0.
+
+    Raises:
+        UserError: If it is no size.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)I?B?", text.strip().upper())
+    if match is None:
+        raise UserError(f"{flag} {text!r}: not a size; write for example 20GB or 500MB")
+    return int(float(match[1]) * _BYTES[match[2]])
+
+
+def format_size(size: float) -> str:
+    """Writes bytes with one decimal unit: ``1.4 GB``."""
+    for unit, factor in reversed(_BYTES.items()):
+        if unit and size >= factor:
+            return f"{size / factor:.1f} {unit}B"
+    return f"{size:.0f} B"
+
+
+def format_whole(number: float) -> str:
+    """Writes a whole number with its thousands apart, or, beyond a quadrillion, its power of ten."""
+    return f"{number:,.0f}" if number < 1e15 else f"{float(number):.1e}"
+
+
+def format_count(number: float) -> str:
+    """Writes a large count in three digits: ``9.85 M``, ``424 M``, ``60.1 k``."""
+    for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= factor:
+            return f"{number / factor:.3g} {unit}"
+    return f"{number:.0f}"

@@ -1,0 +1,166 @@
+"""The whole network: Xception, NEXcepTion-T, -S, -TP and the reduced one are points of one family."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from timm.layers import ClassifierHead, NormMlpClassifierHead, calculate_drop_path_rates
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from search_spaces.nexception.blocks import Block, Choices, Stem, Tail
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from search_spaces.nexception.geometry import Geometry
+
+
+class NEXcepTion(nn.Module):
+    """A network of the Xception family, with timm's model interface.
+
+    Weights start as PyTorch initialises them, as in the released NEXcepTion.
+
+    Args:
+        config: A valid configuration of the ``nexception`` space. In a pyramid its ``kernel_down``
+            and ``pool`` have no say: the layers between stages are ConvNeXt's (NEXcepTion, Table 4).
+        geometry: Widths and depths.
+        num_classes: Width of the classifier; 0 for none.
+        in_chans: Image channels.
+        drop_path_rate: Stochastic depth: the same in all blocks, or in a pyramid rising linearly
+            from 0.
+        drop_rate: Probability with which a feature before the classifier is dropped in training.
+        global_pool: timm's name of the pooling before the classifier; "" for none.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        geometry: Geometry,
+        num_classes: int = 1000,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+        drop_rate: float = 0.0,
+        global_pool: str = "avg",
+    ) -> None:
+        super().__init__()
+        choices = Choices(**config)
+        self.num_classes = num_classes
+        self.in_chans = in_chans
+        self.grad_checkpointing = False
+        self.stem = Stem(
+            choices,
+            in_chans,
+            geometry.patchify_chs,
+            geometry.conv_chs,
+            geometry.conv_padding,
+            stride=4 if geometry.pyramid else 2,
+        )
+        if geometry.pyramid:
+            stages = _pyramid_stages(choices, geometry, self.stem.out_chs, drop_path_rate)
+        else:
+            stages = _xception_stages(choices, geometry, self.stem.out_chs, drop_path_rate)
+        self.stages = nn.Sequential(*stages)
+        self.tail = nn.Identity() if geometry.pyramid else Tail(choices, geometry.exit_chs)
+        self.num_features = self.head_hidden_size = (*geometry.widths, *geometry.exit_chs)[-1]
+        if geometry.pyramid:
+            self.head = NormMlpClassifierHead(
+                self.num_features,
+                num_classes,
+                pool_type=global_pool,
+                drop_rate=drop_rate,
+                norm_layer=choices.norm_layer,
+            )
+        else:
+            self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
+        self.feature_info = _feature_info(geometry, self.stem.out_chs)
+
+    def forward_features(self, x: Tensor) -> Tensor:
+        """``(B, in_chans, H, W)`` to ``(B, num_features, H / reduction, W / reduction)``."""
+        x = self.stem(x)
+        for stage in self.stages:
+            if self.grad_checkpointing and not torch.jit.is_scripting():  # type: ignore[attr-defined]
+                for block in stage.children():
+                    x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = stage(x)
+        return self.tail(x)
+
+    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
+        """``(B, num_features, H', W')`` to logits ``(B, num_classes)``, or to pooled features."""
+        return self.head(x, pre_logits=pre_logits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, in_chans, H, W)`` to logits ``(B, num_classes)``."""
+        return self.forward_head(self.forward_features(x))
+
+    @torch.jit.ignore
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Keeps only the blocks' inputs for the backward pass and computes the rest again."""
+        self.grad_checkpointing = enable
+
+    @torch.jit.ignore
+    def get_classifier(self) -> nn.Module:
+        """The last layer."""
+        return self.head.fc
+
+    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
+        """Replaces the last layer by a fresh one; 0 classes for none."""
+        self.num_classes = num_classes
+        self.head.reset(num_classes, global_pool)
+
+
+def _xception_stages(
+    choices: Choices, geometry: Geometry, in_chs: int, drop_path_rate: float
+) -> list[nn.Sequential]:
+    """Entry and middle flow, and the exit block as the last stage."""
+    stages: list[nn.Sequential] = []
+    for width, depth in zip(geometry.widths, geometry.depths, strict=True):
+        # The stem has just applied an activation.
+        first = not stages
+        down = Block(choices, (in_chs, width, width), choices.kernel_down, True, not first, drop_path_rate)
+        stages.append(
+            nn.Sequential(down, *(_middle_block(choices, width, drop_path_rate) for _ in range(depth)))
+        )
+        in_chs = width
+    exit_block = Block(
+        choices, (in_chs, in_chs, geometry.exit_chs[0]), choices.kernel_down, True, True, drop_path_rate
+    )
+    return [*stages, nn.Sequential(exit_block)]
+
+
+def _pyramid_stages(
+    choices: Choices, geometry: Geometry, in_chs: int, drop_path_rate: float
+) -> list[nn.Sequential]:
+    """ConvNeXt's stages (arXiv:2201.03545) of NEXcepTion blocks (NEXcepTion, section 4)."""
+    rates = iter(calculate_drop_path_rates(drop_path_rate, sum(geometry.depths)))
+    stages: list[nn.Sequential] = []
+    for width, depth in zip(geometry.widths, geometry.depths, strict=True):
+        layers: list[nn.Module] = []
+        if stages:
+            layers.append(nn.Sequential(choices.norm_layer(in_chs), nn.Conv2d(in_chs, width, 2, 2)))
+        layers += [_middle_block(choices, width, next(rates)) for _ in range(depth)]
+        stages.append(nn.Sequential(*layers))
+        in_chs = width
+    return stages
+
+
+def _middle_block(choices: Choices, width: int, drop_path: float) -> Block:
+    """Three convolutions at one width; the first three times as wide if it is a bottleneck."""
+    inner = 3 * width if choices.bottleneck else width
+    return Block(choices, (width, inner, width, width), choices.kernel_mid, False, True, drop_path)
+
+
+def _feature_info(geometry: Geometry, stem_chs: int) -> list[dict[str, Any]]:
+    """The last module at every resolution, for timm's ``features_only``."""
+    first = 4 if geometry.pyramid else 2
+    stages = [
+        {"num_chs": width, "reduction": 4 * 2**i, "module": f"stages.{i}"}
+        for i, width in enumerate(geometry.widths)
+    ]
+    if geometry.pyramid:
+        return stages
+    stem = {"num_chs": stem_chs, "reduction": first, "module": "stem"}
+    tail = {"num_chs": geometry.exit_chs[-1], "reduction": geometry.reduction, "module": "tail"}
+    return [stem, *stages, tail]

@@ -1,0 +1,108 @@
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import search_spaces
+from nas.export import sizes, summary
+from nas.export.source import Source
+from nas.util.counts import count
+from nas.util.errors import UserError
+from search_spaces.nexception.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP, XCEPTION, Geometry
+
+SPACE = search_spaces.get("nexception")
+SMALL = Geometry(
+    name="small",
+    image_size=64,
+    pyramid=False,
+    patchify_chs=32,
+    conv_chs=(16, 32),
+    conv_padding=1,
+    widths=(64, 128),
+    depths=(0, 1),
+    exit_chs=(160, 192, 256),
+)
+POINT = Source(SPACE.default, {})
+
+
+@pytest.mark.parametrize(
+    ("name", "geometry"),
+    [("t", NEXCEPTION_T), ("s", NEXCEPTION_S), ("tp", NEXCEPTION_TP), ("xception", XCEPTION)],
+)
+def test_short_names(name, geometry):
+    assert sizes.find(name, POINT) == geometry
+    assert sizes.find(name, POINT, 320) == replace(geometry, image_size=320)
+
+
+def test_the_searchs_own_network():
+    source = Source(SPACE.default, {}, reduced=SPACE.reduced(16))
+    assert sizes.find("reduced", source) == SPACE.reduced(16)
+
+
+@pytest.mark.parametrize("write", [json.dumps, yaml.safe_dump], ids=["json", "yaml"])
+def test_a_file(tmp_path, write):
+    path = tmp_path / "small"
+    path.write_text(write(SMALL.to_json()))
+    assert sizes.find(str(path), POINT) == SMALL
+
+
+@pytest.mark.parametrize(("text", "value"), [("4.5G", 4.5e9), ("600m", 6e8), ("1000", 1000), ("2 K", 2000)])
+def test_counts(text, value):
+    assert sizes.parse_count(text) == value
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1G", "0", "4,5G", "4.5GB", "nan"])
+def test_bad_counts(text):
+    with pytest.raises(UserError, match="4.5G or 600M"):
+        sizes.parse_count(text)
+
+
+@settings(max_examples=5, deadline=None)
+@given(
+    target=st.floats(3e6, 3e9),
+    config=st.sampled_from([*SPACE.points.values(), *SPACE.sample(4, seed=3)]),
+)
+def test_widths_are_scaled_to_the_cost_asked(target, config):
+    found = sizes.match_macs(config, SMALL, target, 10)
+    with torch.device("meta"):
+        macs = count(SPACE.build(config, found, 10), 64).macs
+    assert abs(macs - target) <= target / 10
+    assert (found.depths, found.image_size) == (SMALL.depths, SMALL.image_size)
+    assert all(
+        width % 8 == 0 for width in (found.patchify_chs, *found.conv_chs, *found.widths, *found.exit_chs)
+    )
+
+
+def test_a_cost_that_is_already_met_changes_nothing_but_the_name():
+    with torch.device("meta"):
+        macs = count(SPACE.build(SPACE.default, SMALL, 10), 64).macs
+    assert replace(sizes.match_macs(SPACE.default, SMALL, macs, 10), name="small") == SMALL
+
+
+def test_a_cost_out_of_reach():
+    with pytest.raises(UserError, match="nearest to it is"):
+        sizes.match_macs(SPACE.default, SMALL, 1e3, 10)
+
+
+@pytest.mark.parametrize("point", ["xception", "nexception", "dearest"])
+@pytest.mark.parametrize("geometry", [SMALL, NEXCEPTION_TP], ids=["small", "tp"])
+def test_blocks_add_up_to_the_whole(point, geometry):
+    config = SPACE.points[point]
+    rows = summary.blocks(config, geometry, 10)
+    with torch.device("meta"):
+        stats = count(SPACE.build(config, geometry, 10), geometry.image_size)
+    whole = summary.total("it", rows, geometry)
+    assert (whole.params, whole.macs) == (stats.params, stats.macs)
+    assert rows[0].name == "stem"
+    assert rows[-1].shape == (10,)
+
+
+def test_the_nearest_networks_are_of_about_the_same_size():
+    t = summary.total("t", summary.blocks(SPACE.points["nexception"], NEXCEPTION_T, 1000), NEXCEPTION_T)
+    assert (t.params, t.macs) == (24_544_976, 4_600_086_016)
+    assert {other.name for other in summary.nearest(t)} >= {"convnext_tiny", "swin_tiny_patch4_window7_224"}
+    assert (summary.xception().params, summary.xception().macs) == (22_855_952, 8_357_403_496)
