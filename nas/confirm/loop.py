@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.confirm.record import Record
+from nas.confirm.record import Record, checkpoint_key
 from nas.execution.messages import TrialSpec
 from nas.search.conductor import Conductor
 from nas.util.seeds import derive
@@ -150,8 +150,7 @@ class Confirmation(Conductor):
         return self.state.trials[number]
 
     def _key(self, trial: Trial) -> str:
-        """Name of a repeat's checkpoints: those of other seeds must not be continued."""
-        return f"{trial.config_id}_{self.record.repeats[trial.trial]}"
+        return checkpoint_key(trial.config_id, self.record.repeats[trial.trial])
 
     def _take_end(self, trial: Trial, report: TrialEnded) -> None:
         self._emit_end(trial, report.error, dict(report.metrics), reason=report.reason)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nas.run.state import SearchState
+from nas.trial.weights import file_name
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.run.journal import Event
     from nas.run.state import Trial
+    from nas.trial.weights import WeightStore
 
 VERSION = 1
 
@@ -135,6 +137,42 @@ def _row(
 
 def _sd(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
+
+
+def best_repeats(row: Mapping[str, Any]) -> list[int]:
+    """Repeats of a configuration by their error on the validation part, the best first.
+
+    Args:
+        row: Of ``confirmed.json``.
+    """
+    errors = [(error, repeat) for repeat, error in enumerate(row["errors"], start=1) if error is not None]
+    return [repeat for _, repeat in sorted(errors)]
+
+
+def checkpoint_key(config_id: str, repeat: int) -> str:
+    """Name of a repeat's checkpoints and weights: those of other seeds must not be continued."""
+    return f"{config_id}_{repeat}"
+
+
+def tidy(store: WeightStore, record: Record, found: Mapping[str, Any]) -> None:
+    """Removes the weights of all repeats but each configuration's best of those that have any.
+
+    Args:
+        store: Where they are.
+        record: The confirmation so far.
+        found: What ``confirmed.json`` holds now.
+    """
+    epochs = found["epochs"]
+    best = []
+    for row in found["configurations"]:
+        keys = [checkpoint_key(row["config_id"], repeat) for repeat in best_repeats(row)]
+        best += [file_name(key, epochs) for key in keys if store.path(key, epochs).is_file()][:1]
+    ended = {
+        file_name(checkpoint_key(trial.config_id, record.repeats[trial.trial]), trial.epochs)
+        for trial in record.state.trials.values()
+        if trial.finished
+    }
+    store.prune(sorted(ended - set(best)), best)
 
 
 def read(run: Run) -> dict[str, Any] | None:

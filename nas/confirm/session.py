@@ -17,6 +17,7 @@ from nas.search.clock import WallClock
 from nas.search.cost import CostModel
 from nas.search.session import changes, getting_ready, refuse_other_data, session_facts, worker_settings
 from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.trial.weights import WeightStore
 from nas.util import output, signals
 from nas.util.errors import UserError
 from nas.view.logfile import open_log
@@ -58,7 +59,7 @@ def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict
         run.sweep()
         search = run.read_search()
         settings = _settings(search, place)
-        executor = LocalExecutor(worker_settings(settings, run.confirm_checkpoints))
+        executor = LocalExecutor(worker_settings(settings, run.confirm_checkpoints, run.weights))
         with contextlib.closing(executor):
             return run, *_confirm(run, search, settings, wish, executor, view)
 
@@ -115,6 +116,7 @@ def _confirm(
             view=view,
             session=_session(run, search, facts, wish),
             notes=[] if facts is None else changes(search, {"versions": facts.versions}),
+            weights=WeightStore(run.weights, settings.machine.quota_bytes),
         )
 
 
@@ -130,6 +132,7 @@ def carry_out(
     view: View,
     session: dict[str, Any],
     notes: Sequence[str] = (),
+    weights: WeightStore | None = None,
 ) -> tuple[dict[str, Any], str]:
     """Trains what is left of a task and writes ``confirmed.json`` after every training.
 
@@ -144,6 +147,7 @@ def carry_out(
         view: Gives a listener for the time it takes.
         session: Facts of this call, for the journal.
         notes: What there is to say beforehand.
+        weights: Where trained weights are kept, of each configuration the best seed's.
 
     Returns:
         What ``confirmed.json`` holds, and why it ended.
@@ -166,7 +170,7 @@ def carry_out(
         listeners=listeners,
     )
     if work.left:
-        listeners.append(_Writer(run, task, work))
+        listeners.append(_Writer(run, task, work, weights))
         with view(work, task) as shown, signals.handled(work.stop), output.impatient():
             listeners.append(shown)
             for text in notes:
@@ -176,7 +180,7 @@ def carry_out(
         open_log(run.log).note(f"confirmation stops: {reason}, {work.left} trainings left")
     else:
         reason = "done"
-    found = _write(run, task, work)
+    found = _write(run, task, work, weights)
     if found["complete"]:
         shutil.rmtree(run.confirm_checkpoints, ignore_errors=True)
     return found, reason
@@ -193,25 +197,27 @@ def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: Wish) 
     return {**session_facts(run, here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
 
 
-def _write(run: Run, task: Task, work: Confirmation) -> dict[str, Any]:
+def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> dict[str, Any]:
     found = record.summarise(work.record, task.chosen, epochs=task.epochs, seeds=task.seeds)
     try:
         write_json(run.confirmed_json, found)
     except OSError as error:
         raise UserError(f"{run.confirmed_json}: cannot be written ({error.strerror})") from error
+    if weights is not None:
+        record.tidy(weights, work.record, found)
     return found
 
 
 class _Writer:
     """Listens, and writes ``confirmed.json`` whenever a training has ended."""
 
-    def __init__(self, run: Run, task: Task, work: Confirmation) -> None:
-        self._run, self._task, self._work = run, task, work
+    def __init__(self, run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> None:
+        self._run, self._task, self._work, self._weights = run, task, work, weights
 
     def event(self, event: journal.Event, state: SearchState) -> None:  # noqa: ARG002 - a listener's
         """Writes at a training's end."""
         if event["event"] == "ended":
-            _write(self._run, self._task, self._work)
+            _write(self._run, self._task, self._work, self._weights)
 
     def note(self, text: str) -> None:
         """Puts it into the run's log."""

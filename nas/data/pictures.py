@@ -112,8 +112,18 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
             )
         read = sources.load_test if test else sources.load
         images = read(spec, data_dir=data_dir)
+    return from_images(spec, images)
+
+
+def from_images(name: str, images: ImageSet) -> Pictures:
+    """Pictures of images in memory.
+
+    Args:
+        name: What the user asked for.
+        images: The images.
+    """
     return Pictures(
-        spec,
+        name,
         images.labels,
         images.class_names,
         images.flip,

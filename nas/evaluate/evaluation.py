@@ -32,8 +32,8 @@ class Request:
     models: Annotated[tuple[str, ...], tyro.conf.Positional]
     """Folders of nas.train or nas.export, or models that timm has weights for."""
     data: tyro.conf.UseAppendAction[tuple[str, ...]]
-    """folder:DIR (its test/, else val/, else DIR itself), cifar100, cifar10, digits or npz:FILE; once for
-    each set."""
+    """folder:DIR (its test/, else val/, else DIR itself), cifar100, cifar10, digits or npz:FILE; run:DIR:
+    the images that the trials of this run were judged on. Once for each set."""
     suite: tyro.conf.UseAppendAction[
         tuple[Literal["none", "imagenet-a", "imagenet-r", "imagenet-sketch"], ...]
     ] = ()
@@ -239,8 +239,9 @@ def _judge(
     images: tuple[Pictures, list[int] | None],
     folder: Path,
 ) -> Evaluation:
-    from timm.data import create_transform, resolve_model_data_config
+    from timm.data import resolve_model_data_config
 
+    from nas.data import transforms
     from nas.evaluate import report
     from nas.evaluate.predict import Transformed, autocast_dtype, predict
     from nas.evaluate.scores import Scores
@@ -251,16 +252,17 @@ def _judge(
     device = next(model.parameters()).device
     config = resolve_model_data_config(model)
     size = request.input_size or config["input_size"][-1]
-    if config["input_size"][0] != 3:
-        raise UserError(f"{named.name}: takes {config['input_size'][0]}-channel images; must take 3")
-    config |= {"input_size": (3, size, size), "crop_pct": request.crop or config["crop_pct"]}
+    channels = config["input_size"][0]
+    if channels not in (1, 3):
+        raise UserError(f"{named.name}: takes {channels}-channel images; must take 1 or 3")
+    config |= {"input_size": (channels, size, size), "crop_pct": request.crop or config["crop_pct"]}
     output.doing(f"judging {len(found.labels):,} images")
     short = f"--batch-size {request.batch_size}: out of memory; must be smaller"
     try:
         with out_of_memory_is(short):
             predictions = predict(
                 model,
-                Transformed(found, create_transform(**config, is_training=False)),
+                Transformed(found, transforms.judging(config)),
                 device,
                 batch_size=request.batch_size,
                 workers=request.workers,
@@ -287,6 +289,7 @@ def _judge(
 def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pictures:
     from nas.data import listing, pictures
     from nas.evaluate import suites
+    from nas.export import images
 
     kind, _, place = data.partition(":")
     names = named.class_names
@@ -300,8 +303,12 @@ def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pict
             names = tuple(suites.imagenet_classes())
         if names:
             return suites.from_folder(data, part, names)
-    has_test = kind != "folder" or pictures.has_test(data)
-    found = pictures.load(data, data_dir=data_dir, test=has_test)
+    run = images.run_of(data)
+    if run is not None:
+        found = images.validation(run, data_dir=data_dir)
+    else:
+        has_test = kind != "folder" or pictures.has_test(data)
+        found = pictures.load(data, data_dir=data_dir, test=has_test)
     if len(found.class_names) != num_classes:
         has = len(found.class_names)
         raise UserError(f"--data {data}: has {has} classes; must have the {num_classes} of {named.name}")

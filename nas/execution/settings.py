@@ -29,7 +29,7 @@ class MachineSettings:
     reference: bool = False
     """Compute all in the plain way: no fast layers, CUDA graphs or fixed batch shapes, one trial a GPU."""
     checkpoint_quota: str = "20GB"
-    """Disk for checkpoints of configurations that may be promoted."""
+    """Disk for checkpoints of configurations that may be promoted, and for the best networks' weights."""
     workers: int | None = None
     """Trials at a time on this machine (one for each GPU), or workers to ask a --cluster for."""
     trials_per_gpu: int | Literal["auto"] = "auto"
@@ -79,11 +79,12 @@ class WorkerSettings:
         device: auto, cpu, cuda or cuda:N.
         threads: CPU threads, None for all cores.
         checkpoints: Folder for checkpoints.
-        quota_bytes: Disk for checkpoints.
+        quota_bytes: Disk for checkpoints and weights.
         checkpoint_every: Seconds of training that a kill may cost.
         cuda_graphs: Record a trial's steps and validation batches as CUDA graphs, None: on a GPU.
         reference: Leave out every faster way of computing the same.
         environment: Variables of the process, beside those it inherits.
+        weights: Folder for the weights of networks of the highest rung, None to keep none.
     """
 
     space: str
@@ -104,6 +105,7 @@ class WorkerSettings:
     cuda_graphs: bool | None = None
     reference: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    weights: Path | None = None
 
 
 def named_width(name: str, presets: Mapping[str, int]) -> int | None:

@@ -36,6 +36,7 @@ from nas.trial.loop import StaleCheckpoint, train
 from nas.trial.memory import free_memory, keep_freed_memory
 from nas.trial.timing import epoch_seconds
 from nas.trial.trainer import Trainer
+from nas.trial.weights import WeightsNotWritten, WeightStore
 from nas.util.counts import count
 from nas.util.errors import UserError
 from nas.util.machine import find_device, hardware, versions
@@ -95,8 +96,11 @@ class Bench:
         self._recipe = settings.train.resolve(width, len(data.train), flip=data.flip)
         self._geometry = self._space.reduced(width, image_size=self._image_size)
         self._store = checkpoint.CheckpointStore(
-            settings.checkpoints, settings.quota_bytes, on_note=lambda text: pipe.send(Note(text))
+            settings.checkpoints, settings.quota_bytes, self._note, weights=settings.weights
         )
+        self._weights = None
+        if settings.weights is not None:
+            self._weights = WeightStore(settings.weights, settings.quota_bytes)
         self._saver = Saver(self._store, self._note, beside=device.type == "cuda")
         self.facts = Facts(
             data={
@@ -220,6 +224,7 @@ class Bench:
             state=state,
             micro_batch=micro_batch,
             on_epoch=on_epoch,
+            on_judged=lambda metrics, judged: self._keep(spec, metrics, judged),
             layers=self._layers,
             recorder=self._recorder,
             on_note=lambda text: self._note(f"trial {spec.trial}: {text}"),
@@ -230,6 +235,27 @@ class Bench:
         if micro_batch is not None:
             extra["micro_batch"] = float(micro_batch)
         return TrialEnded(spec.trial, 1.0 - result.last.top1, {**_outcome(result), **extra})
+
+    def _keep(self, spec: TrialSpec, metrics: EpochMetrics, judged: Snapshot) -> None:
+        """Writes the weights of a network of the highest rung; which of them stay, others decide."""
+        if self._weights is None or spec.epochs != self._settings.max_epochs:
+            return
+        facts = {
+            "config_id": spec.config_id.partition("_")[0],
+            "config": spec.config,
+            "epochs": spec.epochs,
+            "seed": spec.seed,
+            "top1": metrics.top1,
+            "val_loss": metrics.val_loss,
+            "mean": self._data.mean.tolist(),
+            "std": self._data.std.tolist(),
+        }
+        try:
+            self._weights.save(spec.config_id, spec.epochs, judged(), facts)
+        except WeightsNotWritten as error:
+            self._note(f"trial {spec.trial}: {error}")
+        except Exception as error:  # a network that no file can hold is still a result
+            self._note(f"trial {spec.trial}: its weights are not kept: {_one_line(error)}")
 
     def _built(self, spec: TrialSpec) -> tuple[nn.Module, Stats]:
         model = self._build(spec.config, spec.seed)

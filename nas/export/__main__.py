@@ -16,8 +16,9 @@ PROG = "python -m nas.export"
 
 _DESCRIPTION = """Build a found network at full size and write it as a folder that timm loads.
 
-The folder holds config.json, model.safetensors (initial weights), a model card and the recipe that
-nas.train follows. It appears whole or not at all."""
+The folder holds config.json, model.safetensors (initial weights; with --geometry reduced those that
+the search trained), a model card and the recipe that nas.train follows. It appears whole or not at
+all."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,15 @@ def main(args: Sequence[str] | None = None) -> int:
         for name, difference in exported.differences.items():
             print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
         folder = command.order.output
-        print(f"written to {folder}\nnext (DIR: train/ and test/, of one folder a class)")
+        trained = folder.with_name(f"{folder.name}-trained")
+        print(f"written to {folder}")
+        if exported.searched:
+            own = f"run:{command.order.source}"
+            print(f"next\n  {typed('nas.evaluate', folder, '--data', own)}")
+            print(f"  {typed('nas.train', folder, '--data', own, '-o', trained)}")
+            return 0
+        print("next (DIR: train/ and test/, of one folder a class)")
         if command.order.weights is None:
-            trained = folder.with_name(f"{folder.name}-trained")
             print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
         else:
             print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR')}")

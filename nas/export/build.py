@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import nas
-from nas.export import folder, model_card, released, sizes, source, summary
+from nas.export import folder, model_card, released, sizes, source, summary, weights
 from nas.export import recipe as recipes
+from nas.trial import weights as trained
 from nas.util import output
 from nas.util.errors import UserError
 from search_spaces.nexception.geometry import idle_choices
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nas.export.settings import Order
+    from nas.trial.weights import Kept
     from search_spaces.nexception.geometry import Geometry
     from search_spaces.nexception.network import NEXcepTion
 
 FORMAT = 1
 ONNX = "model.onnx"
 TORCH_EXPORT = "model.pt2"
+_SEARCHS_RECIPE = {folder.RECIPE_OF: "search"}
 
 
 @dataclass(frozen=True)
@@ -29,12 +32,14 @@ class Exported:
     """What was written: the blocks, the totals (the network itself first), and the forms' differences.
 
     ``note`` says how a run's network was chosen, and which choices shape nothing; "" without any.
+    ``searched`` is whether it is the network that a run searched, and takes that run's images.
     """
 
     rows: list[summary.Row]
     totals: list[summary.Total]
     differences: dict[str, float]
     note: str = ""
+    searched: bool = False
 
 
 def export(order: Order) -> Exported:
@@ -52,25 +57,32 @@ def export(order: Order) -> Exported:
     geometry = sizes.find(order.geometry, found, order.input_size)
     classes = len(found.class_names) if own_data and found.class_names else 1000
     classes = classes if order.num_classes is None else order.num_classes
-    weights = None
+    in_chans = found.in_chans if own_data and found.in_chans else 3
+    in_chans = in_chans if order.in_chans is None else order.in_chans
+    theirs = None
     if order.weights is not None:
         output.doing("reading the released weights")
-        weights = released.read(order.weights, found.config, geometry)
-        if order.num_classes not in (None, weights.num_classes):
+        theirs = released.read(order.weights, found.config, geometry)
+        if order.num_classes not in (None, theirs.num_classes):
             raise UserError(
-                f"--num-classes {classes}: --weights {order.weights} have {weights.num_classes}; leave it "
+                f"--num-classes {classes}: --weights {order.weights} have {theirs.num_classes}; leave it "
                 "out, and let nas.train --new-head replace the classifier"
             )
-        classes = weights.num_classes
+        classes = theirs.num_classes
     if order.match_macs is not None:
         target = sizes.parse_count(order.match_macs)
         geometry = sizes.match_macs(found.config, geometry, target, classes)
 
-    output.doing("building the network at full size")
-    model = _build(found, geometry, classes, order.in_chans, order.seed)
-    if weights is not None:
-        model.load_state_dict(weights.state)
-    rows = summary.blocks(found.config, geometry, classes, order.in_chans)
+    output.doing("building the network" if own_data else "building the network at full size")
+    model = _build(found, geometry, classes, in_chans, order.seed)
+    untrained = _untrained(order, found, geometry, classes, in_chans) if own_data else ""
+    kept = None
+    if theirs is not None:
+        model.load_state_dict(theirs.state)
+    elif own_data and found.weights is not None and not untrained:
+        kept = trained.read(found.weights)
+        weights.filled(model, kept, found.weights)
+    rows = summary.blocks(found.config, geometry, classes, in_chans)
     own = summary.total(order.output.name, rows, geometry)
     totals = [own, summary.xception(), *summary.nearest(own)]
     differences: dict[str, float] = {}
@@ -78,7 +90,7 @@ def export(order: Order) -> Exported:
     def other_forms(staging: Path) -> None:
         from nas.export import formats
 
-        shape = (order.in_chans, geometry.image_size, geometry.image_size)
+        shape = (in_chans, geometry.image_size, geometry.image_size)
         if order.onnx:
             output.doing("writing ONNX and comparing its answers")
             differences[ONNX] = formats.write_onnx(model, staging / ONNX, shape)
@@ -97,18 +109,27 @@ def export(order: Order) -> Exported:
             totals,
             found.facts,
             order.licence,
-            None if weights is None else weights.facts,
+            None if theirs is None else theirs.facts,
+            trained="" if kept is None else _in_words(kept, found),
         ),
-        recipe=recipes.published(geometry.name).to_yaml(),
-        own=_own(found, own, order.seed, None if weights is None else weights.facts),
+        recipe=_recipe(found, geometry, own_data=own_data).to_yaml(),
+        own=_own(found, own, order.seed, kept, None if theirs is None else theirs.facts)
+        | (_SEARCHS_RECIPE if own_data and found.recipe else {}),
         model_args={"config": found.config, "geometry": geometry.to_json()},
-        pretrained_cfg=_pretrained_cfg(found, geometry, classes, order.in_chans, order.licence),
+        pretrained_cfg=_pretrained_cfg(found, geometry, classes, in_chans, order.licence, kept),
         class_names=found.class_names if classes == len(found.class_names) else (),
         extra=other_forms,
     )
     idle = idle_choices(geometry)
-    notes = [found.note, f"in a pyramid {' and '.join(idle)} do nothing" if idle else ""]
-    return Exported(rows, totals, differences, "; ".join(filter(None, notes)))
+    held = "" if kept is None else f"with the weights that the search kept, {_in_words(kept, found)}"
+    notes = [
+        found.note,
+        held,
+        untrained and f"initial weights: {untrained}",
+        f"in a pyramid {' and '.join(idle)} do nothing" if idle else "",
+    ]
+    fits = own_data and classes == len(found.class_names) and in_chans == found.in_chans
+    return Exported(rows, totals, differences, "; ".join(filter(None, notes)), fits)
 
 
 def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int, seed: int) -> NEXcepTion:
@@ -129,8 +150,41 @@ def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int
     return model.eval()
 
 
+def _untrained(order: Order, found: source.Source, geometry: Geometry, classes: int, in_chans: int) -> str:
+    """Why the search's network is exported without its weights, "" if it is not."""
+    if found.untrained:
+        return found.untrained
+    asked = {
+        "--match-macs": order.match_macs is not None,
+        "--input-size": geometry != found.reduced,
+        "--num-classes": classes != len(found.class_names),
+        "--in-chans": in_chans != found.in_chans,
+    }
+    flag = next((flag for flag, other in asked.items() if other), "")
+    return flag and f"{flag} makes another network of it than the search trained"
+
+
+def _in_words(kept: Kept, found: source.Source) -> str:
+    facts = kept.facts
+    return (
+        f"{facts['epochs']} epochs on {found.facts['data']}, top-1 {100 * facts['top1']:.2f}% on the "
+        "search's validation images"
+    )
+
+
+def _recipe(found: source.Source, geometry: Geometry, *, own_data: bool) -> recipes.Recipe:
+    if own_data and found.recipe is not None:
+        return found.recipe
+    return recipes.published(geometry.name)
+
+
 def _pretrained_cfg(
-    found: source.Source, geometry: Geometry, classes: int, in_chans: int, license_: str
+    found: source.Source,
+    geometry: Geometry,
+    classes: int,
+    in_chans: int,
+    license_: str,
+    kept: Kept | None,
 ) -> dict[str, Any]:
     import torch
 
@@ -141,18 +195,34 @@ def _pretrained_cfg(
         model = build(found.config, geometry, 0, in_chans).eval()
         features = model.forward_features(torch.empty(1, in_chans, size, size))
     cfg = timm_models.pretrained_cfg(geometry, classes, in_chans)
+    if kept is not None:  # judged on whole images, normalised so
+        cfg |= {"crop_pct": 1.0, "mean": kept.facts["mean"], "std": kept.facts["std"]}
     return {**cfg, "pool_size": list(features.shape[-2:]), "license": license_}
 
 
 def _own(
-    found: source.Source, own: summary.Total, seed: int, weights: dict[str, Any] | None
+    found: source.Source,
+    own: summary.Total,
+    seed: int,
+    kept: Kept | None,
+    released: dict[str, Any] | None,
 ) -> dict[str, Any]:
+    learned = released
+    if kept is not None:
+        facts = kept.facts
+        learned = {
+            "by": weights.BY_SEARCH,
+            "data": found.facts["data"],
+            "epochs": facts["epochs"],
+            "seed": facts["seed"],
+            "validation": {"top1": facts["top1"], "loss": facts["val_loss"]},
+        }
     return {
         "format": FORMAT,
         "version": nas.__version__,
         "source": found.facts,
         "params": own.params,
         "macs": own.macs,
-        "init_seed": seed if weights is None else None,
-        "trained": weights,
+        "init_seed": seed if released is None else None,
+        "trained": learned,
     }

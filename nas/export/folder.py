@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 OWN_KEY = "smacnas"  # of config.json: what timm does not ask for
+RECIPE_OF = "recipe"  # in there: whose recipe.yaml is, if it is the search's
 CARD = "README.md"
 RECIPE = "recipe.yaml"
 CONFIG = "config.json"

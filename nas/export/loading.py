@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.export import folder
+from nas.export import folder, weights
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ class Named:
         """Whether the folder's weights have learned anything; a folder that is not ours is taken to have."""
         own = self.config.get(folder.OWN_KEY)
         return self.path is not None and (own is None or own.get("trained") is not None)
+
+    @property
+    def by_search(self) -> bool:
+        """Whether a search trained the folder's weights, on a part of its images."""
+        trained = self.config.get(folder.OWN_KEY, {}).get("trained")
+        return isinstance(trained, dict) and trained.get("by") == weights.BY_SEARCH
 
     @property
     def ours(self) -> bool:

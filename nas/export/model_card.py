@@ -27,8 +27,9 @@ def searched(
     source: Mapping[str, Any],
     license_: str,
     released: Mapping[str, Any] | None = None,
+    trained: str = "",
 ) -> str:
-    """The card of a network of the search space that we have not trained.
+    """The card of a network of the search space that ``nas.train`` has not trained.
 
     Args:
         name: Title.
@@ -39,6 +40,7 @@ def searched(
         source: Where the configuration comes from.
         license_: Of the weights, in Hugging Face's words.
         released: Where the weights come from, if they are the authors' own.
+        trained: How the search trained its weights, in words; "" if it did not.
     """
     return "\n".join(
         [
@@ -46,9 +48,9 @@ def searched(
             f"# {name}",
             "",
             "A network of the Xception family ([Xception](https://arxiv.org/abs/1610.02357), "
-            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). " + _weights(released),
+            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). " + _weights(released, trained),
             "",
-            *_source(source),
+            *_source(source, own=bool(trained)),
             *_architecture(config, geometry),
             *_costs(totals),
             *_blocks(rows),
@@ -94,7 +96,9 @@ def trained(
     )
 
 
-def _weights(released: Mapping[str, Any] | None) -> str:
+def _weights(released: Mapping[str, Any] | None, trained: str) -> str:
+    if trained:
+        return f"**The weights are the search's: {trained}.**"
     if released is None:
         return "**The weights are the initial ones: it has not been trained.**"
     return (
@@ -119,13 +123,13 @@ def _front_matter(license_: str) -> list[str]:
     ]
 
 
-def _source(source: Mapping[str, Any]) -> list[str]:
+def _source(source: Mapping[str, Any], *, own: bool) -> list[str]:
     rows = []
     for key, value in source.items():
         text = f"{100 * value:.2f}%" if key.endswith("top1") else str(value)
         rows.append((key.replace("_", " "), text))
     note = []
-    if "validation_top1" in source:
+    if "validation_top1" in source and not own:
         note = ["The accuracies are the reduced network's in the search, not this one's.", ""]
     return ["## Source", "", *_table(("", ""), rows), *note]
 

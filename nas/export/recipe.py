@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.util.documents import read_yaml
-from nas.util.errors import UserError
+from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -36,6 +37,8 @@ class Recipe:
     """Epochs of linear warm-up, at most half of all."""
     warmup_lr: float = 1e-4
     """Learning rate the warm-up begins with."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up: down to --min-lr in a cosine, or the peak rate to the end (with --average)."""
     min_lr: float = 1e-6
     """Learning rate at the end of the cosine."""
     cooldown_epochs: int = 0
@@ -44,8 +47,10 @@ class Recipe:
     """RandAugment or AutoAugment in timm's words; none switches it off."""
     min_scale: float = 0.08
     """Smallest share of an image that a random crop takes; 1 for whole images."""
+    crop_padding: float = 0.0
+    """Crop randomly in the image padded by this share of its side, as a search does; 0: by --min-scale."""
     flip: float = 0.5
-    """Share of images mirrored."""
+    """Share of images mirrored; none where a mirrored image is another thing, as of digits."""
     mixup: float = 0.1
     """Alpha of Mixup; 0 switches it off."""
     cutmix: float = 1.0
@@ -70,6 +75,8 @@ class Recipe:
     """Largest gradient norm; 0 switches clipping off. lamb always clips at 1."""
     ema: float = 0.0
     """Decay of an average of the weights, which is then validated and kept; 0 for none."""
+    average: float = 0.0
+    """Likewise an average over about this share of the updates so far, as a search judges; 0 for none."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -78,6 +85,10 @@ class Recipe:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {low:g} to {high:g}")
         if self.loss not in ("bce", "ce"):
             raise UserError(f"--loss {self.loss}: must be bce or ce")
+        if self.schedule not in ("cosine", "constant"):
+            raise UserError(f"--schedule {self.schedule}: must be cosine or constant")
+        if self.ema and self.average:
+            raise UserError(f"--average {self.average:g}: must be 0 beside --ema {self.ema:g}; choose one")
 
     def to_yaml(self) -> str:
         """The recipe as a YAML file; :func:`read` is the inverse."""
@@ -97,6 +108,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "min_lr": (0, 100),
     "cooldown_epochs": (0, 100_000),
     "min_scale": (0.01, 1),
+    "crop_padding": (0, 0.5),
     "flip": (0, 1),
     "mixup": (0, 100),
     "cutmix": (0, 100),
@@ -109,6 +121,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "repeats": (1, 100),
     "clip_grad": (0, 1e6),
     "ema": (0, 0.999_999),
+    "average": (0, 1),
 }
 
 
@@ -116,6 +129,48 @@ def published(model: str) -> Recipe:
     """The recipe of Table 1 for a network; that of NEXcepTion-T where the table does not name it."""
     recipe = Recipe()
     return replace(recipe, lr=1.4e-3, batch_size=128) if model.startswith("nexception_s") else recipe
+
+
+def of_search(search: Mapping[str, Any]) -> Recipe:
+    """The recipe that a search trained its networks by, for one rung more than its highest.
+
+    Args:
+        search: What ``search.json`` holds.
+
+    Raises:
+        UserError: If that holds no such recipe.
+    """
+    try:
+        train, rungs, fidelity = search["train"], search["rungs"], search["settings"]["fidelity"]
+        steps = search["data"]["train_images"] // train["batch_size"]
+        return Recipe(
+            epochs=int(rungs[-1] * fidelity["eta"]),
+            batch_size=train["batch_size"],
+            # timm's "sgd" is Nesterov's, which PyTorch refuses without momentum.
+            opt="momentum" if train["optimizer"] == "sgd" and not train["momentum"] else train["optimizer"],
+            lr=train["lr"],
+            weight_decay=train["weight_decay"],
+            momentum=train["momentum"],
+            warmup_epochs=float(train["warmup_epochs"]),
+            warmup_lr=train["lr"] / (round(train["warmup_epochs"] * steps) + 1),
+            schedule=train["schedule"],
+            min_lr=train["min_lr"],
+            auto_augment="none",
+            min_scale=1.0,
+            crop_padding=float(train["crop"]),
+            flip=0.5 if train["flip"] else 0.0,
+            mixup=float(train["mixup"]),
+            cutmix=float(train["cutmix"]),
+            smoothing=float(train["smoothing"]),
+            loss=train["loss"],
+            bce_threshold=float(train["bce_threshold"]),
+            drop_path_rate=float(train["drop_path_rate"]),
+            repeats=1,
+            clip_grad=float(train["clip_grad"]),
+            average=float(train["average"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
+        raise UserError(f"search.json: holds no recipe ({first_line(error)})") from error
 
 
 def read(path: Path) -> Recipe:

@@ -31,8 +31,8 @@ class Order:
     """Classes (1000; those of the search's data with --geometry reduced)."""
     input_size: int | None = None
     """Side of the images in pixels, instead of the geometry's own."""
-    in_chans: int = 3
-    """Channels of an image; nas.train and nas.evaluate show it three."""
+    in_chans: int | None = None
+    """Channels of an image, 1 or 3 for nas.train and nas.evaluate (3; the data's with --geometry reduced)."""
     match_macs: str | None = None
     """Scale all widths until the network costs so many multiply-accumulates: 4.5G, 600M."""
     onnx: bool = False
@@ -58,7 +58,7 @@ class Order:
             raise UserError(f"--license {self.license!r}: must be one word, such as apache-2.0")
         if self.weights is not None and self.match_macs is not None:
             raise UserError(f"--match-macs {self.match_macs}: --weights fit one width only; leave one out")
-        if self.weights is not None and self.in_chans != 3:
+        if self.weights is not None and self.in_chans not in (None, 3):
             raise UserError(f"--in-chans {self.in_chans}: --weights are for 3 channels; leave one out")
 
     @property

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
+from nas.confirm import record
+from nas.export import weights
+from nas.export.recipe import of_search
+from nas.run.folder import Run
+from nas.run.state import SearchState
 from nas.util.documents import read_json
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.run.state import SearchState, Trial
+    from nas.export.recipe import Recipe
+    from nas.run.state import Trial
     from search_spaces.base import Config
     from search_spaces.nexception.geometry import Geometry
 
@@ -28,6 +34,10 @@ class Source:
         reduced: The network that the search trained; None outside a run.
         class_names: Classes of that network's data.
         note: How a run's network was chosen, for the one who exports it.
+        in_chans: Channels of that data's images; None outside a run.
+        weights: The reduced network's trained weights, if the run keeps them.
+        untrained: Why there are none, and how to get them; "" outside a run.
+        recipe: What the search trained by; None outside a run.
     """
 
     config: Config
@@ -35,6 +45,10 @@ class Source:
     reduced: Geometry | None = None
     class_names: tuple[str, ...] = field(default=(), repr=False)
     note: str = ""
+    in_chans: int | None = None
+    weights: Path | None = None
+    untrained: str = ""
+    recipe: Recipe | None = None
 
 
 def find(text: str, *, trial: int | None = None, config: Path | None = None) -> Source:
@@ -67,10 +81,6 @@ def find(text: str, *, trial: int | None = None, config: Path | None = None) -> 
 
 
 def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
-    from nas.confirm import record
-    from nas.run.folder import Run
-    from nas.run.state import SearchState
-
     run = Run.open(path)
     search = run.read_search()
     if search["space"]["name"] != SPACE:
@@ -85,21 +95,42 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
             raise UserError(f"--trial {trial} and --config {config}: must be one of them")
         chosen = _read_config(config)
         facts["configuration"] = config.name
+        kept = None
     elif trial is None and (confirmed := record.read(run)) and (winner := record.winner(confirmed)):
         chosen = search_spaces.get(SPACE).validate(winner["config"])
         facts |= _confirmed_figures(confirmed, winner)
+        kept = weights.find(run, winner["config_id"], confirmed["epochs"], confirmed)
         note = _confirmed_note(confirmed, winner, state)
     else:
         found = _trial(path, state, trial)
         chosen = search_spaces.get(SPACE).validate(found.config)
         facts |= _figures(found, state)
+        kept = weights.find(run, found.config_id, found.epochs)
         if trial is None:
             note = f"the incumbent, trial {found.trial}, judged by one seed: nas.confirm would try several"
     data = search["data"]
     reduced = None
     if "image_size" in data:
         reduced = search_spaces.get(SPACE).reduced(search["width"], data["image_size"])
-    return Source(chosen, facts, reduced, tuple(data.get("class_names", ())), note)
+    return Source(
+        chosen,
+        facts,
+        reduced,
+        tuple(data.get("class_names", ())),
+        note,
+        data.get("in_chans"),
+        kept,
+        "" if kept is not None else _untrained(run, search, trial, config),
+        of_search(search) if search["train"] else None,
+    )
+
+
+def _untrained(run: Run, search: dict[str, Any], trial: int | None, config: Path | None) -> str:
+    if config is not None:
+        return f"--config {config}: no trained weights of it are known"
+    if trial is not None:
+        return f"--trial {trial}: its weights are not kept, as only those of the best at the highest rung are"
+    return weights.missing(run, search, record.read(run))
 
 
 def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:

@@ -87,6 +87,11 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def weights(self) -> Path:
+        """Trained weights of the best networks of the highest rung, as they were judged."""
+        return self.path / "weights"
+
+    @property
     def confirm_journal(self) -> Path:
         """The events of ``nas.confirm``, which trains the best configurations again."""
         return self.path / "confirm.jsonl"
@@ -249,10 +254,11 @@ class Run:
         old = self.path / ".smac.old"
         if old.is_dir() and not self.smac.exists():  # killed between taking the old away and the new
             old.rename(self.smac)
-        for path in [*self.path.glob(".*"), *self.checkpoints.glob("*.tmp")]:
+        half_made = [*self.path.glob(".*"), *self.checkpoints.glob("*.tmp"), *self.weights.glob(".*")]
+        for path in half_made:
             if path.name.startswith(".smac."):
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix in (".json", ".tmp"):
+            elif path.suffix in (".json", ".tmp", ".safetensors"):
                 path.unlink(missing_ok=True)
 
     def replace_smac(self, write: Callable[[Path], None]) -> None:

@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nas.execution import keeping
 from nas.execution.messages import TrialSpec
 from nas.optimizers.protocol import Suggestion
 from nas.run import incumbent
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nas.run.journal import Event, Journal
     from nas.search.clock import Clock
     from nas.search.listener import Listener
+    from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
 _SAME_CRASHES = 5
@@ -79,6 +81,7 @@ class Search(Conductor):
         executor: Executor,
         clock: Clock,
         listeners: Sequence[Listener] = (),
+        weights: WeightStore | None = None,
     ) -> None:
         """Takes up a run where its journal ends; ``events`` is empty for a new one."""
         super().__init__(
@@ -94,6 +97,7 @@ class Search(Conductor):
         self._seed = seed
         self._limits = limits
         self._optimizer = optimizer
+        self._weights = weights
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
@@ -144,6 +148,7 @@ class Search(Conductor):
             self._crown(trial)
         if self.state.incumbent is not None:
             self._write_incumbent(self.state.trials[self.state.incumbent])
+        self._tidy_weights()
 
     # What to run next
 
@@ -295,6 +300,8 @@ class Search(Conductor):
         self._dry = False
         self._cost.observe(trial)
         self._crown(trial)
+        if trial.epochs == self._fidelity.max_epochs:
+            self._tidy_weights()
         self._give_up_on_crashes()
         if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
             self._snapshot()
@@ -323,6 +330,10 @@ class Search(Conductor):
             write_json(self._run.incumbent_json, incumbent.describe(trial, self.state, self._space))
         except OSError as error:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
+
+    def _tidy_weights(self) -> None:
+        if self._weights is not None:
+            keeping.tidy(self._weights, self.state, self._fidelity.max_epochs)
 
     def _give_up_on_crashes(self) -> None:
         gists = {gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}

@@ -29,6 +29,7 @@ from nas.search import warm_start as warm
 from nas.search.clock import WallClock
 from nas.search.loop import Limits, Search
 from nas.search.settings import SearchSettings, refuse_changes
+from nas.trial.weights import WeightStore
 from nas.util import output, signals
 from nas.util.errors import UserError
 from nas.util.quantities import format_size
@@ -99,7 +100,9 @@ def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
                 folder.rmdir()
 
 
-def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettings:
+def worker_settings(
+    settings: SearchSettings, checkpoints: Path, weights: Path | None = None
+) -> WorkerSettings:
     """What the trial process needs of a search's settings."""
     return WorkerSettings(
         space=settings.space.space,
@@ -118,6 +121,7 @@ def worker_settings(settings: SearchSettings, checkpoints: Path) -> WorkerSettin
         quota_bytes=settings.machine.quota_bytes,
         cuda_graphs=settings.machine.cuda_graphs,
         reference=settings.machine.reference,
+        weights=weights,
     )
 
 
@@ -142,7 +146,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     check(settings.choice.optimizer, space, settings.smac)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
-    workers = worker_settings(settings, path / "checkpoints")
+    workers = worker_settings(settings, path / "checkpoints", path / "weights")
     output.doing(getting_ready(settings))
     with (
         contextlib.closing(settle(settings.machine, workers, None, settings.budget.seconds)) as shared,
@@ -178,7 +182,7 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         before = kept(run.read_journal().events)  # damage is found before anything starts
         with run.written():
             run.sweep()
-        workers = worker_settings(settings, run.checkpoints)
+        workers = worker_settings(settings, run.checkpoints, run.weights)
         output.doing(getting_ready(settings))
         with (
             contextlib.closing(settle(settings.machine, workers, before, settings.budget.seconds)) as shared,
@@ -269,6 +273,7 @@ def _loop(
         executor=with_salvage(executor, run),
         clock=clock,
         listeners=listeners,
+        weights=WeightStore(run.weights, settings.machine.quota_bytes),
     )
     output.doing("")
     listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from timm.data import create_transform
 from timm.data.distributed_sampler import RepeatAugSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from nas.data import transforms
 from nas.util.errors import UserError
 from nas.util.seeds import derive
 
@@ -116,16 +116,14 @@ def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: boo
         UserError: If timm does not know the augmentation.
     """
     try:
-        transform: Callable[[Any], Tensor] = create_transform(
-            data_config["input_size"],
-            is_training=True,
+        return transforms.training(
+            data_config,
+            recipe.crop_padding,
             scale=(recipe.min_scale, 1.0),
             hflip=recipe.flip if flip else 0.0,
             auto_augment=None if recipe.auto_augment == "none" else recipe.auto_augment,
             color_jitter=None,
             interpolation="random",
-            mean=data_config["mean"],
-            std=data_config["std"],
             re_prob=recipe.erasing,
         )
     except (AssertionError, ValueError, KeyError, IndexError) as error:
@@ -133,7 +131,6 @@ def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: boo
             f"--auto-augment {recipe.auto_augment}: must be none or as timm writes it, such as "
             "rand-m7-mstd0.5-inc1"
         ) from error
-    return transform
 
 
 def loader(

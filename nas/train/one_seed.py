@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from nas.data.split import stratified_split
 from nas.evaluate.predict import Predictions, Transformed, predict
@@ -16,10 +19,12 @@ from nas.evaluate.scores import Scores
 from nas.run.folder import write_json
 from nas.train import tracking
 from nas.train.batches import Batches, loader, training_transform
+from nas.train.fit import shortfall
 from nas.train.trainer import Trainer
 from nas.train.view import Speed, View, choose
 from nas.trial.checkpoint import CheckpointStore
 from nas.trial.memory import PeakMemory, out_of_memory_is
+from nas.trial.validation import NORM_IMAGES, settle_batch_norm
 from nas.util import output
 from nas.util.errors import UserError, first_line, from_reader
 from nas.util.files import replacing, written
@@ -59,6 +64,7 @@ class Work:
         eval_transform: A picture as the network is judged on it.
         workers: Processes that read images.
         finish: Publishes a finished network: folder, network, result.
+        notes: What the user should know beforehand, a line each.
     """
 
     name: str
@@ -73,6 +79,7 @@ class Work:
     eval_transform: Callable[[Any], Tensor]
     workers: int
     finish: Callable[[Path, nn.Module, dict[str, Any]], None]
+    notes: tuple[str, ...] = ()
 
 
 def run(work: Work, folder: Path, seed: int) -> dict[str, Any]:
@@ -104,6 +111,7 @@ class _Run:
                 work.pictures.labels, options.val_fraction, derive(options.seed, "split")
             )
             train, self._val = work.pictures.take(split.train), work.pictures.take(split.val)
+        self._train = train
         self._batches = Batches(
             len(train),
             recipe.batch_size,
@@ -138,6 +146,9 @@ class _Run:
         tracking.begin(work.accelerator, work.options.log, work.options.output, self._seed, work.recipe)
         output.doing("")
         with choose(quiet=quiet, updates=self._batches.updates, epochs=epochs) as self._view:
+            for note in (*work.notes, shortfall(work.recipe, self._batches.updates)):
+                if note:
+                    self._view.note(f"note: {note}")
             begun = "goes on with" if self._curve or first else "begins with"
             self._view.note(f"seed {self._seed}: {begun} epoch {len(self._curve) + 1}, update {first + 1}")
             with PeakMemory(work.device) as peak:
@@ -168,6 +179,8 @@ class _Run:
             raise from_reader(error) from None
         seconds = speed.seconds
         images = (self._batches.updates - first) * self._work.recipe.batch_size
+        if self._work.recipe.average:
+            self._settle_norms()
         scores = None if self._val is None else self._judge(self._val)
         row: dict[str, Any] = {
             "epoch": epoch + 1,
@@ -191,6 +204,18 @@ class _Run:
         )
         left = (epochs - epoch - 1) * sum(r["seconds"] for r in self._curve) / len(self._curve)
         self._view.epoch({**row, "best": better}, epochs, left)
+
+    def _settle_norms(self) -> None:
+        """Gives averaged weights, which have none of their own, statistics of batch norms."""
+        index = np.arange(0, len(self._train), math.ceil(len(self._train) / NORM_IMAGES))
+        some = Transformed(self._train.take(index), self._work.eval_transform)
+        batches = DataLoader(some, batch_size=max(2 * self._batches.size, 128))
+        settle_batch_norm(
+            self._trainer.judged,
+            (images.to(self._work.device, memory_format=torch.channels_last) for images, _ in batches),
+            self._work.device,
+            _AMP[self._work.accelerator.mixed_precision],
+        )
 
     def _judge(self, pictures: Pictures) -> Scores:
         from accelerate.utils import gather_object  # type: ignore[import-untyped]

@@ -11,11 +11,11 @@ import statistics
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from nas.data import pictures as picture_sets
 from nas.data import scan
-from nas.export import folder, loading, model_card
+from nas.export import folder, images, loading, model_card
+from nas.export.recipe import Recipe
 from nas.run.folder import write_json
-from nas.train import curves, one_seed, tracking, view
+from nas.train import curves, fit, one_seed, searched, tracking, view
 from nas.util import locks, output
 from nas.util.errors import UserError
 from nas.util.files import written
@@ -29,12 +29,15 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
     from nas.export.loading import Named
-    from nas.export.recipe import Recipe
     from nas.train.settings import Options
 
 SUMMARY = "summary.json"
 _TRAIN = "train.json"
 _MOST_WORKERS = 8
+_SEEN = (
+    "the weights it begins with have learned from images held out here: held-out figures flatter, only the "
+    "test part tells; --val-fraction 0 trains on all"
+)
 
 
 def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
@@ -52,19 +55,22 @@ def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
         UserError: If anything the user gave is wrong.
     """
     tracking.require(options.log)
+    if fit.is_run(model):
+        model, options = searched.exported(model, options)
     named = loading.find(model)
     curves.refuse_twins(options.output, options.beside)
     beside = [
         (*curves.read(path), path) for path in options.beside
     ]  # now, so that it does not fail in the end
     output.doing(f"looking at the images of {options.data}")
-    pictures = picture_sets.load(options.data, data_dir=options.data_dir)
+    pictures = images.load(options.data, data_dir=options.data_dir)
     test = None
-    if picture_sets.has_test(options.data):  # looked into now, so that it does not fail in the end
-        test = picture_sets.load(options.data, data_dir=options.data_dir, test=True)
+    if images.has_test(options.data):  # looked into now, so that it does not fail in the end
+        test = images.load(options.data, data_dir=options.data_dir, test=True)
     if options.max_images is not None:
         pictures = pictures.limited(options.max_images, options.seed)
-    weights = options.init == "weights" or (options.init == "auto" and named.trained)
+    learned = named.trained and not named.by_search  # whose weights have seen what is held out here
+    weights = options.init == "weights" or (options.init == "auto" and learned)
     _check_classes(named, pictures, options)
     output.doing("building the network and finding the device")
     accelerator = _accelerator(options)
@@ -135,8 +141,9 @@ def _work(
     *,
     weights: bool,
 ) -> one_seed.Work:
-    from timm.data import create_transform, resolve_model_data_config
+    from timm.data import resolve_model_data_config
 
+    from nas.data import transforms
     from nas.util.machine import with_index
 
     drops = {"drop_rate": recipe.drop_rate, "drop_path_rate": recipe.drop_path_rate}
@@ -166,16 +173,19 @@ def _work(
         pictures=pictures,
         test=test,
         data_config=data_config,
-        eval_transform=create_transform(**data_config, is_training=False),
+        eval_transform=transforms.judging(data_config),
         workers=_workers() if options.workers is None else options.workers,
         finish=finish,
+        notes=(_SEEN,) if weights and named.by_search and options.val_fraction else (),
     )
 
 
 def _data_config(config: dict[str, Any], named: Named, options: Options) -> dict[str, Any]:
     channels, *size = config["input_size"]
-    if channels != 3:
-        raise UserError(f"{named.name}: takes {channels}-channel images; must be exported with --in-chans 3")
+    if channels not in (1, 3):
+        raise UserError(
+            f"{named.name}: takes {channels}-channel images; must be exported with --in-chans 1 or 3"
+        )
     if options.input_size is not None:
         size = [options.input_size, options.input_size]
     return {**config, "input_size": (channels, *size)}
@@ -198,6 +208,7 @@ def _publish(
             figures[f"{part} top-1"] = f"{100 * scores['top1']:.2f}%"
             figures[f"{part} top-5"] = f"{100 * scores['top5']:.2f}%"
     trained = {key: value for key, value in result.items() if key != "curve"} | {"data": options.data}
+    own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k != folder.RECIPE_OF}
     earlier = ""
     if named.path is not None and (named.path / folder.CARD).is_file():
         earlier = (named.path / folder.CARD).read_text()
@@ -206,7 +217,7 @@ def _publish(
         model,
         card=model_card.trained(named.name, named.ours, figures, recipe.to_yaml(), license_, earlier),
         recipe=recipe.to_yaml(),
-        own={**named.config.get(folder.OWN_KEY, {}), "trained": trained},
+        own={**own, "trained": trained},
         model_args=named.model_args,
         pretrained_cfg={"input_size": list(data_config["input_size"]), "license": license_},
         class_names=pictures.class_names,
@@ -287,7 +298,7 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
     }
     path = options.output / _TRAIN
     if path.is_file():
-        begun = json.loads(path.read_text())["training"]
+        begun = {**asdict(Recipe()), **json.loads(path.read_text())["training"]}  # settings that came later
         for key, value in identity.items():
             if key == "fingerprint" and begun.get(key) != value:
                 raise UserError(

@@ -10,25 +10,30 @@ import tyro
 
 from nas.util.errors import UserError
 
+OWN = "own"
+
 
 @dataclass(frozen=True)
 class Options:
     """Images, output, hardware."""
 
-    data: str
-    """folder:DIR (train/ and test/ or val/, one folder a class), cifar100, cifar10, digits or npz:FILE."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """Folder for the results; the same command again goes on from its last checkpoint."""
+    data: str = OWN
+    """folder:DIR (train/ and test/ or val/, one folder a class), cifar100, cifar10, digits, npz:FILE or
+    run:DIR (the training images of that run's set, all of them); own: those of the run that is trained."""
     data_dir: Path = Path("data")
     """Where downloads are kept."""
     max_images: int | None = None
     """Train on a stratified part of so many images."""
     val_fraction: float = 0.05
-    """Share of the training images held out to choose the best epoch; 0: train on all, keep the last."""
+    """Share of the training images held out to choose the best epoch; 0: train on all, keep the last (0 for a
+    run folder)."""
     input_size: int | None = None
     """Side of the images in pixels, instead of the network's own."""
     init: Literal["auto", "weights", "scratch"] = "auto"
-    """weights: begin with the folder's; scratch: with random ones; auto: weights if they are trained."""
+    """weights: begin with the folder's, or those that a run keeps; scratch: with random ones; auto: weights
+    if nas.train made them."""
     new_head: bool = False
     """Give an exported folder of another number of classes a fresh classifier."""
     seeds: int = 1

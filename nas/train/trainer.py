@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from nas.export.recipe import Recipe
 
 State = dict[str, Any]
+_NEVER = 1e9  # epochs until a constant learning rate falls
 _LOOK_EVERY = 20  # updates between looks at the loss, each of which waits for the device
 
 
@@ -73,7 +74,8 @@ class Trainer:
             raise UserError(f"--opt {recipe.opt}: must be one of timm's, such as lamb or adamw") from error
         self._schedule, _ = create_scheduler_v2(
             optimizer,
-            sched="cosine",
+            sched="cosine" if recipe.schedule == "cosine" else "step",
+            decay_epochs=_NEVER,
             num_epochs=recipe.epochs,
             warmup_epochs=min(recipe.warmup_epochs, recipe.epochs / 2),
             warmup_lr=recipe.warmup_lr,
@@ -83,7 +85,7 @@ class Trainer:
             updates_per_epoch=updates,
         )
         self.model, self._optimizer = accelerator.prepare(model, optimizer)
-        self._average = ModelEmaV3(self.plain, decay=recipe.ema) if recipe.ema else None
+        self._average = _average(self.plain, recipe)
         self._loss = _loss(recipe)
         self._mix = _mixing(recipe, num_classes)
         self._sum = torch.zeros((), device=device)
@@ -177,7 +179,7 @@ class Trainer:
             self._accelerator.clip_grad_norm_(self.model.parameters(), self._recipe.clip_grad)
         self._optimizer.step()
         if self._average is not None:
-            self._average.update(self.plain)
+            self._average.update(self.plain, number + 1 if self._recipe.average else None)
 
     def _look(self, epoch: int, done: int) -> float:
         loss = self._sum.item() / done
@@ -190,6 +192,12 @@ class Trainer:
     def _share_loss(self) -> None:
         if self._accelerator.num_processes > 1:
             self._sum = self._accelerator.reduce(self._sum, reduction="mean")
+
+
+def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
+    if recipe.average:  # the decays of nas.trial.weight_average.WeightAverage
+        return ModelEmaV3(model, decay=1.0, use_warmup=True, warmup_gamma=1 / recipe.average, warmup_power=1)
+    return ModelEmaV3(model, decay=recipe.ema) if recipe.ema else None
 
 
 def _loss(recipe: Recipe) -> nn.Module:

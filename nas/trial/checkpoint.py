@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.trial.weights import file_sizes
 from nas.util.errors import first_line
 
 if TYPE_CHECKING:
@@ -42,13 +43,19 @@ class CheckpointStore:
         folder: Where; made when first needed.
         quota_bytes: Size that ``prune`` brings the folder under.
         on_note: Told, in one line, of files that were found unreadable.
+        weights: Folder of finished networks' weights, which count towards the quota.
     """
 
     def __init__(
-        self, folder: Path, quota_bytes: int, on_note: Callable[[str], None] = lambda _: None
+        self,
+        folder: Path,
+        quota_bytes: int,
+        on_note: Callable[[str], None] = lambda _: None,
+        weights: Path | None = None,
     ) -> None:
         self._folder = folder
         self._quota = quota_bytes
+        self._weights = weights
         self._on_note = on_note
 
     @property
@@ -117,7 +124,7 @@ class CheckpointStore:
         worst_first = sorted(
             files, key=lambda config: (config in promotable, -errors.get(config, float("-inf")), config)
         )
-        total, dropped = sum(sizes.values()), []
+        total, dropped = sum(sizes.values()) + self._beside(), []
         for config in worst_first:
             if config in promotable and total <= self._quota:
                 break
@@ -126,6 +133,9 @@ class CheckpointStore:
             total -= sizes[config]
             dropped.append(config)
         return dropped
+
+    def _beside(self) -> int:
+        return 0 if self._weights is None else sum(file_sizes(self._weights).values())
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
         if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes

@@ -74,6 +74,7 @@ def train(
     state: State | None = None,
     micro_batch: int | None = None,
     on_epoch: Callable[[EpochMetrics, Snapshot], bool | None] | None = None,
+    on_judged: Callable[[EpochMetrics, Snapshot], object] | None = None,
     layers: FastLayers | None = None,
     recorder: Recorder | None = None,
     on_note: Callable[[str], None] = lambda _: None,
@@ -97,6 +98,8 @@ def train(
             With batch norm the statistics are then those of the micro-batch.
         on_epoch: Called after each epoch with its metrics and a snapshot, which gives the state to
             checkpoint. Answering False pauses the run.
+        on_judged: Called when ``epochs`` are reached, with the last metrics and what they were measured of:
+            weights (the average's, if one is judged) and buffers by name.
         layers: Computes the network's layers faster; None: as they are.
         recorder: Records steps and validation batches; None: the plain way.
         on_note: Told, in one line, why they were not recorded.
@@ -119,6 +122,8 @@ def train(
 
             snapshot = Snapshot(lambda: _state(trainer, curve, identity), device)
             paused = on_epoch is not None and on_epoch(curve[-1], snapshot) is False
+        if on_judged is not None and len(curve) == epochs:
+            on_judged(curve[-1], Snapshot(trainer.judged, device))
         return Result(
             curve=tuple(curve),
             train_seconds=sum(metrics.train_seconds for metrics in curve[first:]),

@@ -13,14 +13,14 @@ from nas.data.augment import Normalizer, sample_batches, val_batches
 from nas.trial.graphs import Rehearsed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from torch import Tensor
 
     from nas.data.device import DeviceData
     from nas.trial.graphs import Recorder
 
-_NORM_IMAGES = 512  # times 16 positions of the last map: some 8,000 values a channel
+NORM_IMAGES = 512  # times 16 positions of the last map: some 8,000 values a channel
 _REHEARSALS = 4  # calls that a recording costs as well
 
 
@@ -41,6 +41,23 @@ def estimate_batch_norm(
         batch_size: Images at once.
         bf16: Forward in bfloat16.
     """
+    settle_batch_norm(
+        model, sample_batches(data, NORM_IMAGES, batch_size), data.device, torch.bfloat16 if bf16 else None
+    )
+
+
+@torch.no_grad()
+def settle_batch_norm(
+    model: nn.Module, batches: Iterable[Tensor], device: torch.device, amp: torch.dtype | None = None
+) -> None:
+    """Sets batch norms' running statistics to the plain mean over batches; see :func:`estimate_batch_norm`.
+
+    Args:
+        model: On the device; left in evaluation mode.
+        batches: Images ``(B, C, H, W)`` there; not looked at if the network has no batch norm.
+        device: Where to compute.
+        amp: Data type of autocast, None for float32.
+    """
     norms = batch_norms(model)
     if not norms:
         return
@@ -49,10 +66,10 @@ def estimate_batch_norm(
     for norm in norms:
         norm.reset_running_stats()
         norm.train()
-    for number, images in enumerate(sample_batches(data, _NORM_IMAGES, batch_size), start=1):
+    for number, images in enumerate(batches, start=1):
         for norm in norms:
-            norm.momentum = 1 / number  # the plain mean over batches; None would ask the device for it
-        with torch.autocast(data.device.type, torch.bfloat16, enabled=bf16):
+            norm.momentum = 1 / number  # None would ask the device for it
+        with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
             model(images)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
@@ -128,7 +145,7 @@ class FixedValidation:
         self._sums = torch.zeros(3, dtype=torch.float64, device=device)
         self._batches = math.ceil(len(data.val) / batch_size)
 
-        many = max(min(math.ceil(_NORM_IMAGES / batch_size), len(data.train) // batch_size), 1)
+        many = max(min(math.ceil(NORM_IMAGES / batch_size), len(data.train) // batch_size), 1)
         self._norms = [norm for norm in batch_norms(model) if norm.track_running_stats]
         self._sample = torch.arange(many * batch_size, device=device).view(many, batch_size)
         self._sample = self._sample * len(data.train) // self._sample.numel()

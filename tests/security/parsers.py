@@ -16,6 +16,7 @@ import numpy as np
 import yaml
 from hypothesis import strategies as st
 from PIL import Image
+from safetensors.numpy import save
 
 import search_spaces
 from nas.data import pictures, sources
@@ -28,6 +29,7 @@ from nas.run import journal, repair
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.search.settings import SearchSettings
+from nas.trial import weights
 from nas.util.errors import UserError
 from nas.util.quantities import parse_duration, parse_size
 from nas.view import snapshot
@@ -168,6 +170,11 @@ def _search() -> dict[str, Any]:
     }
 
 
+def _weights() -> bytes:
+    facts = {"epochs": 2, "seed": 1, "top1": 0.5, "val_loss": 1.0, "mean": [0.5], "std": [0.25]}
+    return save({"w": np.zeros(3)}, {"smacnas": json.dumps(facts)})
+
+
 def _npz() -> bytes:
     file = BytesIO()
     np.savez(file, x_train=np.arange(512).astype(np.uint8).reshape(8, 8, 8, 1), y_train=np.arange(8) % 2)
@@ -259,6 +266,7 @@ def targets() -> dict[str, tuple[st.SearchStrategy[Any], Parser]]:
         "cluster": (documents(cluster, _yaml), _file("c.yaml", site_file.SiteFile.read)),
         "configuration": (documents(point, _json), _file("c.json", lambda path: source.find(str(path)))),
         "config.json": (documents(architecture, _json), _file("config.json", _exported)),
+        "weights": (mutated(_weights()) | st.binary(max_size=40), _file("w.safetensors", weights.read)),
         "npz": (mutated(_npz()) | st.binary(max_size=40), _file("d.npz", _npz_file)),
         "image": (mutated(_png()) | st.binary(max_size=40), _image),
         "prior": (PRIORS, lambda text, _: Prior.parse(text, search_spaces.get("nexception"))),

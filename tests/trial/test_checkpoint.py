@@ -192,3 +192,16 @@ def test_what_the_disk_said_is_known(store, monkeypatch, code):
     with pytest.raises(CheckpointNotWritten, match=os.strerror(code)) as caught:
         store.save("a1", 5, state(1))
     assert caught.value.errno == code
+
+
+def test_the_best_networks_weights_count_towards_the_quota(tmp_path):
+    errors = {"a": 0.1, "b": 0.2, "c": 0.3}
+    filled(tmp_path, 3, errors)
+    one = (tmp_path / "checkpoints" / "a-5.pt").stat().st_size
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    (weights / "a-45.safetensors").write_bytes(b"x" * one)
+    store = CheckpointStore(tmp_path / "checkpoints", 3 * one + one // 2, weights=weights)
+    assert store.prune(errors, errors) == ["c"]
+    (weights / "a-45.safetensors").unlink()
+    assert store.prune(errors, errors) == []

@@ -21,6 +21,7 @@ from nas.execution.dask.link import Link
 from nas.execution.dask.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task, difference
 from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
 from nas.trial.checkpoint import CheckpointStore
+from nas.trial.weights import WeightStore
 from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ class DaskExecutor:
         """
         folder = settings.checkpoints.resolve()
         self._site = site
-        self._settings = replace(settings, checkpoints=folder, data_dir=settings.data_dir.resolve())
-        self._store = CheckpointStore(folder, settings.quota_bytes)
+        weights = None if settings.weights is None else settings.weights.resolve()
+        data_dir = settings.data_dir.resolve()
+        self._settings = replace(settings, checkpoints=folder, weights=weights, data_dir=data_dir)
+        self._store = CheckpointStore(folder, settings.quota_bytes, weights=weights)
+        self._weights = WeightStore(weights or folder / "weights", settings.quota_bytes)
         # A new run has no folder yet.
         above = next(parent for parent in folder.parents[1:] if parent.is_dir())
         self._token = above / f".{folder.parent.name}.seen"
@@ -341,19 +345,21 @@ class DaskExecutor:
         for report in outcome.epochs:
             self._epoch(job, report)
         excused = blameless(outcome.end, job, member, self._members.values())
-        try:
-            if outcome.parcel is not None:
-                self._store.put(outcome.parcel.name, outcome.parcel.data)
-            if excused:
-                self._excuse(job, member, outcome.end)
-                return
+        if not excused:
             del self._jobs[job.spec.trial]
-            if job.spec.keep:
+        try:
+            for store, parcel in ((self._store, outcome.parcel), (self._weights, outcome.weights)):
+                if parcel is not None:
+                    store.put(parcel.name, parcel.data)
+            if job.spec.keep and not excused:
                 running = {other.spec.config_id for other in self._jobs.values()}
                 self._store.prune({*job.spec.keep, job.spec.config_id, *running}, job.spec.keep)
         except OSError as error:
             self._note(f"trial {job.spec.trial}: {error}")
-        self._reports.append(outcome.end)
+        if excused:
+            self._excuse(job, member, outcome.end)
+        else:
+            self._reports.append(outcome.end)
 
     def _excuse(self, job: Job, member: Member, end: TrialEnded | TrialPaused) -> None:
         assert isinstance(end, TrialEnded)

@@ -48,7 +48,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A checkpoint on its way between machines that share no folder."""
+    """A checkpoint, or a network's weights, on its way between machines that share no folder."""
 
     name: str
     data: bytes
@@ -77,11 +77,13 @@ class Outcome:
         end: The trial's end.
         epochs: Every epoch of the attempt; those that were announced meanwhile are among them.
         parcel: The checkpoint it left, None if the folder is shared.
+        weights: Likewise the finished network's weights.
     """
 
     end: TrialEnded | TrialPaused
     epochs: tuple[EpochDone, ...]
     parcel: Parcel | None = None
+    weights: Parcel | None = None
 
 
 class PlaceGone(Exception):

@@ -24,6 +24,7 @@ from nas.execution.dask.messages import Outcome, Parcel, PlaceGone, Ready
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import EpochDone, Halted, TrialEnded, TrialPaused
 from nas.trial.checkpoint import CheckpointStore
+from nas.trial.weights import WeightStore
 from nas.util.awake import AwakeClock
 from nas.util.errors import UserError
 
@@ -117,7 +118,8 @@ class Place(WorkerPlugin):
                 sys.path.insert(0, str(self._offer.folder))
             else:
                 self._scratch = Path(worker.local_directory) / "checkpoints"
-                settings = replace(settings, checkpoints=self._scratch)
+                weights = None if settings.weights is None else self._scratch / "weights"
+                settings = replace(settings, checkpoints=self._scratch, weights=weights)
             found = gpus.visible() if settings.device in ("auto", "cuda") else []
             if found:
                 self._claim = gpus.claim(found)
@@ -148,7 +150,7 @@ class Place(WorkerPlugin):
                     asked = True
                 for report in executor.poll(_POLL):
                     if isinstance(report, TrialEnded | TrialPaused) and not self._gone.is_set():
-                        return Outcome(report, tuple(epochs), self._pack(task))
+                        return Outcome(report, tuple(epochs), *self._pack(task))
                     if isinstance(report, EpochDone):
                         epochs.append(report)
                     if not isinstance(report, Halted):
@@ -201,12 +203,19 @@ class Place(WorkerPlugin):
         except (OSError, ValueError):
             return False
 
-    def _pack(self, task: Task) -> Parcel | None:
+    def _pack(self, task: Task) -> tuple[Parcel | None, Parcel | None]:
+        """Checkpoint and weights that an attempt left, where the search cannot see them."""
         if self._scratch is None:
-            return None
-        packed = self._store(self._scratch).get(task.spec.config_id, task.spec.epochs)
+            return None, None
+        made = (task.spec.config_id, task.spec.epochs)
+        quota = self._offer.settings.quota_bytes
+        packed = (
+            self._store(self._scratch).get(*made),
+            WeightStore(self._scratch / "weights", quota).get(*made),
+        )
         shutil.rmtree(self._scratch, ignore_errors=True)  # the next worker to train it may be another
-        return None if packed is None else Parcel(*packed)
+        checkpoint, weights = (None if one is None else Parcel(*one) for one in packed)
+        return checkpoint, weights
 
     def _store(self, folder: Path) -> CheckpointStore:
         return CheckpointStore(folder, self._offer.settings.quota_bytes)

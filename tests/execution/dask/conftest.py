@@ -71,13 +71,14 @@ class Cluster:
         return True
 
     def _start(self, module: str, *flags: str) -> subprocess.Popen[bytes]:
+        searched = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH", "")]))
         with (self.folder / "dask.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", module, *flags],
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, "PYTHONPATH": str(HERE), "SMACNAS_TEST_GATE": str(self.gate)},
+                env={**os.environ, "PYTHONPATH": searched, "SMACNAS_TEST_GATE": str(self.gate)},
             )
 
 

@@ -17,6 +17,7 @@ from nas.execution.dask.executor import DaskExecutor
 from nas.execution.dask.sites import Running
 from nas.execution.messages import EpochDone, Note, Report, TrialEnded, TrialPaused, TrialSpec
 from nas.execution.settings import WorkerSettings
+from nas.trial import weights
 from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
 
@@ -50,6 +51,7 @@ def settings(run: Path) -> WorkerSettings:
         checkpoints=run / "checkpoints",
         quota_bytes=10**9,
         checkpoint_every=0.0,
+        weights=run / "weights",
     )
 
 
@@ -149,7 +151,12 @@ def test_without_a_shared_folder_checkpoints_travel_and_a_pause_loses_nothing(
     done = max(epochs_of(reports, 3))
     assert done < 8
     executor.submit(spec(3, "slow", epochs=8))
-    assert end_of(collect(executor, ended(3)), 3).metrics["from_epoch"] == done
+    end = end_of(collect(executor, ended(3)), 3)
+    assert end.metrics["from_epoch"] == done
+    (path,) = (tmp_path / "run" / "weights").iterdir()  # of the highest rung alone
+    assert path.name == f"{config_id({'manner': 'slow'})}-8.safetensors"
+    assert weights.read(path).facts["top1"] == end.metrics["top1"]
+    assert not list(tmp_path.glob("dask-scratch-space/**/*.safetensors"))
 
 
 @pytest.mark.slow

@@ -1,0 +1,84 @@
+"""Pictures to network input by timm's transforms, for networks of one channel as well."""
+
+from __future__ import annotations
+
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from timm.data import create_transform
+from timm.data.transforms import MaybeToTensor, RandomResizedCropAndInterpolation
+from torchvision import transforms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from PIL import Image
+    from torch import Tensor
+
+    Transform = Callable[[Image.Image], Tensor]
+
+
+def judging(data_config: Mapping[str, Any]) -> Transform:
+    """Resizes, crops at the centre and normalises.
+
+    Args:
+        data_config: timm's: input_size ``(C, H, W)``, mean, std, crop_pct, interpolation.
+    """
+    return _of_channels(create_transform(**_in_colour(data_config), is_training=False), data_config)
+
+
+def training(data_config: Mapping[str, Any], crop_padding: float = 0.0, **options: Any) -> Transform:
+    """Crops randomly, augments and normalises.
+
+    Args:
+        data_config: timm's, as for :func:`judging`.
+        crop_padding: Crop within the whole image padded by this share of its side (reflected), instead of
+            by scale.
+        **options: timm's: scale, hflip, auto_augment, ...
+    """
+    colour = _in_colour(data_config)
+    made = create_transform(
+        colour["input_size"], is_training=True, mean=colour["mean"], std=colour["std"], **options
+    )
+    if crop_padding:
+        size = list(colour["input_size"][1:])
+        first = next(
+            i for i, step in enumerate(made.transforms) if isinstance(step, RandomResizedCropAndInterpolation)
+        )
+        padding = [min(round(crop_padding * side), side - 1) for side in reversed(size)]
+        made.transforms[first : first + 1] = [
+            transforms.Resize(min(size), transforms.InterpolationMode.BICUBIC),
+            transforms.CenterCrop(size),
+            transforms.RandomCrop(size, padding=padding, padding_mode="reflect"),
+        ]
+    return _of_channels(made, data_config)
+
+
+def _in_colour(data_config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration for three channels, which all of timm's augmentations can do with."""
+    three = {name: _channels(data_config[name], 3) for name in ("mean", "std")}
+    return {**data_config, **three, "input_size": (3, *data_config["input_size"][1:])}
+
+
+def _of_channels(made: Any, data_config: Mapping[str, Any]) -> Transform:
+    """The transform, for a network of as many channels as the configuration says, 1 or 3."""
+    if data_config["input_size"][0] == 3:
+        found: Transform = made
+        return found
+    steps: list[Any] = []
+    for step in made.transforms:
+        if isinstance(step, transforms.ToTensor | MaybeToTensor):
+            steps.append(transforms.Grayscale())
+        if isinstance(step, transforms.Normalize):
+            values = [_channels(data_config[name], 1) for name in ("mean", "std")]
+            steps.append(transforms.Normalize(*values))
+        else:
+            steps.append(step)
+    return transforms.Compose(steps)
+
+
+def _channels(values: Any, wanted: int) -> list[float]:
+    values = list(values)
+    if len(values) == wanted:
+        return values
+    return [fmean(values)] * wanted

@@ -1,0 +1,102 @@
+"""The images of a run, for what comes after the search: ``--data run:DIR``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.data import pictures, sources
+from nas.data.split import stratified_split
+from nas.run.folder import Run
+from nas.search.settings import SearchSettings
+from nas.util.errors import UserError, under_flag
+from nas.util.seeds import derive
+
+if TYPE_CHECKING:
+    from nas.data.images import ImageSet
+    from nas.data.pictures import Pictures
+    from nas.search.settings import DataSettings
+
+KIND = "run"
+
+
+def run_of(spec: str) -> Run | None:
+    """The run that ``run:DIR`` names, None if a specification is of another kind.
+
+    Raises:
+        UserError: If there is no such run.
+    """
+    kind, _, place = spec.partition(":")
+    return Run.open(Path(place).expanduser()) if kind == KIND and place else None
+
+
+def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
+    """Finds a data set's training or test part, also that of a run.
+
+    Args:
+        spec: ``run:DIR``, or what :func:`nas.data.pictures.load` takes. Of a run: all training images of the
+            set that it searched on, at the size that it had them.
+        data_dir: Where downloads are kept.
+        test: The test part.
+
+    Raises:
+        UserError: If the data are not there or not what they should be.
+    """
+    run = run_of(spec)
+    if run is None:
+        return pictures.load(spec, data_dir=data_dir, test=test)
+    data = _settings(run.read_search()).data
+    read = sources.load_test if test else sources.load
+    with under_flag("--dataset", "--data"):
+        found = read(data.dataset, data_dir=_data_dir(data, data_dir), image_size=data.image_size)
+    return pictures.from_images(spec, found)
+
+
+def has_test(spec: str) -> bool:
+    """Whether a data set comes with a test part."""
+    run = run_of(spec)
+    return pictures.has_test(spec if run is None else _settings(run.read_search()).data.dataset)
+
+
+def validation(run: Run, *, data_dir: Path) -> Pictures:
+    """The images that a run's trials are judged on, in the order of the search.
+
+    Which they are follows from the settings and the seed in ``search.json``; the fingerprints there prove it.
+
+    Args:
+        run: The run.
+        data_dir: Where downloads are kept, if not where the search kept them.
+
+    Raises:
+        UserError: If the images are not those that the run searched on.
+    """
+    search = run.read_search()
+    settings = _settings(search)
+    data = settings.data
+    with under_flag("--dataset", "--data"):
+        images = sources.load(
+            data.dataset,
+            data_dir=_data_dir(data, data_dir),
+            image_size=data.image_size,
+            max_images=data.max_images,
+            seed=derive(0, "subset"),
+        )
+    split = stratified_split(images.labels, data.val_fraction, derive(settings.choice.seed, "split"))
+    known = search["data"]
+    if (images.fingerprint, split.fingerprint) != (known["fingerprint"], known["split_fingerprint"]):
+        raise UserError(f"--data {KIND}:{run.path}: {data.dataset} is not the images this run searched on")
+    return pictures.from_images(f"{KIND}:{run.path}", _only(images, split.val))
+
+
+def _only(images: ImageSet, index: Any) -> ImageSet:
+    return replace(images.take(index), notes=())
+
+
+def _settings(search: dict[str, Any]) -> SearchSettings:
+    return SearchSettings.from_json(search["settings"])
+
+
+def _data_dir(data: DataSettings, given: Path) -> Path:
+    """The search's, where it is here; else what the command says."""
+    return data.data_dir if data.data_dir.is_dir() else given

@@ -1,0 +1,127 @@
+"""The trained weights that a run keeps of its best networks, and such a network as a module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas.confirm import record
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.trial import weights
+from nas.util.commands import typed
+from nas.util.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import nn
+
+    from nas.trial.weights import Kept
+
+BY_SEARCH = "search"  # what config.json says of such weights
+
+
+def incumbent_network(run: Run | Path | str, *, space: str | None = None) -> nn.Module:
+    """The best network of a run as it was judged, with its trained weights, in evaluation mode on the CPU.
+
+    The confirmed winner with its best seed's weights if ``nas.confirm`` was there, else the incumbent.
+    It takes images ``(B, C, H, W)`` as the search normalised them, see :func:`normalisation`.
+
+    Args:
+        run: The run, or its folder.
+        space: The search's ``--space`` once more, if that is a module of the user's own: no run folder runs
+            code unasked.
+
+    Raises:
+        UserError: If there is no best network yet, or no weights of it are kept.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
+    search = run.read_search()
+    refuse_foreign_space(SearchSettings.from_json(search["settings"]), space)
+    confirmed = record.read(run)
+    winner = None if confirmed is None else record.winner(confirmed)
+    if confirmed is not None and winner is not None:
+        path = find(run, winner["config_id"], confirmed["epochs"], confirmed)
+        config = winner["config"]
+    else:
+        state = SearchState.of(run.read_journal().events)
+        if state.incumbent is None:
+            raise UserError(f"{run.path}: has no best network yet, no trial reached the highest rung")
+        trial = state.trials[state.incumbent]
+        path, config = find(run, trial.config_id, trial.epochs), trial.config
+    if path is None:
+        raise UserError(missing(run, search, confirmed))
+    return load(search, config, path)
+
+
+def normalisation(run: Run | Path | str) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation a channel, of pixels scaled to 0..1, that a run's networks were shown.
+
+    Raises:
+        UserError: If no weights are kept, which say it.
+    """
+    run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
+    for name in sorted(weights.file_sizes(run.weights)):
+        facts = weights.read(run.weights / name).facts
+        return facts["mean"], facts["std"]
+    raise UserError(missing(run, run.read_search(), record.read(run)))
+
+
+def load(search: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> nn.Module:
+    """Builds the reduced network of a configuration and gives it the weights of a file.
+
+    Raises:
+        UserError: If the file is damaged, or of another network.
+    """
+    data = search["data"]
+    space = search_spaces.get(search["settings"]["space"]["space"])
+    model = space.build(
+        config,
+        space.reduced(search["width"], image_size=data["image_size"]),
+        num_classes=len(data["class_names"]),
+        in_chans=data["in_chans"],
+    )
+    return filled(model, weights.read(path), path)
+
+
+def filled(model: nn.Module, kept: Kept, path: Path) -> nn.Module:
+    """The network with kept weights in place of its own, in evaluation mode.
+
+    Raises:
+        UserError: If they do not fit.
+    """
+    try:
+        model.load_state_dict(kept.tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path}: weights of another network ({first_line(error)})") from error
+    return model.eval()
+
+
+def find(run: Run, config_id: str, epochs: int, confirmed: Mapping[str, Any] | None = None) -> Path | None:
+    """Where a configuration's trained weights lie, None if they are not kept.
+
+    Args:
+        run: The run.
+        config_id: The configuration.
+        epochs: What it was trained for.
+        confirmed: What ``confirmed.json`` holds: weights of its best seed are preferred to the search's.
+    """
+    store = weights.WeightStore(run.weights, 0)
+    keys = [config_id]
+    for row in () if confirmed is None else confirmed["configurations"]:
+        if row["config_id"] == config_id:
+            repeats = record.best_repeats(row)
+            keys = [*(record.checkpoint_key(config_id, repeat) for repeat in repeats), config_id]
+    return next((path for key in keys if (path := store.path(key, epochs)).is_file()), None)
+
+
+def missing(run: Run, search: Mapping[str, Any], confirmed: Mapping[str, Any] | None) -> str:
+    """Says that weights are not kept, and the command that makes some."""
+    name = search["settings"]["space"]["space"]
+    more = () if confirmed is None else ("--seeds", confirmed["seeds"] + 1)
+    foreign = ("--space", name) if ":" in name else ()
+    command = typed("nas.confirm", run.path, *more, *foreign)
+    return f"{run.path}: keeps no trained weights of it (an older run?); train it again with: {command}"

@@ -1,0 +1,104 @@
+"""Which recipe fits a network, and whether a training is long enough for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.export import folder
+from nas.export import recipe as recipes
+from nas.export.recipe import Recipe
+from nas.run.folder import Run
+from nas.util.errors import UserError
+
+AUTO, SEARCH, PAPER = "auto", "search", "paper"
+
+# Updates below which a training shows little of what its recipe can do; docs/publish.md has measurements.
+_FEWEST_MIXED = 1_000
+_FEWEST_PLAIN = 100
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A recipe, and in words why it is this one."""
+
+    recipe: Recipe
+    why: str
+
+
+def is_run(model: str) -> bool:
+    """Whether a user names a run: its best network is then meant, at the size that was searched."""
+    return Run(Path(model).expanduser()).search_json.is_file()
+
+
+def choose(model: str, wanted: str) -> Fit:
+    """Finds the recipe for a network.
+
+    Args:
+        model: A run folder, an exported folder, or the name of a model that timm knows.
+        wanted: ``auto``, ``search``, ``paper`` or a YAML file.
+
+    Raises:
+        UserError: If there is no such recipe.
+    """
+    if wanted == PAPER:
+        return Fit(recipes.published(_geometry(model)), "Table 1's of the paper, as asked")
+    if wanted not in (AUTO, SEARCH):
+        return Fit(recipes.read(Path(wanted).expanduser()), f"{wanted}, as asked")
+    path = Path(model).expanduser()
+    if is_run(model):
+        return Fit(recipes.of_search(Run.open(path).read_search()), _SEARCHED)
+    file = path / folder.RECIPE
+    if not file.is_file():
+        if wanted == SEARCH:
+            raise _none(model)
+        return Fit(recipes.published(model), "Table 1's of the paper, which is for networks of full size")
+    by_search = _config(path).get(folder.OWN_KEY, {}).get(folder.RECIPE_OF) == SEARCH
+    if wanted == SEARCH and not by_search:
+        raise _none(model)
+    return Fit(recipes.read(file), _SEARCHED if by_search else f"{file}, which came with the network")
+
+
+def shortfall(recipe: Recipe, updates: int) -> str:
+    """What is wrong with a training that is too short for its recipe, in one line; "" if nothing is.
+
+    Args:
+        recipe: How it is trained.
+        updates: Updates an epoch.
+    """
+    total = recipe.epochs * updates
+    mixed = recipe.mixup > 0 or recipe.cutmix > 0 or recipe.auto_augment != "none"
+    problems = []
+    if total < (_FEWEST_MIXED if mixed else _FEWEST_PLAIN):
+        problems.append(
+            f"{total:,} updates in all ({recipe.epochs} epochs of {updates}) are far too few for it"
+        )
+    if recipe.warmup_epochs > recipe.epochs / 2:
+        problems.append(
+            f"its warm-up of {recipe.warmup_epochs:g} epochs is cut to half of the {recipe.epochs} there are"
+        )
+    if not problems:
+        return ""
+    advice = "more --epochs or a smaller --batch-size"
+    return f"the recipe wants a longer training: {', and '.join(problems)}; take {advice}"
+
+
+_SEARCHED = "the search's own, which its reduced networks were trained by"
+
+
+def _config(path: Path) -> dict[str, Any]:
+    return folder.read_config(path) if (path / folder.CONFIG).is_file() else {}
+
+
+def _geometry(model: str) -> str:
+    """The size that a folder's network has, in Table 1's words; the model's own name if it is no folder."""
+    geometry = _config(Path(model).expanduser()).get("model_args", {}).get("geometry", {})
+    return str(geometry.get("name", model)) if isinstance(geometry, dict) else model
+
+
+def _none(model: str) -> UserError:
+    return UserError(
+        f"--recipe {SEARCH}: {model} does not come from a search at reduced size; must be a run folder, or "
+        "what nas.export --geometry reduced wrote of one"
+    )

@@ -1,0 +1,173 @@
+"""Weights of the best networks, as they were judged: one safetensors file each, within a quota."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nas.util.errors import UserError, disk_error, first_line
+from nas.util.files import replacing
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+_NAME = re.compile(r"[0-9a-zA-Z_]+-\d+\.safetensors")
+_FACTS = "smacnas"
+
+
+class WeightsNotWritten(OSError):
+    """The disk did not take a network's weights; those that were there still are."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kept:
+    """A network's weights as they were judged.
+
+    Attributes:
+        tensors: Weights and buffers by name, on the CPU.
+        facts: ``config_id``, ``config``, ``epochs``, ``seed``, ``top1`` and ``val_loss`` on the validation
+            part, and ``mean`` and ``std`` that its images were normalised with, of pixels scaled to 0..1.
+    """
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+
+class WeightStore:
+    """A folder of ``<config_id>-<epochs>.safetensors`` files, each whole or not there.
+
+    Args:
+        folder: Where; made when first needed.
+        quota_bytes: Size that :meth:`prune` brings the folder under.
+    """
+
+    def __init__(self, folder: Path, quota_bytes: int) -> None:
+        self._folder = folder
+        self._quota = quota_bytes
+
+    def path(self, key: str, epochs: int) -> Path:
+        """Where a network's weights lie, or would.
+
+        Args:
+            key: The configuration's id; with ``_N`` behind it for the N-th seed of a confirmation.
+            epochs: What it was trained for.
+        """
+        return self._folder / file_name(key, epochs)
+
+    def save(self, key: str, epochs: int, tensors: Mapping[str, Tensor], facts: Mapping[str, object]) -> None:
+        """Writes a network's weights.
+
+        Raises:
+            WeightsNotWritten: If the disk does not take them.
+        """
+        from safetensors.torch import save  # here, since the search itself looks after these files
+
+        packed = save(
+            {name: tensor.contiguous() for name, tensor in tensors.items()},
+            {_FACTS: json.dumps(dict(facts))},  # one key: several are written in any order
+        )
+        self.put(file_name(key, epochs), packed)
+
+    def get(self, key: str, epochs: int) -> tuple[str, bytes] | None:
+        """Name and contents of a file, for another machine."""
+        path = self.path(key, epochs)
+        with contextlib.suppress(FileNotFoundError):
+            return path.name, path.read_bytes()
+        return None
+
+    def put(self, name: str, data: bytes) -> None:
+        """Writes a file that :meth:`get` gave on another machine.
+
+        Raises:
+            WeightsNotWritten: If the disk does not take it, or the name is no such file's.
+        """
+        if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes
+            raise WeightsNotWritten(f"cannot write weights {name!r}: not such a file's name")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with replacing(self._folder / name) as temporary, temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            reason = error.strerror or first_line(error)
+            raise WeightsNotWritten(f"cannot write weights {name}: {reason}") from error
+
+    def prune(self, lost: Collection[str], best_first: Sequence[str]) -> None:
+        """Removes what is no longer among the best, then the least important until the quota is met.
+
+        Args:
+            lost: Names of files to remove.
+            best_first: Names of files to keep, the most important first. What is neither here nor there
+                (a trial that runs, say) is kept too, but goes first where the quota asks for more.
+        """
+        with contextlib.suppress(OSError):  # a disk that removes nothing must not end the search
+            for name in lost:
+                (self._folder / name).unlink(missing_ok=True)
+            sizes = file_sizes(self._folder)
+            known = [name for name in best_first if name in sizes]
+            total = 0
+            for name in (*known, *sorted(sizes.keys() - set(known))):
+                total += sizes[name]
+                if total > self._quota:
+                    total -= sizes[name]
+                    (self._folder / name).unlink(missing_ok=True)
+
+
+def file_name(key: str, epochs: int) -> str:
+    """Name of a network's file, see :meth:`WeightStore.path`."""
+    return f"{key}-{epochs}.safetensors"
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of each file of weights in a folder, by name."""
+    sizes: dict[str, int] = {}
+    if folder.is_dir():
+        for path in folder.iterdir():
+            if _NAME.fullmatch(path.name):
+                with contextlib.suppress(FileNotFoundError):
+                    sizes[path.name] = path.stat().st_size
+    return sizes
+
+
+def read(path: Path) -> Kept:
+    """Reads a file that :meth:`WeightStore.save` wrote.
+
+    Raises:
+        UserError: If it is not readable, or none of these.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = _checked(json.loads((file.metadata() or {})[_FACTS]))
+            return Kept({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 - no dict
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        refusal = disk_error(error)
+        reason = first_line(error) if refusal is None else refusal.strerror
+        raise UserError(f"{path}: weights that cannot be read ({reason}); remove the file") from error
+
+
+def _checked(facts: Any) -> dict[str, Any]:
+    """Facts as :meth:`WeightStore.save` was given them.
+
+    Raises:
+        ValueError: If they are anything else.
+    """
+    if not isinstance(facts, dict):
+        raise ValueError("its facts are no mapping")
+    for name in ("epochs", "seed", "top1", "val_loss"):
+        if type(facts.get(name)) not in (int, float):
+            raise ValueError(f"its {name} is no number")
+    for name in ("mean", "std"):
+        values = facts.get(name)
+        if not isinstance(values, list) or not values or any(type(value) is not float for value in values):
+            raise ValueError(f"its {name} is no list of numbers")
+    return facts
