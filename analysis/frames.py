@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pandas as pd
 
+from analysis import levels
 from nas.run import folder
 from nas.run.journal import Contents
 from nas.run.state import SearchState
 from nas.util.errors import UserError
-from search_spaces.base import Config, Hyperparameter, plain
+from search_spaces.base import Hyperparameter, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from nas.run.state import Trial
+    from search_spaces.base import Parameter
 
 METRICS = ("top1", "top5", "val_loss", "train_loss", "params", "macs", "peak_memory", "train_seconds")
 
@@ -71,9 +73,13 @@ class Run:
         return self.path / "analysis"
 
     @property
-    def default(self) -> Config:
-        """The base architecture."""
-        return plain({name: hp.default for name, hp in self.hyperparameters.items()})
+    def default(self) -> dict[str, Any]:
+        """The base architecture; None for what is inactive."""
+        known: Mapping[str, Any] = self.search["space"]["default"]
+        return {
+            name: known.get(name) if levels.optional(hp) else hp.default
+            for name, hp in self.hyperparameters.items()
+        }
 
     @property
     def rungs(self) -> list[int]:
@@ -101,10 +107,15 @@ class Run:
         rows = rows[(rows["origin"] == "baseline") & (rows["epochs"] == epochs)]
         return None if rows.empty else rows.iloc[0]
 
-    def config(self, trial: int) -> Config:
-        """The configuration of a trial."""
+    def config(self, trial: int) -> dict[str, Any]:
+        """The configuration of a trial; None for what is inactive."""
         row = self.trials.loc[trial]
         return plain({name: row[name] for name in self.hyperparameters})
+
+    def differing(self, config: Mapping[str, Any] | pd.Series) -> list[str]:
+        """Names of the hyperparameters in which a configuration, a trial's row too, differs from the base."""
+        default = self.default
+        return [name for name in self.hyperparameters if config[name] != default[name]]
 
     def budget(self, epochs: int) -> pd.DataFrame:
         """The measured trials of one budget."""
@@ -144,30 +155,35 @@ def load(path: Path) -> Run:
 def _hyperparameters(path: Path, space_name: str) -> dict[str, Hyperparameter]:
     """What the run searched, from its own record; words and order from the space if it is still there."""
     try:
-        listed = orjson.loads(path.read_bytes())["hyperparameters"]
-        found = {hp["name"]: _hyperparameter(hp) for hp in listed}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = levels.of(orjson.loads(path.read_bytes()))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        RecursionError,
+    ) as error:
         raise UserError(f"{path}: not readable as a configuration space ({error})") from None
     known = _registered(space_name)
     order = [name for name in known if name in found] + [name for name in found if name not in known]
     return {name: _with_words(found[name], known.get(name)) for name in order}
 
 
-def _hyperparameter(hp: Mapping[str, Any]) -> Hyperparameter:
-    ordinal = hp["type"] == "ordinal"
-    choices = tuple(hp["sequence" if ordinal else "choices"])
-    return Hyperparameter(hp["name"], choices, hp["default_value"], meaning="", source="", ordinal=ordinal)
-
-
-def _registered(space_name: str) -> Mapping[str, Hyperparameter]:
+def _registered(space_name: str) -> Mapping[str, Parameter]:
     import search_spaces
 
     return search_spaces.get(space_name).hyperparameters if space_name in search_spaces.names() else {}
 
 
-def _with_words(found: Hyperparameter, known: Hyperparameter | None) -> Hyperparameter:
-    same = known is not None and known.choices == found.choices
-    return known if same and known is not None else found
+def _with_words(found: Hyperparameter, known: Parameter | None) -> Hyperparameter:
+    """An older run's file has no words: they are the space's, if it is the same hyperparameter."""
+    if known is None:
+        return found
+    if isinstance(known, Hyperparameter) and known.choices == found.choices:
+        return known
+    return replace(found, meaning=found.meaning or known.meaning, source=found.source or known.source)
 
 
 def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparameter]) -> pd.DataFrame:
@@ -190,7 +206,12 @@ def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparamete
                 f"configspace.json: a hyperparameter is called {name}, as a figure of every trial is; rename "
                 f"it in the search space, such as network_{name}, and begin a new run"
             )
-        columns[name] = [row.config[name] for row in rows]
+        values = [row.config.get(name) for row in rows]
+        if None in values and not levels.optional(hyperparameters[name]):
+            number = rows[values.index(None)].trial
+            raise UserError(f"trials.jsonl: trial {number} has no {name}; the journal is of another space")
+        # As objects, a whole number stays one beside trials where it is inactive.
+        columns[name] = pd.Series(values, dtype=object) if None in values else values
     types = {"epochs": int, "attempts": int, "cached": bool, "error": float, "clock": float}
     return pd.DataFrame(columns).astype(types).set_index("trial", drop=False).rename_axis(None)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from analysis.levels import shown
 from nas.util.quantities import format_count
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def rows(found: Sequence[Column]) -> list[tuple[str, ...]]:
 
 
 def _words(title: str, values: pd.Series) -> Column:
-    return Column(title, tuple("" if value is None else str(value) for value in values))
+    return Column(title, tuple("" if value is None else shown(value) for value in values))
 
 
 def _numbers(title: str, values: pd.Series, words: Any, *, down: bool = False) -> Column:

@@ -3,7 +3,7 @@
 Run with ``OMP_NUM_THREADS=1 python benchmarks/optimizer_ask.py``; it prints a Markdown table. The
 objective is made up and instant, trials come one at a time. ``ask`` counts every proposal,
 promotions too; ``new`` only those of new configurations by the model, the forest's training
-included where an outcome made it due.
+included where an outcome made it due. ``--space benchmarks/wide_space.py:Wide`` times another space.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nas.optimizers.settings import OptimizerSettings
 
 if TYPE_CHECKING:
     from nas.optimizers.protocol import Optimizer, Suggestion
-    from search_spaces.base import Config
+    from search_spaces.base import Config, SearchSpace
 
     Record = list[tuple[Suggestion, Outcome]]
 
@@ -32,15 +32,16 @@ CASES = {"5, 15, 45 epochs": Fidelity(5, 45, 3), "45 epochs only": Fidelity(45, 
 def outcome_of(config: Config, epochs: int) -> Outcome:
     """A made-up error: some choices matter, more epochs help, the rest is noise."""
     noise = random.Random(f"{sorted(config.items())}/{epochs}").random()
+    if "kernel_mid" not in config:
+        parts = (random.Random(f"{item}").random() for item in config.items())
+        return Outcome(0.2 + 0.3 * statistics.fmean(parts) + 0.5 / epochs + 0.05 * noise, 1.0)
     error = 0.4 + 0.1 * (config["stem"] == "conv") + 0.02 * abs(int(config["kernel_mid"]) - 7)
     return Outcome(error + 0.5 / epochs + 0.05 * noise, 1.0)
 
 
-def random_history(fidelity: Fidelity, trials: int) -> Record:
+def random_history(space: SearchSpace, fidelity: Fidelity, trials: int) -> Record:
     """Trials of the same brackets with random configurations: a history that costs no model."""
-    optimizer = create(
-        "smac", search_spaces.get("nexception"), fidelity, 0, OptimizerSettings(random_probability=1)
-    )
+    optimizer = create("smac", space, fidelity, 0, OptimizerSettings(random_probability=1))
     return [step(optimizer)[:2] for _ in range(trials)]
 
 
@@ -55,9 +56,9 @@ def step(optimizer: Optimizer) -> tuple[Suggestion, Outcome, float]:
     return suggestion, outcome, seconds
 
 
-def measure(fidelity: Fidelity, history: Record, asks: int) -> list[float]:
+def measure(space: SearchSpace, fidelity: Fidelity, history: Record, asks: int) -> list[float]:
     """Gives seconds: replay, then median of asks, and median and maximum of new configurations."""
-    optimizer = create("smac", search_spaces.get("nexception"), fidelity, 0)
+    optimizer = create("smac", space, fidelity, 0)
     begin = time.perf_counter()
     for suggestion, outcome in history:
         optimizer.replay(suggestion)
@@ -72,13 +73,15 @@ def main() -> None:
     """Prints the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--asks", type=int, default=52, help="proposals to time (default: 52, four brackets)")
-    asks = parser.parse_args().asks
+    parser.add_argument("--space", default="nexception", help="search space (default: nexception)")
+    options = parser.parse_args()
+    space = search_spaces.get(options.space)
     print("| rungs | finished trials | replay, s | ask, median ms | new, median ms | new, max ms |")
     print("|---|---|---|---|---|---|")
     for name, fidelity in CASES.items():
-        history = random_history(fidelity, max(_SIZES))
+        history = random_history(space, fidelity, max(_SIZES))
         for size in _SIZES:
-            replay, *seconds = measure(fidelity, history[:size], asks)
+            replay, *seconds = measure(space, fidelity, history[:size], options.asks)
             figures = " | ".join(f"{1000 * value:.0f}" for value in seconds)
             print(f"| {name} | {size} | {replay:.2f} | {figures} |", flush=True)
 

@@ -127,8 +127,8 @@ def asks() -> dict[str, float]:
     """Median seconds of an ask after 3,000 trials, with rungs and without."""
     found = {}
     for name, fidelity in optimizer_ask.CASES.items():
-        history = optimizer_ask.random_history(fidelity, _ASK_TRIALS)
-        _, found[name], *_ = optimizer_ask.measure(fidelity, history, 40)
+        history = optimizer_ask.random_history(SPACE, fidelity, _ASK_TRIALS)
+        _, found[name], *_ = optimizer_ask.measure(SPACE, fidelity, history, 40)
         print(f"{name}: median {1e3 * found[name]:.0f} ms")
     return found
 

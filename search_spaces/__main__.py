@@ -1,21 +1,27 @@
-"""Lists and shows search spaces: ``python -m search_spaces list`` and ``... show NAME``."""
+"""Lists, shows, begins and checks search spaces: ``python -m search_spaces list``, ``... show NAME``,
+``... new FILE`` and ``... check FILE``.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import search_spaces
-from nas.util import cli
-from nas.util.errors import EXIT_BAD_INPUT, UserError
+from nas.util import cli, output
+from nas.util.commands import typed
+from nas.util.errors import EXIT_BAD_INPUT, UserError, one_line
 from nas.util.quantities import format_whole
+from search_spaces.hyperparameters import Hyperparameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from search_spaces.base import SearchSpace, Value
+    from search_spaces.base import Parameter, SearchSpace, Value
 
 PROG = "python -m search_spaces"
 
@@ -32,12 +38,12 @@ def describe(space: SearchSpace) -> dict[str, Any]:
     return {
         "name": space.name,
         "title": space.title,
-        "size": space.size,
+        "size": None if math.isinf(space.size) else space.size,
         "fingerprint": space.fingerprint,
         "presets": dict(space.presets),
         "hyperparameters": {
             hp.name: {
-                "choices": list(hp.choices),
+                **_values(hp),
                 "default": hp.default,
                 "ordinal": hp.ordinal,
                 "synonyms": list(hp.synonyms),
@@ -50,19 +56,25 @@ def describe(space: SearchSpace) -> dict[str, Any]:
     }
 
 
+def _values(hp: Parameter) -> dict[str, Any]:
+    if isinstance(hp, Hyperparameter):
+        return {"choices": list(hp.choices)}
+    return {"lower": hp.lower, "upper": hp.upper, "log": hp.log, "kind": type(hp).__name__.lower()}
+
+
 def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser = _Parser(prog=PROG, description="The base architectures that can be searched.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,show}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,show,new,check}")
     every = commands.add_parser("list", help="name, size and title of every search space")
     show = commands.add_parser("show", help="choices, defaults, meanings and named points of one")
-    show.add_argument("name", metavar="NAME", help="a name that `list` prints")
+    show.add_argument("name", metavar="NAME", help="a name that `list` prints, a file or module:Class")
+    new = commands.add_parser("new", help="write a commented file that is a space, to begin your own with")
+    new.add_argument("file", metavar="FILE", help="the file to write, such as my_space.py")
+    check = commands.add_parser("check", help="try a space and say what is wrong with it")
+    check.add_argument("name", metavar="FILE", help="a file, module:Class, or a name that `list` prints")
     for command in (every, show):
         command.add_argument("--json", action="store_true", help="for machines")
     return parser.parse_args(args)
-
-
-def _words(values: Iterable[Value]) -> str:
-    return " ".join(_word(value) for value in values)
 
 
 def _word(value: Value) -> str:
@@ -98,7 +110,7 @@ def _print_space(space: SearchSpace) -> None:
         pad_edge=False,
     )
     for hp in space.hyperparameters.values():
-        choices.add_row(hp.name, _words(hp.choices), _word(hp.default), hp.meaning, hp.source)
+        choices.add_row(hp.name, hp.words, _word(hp.default), hp.meaning, hp.source)
     console.print(choices)
     console.print(
         f"{format_whole(space.size)} configurations, fingerprint {space.fingerprint}", highlight=False
@@ -106,13 +118,63 @@ def _print_space(space: SearchSpace) -> None:
     for hp in space.hyperparameters.values():
         if hp.synonyms:
             console.print(f"{hp.name}: {' and '.join(map(str, hp.synonyms))} are the same function")
-    widths = ", ".join(f"{name} {width}" for name, width in space.presets.items())
-    console.print(f"Widths: {widths}, or any other integer", highlight=False)
+    if space.rules is not None:
+        for rule in (*space.configspace().conditions, *space.configspace().forbidden_clauses):
+            console.print(str(rule), highlight=False, markup=False)
+    if space.presets:
+        widths = ", ".join(f"{name} {width}" for name, width in space.presets.items())
+        console.print(f"Widths: {widths}, or any other integer", highlight=False)
 
     points = Table("hyperparameter", *space.points, title="Named points")
     for name in space.hyperparameters:
-        points.add_row(name, *(_word(config[name]) for config in space.points.values()))
+        points.add_row(name, *(_word(config.get(name, "–")) for config in space.points.values()))
     console.print(points)
+
+
+def _begin(path: Path) -> None:
+    """Writes our example under another name.
+
+    Raises:
+        UserError: If the file is there already, cannot be written or would not be found.
+    """
+    if path.suffix != ".py" or not path.stem.isidentifier():
+        raise UserError(f"{path}: must be letters, digits and _, and end in .py, such as my_space.py")
+    text = Path(__file__).with_name("example.py").read_text()
+    title = "".join(part.capitalize() for part in path.stem.split("_"))
+    text = text.replace("search_spaces/example.py", str(path)).replace("class Example", f"class {title}")
+    try:
+        with path.open("x") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path}: is there already; take another name") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+    print(f"wrote {path}; try it with:\n  {typed('search_spaces', 'check', path)}")
+
+
+def _check(name: str) -> None:
+    """Tries a space, and says what is wrong with it.
+
+    Raises:
+        UserError: If anything is.
+    """
+    space = search_spaces.get(name)
+    output.doing("loading PyTorch")
+    from search_spaces.conformance import examine
+
+    found = examine(space, lambda what: output.doing(f"trying {what}"))
+    output.doing("")
+    print(f"{space.name}: {format_whole(space.size)} configurations, fingerprint {space.fingerprint}")
+    for line in found.figures:
+        print(f"  {line}")
+    for note in found.notes:
+        print(f"  note: {one_line(note)}")
+    if found.problems:
+        for problem in found.problems:
+            print(f"  wrong: {one_line(problem)}")
+        count = len(found.problems)
+        raise UserError(f"{name}: {count} thing{'s' if count > 1 else ''} wrong, as listed")
+    print(f"nothing wrong; search it with:\n  {typed('nas.search', '--space', name, '--dataset', 'digits')}")
 
 
 def _answer(args: Sequence[str] | None) -> None:
@@ -123,6 +185,10 @@ def _answer(args: Sequence[str] | None) -> None:
             print(json.dumps([describe(space) for space in spaces], indent=2))
         else:
             _print_list(spaces)
+    elif options.command == "new":
+        _begin(Path(options.file))
+    elif options.command == "check":
+        _check(options.name)
     else:
         space = search_spaces.get(options.name)
         if options.json:

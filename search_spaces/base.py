@@ -3,57 +3,61 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import math
 import random
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nas.util.errors import UserError
+from search_spaces.hyperparameters import (
+    RESERVED,
+    Config,
+    Float,
+    Hyperparameter,
+    Integer,
+    Parameter,
+    Value,
+    check,
+    plain,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from ConfigSpace import ConfigurationSpace
     from torch import nn
 
     from search_spaces.diagram import Part
+    from search_spaces.rules import Rules
 
-Value = str | int | float | bool
-Config = dict[str, Value]
+__all__ = [
+    "RESERVED",
+    "Change",
+    "Config",
+    "Float",
+    "Hyperparameter",
+    "Integer",
+    "Parameter",
+    "Reduced",
+    "SearchSpace",
+    "Value",
+    "check",
+    "config_id",
+    "plain",
+]
 
-_PLAIN = (str, int, float, bool)  # most values by far: they need no look at what else they might be
-_NAME = re.compile(r"[^\W\d][\w.:-]{0,99}")
-_LARGEST = 2**53  # JSON's readers keep integers exact up to here
+
+_FEW = 4096  # configurations that are listed to draw from them, where rules say which there are
+_OFFERED = ("config", "num_classes", "in_chans", "image_size", "geometry", "width", "drop_path_rate")
 
 
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _unfit(value: Any) -> str:
-    """Why a value does not come back from a run's files as it was, or "" if it does."""
-    if type(value) not in _PLAIN:
-        return f"is {type(value).__name__}; must be a str, int, float or bool of Python's own"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "is not finite"
-    if isinstance(value, int) and abs(value) > _LARGEST:
-        return f"is too large; must lie within {_LARGEST:,}"
-    if isinstance(value, str) and not (value and value.isprintable()):
-        return "must be printable text"
-    return ""
-
-
-def plain(config: Mapping[str, Any]) -> Config:
-    """Casts NumPy scalars (ConfigSpace hands them out) to Python's own, keys sorted."""
-    return {
-        key: value if type(value) in _PLAIN else getattr(value, "item", lambda v=value: v)()
-        for key, value in sorted(config.items())
-    }
 
 
 def config_id(config: Mapping[str, Any]) -> str:
@@ -64,141 +68,93 @@ def config_id(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(plain(config)).encode()).hexdigest()[:12]
 
 
-@dataclass(frozen=True)
-class Hyperparameter:
-    """One choice a network offers.
-
-    Attributes:
-        name: Key in a configuration.
-        choices: All values, in an order that makes sense: a random forest reads it as a scale.
-        default: The base architecture's value.
-        meaning: What it changes, for people.
-        source: Where it comes from, for example a section of a paper.
-        ordinal: Whether the order of the choices is that of a quantity, as of kernel sizes.
-        synonyms: Choices that give the same function. They are kept apart all the same.
-    """
-
-    name: str
-    choices: tuple[Value, ...]
-    default: Value
-    meaning: str
-    source: str
-    ordinal: bool = False
-    synonyms: tuple[Value, ...] = ()
-
-    def check(self) -> None:
-        """Refuses what a run's files would not give back as it was; each is checked where a space is defined.
-
-        Raises:
-            UserError: Naming the hyperparameter and what is wrong with it.
-        """
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
-            raise UserError(
-                f"hyperparameter {self.name!r}: its name must be letters, digits, _-.:, a letter first"
-            )
-        if not isinstance(self.choices, (tuple, list)) or not self.choices:
-            raise UserError(f"hyperparameter {self.name}: must have choices, as a tuple")
-        for choice in self.choices:
-            if problem := _unfit(choice):
-                raise UserError(f"hyperparameter {self.name}: choice {choice!r} {problem}")
-        kinds = {type(choice): choice for choice in reversed(self.choices)}
-        if len(kinds) > 1:
-            listed = ", ".join(f"{choice!r} is {kind.__name__}" for kind, choice in kinds.items())
-            raise UserError(f"hyperparameter {self.name}: choices must be of one type ({listed})")
-        doubled = [choice for choice in self.choices if self.choices.count(choice) > 1]
-        if doubled:
-            raise UserError(f"hyperparameter {self.name}: choice {doubled[0]!r} is there twice")
-        if type(self.default) not in kinds or self.default not in self.choices:
-            raise UserError(f"hyperparameter {self.name}: default {self.default!r} is none of its choices")
-
-    def canonical(self, value: Any) -> Value:
-        """Gives the choice that equals a value in type and value.
-
-        Raises:
-            UserError: If there is none.
-        """
-        for choice in self.choices:
-            if type(choice) is type(value) and choice == value:
-                return choice
-        listed = ", ".join(json.dumps(choice) for choice in self.choices)
-        raise UserError(f"{self.name}: must be one of {listed}, got {value!r}")
-
-
-# What a trial's row of a table holds besides its choices (analysis.frames): names no choice can have.
-RESERVED = frozenset(
-    {
-        *("trial", "config_id", "epochs", "origin", "status", "error", "seconds", "attempts", "reason"),
-        *("cached", "clock", "started", "ended", "top1", "top5", "val_loss", "train_loss", "params", "macs"),
-        *("peak_memory", "train_seconds"),
-    }
-)
-
-
-def check(hyperparameters: Mapping[str, Hyperparameter]) -> None:
-    """Refuses hyperparameters that a run could not keep, resume or show.
-
-    Raises:
-        UserError: Naming the first, and what is wrong with it.
-    """
-    taken = sorted(RESERVED & set(hyperparameters))
-    if taken:
-        raise UserError(
-            f"hyperparameter {taken[0]}: a trial has a figure of that name; call it something else, such "
-            f"as network_{taken[0]}"
-        )
-    for key, hp in hyperparameters.items():
-        hp.check()
-        if hp.name != key:
-            raise UserError(f"hyperparameter {hp.name}: stands under the key {key!r}; must be its name")
-
-
 class Change(NamedTuple):
-    """A hyperparameter in which a configuration differs from another one."""
+    """A hyperparameter in which a configuration differs from another one; None where it is inactive."""
 
     name: str
-    base: Value
-    value: Value
+    base: Value | None
+    value: Value | None
+
+
+class Reduced(NamedTuple):
+    """The small network that a search trains, for a space that has no geometries of its own."""
+
+    width: int
+    image_size: int
 
 
 class SearchSpace(ABC):
     """A base architecture with the choices it offers and a builder.
 
-    The space is flat: every combination of choices is a configuration. Conditions between
-    hyperparameters would stop SMAC's local search (it rejects every neighbour of a configuration
-    with an inactive hyperparameter), so let every choice say something about some layer instead.
+    The least is what can be chosen and how it is built::
+
+        class Mine(SearchSpace):
+            "A stack of convolutions."
+
+            hyperparameters = (
+                Hyperparameter("kernel", (3, 5, 7), default=3, ordinal=True),
+                Integer("depth", 1, 6, default=2),
+                Float("dropout", 0.0, 0.5, default=0.1),
+            )
+
+            def build(self, config, num_classes, in_chans, image_size):
+                return nn.Sequential(...)  # (B, in_chans, image_size, image_size) to (B, num_classes)
+
+    In place of ``hyperparameters`` it may have ``space``, any ``ConfigSpace.ConfigurationSpace``, with
+    conditions and forbidden clauses. A configuration then holds the active hyperparameters only. All else
+    is optional: what stands below is what a space has that says nothing.
 
     Attributes:
-        name: What users type.
-        title: One line for people.
-        hyperparameters: The choices by name.
-        presets: Named widths for :meth:`reduced`.
+        name: What users type (the class's name in small letters).
+        title: One line for people (the first line of the class's docstring).
+        hyperparameters: The choices, as a sequence or by name.
+        space: The same as a ConfigSpace; ``meta={"meaning": ..., "source": ...}`` are words for people.
+        presets: Named widths for :meth:`reduced`; none: the network has one width.
+        full_sizes: Named geometries that :meth:`build` takes, of networks in papers for example.
+        training: Hyperparameters that go to the training recipe and are called as its setting is:
+            ``lr``, ``weight_decay``, ``smoothing``, ``mixup``, ``cutmix``, ``drop_path_rate``, ...
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    hyperparameters: ClassVar[Mapping[str, Hyperparameter]]
-    presets: ClassVar[Mapping[str, int]]
+    hyperparameters: ClassVar[Any]  # a mapping once the class is there
+    space: ClassVar[Any] = None
+    presets: ClassVar[Mapping[str, int]] = {}
+    full_sizes: ClassVar[Mapping[str, Any]] = {}
+    training: ClassVar[Sequence[str]] = ()
 
     def __init_subclass__(cls) -> None:
-        """Checks the hyperparameters where they are the class's own.
+        """Gives what the class does not say, and checks its hyperparameters where they are its own.
 
         Raises:
             UserError: See :func:`check`.
         """
         super().__init_subclass__()
-        if isinstance(found := getattr(cls, "hyperparameters", {}), Mapping):
+        own = vars(cls)
+        if "name" not in own:
+            cls.name = cls.__name__.lower()
+        if "title" not in own:
+            cls.title = (inspect.cleandoc(cls.__doc__ or "") or cls.__name__).splitlines()[0]
+        if own.get("space") is not None:
+            from search_spaces.configspaces import read
+
+            cls.hyperparameters = read(cls.space)
+        found = getattr(cls, "hyperparameters", {})
+        if isinstance(found, tuple | list):
+            found = cls.hyperparameters = _by_name(found)
+        if isinstance(found, Mapping):
             check(found)
 
     @property
-    @abstractmethod
     def points(self) -> dict[str, Config]:
         """Configurations worth a name.
 
-        The default is among them, and ``cheapest`` and ``dearest``, whose multiply-accumulates and
-        parameters bound all others' within a per cent.
+        A search tries them first, but for ``cheapest`` and ``dearest``, whose multiply-accumulates and
+        parameters should bound all others' within a per cent: a plan is measured on them. Where they have
+        no name, :mod:`search_spaces.ends` looks for them.
         """
+        return {"default": self.default}
 
-    @abstractmethod
     def reduced(self, width: int, image_size: int = 32) -> Any:
         """Geometry of the small network that a search trains.
 
@@ -209,9 +165,32 @@ class SearchSpace(ABC):
         Raises:
             UserError: If one of them is out of range.
         """
+        if not self.presets and width:
+            raise UserError(f"--width {width}: {self.name} has no widths to choose from; leave it out")
+        if width < 0:
+            raise UserError(f"--width {width}: must be at least 1")
+        return Reduced(width, image_size)
 
     @abstractmethod
-    def build(
+    def build(self, *args: Any, **kwargs: Any) -> nn.Module:
+        """Builds the network of a configuration, which takes images ``(B, C, H, W)`` to ``(B, num_classes)``.
+
+        A space's own method names what it needs, out of these:
+
+        Args:
+            config: A configuration of this space, checked.
+            num_classes: Width of the classifier.
+            in_chans: Image channels.
+            image_size: Height and width of the images, pixels.
+            geometry: From :meth:`reduced`, or one of ``full_sizes``.
+            width: Scale of the channels that was asked for.
+            drop_path_rate: Probability with which a residual branch is dropped in training.
+
+        Raises:
+            UserError: If the configuration is not of this space.
+        """
+
+    def network(
         self,
         config: Mapping[str, Any],
         geometry: Any,
@@ -219,27 +198,74 @@ class SearchSpace(ABC):
         in_chans: int = 3,
         drop_path_rate: float = 0.0,
     ) -> nn.Module:
-        """Builds the network of a configuration.
-
-        Args:
-            config: A configuration of this space.
-            geometry: From :meth:`reduced`, or a full-size one of this architecture.
-            num_classes: Width of the classifier.
-            in_chans: Image channels.
-            drop_path_rate: Probability with which a residual branch is dropped in training.
+        """Builds a network: gives :meth:`build` what it asks for.
 
         Raises:
-            UserError: If the configuration is not of this space.
+            UserError: If the configuration is not of this space, or ``build`` asks for something else.
+            TypeError: If no module comes back.
         """
+        from torch import nn
 
-    @property
-    def size(self) -> int:
-        """Number of configurations, exactly."""
-        return math.prod(len(hp.choices) for hp in self.hyperparameters.values())
+        offered = {
+            "config": self.validate(config),
+            "num_classes": num_classes,
+            "in_chans": in_chans,
+            "image_size": getattr(geometry, "image_size", None),
+            "geometry": geometry,
+            "width": getattr(geometry, "width", None),
+            "drop_path_rate": drop_path_rate,
+        }
+        built = self.build(**{name: offered[name] for name in self.asked})
+        if not isinstance(built, nn.Module):
+            raise TypeError(f"build of {self.name} gave {type(built).__name__}; must give a torch.nn.Module")
+        return built
+
+    @cached_property
+    def asked(self) -> tuple[str, ...]:
+        """What :meth:`build` asks for by name.
+
+        Raises:
+            UserError: If it is something that is not there to be had.
+        """
+        parameters = inspect.signature(self.build).parameters.values()
+        if any(one.kind is one.VAR_KEYWORD for one in parameters):
+            return _OFFERED
+        for one in parameters:
+            if one.name not in _OFFERED and one.default is one.empty:
+                raise UserError(f"build asks for {one.name}; there are {', '.join(_OFFERED)}")
+        return tuple(one.name for one in parameters if one.name in _OFFERED)
+
+    def usual_width(self, *, gpu: bool) -> int:
+        """The width that ``--width auto`` means: ``paper`` on a GPU, ``tiny`` elsewhere, if there are such.
+
+        Otherwise the last of the presets or the first; 0 for a space without.
+        """
+        if not self.presets:
+            return 0
+        widths = [*self.presets.values()]
+        return self.presets.get("paper", widths[-1]) if gpu else self.presets.get("tiny", widths[0])
+
+    @cached_property
+    def rules(self) -> Rules | None:
+        """Conditions and forbidden clauses; None for a space without."""
+        if self.space is None or not (self.space.conditions or self.space.forbidden_clauses):
+            return None
+        from search_spaces.rules import Rules
+
+        return Rules(self.configspace())
+
+    @cached_property
+    def size(self) -> int | float:
+        """Number of configurations, exactly; infinite with a float among the hyperparameters."""
+        if self.rules is not None:
+            return self.rules.count()
+        return math.prod(hp.size for hp in self.hyperparameters.values())
 
     @property
     def default(self) -> Config:
         """The base architecture."""
+        if self.rules is not None:
+            return plain(dict(self.configspace().get_default_configuration()))
         return plain({name: hp.default for name, hp in self.hyperparameters.items()})
 
     @property
@@ -248,19 +274,24 @@ class SearchSpace(ABC):
 
         It changes whenever a run of the old space could not go on in the new one.
         """
-        described = [[h.name, h.choices, h.default, h.ordinal] for h in self.hyperparameters.values()]
-        return hashlib.sha256(_canonical([self.name, described]).encode()).hexdigest()[:12]
+        described: list[Any] = [self.name, [hp.identity() for hp in self.hyperparameters.values()]]
+        if self.rules is not None:
+            written = self.configspace().to_serialized_dict()
+            described += [written["conditions"], written["forbiddens"]]
+        if self.training:
+            described.append(list(self.training))
+        return hashlib.sha256(_canonical(described).encode()).hexdigest()[:12]
 
     def configspace(self, seed: int | None = None) -> ConfigurationSpace:
         """A fresh ConfigSpace object, seeded if wished."""
-        from ConfigSpace import CategoricalHyperparameter, ConfigurationSpace, OrdinalHyperparameter
+        from search_spaces.configspaces import copied, write
 
-        space = ConfigurationSpace(name=self.name, seed=seed)
-        for hp in self.hyperparameters.values():
-            if hp.ordinal:
-                space.add(OrdinalHyperparameter(hp.name, hp.choices, default_value=hp.default))
-            else:
-                space.add(CategoricalHyperparameter(hp.name, hp.choices, default_value=hp.default))
+        if self.space is not None:
+            space = copied(self.space, self.name)
+        else:
+            space = write(self.name, self.hyperparameters.values())
+        if seed is not None:
+            space.seed(seed)
         return space
 
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:  # noqa: ARG002
@@ -289,18 +320,32 @@ class SearchSpace(ABC):
                 raise UserError(
                     f"{key}: no such hyperparameter, {self.name} has {', '.join(self.hyperparameters)}"
                 )
-        for key in self.hyperparameters:
-            if key not in values:
-                raise UserError(f"{key}: missing in the configuration")
-        return {key: self.hyperparameters[key].canonical(value) for key, value in values.items()}
+        if self.rules is None:
+            for key in self.hyperparameters:
+                if key not in values:
+                    raise UserError(f"{key}: missing in the configuration")
+        found = {key: self.hyperparameters[key].canonical(value) for key, value in values.items()}
+        if self.rules is not None:
+            self.rules.check(found)
+        return found
 
     def enumerate(self) -> Iterator[Config]:
-        """All configurations, the last hyperparameter changing fastest."""
-        for values in product(*(hp.choices for hp in self.hyperparameters.values())):
+        """All configurations, the last hyperparameter changing fastest where there are no conditions.
+
+        Raises:
+            UserError: If there is no end of them.
+        """
+        if math.isinf(self.size):
+            raise UserError(f"{self.name}: has infinitely many configurations")
+        if self.rules is not None:
+            yield from self.rules.configs(self.rules.every())
+            return
+        ranges = [_values(hp) for hp in self.hyperparameters.values()]
+        for values in product(*ranges):
             yield plain(dict(zip(self.hyperparameters, values, strict=True)))
 
     def sample(self, n: int, seed: int) -> list[Config]:
-        """Draws distinct configurations, each with equal probability.
+        """Draws distinct configurations, each with equal probability where there are no conditions.
 
         A longer sample of the same seed begins with the shorter one.
 
@@ -309,19 +354,43 @@ class SearchSpace(ABC):
             seed: Of the draw.
         """
         draw = random.Random(seed)
-        ranks: dict[int, None] = {}
-        while len(ranks) < min(n, self.size):
-            ranks[draw.randrange(self.size)] = None
-        return [self._at(rank) for rank in ranks]
+        if self.rules is None and math.isfinite(self.size):
+            ranks: dict[int, None] = {}
+            while len(ranks) < min(n, self.size):
+                ranks[draw.randrange(int(self.size))] = None
+            return [self._at(rank) for rank in ranks]
+        if self.size <= _FEW:
+            every = list(self.enumerate())
+            draw.shuffle(every)
+            return every[:n]
+        from search_spaces.rules import Rules
+
+        return (self.rules or Rules(self.configspace())).sample(n, seed)
 
     def changes(self, config: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> list[Change]:
         """Where a configuration differs from another one, by default from the base architecture."""
         mine, other = self.validate(config), self.validate(self.default if base is None else base)
-        return [Change(key, other[key], mine[key]) for key in self.hyperparameters if mine[key] != other[key]]
+        pairs = [(key, other.get(key), mine.get(key)) for key in self.hyperparameters]
+        return [Change(key, before, after) for key, before, after in pairs if before != after]
 
     def _at(self, rank: int) -> Config:
         values = {}
         for name, hp in reversed(list(self.hyperparameters.items())):
-            rank, index = divmod(rank, len(hp.choices))
-            values[name] = hp.choices[index]
+            rank, index = divmod(rank, int(hp.size))
+            values[name] = _values(hp)[index]
         return plain(values)
+
+
+def _values(hp: Parameter) -> Sequence[Value]:
+    """All values of a hyperparameter that has finitely many."""
+    return range(hp.lower, hp.upper + 1) if isinstance(hp, Integer) else hp.choices
+
+
+def _by_name(hyperparameters: Sequence[Parameter]) -> dict[str, Parameter]:
+    found: dict[str, Parameter] = {}
+    for hp in hyperparameters:
+        name = getattr(hp, "name", None)
+        if name in found:
+            raise UserError(f"hyperparameter {name}: is there twice")
+        found[str(name)] = hp
+    return found

@@ -1,16 +1,17 @@
 """Registry of base architectures that can be searched.
 
 A new one is a module with a :class:`~search_spaces.base.SearchSpace` and one line at the end of
-this file.
+this file; or a file of a user's own, which needs no line here.
 """
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nas.util.errors import UserError, first_line
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
@@ -42,38 +43,31 @@ def get(name: str) -> SearchSpace:
     """Gives a registered search space, or one that lies elsewhere.
 
     Args:
-        name: A registered name, or ``package.module:Class`` of anything that can be imported.
+        name: A registered name, ``package.module:Class`` of anything that can be imported, or
+            ``path/to/file.py``, with ``:Class`` if there are several in it.
 
     Raises:
         UserError: If there is none of that name.
     """
-    if ":" in name:
-        return _load(name, name)
+    from search_spaces import loading
+
+    if loading.is_code(name):
+        return loading.load(name, name)
     if name not in _TARGETS:
-        close = difflib.get_close_matches(name.lower(), names(), n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UserError(f"search space {name!r}: {hint}must be one of {', '.join(names())}")
-    return _load(name, _TARGETS[name])
+        raise UserError(f"search space {name!r}: {_hint(name)}must be one of {', '.join(names())}")
+    return loading.load(name, _TARGETS[name])
 
 
-def _load(name: str, target: str) -> SearchSpace:
-    from search_spaces.base import SearchSpace, check
-
-    module, _, attribute = target.partition(":")
-    try:
-        found = getattr(import_module(module), attribute)
-        if not isinstance(found, type) or not issubclass(found, SearchSpace):
-            raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
-        space = found()
-        check(space.hyperparameters)  # those that are a property are known only now
-        return space
-    except UserError as error:
-        raise UserError(f"search space {name}: {error.given}") from error
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise UserError(f"search space {name}: cannot be loaded ({first_line(error)})") from error
-    except (Exception, SystemExit) as error:  # a user's module may do anything
-        said = f"{type(error).__name__} ({first_line(error)})"
-        raise UserError(f"search space {name}: cannot be loaded, its code ended with {said}") from error
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), names(), n=1)
+    if close:
+        return f"did you mean {close[0]}? "
+    with contextlib.suppress(OSError, ValueError):  # a name that no file can have
+        if Path(f"{name}.py").is_file():
+            return f"for the file say {name}.py; "
+    if "/" in name:
+        return "a space of your own is path/to/file.py; "
+    return ""
 
 
 register("nexception", "search_spaces.nexception:NEXcepTionSpace")

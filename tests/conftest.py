@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ from nas.optimizers.settings import OptimizerSettings
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.search.loop import Limits, Search
-from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings
+from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings, SpaceSettings
 from nas.util.seeds import derive
 from search_spaces.nexception.geometry import Geometry
 
@@ -122,10 +123,11 @@ class Simulation:
     slots: int = 1
     fidelity: Fidelity = field(default_factory=lambda: Fidelity(1, 9, 3))
     smac: OptimizerSettings = field(default_factory=OptimizerSettings)
+    space: str = "nexception"
 
     def search(self, *listeners: Any) -> tuple[Search, Journal]:
         """Begins the run, or takes it up where its journal ends."""
-        space = search_spaces.get("nexception")
+        space = search_spaces.get(self.space)
         run = Run.open(self.path) if self.path.exists() else self._create(space)
         contents = run.read_journal()
         clock = SimulatedClock(contents.events[-1]["clock"] if contents.events else 0.0)
@@ -157,6 +159,7 @@ class Simulation:
             fidelity=self.fidelity,
             choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed),  # type: ignore[arg-type]
             smac=self.smac,
+            space=SpaceSettings(self.space),
         )
         search = {
             "program": "0.1.0",
@@ -167,7 +170,7 @@ class Simulation:
             "rungs": list(self.fidelity.rungs),
             "space": {
                 "name": space.name,
-                "size": space.size,
+                "size": space.size if math.isfinite(space.size) else None,
                 "fingerprint": space.fingerprint,
                 "default": space.default,
             },
@@ -215,6 +218,12 @@ def simulate(tmp_path: Path) -> Callable[..., Simulation]:
         return Simulation(tmp_path / name, **settings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def simulation() -> type[Simulation]:
+    """For fixtures of a module or more, which choose their own folder."""
+    return Simulation
 
 
 @pytest.fixture(scope="session")

@@ -68,12 +68,12 @@ def test_the_guides_space_can_be_registered(folder: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(search_spaces, "_TARGETS", dict(search_spaces._TARGETS))
     monkeypatch.syspath_prepend(str(folder))
-    _, line = blocks(ROOT / "docs" / "how-to" / "own-space.md", "python")
+    *_, line = blocks(ROOT / "docs" / "how-to" / "own-space.md", "python")
     (folder / "registered.py").write_text(line)
     runpy.run_path(str(folder / "registered.py"), {"register": search_spaces.register})
     space = search_spaces.get("plain")
-    for config in space.enumerate():
-        assert next(space.build(config, space.reduced(8), 10).parameters()).shape[0] == 8
+    for config in space.sample(8, 0):
+        assert next(space.network(config, space.reduced(8), 10).parameters()).shape[0] == 8
 
 
 def test_the_other_commands_are_run_elsewhere() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures import style as figures
+from analysis.levels import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,8 +60,7 @@ def legend(title: str | None = None) -> Spec:
 def changes(run: Run, trials: pd.DataFrame) -> list[str]:
     """What each trial's network changes of the base architecture."""
     return [
-        ", ".join(f"{name} {row[name]}" for name in run.hyperparameters if row[name] != run.default[name])
-        or "the base architecture"
+        ", ".join(f"{name} {shown(row[name])}" for name in run.differing(row)) or "the base architecture"
         for row in trials[list(run.hyperparameters)].to_dict("records")
     ]
 

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from analysis import levels
 from nas.run import journal
 from nas.run.folder import write_json
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from nas.run.folder import Run
@@ -43,6 +45,10 @@ def export_path(run: Run) -> Path:
 def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
     """Puts a run into the form that our DeepCAVE converter reads.
 
+    DeepCAVE's evaluators take for a number what is one, but know no conditions, and their importances differ
+    in kind from those of choices. So a space that has more than choices goes as its levels, inactive among
+    them (:mod:`analysis.levels`); the values themselves go with each trial.
+
     Trials that were answered from the record are left out: nothing was trained for them, and they
     would count twice.
 
@@ -55,6 +61,13 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
     """
     search = run.read_search()
     settings = search["settings"]
+    space = _configspace(run)
+    try:
+        found = levels.of(space)
+        flat = levels.flat(space)
+        space = space if flat else levels.discrete(space, found)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError) as error:
+        raise UserError(f"{run.configspace_json}: not readable as a configuration space ({error})") from None
     numbers: dict[str, int] = {}
     configs: list[dict[str, Any]] = []
     origins: list[str] = []
@@ -64,9 +77,9 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
             continue
         if trial.config_id not in numbers:
             numbers[trial.config_id] = len(configs)
-            configs.append(trial.config)
+            configs.append(trial.config if flat else levels.named(trial.config, found))
             origins.append(trial.origin)
-        trials.append(_trial(trial, numbers[trial.config_id]))
+        trials.append(_trial(trial, numbers[trial.config_id], {} if flat else {"values": trial.config}))
     return {
         "format": FORMAT,
         "name": run.name,
@@ -74,7 +87,7 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         "seed": settings["choice"]["seed"],
         "space": search["space"]["name"],
         "data": search["data"]["name"],
-        "configspace": _configspace(run),
+        "configspace": space,
         "objectives": OBJECTIVES,
         "configs": configs,
         "origins": origins,
@@ -89,7 +102,7 @@ def _configspace(run: Run) -> Any:
         raise UserError(f"{run.configspace_json}: not readable ({error}); restore it from a copy") from None
 
 
-def _trial(trial: Trial, config: int) -> dict[str, Any]:
+def _trial(trial: Trial, config: int, more: Mapping[str, Any]) -> dict[str, Any]:
     measured = trial.metrics
     costs = [trial.error, measured.get("top1"), measured.get("val_loss"), trial.seconds]
     costs += [measured.get("params"), measured.get("macs")]
@@ -106,6 +119,7 @@ def _trial(trial: Trial, config: int) -> dict[str, Any]:
             "origin": trial.origin,
             "started": trial.started,
             "ended": trial.ended,
+            **more,
             **({"traceback": trial.reason} if trial.reason else {}),
         },
     }

@@ -8,6 +8,7 @@ from matplotlib.patches import FancyBboxPatch
 
 import search_spaces
 from analysis.figures.style import BASE, FAINT, GOOD, INK, PAPER, drawing
+from analysis.levels import shown
 from search_spaces.diagram import Part
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def parts(run: Run, config: Mapping[str, Any]) -> list[Part]:
         drawn = search_spaces.get(name).diagram(config, int(run.search.get("width") or 0), image_size)
         if drawn:
             return drawn
-    return [Part("choices", tuple(f"{name}: {config[name]}" for name in run.hyperparameters), 0)]
+    return [Part("choices", tuple(f"{name}: {shown(config[name])}" for name in run.hyperparameters), 0)]
 
 
 def _height(part: Part) -> float:

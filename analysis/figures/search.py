@@ -21,6 +21,7 @@ from analysis.figures.style import (
     say,
     wrap,
 )
+from analysis.levels import codes, shown
 from nas.util.quantities import format_count
 
 if TYPE_CHECKING:
@@ -233,10 +234,7 @@ def size_titles(run: Run) -> list[str]:
     return [
         f"trial {row['trial']}: top-1 {100 * (1 - row['error']):.2f}%, {format_count(row['macs'])} MACs, "
         f"{format_count(row['params'])} params; "
-        + (
-            ", ".join(f"{name} {row[name]}" for name in run.hyperparameters if row[name] != run.default[name])
-            or "the base architecture"
-        )
+        + (", ".join(f"{name} {shown(row[name])}" for name in run.differing(row)) or "the base architecture")
         for _, row in pareto.candidates(run).iterrows()
     ]
 
@@ -298,8 +296,8 @@ def heights(run: Run, trials: pd.DataFrame, names: list[str], jitter: float = 0.
     columns = []
     for name in names:
         choices = run.hyperparameters[name].choices
-        codes = trials[name].map({choice: code for code, choice in enumerate(choices)}).to_numpy(float)
-        columns.append(codes / (len(choices) - 1) + rng.uniform(-jitter, jitter, len(trials)))
+        at = codes(run.hyperparameters[name], trials[name])
+        columns.append(at / (len(choices) - 1) + rng.uniform(-jitter, jitter, len(trials)))
     return np.stack(columns, axis=1)
 
 

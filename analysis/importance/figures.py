@@ -18,6 +18,7 @@ from analysis.figures.style import (
     say,
     wrap,
 )
+from analysis.levels import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +141,7 @@ def ablation(run: Run, found: Importances) -> Figure:
             ax.plot([0], [before[0]], "o", color=BASE, markersize=7)
             epochs = int(run.measured["epochs"].max()) if budget == "overall" else int(budget)
             _measured(ax, run, found.centre, epochs, len(rows))
-            labels = [f"{wrap(name)}\n→ {config[name]}" for name in rows["hyperparameter"]]
+            labels = [f"{wrap(name)}\n→ {shown(config[name])}" for name in rows["hyperparameter"]]
             ax.set_xticks([0, *at], ["base", *labels], fontsize=8.5)
             ax.grid(axis="x", visible=False)
             ax.use_sticky_edges = False

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.levels import codes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
@@ -100,16 +102,13 @@ class Forest:
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Configurations as choice numbers, ``(N, hyperparameters)``."""
-        return encode(pd.DataFrame([dict(config) for config in configs]), self.hyperparameters)
+        rows = pd.DataFrame([dict(config) for config in configs], dtype=object)
+        return encode(rows, self.hyperparameters)
 
 
 def encode(configs: pd.DataFrame, hyperparameters: Sequence[Hyperparameter]) -> np.ndarray:
     """One row a configuration, one column a hyperparameter: the number of its choice."""
-    columns = []
-    for hp in hyperparameters:
-        code = {choice: place for place, choice in enumerate(hp.choices)}
-        columns.append(np.fromiter(map(code.__getitem__, configs[hp.name].tolist()), np.int64, len(configs)))
-    return np.stack(columns, axis=1)
+    return np.stack([codes(hp, configs[hp.name]) for hp in hyperparameters], axis=1)
 
 
 def fit(
@@ -133,7 +132,7 @@ def fit(
     from sklearn.ensemble import RandomForestRegressor
 
     varied = tuple(hp for hp in hyperparameters.values() if len(hp.choices) > 1)
-    codes = encode(trials, varied)
+    numbers = encode(trials, varied)
     columns = _columns(varied)
     model = RandomForestRegressor(
         n_estimators=n_trees,
@@ -141,7 +140,7 @@ def fit(
         min_samples_leaf=max(1, len(trials) // MOST_LEAVES),
         random_state=seed,
     )
-    model.fit(_features(codes, columns), trials["error"].to_numpy())
+    model.fit(_features(numbers, columns), trials["error"].to_numpy())
     sizes = [len(hp.choices) for hp in varied]
     return Forest(varied, tuple(_boxes(tree.tree_, columns, sizes) for tree in model.estimators_))
 

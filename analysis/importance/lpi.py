@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.importance.forest import tells_apart
+from analysis.levels import active
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +35,7 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
     """
     (base,) = forest.encode([centre])
     predictions = [
-        forest.predict(_neighbours(base, place, len(hp.choices)))
+        forest.predict(_neighbours(base, place, active(hp)))
         for place, hp in enumerate(forest.hyperparameters)
     ]
     variances = np.stack([predicted.var(axis=1) for predicted in predictions], axis=1)
@@ -46,6 +47,9 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
 
 
 def _neighbours(base: np.ndarray, place: int, choices: int) -> np.ndarray:
+    """The configuration with every choice of one hyperparameter; as it is where that is inactive."""
+    if base[place] >= choices:
+        return base[None]
     rows = np.repeat(base[None], choices, axis=0)
     rows[:, place] = np.arange(choices)
     return rows

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.importance import forest as forests
+from analysis.levels import codes
 
 if TYPE_CHECKING:
     from analysis.frames import Run
@@ -46,8 +47,9 @@ def _at_budget(run: Run, epochs: int, trees: int, seed: int) -> list[dict[str, A
     rows = []
     for place, hp in enumerate(forest.hyperparameters):
         predicted = 1 - np.mean([tree.marginal(place) for tree in forest.trees], axis=0)
-        for choice, model in zip(hp.choices, predicted, strict=True):
-            accuracies = 1 - trials.loc[trials[hp.name] == choice, "error"].to_numpy()
+        found = codes(hp, trials[hp.name])
+        for code, (choice, model) in enumerate(zip(hp.choices, predicted, strict=True)):
+            accuracies = 1 - trials.loc[found == code, "error"].to_numpy()
             low, high = confidence(accuracies)
             rows.append(
                 {
@@ -92,9 +94,10 @@ def one_sided(run: Run, epochs: int, share: float = 0.9) -> dict[str, str]:
     trials = run.budget(epochs)
     found = {}
     for name, hp in run.hyperparameters.items():
-        counts = trials[name].value_counts()
-        if len(hp.choices) > 1 and len(counts) and counts.iloc[0] >= share * len(trials):
-            found[name] = f"{name}={counts.index[0]} in {counts.iloc[0]} of {len(trials)}"
+        counts = np.bincount(codes(hp, trials[name]), minlength=len(hp.choices)).tolist()
+        most = max(counts)
+        if len(hp.choices) > 1 and len(trials) and most >= share * len(trials):
+            found[name] = f"{name}={hp.choices[counts.index(most)]} in {most} of {len(trials)}"
     return found
 
 
@@ -111,8 +114,9 @@ def crashes(run: Run) -> pd.DataFrame:
     ended = run.trials[run.trials["status"].isin(["success", "crashed"]) & ~run.trials["cached"]]
     rows = []
     for name, hp in run.hyperparameters.items():
-        for choice in hp.choices:
-            status = ended.loc[ended[name] == choice, "status"]
+        found = codes(hp, ended[name])
+        for code, choice in enumerate(hp.choices):
+            status = ended.loc[found == code, "status"]
             crashed, trials = int((status == "crashed").sum()), len(status)
             wilson = stats.binomtest(crashed, trials).proportion_ci(method="wilson").low if trials else 0.0
             rows.append((name, choice, trials, crashed, crashed / max(trials, 1), float(wilson)))

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from analysis.importance import marginals
 from analysis.importance.figures import TITLES
+from analysis.levels import shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -130,7 +131,7 @@ def _path(run: Run, found: Importances) -> Table | None:
     )
     for _, row in rows.iterrows():
         name = row["hyperparameter"]
-        change = f"{name}: {run.default[name]} → {config[name]}"
+        change = f"{name}: {shown(run.default[name])} → {shown(config[name])}"
         table.add_row(
             str(row["step"]), change, f"{100 * (1 - row['error']):.2f}%", f"{100 * row['importance']:+.2f}"
         )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis import agreement, seeds
 from analysis.importance import marginals
+from analysis.levels import plainly
 from nas.confirm.view import gain_over_baseline, spread, verdict
 from nas.run.commands import RunCommands
 from nas.util.quantities import format_count, format_duration, format_whole
@@ -191,9 +192,13 @@ def changes(run: Run) -> list[dict[str, Any]]:
         return []
     config = run.config(int(run.incumbent["trial"]))
     return [
-        {"name": name, "base": run.default[name], "winner": config[name], "meaning": hp.meaning}
-        for name, hp in run.hyperparameters.items()
-        if config[name] != run.default[name]
+        {
+            "name": name,
+            "base": plainly(run.default[name]),
+            "winner": plainly(config[name]),
+            "meaning": run.hyperparameters[name].meaning,
+        }
+        for name in run.differing(config)
     ]
 
 

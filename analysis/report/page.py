@@ -227,7 +227,7 @@ def _made(run: Run) -> list[tuple[str, str]]:
             "data",
             f"{data['name']}: {data['train_images']:,} images to train, {data['val_images']:,} to validate",
         ),
-        ("network", f"{search['space']['name']}, width {search['width']}"),
+        ("network", search["space"]["name"] + (f", width {search['width']}" if search["width"] else "")),
         ("budgets", f"{rungs} epochs"),
         ("optimizer", str(search["settings"]["choice"]["optimizer"])),
         ("seed", str(search["settings"]["choice"]["seed"])),

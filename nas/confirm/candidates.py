@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.run.commands import space_flag
 from nas.run.incumbent import by_error_then_cost
 from nas.util.commands import typed
 from nas.util.errors import UserError
@@ -36,7 +37,9 @@ class Candidate:
     baseline: bool = False
 
 
-def choose(state: SearchState, default: Config, epochs: int, top: int, path: Path) -> list[Candidate]:
+def choose(
+    state: SearchState, default: Config, epochs: int, top: int, path: Path, space: str = ""
+) -> list[Candidate]:
     """The best ``top`` configurations at a budget, the best first, and then the space's default.
 
     Args:
@@ -45,6 +48,7 @@ def choose(state: SearchState, default: Config, epochs: int, top: int, path: Pat
         epochs: The highest rung: errors of different rungs do not compare.
         top: How many, the default not counted.
         path: The run folder, for messages.
+        space: The search space as the user named it, for messages.
 
     Raises:
         UserError: If no configuration but the default was trained to that budget.
@@ -56,9 +60,10 @@ def choose(state: SearchState, default: Config, epochs: int, top: int, path: Pat
         if trial.error is not None and not trial.cached and trial.epochs == epochs and trial.config_id != base
     ]
     if not found:
+        longer = typed("nas.search", "--resume", path, "--budget", "LONGER", *space_flag(space))
         raise UserError(
             f"{path}: nothing to confirm, no configuration but the baseline was trained for all {epochs} "
-            f"epochs; search on with: {typed('nas.search', '--resume', path, '--budget', 'LONGER')}"
+            f"epochs; search on with: {longer}"
         )
     found.sort(key=lambda trial: (*by_error_then_cost(trial), trial.trial))
     best = [Candidate(trial.config_id, trial.config, trial.trial, trial.error) for trial in found[:top]]

@@ -87,7 +87,12 @@ def _confirm(
     contents = _read(run)
     task = Task(
         chosen=candidates.choose(
-            searched, search["space"]["default"], settings.fidelity.max_epochs, wish.top, run.path
+            searched,
+            search["space"]["default"],
+            settings.fidelity.max_epochs,
+            wish.top,
+            run.path,
+            settings.space.space,
         ),
         seeds=wish.seeds,
         epochs=settings.fidelity.max_epochs,

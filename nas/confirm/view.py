@@ -16,6 +16,7 @@ from nas.util.quantities import format_count, format_duration
 from nas.view.lines import percent
 from nas.view.panel import word
 from nas.view.redrawn import Bar
+from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -102,9 +103,7 @@ def show(found: Mapping[str, Any], reason: str, default: Mapping[str, Any], cons
     console.print(Text(verdict(found)))
     best = winner(found)
     if best is not None and not best["baseline"]:
-        changes = [
-            f"{name} {word(value)}" for name, value in best["config"].items() if value != default[name]
-        ]
+        changes = [f"{name} {word(value)}" for name, _, value in differences(best["config"], default)]
         console.print(Text(f"it is {', '.join(changes)}"))
 
 

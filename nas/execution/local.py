@@ -151,7 +151,7 @@ class LocalExecutor:
         if self._place is not None and self._running is not None:
             self._place.send(messages.PAUSE)
 
-    def measure(self, config: Config) -> Measurement:
+    def measure(self, config: Config | str) -> Measurement:
         """Times a few steps of a configuration.
 
         Raises:

@@ -19,9 +19,9 @@ READY, GO = "ready", "go"
 
 @dataclass(frozen=True)
 class Measure:
-    """Asks for timed steps of a configuration."""
+    """Asks for timed steps of a configuration, or of ``cheapest`` or ``dearest``."""
 
-    config: Config
+    config: Config | str
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Pace:
     The process gets ready, says :data:`READY`, and begins when it is told :data:`GO`.
     """
 
-    config: Config
+    config: Config | str
     seconds: float
 
 

@@ -128,4 +128,5 @@ def named_width(name: str, presets: Mapping[str, int]) -> int | None:
     try:
         return int(name)
     except ValueError:
-        raise UserError(f"--width {name}: must be auto, {', '.join(presets)} or a number") from None
+        listed = "".join(f"{preset}, " for preset in presets)
+        raise UserError(f"--width {name}: must be auto, {listed}or a number") from None

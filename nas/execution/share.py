@@ -210,10 +210,11 @@ def _share(
             shared.reason += f", through MPS ({whose})"
 
 
-def _points(name: str) -> list[dict[str, Any]]:
+def _points(name: str) -> list[dict[str, Any] | str]:
+    """Configurations, or by name what the trial process is to look for."""
     space = search_spaces.get(name)
-    ends = [space.points.get(name, space.default) for name in ("cheapest", "dearest")]
-    return [dict(ends[0]), dict(space.default), dict(ends[1])]
+    cheapest, dearest = (space.points.get(end, end) for end in ("cheapest", "dearest"))
+    return [cheapest, space.default, dearest]
 
 
 def _words(levels: tuple[Level, ...]) -> str:

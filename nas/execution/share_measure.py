@@ -37,7 +37,7 @@ def starts(settings: WorkerSettings, environment: Mapping[str, str]) -> None:
 
 
 def measure(
-    settings: WorkerSettings, environment: Mapping[str, str], configs: Sequence[Config], gpus: int
+    settings: WorkerSettings, environment: Mapping[str, str], configs: Sequence[Config | str], gpus: int
 ) -> tuple[Level, ...]:
     """Speeds of one, two, four, ... processes at once, up to the first doubling that does not pay.
 
@@ -95,7 +95,7 @@ def _start_more(
     return [one.result() for one in begun]
 
 
-def _together(processes: Sequence[TrialProcess], config: Config) -> list[Paced]:
+def _together(processes: Sequence[TrialProcess], config: Config | str) -> list[Paced]:
     """Has all processes train a configuration in the same seconds."""
     for process in processes:
         process.send(Pace(config, _WINDOW))

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import io
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,6 +41,7 @@ from nas.util.counts import count
 from nas.util.errors import UserError
 from nas.util.machine import find_device, hardware, versions
 from nas.util.seeds import derive
+from search_spaces.ends import find
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
     from nas.execution.prefetch import Prepared
     from nas.execution.settings import WorkerSettings
     from nas.trial.loop import EpochMetrics, Result, State
+    from nas.trial.settings import Recipe
     from nas.trial.snapshot import Snapshot
     from nas.util.counts import Stats
     from search_spaces.base import Config
@@ -80,7 +82,7 @@ class Bench:
         device = find_device(settings.device)
         width = named_width(settings.width, self._space.presets)
         if width is None:
-            width = self._space.presets["paper" if device.type == "cuda" else "tiny"]
+            width = self._space.usual_width(gpu=device.type == "cuda")
         threads = _threads(settings.threads, width)
         if threads is not None:
             torch.set_num_threads(threads)
@@ -94,6 +96,10 @@ class Bench:
         )
         self._image_size = images.images.shape[1]
         self._recipe = settings.train.resolve(width, len(data.train), flip=data.flip)
+        for name in self._space.training:
+            if getattr(settings.train, name) is not None:
+                flag = f"--{name.replace('_', '-')}"
+                raise UserError(f"{flag}: the search chooses it, as it is in the space; leave the flag out")
         self._geometry = self._space.reduced(width, image_size=self._image_size)
         self._store = checkpoint.CheckpointStore(
             settings.checkpoints, settings.quota_bytes, self._note, weights=settings.weights
@@ -120,6 +126,7 @@ class Bench:
             notes=images.notes,
         )
         self._prepared: Prepared | None = None
+        self._ends: dict[str, Config] | None = None
         gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
 
     def run(self, spec: TrialSpec) -> None:
@@ -146,17 +153,18 @@ class Bench:
         self._pipe.send(report)
         self._free()
 
-    def measure(self, config: Config) -> Measurement | UserError:
-        """Times a few steps of a configuration, for the plan."""
+    def measure(self, config: Config | str) -> Measurement | UserError:
+        """Times a few steps of a configuration, or of an end of cost by its name, for the plan."""
         begin = time.perf_counter()
         try:
+            config = self._named(config)
             model = self._build(config, seed=0)
-            count(model, self._image_size, self._data.in_chans)
+            self._counted(model)
             built = time.perf_counter() - begin
             train_seconds, val_seconds = epoch_seconds(
-                model, self._data, self._recipe, layers=self._layers, recorder=self._recorder
+                model, self._data, self._recipe_of(config), layers=self._layers, recorder=self._recorder
             )
-        except RuntimeError as error:
+        except Exception as error:  # whatever the builder of a user's space raises
             return UserError(_one_line(error))
         buffer = io.BytesIO()
         torch.save(model.state_dict(), buffer)
@@ -167,17 +175,23 @@ class Bench:
         """Does what can be done for a trial before it is its turn."""
         self._prepared = None
         self._free()
-        self._prepared = prefetch.prepare(spec, lambda: self._built(spec), self._trainer, self._data.device)
+        self._prepared = prefetch.prepare(
+            spec,
+            lambda: self._built(spec),
+            lambda model: self._trainer(model, spec.config),
+            self._data.device,
+        )
         self._free()
         self._pipe.send(READY)
 
     def pace(self, request: Pace) -> Paced | UserError:
         """Tells the speed of a configuration beside other processes."""
         try:
-            trainer = self._trainer(self._build(request.config, seed=0))
+            config = self._named(request.config)
+            trainer = self._trainer(self._build(config, seed=0), config)
             with contextlib.closing(trainer):
                 return prefetch.answer_pace(trainer, request.seconds, self._pipe)
-        except RuntimeError as error:
+        except Exception as error:
             return UserError(_one_line(error))
 
     def _attempt(self, spec: TrialSpec, micro_batch: int | None) -> TrialEnded | TrialPaused:
@@ -217,7 +231,7 @@ class Bench:
         result = train(
             model,
             self._data,
-            self._recipe,
+            self._recipe_of(spec.config),
             epochs=spec.epochs,
             max_epochs=self._settings.max_epochs,
             seed=spec.seed,
@@ -259,21 +273,42 @@ class Bench:
 
     def _built(self, spec: TrialSpec) -> tuple[nn.Module, Stats]:
         model = self._build(spec.config, spec.seed)
-        return model, count(model, self._image_size, self._data.in_chans)
+        return model, self._counted(model)
 
-    def _trainer(self, model: nn.Module) -> Trainer:
-        return Trainer(
-            model, self._data, self._recipe, max_epochs=1, layers=self._layers, recorder=self._recorder
-        )
+    def _counted(self, model: nn.Module) -> Stats:
+        """What a network costs.
+
+        Raises:
+            ValueError: If it does not give one number a class.
+        """
+        return count(model, self._image_size, self._data.in_chans, num_classes=self._data.num_classes)
+
+    def _named(self, config: Config | str) -> Config:
+        """A configuration, or an end of cost by its name."""
+        if not isinstance(config, str):
+            return config
+        if self._ends is None:
+            data = self._data
+            self._ends = find(self._space, self._geometry, data.num_classes, data.in_chans, self._image_size)
+        return self._ends[config]
+
+    def _trainer(self, model: nn.Module, config: Config) -> Trainer:
+        recipe = self._recipe_of(config)
+        return Trainer(model, self._data, recipe, max_epochs=1, layers=self._layers, recorder=self._recorder)
+
+    def _recipe_of(self, config: Config) -> Recipe:
+        """The recipe with what the space says of it."""
+        chosen: dict[str, Any] = {name: config[name] for name in self._space.training if name in config}
+        return replace(self._recipe, **chosen) if chosen else self._recipe
 
     def _build(self, config: Config, seed: int) -> nn.Module:
         torch.manual_seed(derive(seed, "init"))
-        return self._space.build(
+        return self._space.network(
             config,
             self._geometry,
             num_classes=self._data.num_classes,
             in_chans=self._data.in_chans,
-            drop_path_rate=self._recipe.drop_path_rate,
+            drop_path_rate=self._recipe_of(config).drop_path_rate,
         )
 
     def _note(self, text: str) -> None:

@@ -8,16 +8,19 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+from ConfigSpace import CategoricalHyperparameter, OrdinalHyperparameter
 
 from nas.optimizers.settings import NO_PRIOR
 from nas.util.errors import UserError
+from search_spaces.base import Hyperparameter
+from search_spaces.rules import Rules
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from search_spaces.base import Hyperparameter, SearchSpace
+    from search_spaces.base import Parameter, SearchSpace
 
     Vector = NDArray[np.float64]
 
@@ -27,9 +30,15 @@ _LIKELY = 5.0  # times as likely as any other choice, where the user gives no nu
 class Prior:
     """Independent weights of all choices: how likely each is to be the best configuration's."""
 
-    def __init__(self, logs: Sequence[Vector]) -> None:
-        """Takes the logarithms of the choices' probabilities, by hyperparameter as rows have them."""
+    def __init__(self, logs: Sequence[Vector | None], rules: Rules) -> None:
+        """Takes the logarithms of the choices' probabilities, by hyperparameter as rows have them.
+
+        Args:
+            logs: One for each choice; None for a range of numbers.
+            rules: Which combinations there are.
+        """
         self._logs = logs
+        self._rules = rules
 
     @classmethod
     def parse(cls, text: str, space: SearchSpace) -> Prior | None:
@@ -45,8 +54,12 @@ class Prior:
         """
         if text == NO_PRIOR:
             return None
-        names = list(space.configspace())  # ConfigSpace sorts by name
-        weights = {name: np.ones(len(space.hyperparameters[name].choices)) for name in names}
+        configspace = space.configspace()
+        weights = {
+            name: np.ones(hp.size)
+            for name, hp in configspace.items()  # ConfigSpace sorts by name
+            if isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter)
+        }
         for part in text.split(","):
             name, given, value = (piece.strip() for piece in part.partition("="))
             if not given:
@@ -54,23 +67,35 @@ class Prior:
                     f"--prior {part}: must be HYPERPARAMETER=CHOICE or HYPERPARAMETER=CHOICE:TIMES"
                 )
             hp = _hyperparameter(name, space.hyperparameters)
+            if name not in weights:
+                raise UserError(f"--prior {name}: is a range of numbers; only choices can be believed in")
+            assert isinstance(hp, Hyperparameter)
             choice, times = _weighted(value, hp)
             weights[name][choice] = times
-        return cls([np.log(w / w.sum()) for w in weights.values()])
+        logs = {name: np.log(w / w.sum()) for name, w in weights.items()}
+        return cls([logs.get(name) for name in configspace], Rules(configspace))
 
     def log_density(self, rows: Vector) -> Vector:
-        """Logarithm of the probability ``(N,)`` of configurations ``(N, D)``, 0 for the likeliest."""
-        return np.asarray(
-            sum(logs[rows[:, d].astype(np.int64)] - np.max(logs) for d, logs in enumerate(self._logs))
-        )
+        """Logarithm of the probability ``(N,)`` of configurations ``(N, D)``, 0 for the likeliest.
+
+        What is inactive, and a range of numbers, counts for nothing.
+        """
+        total = np.zeros(len(rows))
+        for d, logs in ((d, logs) for d, logs in enumerate(self._logs) if logs is not None):
+            active = ~np.isnan(rows[:, d])
+            total[active] += logs[rows[active, d].astype(np.int64)] - np.max(logs)
+        return total
 
     def sample(self, n: int, rng: np.random.RandomState) -> Vector:
-        """Draws configurations ``(n, D)``."""
-        columns = [rng.choice(len(logs), n, p=np.exp(logs)) for logs in self._logs]
-        return np.column_stack(columns).astype(np.float64)
+        """Draws configurations ``(<= n, D)``; what clauses forbid is left out."""
+        columns = [
+            self._rules.spare(d, n, rng) if logs is None else rng.choice(len(logs), n, p=np.exp(logs))
+            for d, logs in enumerate(self._logs)
+        ]
+        return self._rules.settle(np.column_stack(columns).astype(np.float64))
 
 
-def _hyperparameter(name: str, known: Mapping[str, Hyperparameter]) -> Hyperparameter:
+def _hyperparameter(name: str, known: Mapping[str, Parameter]) -> Parameter:
     if name in known:
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)

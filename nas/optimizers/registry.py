@@ -53,15 +53,14 @@ def create(
         name: ``smac`` (successive halving with a model), ``hyperband`` (arXiv 1603.06560: no
             model) or ``random`` (random configurations at the full budget). All three are one
             program with other settings, so that they differ in nothing else.
-        space: What is searched; without conditions and forbidden clauses.
+        space: What is searched.
         fidelity: Rungs of epochs.
         seed: Everything random is derived from it.
         settings: For ``hyperband`` and ``random`` those that concern a model count for nothing.
         earlier: Results of an earlier search to begin with.
 
     Raises:
-        UserError: If there is no such optimiser, the space is not flat, or has no choice that ``settings``
-            name.
+        UserError: If there is no such optimiser, or the space has no choice that ``settings`` name.
     """
     settings = settings or OptimizerSettings()
     check(name, space, settings)

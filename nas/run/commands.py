@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.util.commands import typed
 from nas.util.quantities import format_duration
+from search_spaces.loading import is_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 _LONGER = 2  # times the limit that ended a search
 _FULL_SIZE = "nexception"  # the space whose networks have full sizes
+
+
+def space_flag(space: str) -> tuple[str, ...]:
+    """What a command needs that builds networks: code that is not ours runs only for who names it."""
+    return ("--space", space) if is_code(space) else ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class RunCommands:
     @property
     def confirm(self) -> str:
         """Trains the best again with several seeds."""
-        return self._line("nas.confirm", self.path, "--top", 3, "--seeds", 3, *self._space())
+        return self._line("nas.confirm", self.path, "--top", 3, "--seeds", 3, *space_flag(self.space))
 
     @property
     def export(self) -> str | None:
@@ -87,11 +93,7 @@ class RunCommands:
             longer = ("--budget", format_duration(_LONGER * self.seconds).replace(" ", ""))
         elif reason == "trials" and self.trials is not None:
             longer = ("--trials", _LONGER * self.trials)
-        return self._line("nas.search", "--resume", self.path, *longer, *self._space())
-
-    def _space(self) -> tuple[str, ...]:
-        """A module's code runs only for who names it."""
-        return ("--space", self.space) if ":" in self.space else ()
+        return self._line("nas.search", "--resume", self.path, *longer, *space_flag(self.space))
 
     def _line(self, module: str, *args: object) -> str:
         return typed(module, *args, python=self.python)

@@ -54,7 +54,7 @@ _SEARCH: dict[str, Any] = {
     "settings": {"choice": {"optimizer": str, "seed": int}, "space": {"space": str}},
     "limits": {"seconds": _NUMBER, "trials": (int, type(None))},
     "rungs": list,
-    "space": {"name": str, "size": _NUMBER, "fingerprint": str, "default": dict},
+    "space": {"name": str, "size": (*_NUMBER, type(None)), "fingerprint": str, "default": dict},
     "data": {"name": str},
     "width": int,
     "hardware": {"device": str},

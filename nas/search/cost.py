@@ -15,11 +15,14 @@ if TYPE_CHECKING:
 _FEWEST = 8  # trials before a regression says more than the slowest one seen
 _RIDGE = 0.3
 _TIMEOUT_FACTOR, _TIMEOUT_LEAST = 10.0, 120.0  # of what is predicted, and seconds
+_MOST_CHOICES = 8  # numbers seen of a hyperparameter: with more it counts as a range of them
 _REFIT = 1.1  # refit when the history has grown by a tenth: the whole run costs O(n) fits' worth
 
 
 class CostModel:
     """Ridge regression of log seconds per epoch on the one-hot configuration, plus a fixed part.
+
+    A hyperparameter of which many values were seen is a range of numbers: it counts by its size.
 
     Seconds per epoch of a network hardly vary between its epochs, while between networks they
     vary tenfold (kernel 9 against 3), so the configuration is what tells.
@@ -31,6 +34,7 @@ class CostModel:
         self._fixed: list[float] = []
         self._fitted = 0
         self._weights: dict[tuple[str, object], float] = {}
+        self._ranges: dict[str, tuple[float, float]] = {}
         self._bias = 0.0
         self._spread = 0.0
 
@@ -70,7 +74,9 @@ class CostModel:
             per_epoch = max(self._per_epoch.values())
         else:
             self._fit()
-            logs = self._bias + sum(self._weights.get(item, 0.0) for item in config.items())
+            logs = self._bias + sum(
+                self._weights.get(item, 0.0) * size for item, size in self._features(config)
+            )
             per_epoch = math.exp(logs + 1.64 * self._spread)
         return fixed + epochs * per_epoch
 
@@ -82,12 +88,14 @@ class CostModel:
         if len(self._per_epoch) < self._fitted * _REFIT:
             return
         self._fitted = len(self._per_epoch)
-        features = sorted({item for config in self._configs.values() for item in config.items()}, key=repr)
+        self._ranges = _ranges(list(self._configs.values()))
+        rows = {key: self._features(config) for key, config in self._configs.items()}
+        features = sorted({item for row in rows.values() for item, _ in row}, key=repr)
         column = {item: index for index, item in enumerate(features)}
         x = np.zeros((self._fitted, len(features)))
-        for row, key in enumerate(self._per_epoch):
-            for item in self._configs[key].items():
-                x[row, column[item]] = 1.0
+        for place, key in enumerate(self._per_epoch):
+            for item, size in rows[key]:
+                x[place, column[item]] = size
         y = np.log(np.array(list(self._per_epoch.values())))
         self._bias = float(y.mean())
         gram = x.T @ x + _RIDGE * np.eye(len(features))
@@ -98,3 +106,31 @@ class CostModel:
         leverage = np.einsum("ij,ij->i", x @ np.linalg.inv(gram), x)
         left_out = (y - self._bias - x @ weights) / (1 - np.minimum(leverage, 0.99))
         self._spread = float(np.sqrt(np.mean(left_out**2)))
+
+    def _features(self, config: Config) -> list[tuple[tuple[str, object], float]]:
+        """What tells of a configuration's cost, each with how much of it there is."""
+        found: list[tuple[tuple[str, object], float]] = []
+        for name, value in config.items():
+            if name in self._ranges:
+                found.append(((name, None), _share(float(value), *self._ranges[name])))
+                found.append(((name, "there"), 1.0))  # as against a configuration where it is inactive
+            else:
+                found.append(((name, value), 1.0))
+        return found
+
+
+def _share(value: float, low: float, high: float) -> float:
+    """How far a value is on its range, by ratios where there are any: costs go with powers of widths."""
+    if low > 0:
+        return math.log(max(value, low) / low) / math.log(high / low)
+    return (value - low) / (high - low)
+
+
+def _ranges(configs: list[Config]) -> dict[str, tuple[float, float]]:
+    """Hyperparameters of which more than a few numbers were seen, with the least and the greatest."""
+    seen: dict[str, set[float]] = {}
+    for config in configs:
+        for name, value in config.items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                seen.setdefault(name, set()).add(value)
+    return {name: (min(values), max(values)) for name, values in seen.items() if len(values) > _MOST_CHOICES}

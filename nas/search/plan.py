@@ -15,11 +15,15 @@ from nas.optimizers import check
 from nas.search import warm_start
 from nas.search.session import getting_ready, worker_settings
 from nas.util import output
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nas.execution.messages import Facts, Measurement
     from nas.optimizers.protocol import Fidelity
     from nas.search.settings import SearchSettings
+    from search_spaces.base import Config
 
 _POINTS = ("cheapest", "default", "dearest")
 _TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
@@ -98,16 +102,12 @@ def make(settings: SearchSettings) -> Plan:
         output.doing(getting_ready(settings))
         facts = executor.start()
         measured = {}
-        for name in (name for name in _POINTS if name in points):
+        for name in _POINTS:
             output.doing(f"measuring the {name} configuration")
-            measured[name] = executor.measure(points[name])
+            measured[name] = executor.measure(points.get(name, name))  # ends without a name are looked for
         output.doing(f"measuring {len(sample)} random configurations")
-        drawn = [executor.measure(config) for config in sample]
+        measured["typical"] = _mean(_drawn(executor.measure, sample))
         workers = executor.wanted
-    # A space need not name its ends of cost: those of what was measured stand in.
-    known = sorted([*drawn, measured["default"]], key=lambda one: one.train_seconds)
-    ends = {"cheapest": known[0], "dearest": known[-1]}
-    measured = {name: measured.get(name) or ends[name] for name in _POINTS} | {"typical": _mean(drawn)}
     together = shared.gain * shared.gpus if shared.levels else float(workers)
     return arrange(settings, facts, measured, workers, together, shared.reason)
 
@@ -162,6 +162,23 @@ def arrange(
         workers=workers,
         sharing=sharing,
     )
+
+
+def _drawn(measure: Callable[[Config], Measurement], sample: list[Config]) -> list[Measurement]:
+    """Measures what can be trained: a search takes the others for crashes.
+
+    Raises:
+        UserError: If nothing can.
+    """
+    found, failed = [], None
+    for config in sample:
+        try:
+            found.append(measure(config))
+        except UserError as error:
+            failed = error
+    if failed is not None and not found:
+        raise failed
+    return found
 
 
 def bracket(fidelity: Fidelity, optimizer: str, brackets: str) -> dict[tuple[int, int], float]:

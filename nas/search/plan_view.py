@@ -26,8 +26,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
     console = console or Console()
     data = plan.facts.data
     console.print(
-        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware['device']}, width "
-        f"{plan.facts.width}, {data['name']}: {data['train_images']} images to learn from, "
+        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware['device']}"
+        f"{_width(plan)}, {data['name']}: {data['train_images']} images to learn from, "
         f"{data['val_images']} to judge on\n"
     )
     console.print(_speeds(plan))
@@ -58,6 +58,11 @@ def show(plan: Plan, console: Console | None = None) -> None:
 
 def _with(workers: int) -> str:
     return f" with {workers} workers" if workers > 1 else ""
+
+
+def _width(plan: Plan) -> str:
+    """The width, for a space that has widths."""
+    return f", width {plan.facts.width}" if plan.facts.width else ""
 
 
 def _speeds(plan: Plan) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 import platform
 import socket
@@ -35,6 +36,7 @@ from nas.util.errors import UserError
 from nas.util.quantities import format_size
 from nas.util.seeds import derive
 from nas.view.logfile import open_log
+from search_spaces.loading import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -295,10 +297,10 @@ def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
         "rungs": list(settings.fidelity.rungs),
         "space": {
             "name": space.name,
-            # JSON's readers take integers of 64 bits.
-            "size": space.size if space.size < 2**63 else float(space.size),
+            "size": _size(space.size),
             "fingerprint": space.fingerprint,
             "default": space.default,
+            **_source(settings.space.space),
         },
         "data": dict(facts.data),
         "width": facts.width,
@@ -308,8 +310,21 @@ def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
     }
 
 
+def _source(name: str) -> dict[str, str]:
+    """What a user's own file was when a run was last searched; nothing for another space."""
+    found = digest(name)
+    return {"source": found} if found else {}
+
+
+def _size(size: float) -> float | None:
+    """A space's size as JSON's readers take it: integers of 64 bits, null for infinitely many."""
+    if math.isinf(size):
+        return None
+    return size if size < 2**63 else float(size)
+
+
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What runs otherwise than it did when a run was last searched, in one line; nothing if all is as it was.
+    """What runs otherwise than it did when a run was last searched, a line each; nothing if all is as it was.
 
     Args:
         before: ``search.json`` as it was.
@@ -318,9 +333,14 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     old = {**before["versions"], "smacnas": before.get("program", __version__)}
     new = {**now["versions"], "smacnas": __version__}
     found = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
-    return (
+    notes = (
         [f"other versions than before: {', '.join(found)}; new figures may differ slightly"] if found else []
     )
+    source = before["space"].get("source")
+    if source and digest(before["settings"]["space"]["space"]) not in ("", source):
+        file = Path(before["settings"]["space"]["space"]).name
+        notes.append(f"{file} is not what it was: trials before and after compare only if it builds the same")
+    return notes
 
 
 def refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:

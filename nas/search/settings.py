@@ -12,6 +12,7 @@ from nas.optimizers.settings import OptimizerSettings
 from nas.trial.settings import TrainSettings
 from nas.util.errors import UserError
 from nas.util.quantities import parse_duration, parse_timeout
+from search_spaces.loading import is_code, resolved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,12 @@ class SpaceSettings:
     """What is searched."""
 
     space: str = "nexception"
-    """Search space; `python -m search_spaces list` names them."""
+    """Search space: a name that `python -m search_spaces list` prints, a file of your own or module:Class."""
     width: str = "auto"
     """Width of the reduced network: tiny, small, paper or a number; auto: paper on a GPU, tiny on a CPU."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "space", resolved(self.space))  # a run may be resumed from another folder
 
 
 @dataclass(frozen=True)
@@ -154,7 +158,7 @@ def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
         UserError: If the run's space is a module, and the user did not name it.
     """
     name = stored.space.space
-    if ":" in name and said != name:
+    if is_code(name) and (said is None or resolved(said) != name):
         raise UserError(f"--space: this run's space is code of {name}; to have it run, say --space {name}")
 
 

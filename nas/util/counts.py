@@ -29,13 +29,17 @@ class Stats:
     flops: int
 
 
-def count(model: nn.Module, input_size: int, in_chans: int = 3) -> Stats:
+def count(model: nn.Module, input_size: int, in_chans: int = 3, num_classes: int | None = None) -> Stats:
     """Counts a network where it lives; on the meta device nothing is computed.
 
     Args:
         model: Takes ``(1, in_chans, input_size, input_size)``; left as it was.
         input_size: Height and width of the image, pixels.
         in_chans: Image channels.
+        num_classes: So many numbers it must give for the image; None: whatever it gives.
+
+    Raises:
+        ValueError: If it gives something else.
     """
     parameters = list(model.parameters())
     device = parameters[0].device if parameters else None
@@ -44,10 +48,16 @@ def count(model: nn.Module, input_size: int, in_chans: int = 3) -> Stats:
     model.eval()  # batch norm refuses a single 1x1 map in training, and would learn from the image
     try:
         with torch.no_grad(), _Counter() as counter:
-            model(image)
+            given = model(image)
     finally:
         for module, training in modes.items():
             module.training = training
+    shape = tuple(getattr(given, "shape", ()))
+    if num_classes is not None and shape != (1, num_classes):
+        kind = f"shape {shape}" if shape else type(given).__name__
+        raise ValueError(
+            f"the network gives {kind} for one image; must give (1, {num_classes}), a number a class"
+        )
     params = sum(parameter.numel() for parameter in parameters)
     return Stats(params=params, macs=counter.flops // 2, flops=counter.flops)
 

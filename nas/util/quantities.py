@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from nas.util.errors import UserError
@@ -88,8 +89,13 @@ def format_size(size: float) -> str:
     return f"{size:.0f} B"
 
 
-def format_whole(number: float) -> str:
-    """Writes a whole number with its thousands apart, or, beyond a quadrillion, its power of ten."""
+def format_whole(number: float | None) -> str:
+    """Writes a whole number with its thousands apart, or, beyond a quadrillion, its power of ten.
+
+    None, as JSON has it, and infinity are ``infinitely many``.
+    """
+    if number is None or math.isinf(number):
+        return "infinitely many"
     return f"{number:,.0f}" if number < 1e15 else f"{float(number):.1e}"
 
 

@@ -54,8 +54,9 @@ def standing(snapshot: Snapshot) -> str:
 
 
 def _head(snapshot: Snapshot) -> Text:
+    at = f" at width {snapshot.width}" if snapshot.width else ""  # a space need not have widths
     return Text(
-        f"{snapshot.space} at width {snapshot.width} on {snapshot.dataset}, {snapshot.device}, "
+        f"{snapshot.space}{at} on {snapshot.dataset}, {snapshot.device}, "
         f"{snapshot.optimizer}; {_trainers(snapshot.workers)} {100 * snapshot.training_share:.0f}% of the "
         f"time, the optimiser takes {100 * snapshot.optimizer_share:.1f}%",
         style="dim",
@@ -152,4 +153,8 @@ def _size(leader: Leader) -> str:
 
 def word(value: object) -> str:
     """A choice's value as a reader says it."""
-    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    if value is None:
+        return "inactive"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

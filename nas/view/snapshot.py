@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import one_line
+from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -215,7 +216,5 @@ def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
         macs=trial.metrics.get("macs", math.nan),
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
-        changes=[
-            (key, default.get(key), value) for key, value in trial.config.items() if value != default.get(key)
-        ],
+        changes=differences(trial.config, default),
     )

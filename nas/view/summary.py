@@ -15,6 +15,7 @@ from nas.util.commands import interpreter
 from nas.util.quantities import format_count, format_duration
 from nas.view.lines import STOP_REASONS, percent
 from nas.view.panel import word
+from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,7 +103,7 @@ def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:
             percent(trial.error),
             format_count(trial.metrics["params"]),
             format_count(trial.metrics["macs"]),
-            ", ".join(f"{k} {word(v)}" for k, v in trial.config.items() if v != default[k]) or "the baseline",
+            ", ".join(f"{k} {word(v)}" for k, _, v in differences(trial.config, default)) or "the baseline",
         )
     return table
 
@@ -117,7 +118,6 @@ def _winner(winner: Trial, state: SearchState, default: Mapping[str, Any]) -> Ta
     for key, label in (("params", "params"), ("macs", "MACs")):
         known = None if baseline is None else format_count(baseline.metrics[key])
         table.add_row(label, known or "–", format_count(winner.metrics[key]))
-    for key, value in winner.config.items():
-        if value != default[key]:
-            table.add_row(key, word(default[key]), word(value))
+    for key, before, value in differences(winner.config, default):
+        table.add_row(key, word(before), word(value))
     return table

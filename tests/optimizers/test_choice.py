@@ -13,9 +13,7 @@ from ConfigSpace import (
     Categorical,
     ConfigurationSpace,
     Constant,
-    EqualsCondition,
     Float,
-    ForbiddenEqualsClause,
     Integer,
     OrdinalHyperparameter,
 )
@@ -30,7 +28,6 @@ from nas.optimizers.smac.evidence import Evidence, Lesson
 from nas.optimizers.smac.forest import Forest
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from nas.optimizers.smac.maximizer import PoolSearch
-from nas.util.errors import UserError
 from search_spaces.base import Config, SearchSpace, config_id, plain
 
 
@@ -101,18 +98,6 @@ def test_unseen_finds_the_last_ones(grid: Any) -> None:
     seen = {key(row) for row in every[:-2]}
     assert {key(row) for row in candidates.unseen(5, seen, rng)} == {key(row) for row in every[-2:]}
     assert candidates.unseen(5, {key(row) for row in every}, rng).shape == (0, 3)
-
-
-def test_conditions_and_forbidden_clauses_are_refused() -> None:
-    conditional = ConfigurationSpace(name="conditional")
-    conditional.add(Categorical("a", ["x", "y"]), Categorical("b", ["x", "y"]))
-    conditional.add(EqualsCondition(conditional["b"], conditional["a"], "x"))
-    forbidding = ConfigurationSpace(name="forbidding")
-    forbidding.add(Categorical("a", ["x", "y"]))
-    forbidding.add(ForbiddenEqualsClause(forbidding["a"], "y"))
-    for space in (conditional, forbidding):
-        with pytest.raises(UserError, match=f"search space {space.name}: has conditions or forbidden"):
-            Candidates(space)
 
 
 def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:

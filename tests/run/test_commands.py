@@ -48,7 +48,7 @@ def search_settings():
 
 
 @pytest.mark.parametrize("reason", [*REASONS, "exhausted"])
-@pytest.mark.parametrize("space", ["nexception", "package.module:MySpace"])
+@pytest.mark.parametrize("space", ["nexception", "package.module:MySpace", "/my folder/space.py"])
 @pytest.mark.parametrize("path", ["runs/plain", "runs/with space; and 'quotes'", "/abs/$HOME"])
 def test_every_command_about_a_run_is_understood(reason, space, path, monkeypatch):
     commands = RunCommands(Path(path), space, 72 * HOUR, 40)
@@ -94,3 +94,12 @@ def test_what_is_printed_after_a_search_and_in_the_report_is_understood(finished
 
 def test_the_report_gives_the_command_that_began_the_run(finished_run, tmp_path):
     assert load(finished_run).begun_by == tuple(Run.open(finished_run).read_journal().events[0]["command"])
+
+
+@pytest.mark.parametrize(
+    "space", ["package.module:MySpace", "/my folder/space.py", "/my folder/space.py:Mine"]
+)
+def test_code_that_is_not_ours_is_named_by_every_command_that_would_run_it(space):
+    commands = RunCommands(Path("runs/plain"), space, 72 * HOUR, 40)
+    for command in (commands.confirm, commands.resume("budget"), commands.resume("")):
+        assert shlex.split(command)[-2:] == ["--space", space]

@@ -23,6 +23,9 @@ class Bare(NEXcepTionSpace):
         return {}
 
 
+FAILS = Bare().sample(2, 0)[1]  # one of those that a plan measures: its builder fails
+
+
 class Device:
     """Measures what a configuration's kernels cost."""
 
@@ -32,6 +35,10 @@ class Device:
         return Facts({}, {"device": "cpu", "cores": 1, "threads": 1}, {}, 16, {})
 
     def measure(self, config: Any) -> Measurement:
+        if isinstance(config, str):  # it looks for these itself
+            return Measurement({"cheapest": 33.0, "dearest": 99.0}[config], 0.1, 0.1, 1000)
+        if config == FAILS:
+            raise UserError("the device cannot be measured: no such network")
         return Measurement(config["kernel_down"] + 10.0 * config["kernel_mid"], 0.1, 0.1, 1000)
 
     def close(self) -> None:
@@ -45,7 +52,7 @@ def _measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "choose", lambda *_: Device())
 
 
-def test_the_ends_of_what_was_measured_stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ends_without_a_name_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_spaces, "get", lambda _: Bare())
     made = plan.make(SearchSettings())
     assert list(made.measured) == ["cheapest", "default", "dearest", "typical"]

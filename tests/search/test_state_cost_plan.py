@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import math
+import random
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -69,6 +70,27 @@ def test_the_cost_of_unseen_configurations_is_predicted_on_the_safe_side() -> No
     for config in unseen:
         truth = 0.5 + 9 * true_seconds(config)
         assert 0.9 * truth < model.seconds(config_id(config), config, 9) < 2 * truth
+
+
+def test_the_cost_of_a_number_never_seen_is_predicted_by_its_size() -> None:
+    """Widths and depths are nearly all new; and some are there under a condition only."""
+    rng = random.Random(0)
+
+    def draw() -> dict[str, Any]:
+        config = {"width": rng.randint(8, 512), "stem": rng.choice(["conv", "patch"]), "x": rng.random()}
+        return config | ({"patch": rng.randint(1, 4)} if config["stem"] == "patch" else {})
+
+    def seconds(config: dict[str, Any]) -> float:
+        return 0.01 * config["width"] / config.get("patch", 1)
+
+    model = CostModel()
+    for _ in range(60):
+        config = draw()
+        model.observe(trained(config, seconds(config)))
+    for _ in range(40):
+        config = draw()
+        truth = 0.5 + 9 * seconds(config)
+        assert 0.8 * truth < model.seconds(config_id(config), config, 9) < 2.5 * truth
 
 
 def test_a_configuration_seen_before_is_predicted_by_its_own_speed() -> None:

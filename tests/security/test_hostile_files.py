@@ -62,8 +62,11 @@ def test_nothing_of_ours_reads_code_as_data() -> None:
             raise AssertionError(f"{where}: archives of users are not unpacked")
 
 
+@pytest.mark.parametrize(
+    "space", ["{name}.evil:Space", "{folder}/evil.py", "{folder}/evil.py:Space", "evil.py"]
+)
 def test_a_run_folder_cannot_have_a_module_imported(
-    simulate: Callable[..., Any], trace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    simulate: Callable[..., Any], trace: Path, monkeypatch: pytest.MonkeyPatch, space: str
 ) -> None:
     from nas.search import __main__ as search
     from nas.status import __main__ as status
@@ -73,9 +76,10 @@ def test_a_run_folder_cannot_have_a_module_imported(
     run = simulation.path
     (run / "evil.py").write_text(f"open({str(trace)!r}, 'w')")
     values = orjson.loads((run / "search.json").read_bytes())
-    values["settings"]["space"]["space"] = values["space"]["name"] = f"{run.name}.evil:Space"
+    values["settings"]["space"]["space"] = values["space"]["name"] = space.format(name=run.name, folder=run)
     (run / "search.json").write_bytes(orjson.dumps(values))
     monkeypatch.syspath_prepend(str(run.parent))
+    monkeypatch.chdir(run)
     with pytest.raises(UserError, match="--space"):
         search.main(["--resume", str(run)])
     assert status.main([str(run), "--json"]) == 0

@@ -151,7 +151,7 @@ class DaskExecutor:
         busy = [address for address, member in self._members.items() if member.status == "busy"]
         self._link.call(worker.pause, attempts, workers=busy)
 
-    def measure(self, config: Config) -> Measurement:
+    def measure(self, config: Config | str) -> Measurement:
         """Times a few steps of a configuration on one of the workers.
 
         Raises:

@@ -180,7 +180,7 @@ class Place(WorkerPlugin):
                 if self._claim is None or time.monotonic() > deadline or self._gone.wait(_RESTART / 30):
                     raise
 
-    def measure(self, config: Config) -> Measurement:
+    def measure(self, config: Config | str) -> Measurement:
         """Times a few steps of a configuration.
 
         Raises:
@@ -272,7 +272,7 @@ def run(key: str, task: Task) -> Outcome:
     return _place(key, worker).run(task, worker)
 
 
-def measure(key: str, config: Config) -> Measurement:
+def measure(key: str, config: Config | str) -> Measurement:
     """Times a few steps of a configuration.
 
     Raises:

@@ -51,8 +51,7 @@ class SmacOptimizer:
         """Starts with an empty history.
 
         Raises:
-            UserError: If the space has conditions or forbidden clauses, or an earlier result or the prior
-                is not of it.
+            UserError: If an earlier result or the prior is not of the space.
         """
         configspace = space.configspace()
         self._candidates = Candidates(configspace)

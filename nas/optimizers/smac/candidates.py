@@ -1,17 +1,17 @@
-"""Configurations of a flat ConfigSpace as rows of numbers: draw, vary, enumerate, translate."""
+"""Configurations of a ConfigSpace as rows of numbers: draw, vary, enumerate, translate."""
 
 from __future__ import annotations
 
 import math
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from ConfigSpace import CategoricalHyperparameter, Configuration, Constant, OrdinalHyperparameter
-from ConfigSpace.hyperparameters import IntegerHyperparameter
+from ConfigSpace import Configuration
+from ConfigSpace.hyperparameters import FloatHyperparameter, IntegerHyperparameter
 
 from nas.util.errors import UserError
 from search_spaces.base import plain
+from search_spaces.rules import Rules, levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-_FEW_LEVELS = 16  # up to here all other values are neighbours; beyond, and for floats, some near ones
-_NEAR, _SPREAD = 8, 0.05  # SMAC's own number and spread (of the unit interval) of near values
+FEW_LEVELS = 16  # up to here all other values are neighbours; beyond, and for floats, some near ones
+_NEAR, _SPREAD = 8, 0.05  # near values: so many, with this spread of the unit interval
 _MAX_LEVELS = 1_000_000
+_ROUNDS = 50  # of draws, where clauses forbid some
 _LEAST_DRAWS = 100  # enough to tell a space that is nearly exhausted by
 
 
@@ -54,7 +55,7 @@ class Candidates:
     """The rows that stand for the configurations of a space.
 
     Rows are ConfigSpace's own vectors: indices for categories and ordinals, the unit interval for
-    numbers.
+    numbers, ``nan`` for what is inactive.
 
     Attributes:
         size: Number of configurations, ``math.inf`` with a float among the hyperparameters.
@@ -64,23 +65,26 @@ class Candidates:
         """Takes a space.
 
         Raises:
-            UserError: If it has conditions or forbidden clauses. A neighbour of a configuration may
-                be none there, and SMAC's own local search is broken for them: it accepts no
-                neighbour of a configuration with an inactive hyperparameter (NaN != NaN).
+            UserError: If its conditions are too entangled to say how many configurations there are.
         """
-        if space.conditions or space.forbidden_clauses:
-            raise UserError(
-                f"search space {space.name}: has conditions or forbidden clauses; let every combination of "
-                "choices be a configuration"
-            )
         self._space = space
         self._hps = list(space.values())
         self._levels = [_levels(hp) for hp in self._hps]
-        self.size: float = math.prod(hp.size for hp in self._hps)
+        self._rules = Rules(space)
+        free = self._rules.flat
+        self.size: float = math.prod(hp.size for hp in self._hps) if free else self._rules.count()
 
     def sample(self, n: int, rng: np.random.RandomState) -> Vector:
-        """Draws rows by the hyperparameters' own distributions, duplicates included; ``(n, D)``."""
-        return np.column_stack([hp.sample_vector(n, seed=rng) for hp in self._hps]).astype(np.float64)
+        """Draws rows by the hyperparameters' own distributions, duplicates included; ``(<= n, D)``.
+
+        There are fewer than ``n`` if clauses forbid nearly all that is drawn.
+        """
+        rows = self._rules.draw(n, rng)
+        for _ in range(_ROUNDS):
+            if len(rows) >= n:
+                break
+            rows = np.concatenate([rows, self._rules.draw(n, rng)])
+        return rows[:n]
 
     def unseen(self, n: int, seen: Container[bytes], rng: np.random.RandomState) -> Vector:
         """Draws distinct rows that are not in ``seen``.
@@ -95,25 +99,45 @@ class Candidates:
         """
         draws = max(n, _LEAST_DRAWS)
         rows = distinct(self.sample(draws, rng), seen) if self.size > draws else []
-        levels = [levels for levels in self._levels if levels is not None]
-        if not rows and len(levels) == len(self._hps):
+        if not rows and all(levels is not None for levels in self._levels):
             # A small space, or one so nearly exhausted that it has hardly more rows than were seen.
-            rows = distinct(np.array(list(product(*levels)), dtype=np.float64), seen)
+            rows = distinct(self._rules.every(), seen)
             rows = [rows[i] for i in rng.permutation(len(rows))]
         return np.array(rows[:n]).reshape(-1, len(self._hps))
 
-    def neighbours(self, row: Vector, rng: np.random.RandomState) -> Vector:
-        """Gives the rows that differ from one in a single hyperparameter; ``(n, D)``."""
-        found = []
-        for j, (hp, levels) in enumerate(zip(self._hps, self._levels, strict=True)):
-            if levels is not None and len(levels) <= _FEW_LEVELS:
-                others = levels[levels != row[j]]
-            else:
-                others = hp.neighbors_vectorized(row[j], _NEAR, std=_SPREAD, seed=rng)
-            block = np.repeat(row[None], len(others), axis=0)
-            block[:, j] = others
-            found.append(block)
-        return np.concatenate(found)
+    def neighbours(self, rows: Vector, rng: np.random.RandomState) -> Vector:
+        """Gives the rows that differ from one in a single hyperparameter.
+
+        Where that makes others active, these get values at random; what rules forbid is left out.
+
+        Args:
+            rows: One ``(D,)`` or several ``(M, D)``, each after another's neighbours.
+            rng: Source of randomness.
+
+        Returns:
+            Rows ``(N, D)``.
+        """
+        found, changed, before = [], [], []
+        for row in np.atleast_2d(rows):
+            for j, levels in enumerate(self._levels):
+                if np.isnan(row[j]):
+                    continue
+                if levels is not None and len(levels) <= FEW_LEVELS:
+                    others = levels[levels != row[j]]
+                else:
+                    others = _reflected(row[j] + _SPREAD * rng.standard_normal(_NEAR))
+                block = np.repeat(row[None], len(others), axis=0)
+                block[:, j] = others
+                found.append(block)
+                changed.append(np.full(len(others), j))
+                before.append(np.full(len(others), row[j]))
+        near, column, old = np.concatenate(found), np.concatenate(changed), np.concatenate(before)
+        for j, levels in enumerate(self._levels):
+            if levels is None or len(levels) > FEW_LEVELS:
+                mine = column == j
+                near[mine, j] = self._rules.exact(j, near[mine, j])
+        moved = near[np.arange(len(near)), column] != old
+        return self._rules.settle(near[moved], lambda j, n: self._rules.spare(j, n, rng))
 
     def decode(self, row: Vector, origin: str | None = None) -> Configuration:
         """Makes the configuration of a row."""
@@ -151,11 +175,16 @@ def distinct(rows: Iterable[Vector], seen: Container[bytes]) -> list[Vector]:
     return [row for name, row in first.items() if name not in seen]
 
 
+def _reflected(values: Vector) -> Vector:
+    """Values of the unit interval: what is beyond an end comes back from it."""
+    values = np.abs(values)
+    return np.clip(np.where(values > 1.0, 2.0 - values, values), 0.0, 1.0)
+
+
 def _levels(hp: Any) -> Vector | None:
-    if isinstance(hp, (CategoricalHyperparameter, OrdinalHyperparameter)):
-        return np.arange(hp.size, dtype=np.float64)
-    if isinstance(hp, Constant):
-        return np.array([hp.to_vector(hp.value)], dtype=np.float64)
-    if isinstance(hp, IntegerHyperparameter) and hp.size <= _MAX_LEVELS:
-        return np.asarray(hp.to_vector(np.arange(hp.lower, hp.upper + 1)), dtype=np.float64)
-    return None
+    """All values, None where there are too many to list."""
+    if isinstance(hp, FloatHyperparameter):
+        return None
+    if isinstance(hp, IntegerHyperparameter) and hp.size > _MAX_LEVELS:
+        return None
+    return levels_of(hp)

@@ -106,7 +106,7 @@ def make_facade(
     """Puts SMAC together.
 
     Args:
-        space: Flat configuration space; SMAC seeds it.
+        space: Configuration space; SMAC seeds it.
         candidates: The same space, as rows.
         initial: Configurations to begin with.
         fidelity: Rungs of epochs.

@@ -6,7 +6,8 @@ from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
-from ConfigSpace import CategoricalHyperparameter, OrdinalHyperparameter
+from ConfigSpace import CategoricalHyperparameter, Constant, OrdinalHyperparameter
+from ConfigSpace.hyperparameters import IntegerHyperparameter
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dtrtri
@@ -14,7 +15,9 @@ from scipy.optimize import minimize
 from smac.model import AbstractModel
 from threadpoolctl import ThreadpoolController
 
+from nas.optimizers.smac.candidates import FEW_LEVELS
 from nas.optimizers.smac.evidence import Learner, Lesson
+from search_spaces.rules import levels_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,15 +62,17 @@ def _on_one_thread(method: Callable[P, T]) -> Callable[P, T]:
 class ChoiceProcess(Learner, AbstractModel):
     """Gaussian process regression with the product kernel ``s^2 prod_d exp(-theta_d dist_d)``.
 
-    ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and its square for numbers:
-    for categories SMAC's weighted Hamming kernel. Length scales, signal and noise are the most likely
-    ones under weak priors, found from one start by L-BFGS with exact gradients, so that equal data
+    ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and few integers, its square
+    for other numbers, in the unit interval, logarithmic where the hyperparameter is: for categories SMAC's
+    weighted Hamming kernel. Inactive is a value of its own. Length scales, signal and noise are the most
+    likely ones under weak priors, found from one start by L-BFGS with exact gradients, so that equal data
     give equal models. A part of the data decides where there are too many for the time between trials.
     """
 
     def __init__(self, configspace: ConfigurationSpace, seed: int = 0) -> None:
         super().__init__(configspace, seed=seed)
         self._hps = list(configspace.values())
+        self._conditional = frozenset(configspace.conditional_hyperparameters)
 
     @_on_one_thread
     def tune(self, data: Lesson) -> None:
@@ -139,19 +144,46 @@ class ChoiceProcess(Learner, AbstractModel):
         return K
 
     def _coded(self, rows: Vector) -> list[Vector]:
-        return [_codes(hp, rows[:, d]) for d, hp in enumerate(self._hps)]
+        return [_codes(hp, rows[:, d], hp.name in self._conditional) for d, hp in enumerate(self._hps)]
 
     def _scaled(self, codes: Sequence[Vector]) -> Vector:
         return np.concatenate([root * code for root, code in zip(self._roots, codes, strict=True)], axis=1)
 
 
-def _codes(hp: Any, column: Vector) -> Vector:
-    """Numbers ``(N, C)`` whose squared distance is that of the values: one-hot, thermometer or plain."""
+def _codes(hp: Any, column: Vector, conditional: bool = False) -> Vector:
+    """Numbers ``(N, C)`` whose squared distance is that of the values: one-hot, thermometer or plain.
+
+    Where a hyperparameter may be inactive (``nan``), that is a value of its own, as far from all others as
+    two categories are from each other, or two ends of a scale (from inner numbers a quarter less).
+    """
+    if not conditional:
+        return _active_codes(hp, column)
+    off = np.isnan(column)
+    codes = _active_codes(hp, np.where(off, 0.0, column)).astype(np.float64)
+    category = isinstance(hp, CategoricalHyperparameter | Constant)
+    # In the middle of a scale, and aside: half a scale and the square root of three quarters make 1.
+    codes[off] = 0.0 if category else np.max(_active_codes(hp, _ends(hp)), axis=0) / 2
+    aside = np.sqrt(0.5) if category else np.sqrt(0.75)
+    return np.column_stack([codes, aside * off])
+
+
+def _active_codes(hp: Any, column: Vector) -> Vector:
     if isinstance(hp, CategoricalHyperparameter):
         return (column[:, None] == np.arange(hp.size)) / np.sqrt(2.0)
     if isinstance(hp, OrdinalHyperparameter):
         return (column[:, None] > np.arange(hp.size - 1)) / np.sqrt(max(hp.size - 1, 1))
+    if isinstance(hp, IntegerHyperparameter) and hp.size <= FEW_LEVELS:
+        levels = levels_of(hp)
+        gaps = np.diff(levels) / (levels[-1] - levels[0])
+        return (column[:, None] > levels[:-1] + 1e-9) * np.sqrt(gaps)
+    if isinstance(hp, Constant):
+        return np.full((len(column), 1), np.sqrt(0.5))
     return column[:, None]
+
+
+def _ends(hp: Any) -> Vector:
+    """The two ends of a scale, as rows have them."""
+    return np.array([0.0, hp.size - 1 if isinstance(hp, OrdinalHyperparameter) else 1.0])
 
 
 def _correlation(a: Vector, b: Vector) -> Vector:

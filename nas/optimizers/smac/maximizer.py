@@ -79,12 +79,12 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         self, starts: Iterable[Vector], seen: Container[bytes], taken: set[bytes]
     ) -> list[Vector]:
         """Neighbours that are neither seen nor taken; they are taken then."""
-        found = []
-        for row in starts:
-            for near in self._candidates.neighbours(row, self._rng):
-                if (name := key(near)) not in taken and name not in seen:
-                    taken.add(name)
-                    found.append(near)
+        found: list[Vector] = []
+        rows = np.array([*starts])
+        for near in self._candidates.neighbours(rows, self._rng) if len(rows) else ():
+            if (name := key(near)) not in taken and name not in seen:
+                taken.add(name)
+                found.append(near)
         return found
 
     def _score(self, rows: Sequence[Vector]) -> Vector:

@@ -1,0 +1,195 @@
+"""Search spaces that are not registered: ``package.module:Class``, or a file, ``path/to/file.py[:Class]``."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib.util
+import math
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.util.errors import UserError, first_line
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from search_spaces.base import SearchSpace
+
+_SUFFIX = ".py"
+_TRIED, _LEAST = 2000, 20  # draws, of which so many must be allowed
+_LISTED = 100_000  # configurations that can be listed instead
+
+
+def is_code(name: str) -> bool:
+    """Whether a name means code that is not ours, and so is run only for who names it."""
+    return ":" in name or name.endswith(_SUFFIX)
+
+
+def is_file(name: str) -> bool:
+    """Whether a name is a file's, with or without a class."""
+    return _split(name)[0].endswith(_SUFFIX)
+
+
+def resolved(name: str) -> str:
+    """A file's name as it can be used from any folder; any other name as it is."""
+    if not isinstance(name, str) or not is_file(name):
+        return name
+    path, attribute = _split(name)
+    absolute = str(Path(path).expanduser().resolve())
+    return f"{absolute}:{attribute}" if attribute else absolute
+
+
+def digest(name: str) -> str:
+    """Names the contents of a space's file: 12 hexadecimal digits, "" if there is no such file."""
+    path = Path(_split(name)[0])
+    if not is_file(name) or not path.is_file():
+        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+
+
+def load(name: str, target: str) -> SearchSpace:
+    """Imports a space and checks it.
+
+    Args:
+        name: As the user said it, for messages.
+        target: ``package.module:Class`` or ``file.py[:Class]``.
+
+    Raises:
+        UserError: If there is none, its code fails, or it holds what a run could not keep.
+    """
+    from search_spaces.base import SearchSpace, check
+
+    place, attribute = _split(target)
+    try:
+        module = _from_file(place) if place.endswith(_SUFFIX) else _imported(place)
+        if not attribute:
+            attribute = _only_space(module)
+        found = getattr(module, attribute)
+        if not isinstance(found, type) or not issubclass(found, SearchSpace):
+            raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
+        space = found()
+        check(space.hyperparameters)  # those that are a property are known only now
+        _check(space)
+        return space
+    except UserError as error:
+        raise UserError(f"search space {name}: {error.given}") from error
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        hint = "; write a notebook's class to a file, and give its path" if place == "__main__" else ""
+        raise UserError(f"search space {name}: cannot be loaded ({first_line(error)}){hint}") from error
+    except (Exception, SystemExit) as error:  # a user's module may do anything
+        said = f"{type(error).__name__} ({first_line(error)})"
+        raise UserError(f"search space {name}: cannot be loaded, its code ended with {said}") from error
+
+
+def _split(name: str) -> tuple[str, str]:
+    place, _, attribute = name.rpartition(":")
+    return (place, attribute) if place else (name, "")
+
+
+def _imported(module: str) -> ModuleType:
+    """A module that is installed, or lies in the folder the user is in."""
+    here = str(Path.cwd())
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    return import_module(module)
+
+
+def _from_file(place: str) -> ModuleType:
+    path = Path(place).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"no such file{_near(path)}")
+    name = f"search_space_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    if (folder := str(path.parent)) not in sys.path:  # what lies beside it can be imported
+        sys.path.append(folder)
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise UserError("is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pickle and dataclasses look there
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _near(path: Path) -> str:
+    try:
+        beside = [file.name for file in path.parent.glob(f"*{_SUFFIX}")]
+    except OSError:
+        beside = []
+    close = difflib.get_close_matches(path.name, beside, n=1)
+    return f"; did you mean {path.parent / close[0]}?" if close else f" as {path}"
+
+
+def _only_space(module: ModuleType) -> str:
+    """The name of the one space that a module defines."""
+    from search_spaces.base import SearchSpace
+
+    found = [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, SearchSpace)
+        and value.__module__ == module.__name__
+        and not getattr(value, "__abstractmethods__", None)
+    ]
+    if not found:
+        raise UserError("has no class that is a SearchSpace and has a method build")
+    if len(found) > 1:
+        listed = ", ".join(found)
+        raise UserError(f"has several spaces; say which, as in {module.__file__}:{found[0]} ({listed})")
+    return found[0]
+
+
+def _check(space: SearchSpace) -> None:
+    """Refuses now what would fail a search later.
+
+    Raises:
+        UserError: Naming the hyperparameter or attribute.
+    """
+    if not space.hyperparameters:
+        raise UserError("has no hyperparameters; give it hyperparameters = (...) or space = a ConfigSpace")
+    _ = space.asked
+    for name, width in space.presets.items():
+        if type(width) is not int or width < 1:
+            raise UserError(f"presets: {name} is {width!r}; must be a whole number of at least 1")
+    if "width" in space.asked and "geometry" not in space.asked and not space.presets:
+        raise UserError("build asks for width; give it presets, such as {'tiny': 16, 'paper': 64}")
+    _check_training(space)
+    rules = space.rules
+    if rules is None:
+        return
+    import numpy as np
+
+    if space.size > _LISTED and len(rules.draw(_TRIED, np.random.RandomState(0))) < _LEAST:
+        raise UserError(
+            f"its forbidden clauses forbid nearly everything (of {_TRIED} draws fewer than {_LEAST} are "
+            "left); say it with conditions, or fewer choices"
+        )
+    if math.isfinite(space.size) and not space.size:
+        raise UserError("its forbidden clauses forbid everything")
+
+
+def _check_training(space: SearchSpace) -> None:
+    from search_spaces.hyperparameters import TRAINING
+
+    for name in space.training:
+        if name not in space.hyperparameters:
+            raise UserError(f"training: there is no hyperparameter {name}")
+        if name not in TRAINING:
+            known = ", ".join(TRAINING)
+            raise UserError(f"hyperparameter {name}: the recipe has no such setting; there are {known}")
+        hp: Any = space.hyperparameters[name]
+        values = hp.choices or (hp.lower, hp.upper)
+        if any(isinstance(v, bool | str) or not TRAINING[name][0] <= v <= TRAINING[name][1] for v in values):
+            low, high = TRAINING[name]
+            raise UserError(
+                f"hyperparameter {name}: goes to the recipe; must be numbers from {low:g} to {high:g}"
+            )
