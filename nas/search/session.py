@@ -336,7 +336,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     notes = (
         [f"other versions than before: {', '.join(found)}; new figures may differ slightly"] if found else []
     )
-    source = before["space"].get("source")
+    source = before.get("space", {}).get("source")
     if source and digest(before["settings"]["space"]["space"]) not in ("", source):
         file = Path(before["settings"]["space"]["space"]).name
         notes.append(f"{file} is not what it was: trials before and after compare only if it builds the same")

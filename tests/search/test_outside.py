@@ -172,7 +172,7 @@ def seen(run: Path) -> standing.Standing:
 
 
 def drawn(run: Path) -> str:
-    return panel._status(watcher.Watcher(run).look())
+    return panel.standing(watcher.Watcher(run).look())
 
 
 def test_a_killed_run_is_dead_where_it_was_and_where_it_was_moved(killed: Path, tmp_path: Path) -> None:
@@ -238,7 +238,7 @@ def test_every_standing_can_be_drawn(killed: Path) -> None:
         found = take(
             state_of(killed), search, name="r", status=word, used=1.0, seen=standing.Standing(word, "h", 9.0)
         )
-        assert panel._status(found)
+        assert panel.standing(found)
         json.dumps(found.to_json())
 
 

@@ -39,7 +39,7 @@ def search(*args: str) -> str:
     process = start(*args)
     out, err = process.communicate(timeout=240)
     assert process.returncode == 0, err
-    assert err == ""
+    assert all(line.endswith(" ...") for line in err.splitlines())  # what it was doing, if that took long
     return out
 
 
