@@ -71,3 +71,7 @@ def make_pages(app: Sphinx) -> None:
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.connect("builder-inited", make_pages)
+
+
+# ``nas.Run`` is not ``analysis.frames.Run``: a signature that says Run may mean either, and links to one.
+suppress_warnings = ["ref.python"]

@@ -62,6 +62,11 @@ class Run:
         return self.path / "configspace.json"
 
     @property
+    def images(self) -> Path:
+        """The images, if they were given as arrays."""
+        return self.path / "images.npz"
+
+    @property
     def earlier_json(self) -> Path:
         """What an earlier run knew, if this one began with ``--warm-start``."""
         return self.path / "earlier.json"
@@ -127,7 +132,7 @@ class Run:
         """Makes a new run folder, whole or not at all.
 
         Args:
-            path: The folder.
+            path: The folder; it may be there already, with :attr:`images` and nothing else.
             search: For ``search.json``.
             configspace: For ``configspace.json``.
             earlier: For ``earlier.json``, None for none.
@@ -135,7 +140,8 @@ class Run:
         Raises:
             UserError: If it exists already or cannot be made.
         """
-        if path.exists():
+        given = cls(path).images
+        if path.exists() and [*path.iterdir()] != [given]:
             raise UserError(_exists(path))
         staging: Path | None = None
         try:
@@ -149,6 +155,9 @@ class Run:
             if earlier is not None:
                 write_json(new.earlier_json, earlier)
             new.journal.touch()
+            if given.exists():  # whoever needs the images has read them
+                given.rename(new.images)
+                path.rmdir()
             staging.rename(path)
         except OSError as error:
             if path.exists():  # made by another search, meanwhile
@@ -192,6 +201,9 @@ class Run:
             raise UserError(f"{self.search_json}: not readable ({error})") from None
         if version != VERSION:
             raise UserError(f"{self.search_json}: a run of format {version!r}; this program reads {VERSION}")
+        data = search["settings"]["data"]
+        if str(data["dataset"]).endswith(f"/{self.images.name}") and self.images.is_file():
+            data["dataset"] = f"npz:{self.images.resolve()}"  # the folder may have been moved
         return search
 
     def read_journal(self) -> Contents:

@@ -60,6 +60,7 @@ class Watched:
     search: dict[str, Any]
     state: SearchState
     used: Callable[[], float]
+    stop: Callable[[str], None]
 
 
 def default_name(settings: SearchSettings) -> str:
@@ -127,13 +128,14 @@ def worker_settings(
     )
 
 
-def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
+def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = False) -> tuple[Run, str]:
     """Begins a new run and searches until it stops.
 
     Args:
         path: The folder to make.
         settings: All settings.
         view: Called with :class:`Watched`; gives a context manager that gives a listener.
+        filled: The folder is there, with the images and nothing else.
 
     Returns:
         The run, and why it stopped.
@@ -142,7 +144,7 @@ def begin(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         UserError: If anything is not as it should be; no folder is left behind then.
     """
     space = search_spaces.get(settings.space.space)
-    if path.exists():
+    if path.exists() and not filled:
         raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
     _check_writable(path.parent)
     check(settings.choice.optimizer, space, settings.smac)
@@ -278,7 +280,7 @@ def _loop(
         weights=WeightStore(run.weights, settings.machine.quota_bytes),
     )
     output.doing("")
-    listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used))))
+    listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used, loop.stop))))
     for note in notes:
         for listener in listeners:
             listener.note(note)

@@ -1,0 +1,1 @@
+"""Searching from Python: what ``import nas`` offers."""

@@ -1,0 +1,178 @@
+"""A setting's keyword in Python: its field, its type, and errors that name it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import math
+import operator
+import os
+import re
+from dataclasses import fields, replace
+from datetime import timedelta
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from nas.search.settings import SearchSettings
+from nas.util import given
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+T = TypeVar("T")
+
+_DURATIONS = ("budget", "trial_timeout")
+_NUMBERS_AS_TEXT = ("width", "checkpoint_quota")
+_OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # flag -> what it is called here
+_FLAG = re.compile(r"(?<![\w-])--([a-z]\w*(?:-\w+)*)")
+
+
+@contextlib.contextmanager
+def named() -> Iterator[None]:
+    """Names arguments where the code within names flags.
+
+    Raises:
+        UserError: What was raised within, in words of Python.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(in_python(error.given)) from None
+
+
+def in_python(message: str) -> str:
+    """A message with flags called as the arguments are; commands to type stay as they are."""
+    said, command, rest = message.partition("python -m ")
+    return _FLAG.sub(lambda found: argument(found[1]), said) + command + rest
+
+
+def argument(flag: str) -> str:
+    """What a flag is called in Python."""
+    name = flag.removeprefix("--").replace("-", "_")
+    return _OWN_NAMES.get(name, name)
+
+
+def keywords() -> dict[str, tuple[str, str, Any]]:
+    """Every setting's keyword, with its group, its field and its type."""
+    found = {}
+    for group, part in get_type_hints(SearchSettings).items():
+        for name, hint in get_type_hints(part, include_extras=True).items():
+            plain = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+            found[argument(given.flag(name, hint))] = (group, name, plain)
+    return found
+
+
+def settings(values: Mapping[str, Any], start: SearchSettings | None = None) -> SearchSettings:
+    """Settings with what is given in place of what they were.
+
+    Args:
+        values: By keyword.
+        start: What they were, the defaults if None.
+
+    Raises:
+        UserError: Naming the argument that is unknown, of another type or out of range.
+    """
+    start = start or SearchSettings()
+    known = keywords()
+    changed: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        if name not in known:
+            raise UserError(unknown(name, known))
+        group, field, hint = known[name]
+        changed.setdefault(group, {})[field] = fitted(name, value, hint)
+    with named():
+        groups = {group: replace(getattr(start, group), **parts) for group, parts in changed.items()}
+        return given.checked(replace(start, **groups))
+
+
+def options(kind: type[T], values: Mapping[str, Any], **fixed: Any) -> T:
+    """Makes a settings object of one group, as :func:`settings` does.
+
+    Args:
+        kind: Its class.
+        values: By field.
+        fixed: Fields that have been looked at.
+
+    Raises:
+        UserError: Naming the argument that is unknown, of another type or out of range.
+    """
+    hints = get_type_hints(kind)
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    parts = {}
+    for name, value in values.items():
+        if name not in names:
+            raise UserError(unknown(name, names))
+        parts[name] = fitted(name, value, hints[name])
+    with named():
+        return given.checked(kind(**parts, **fixed))
+
+
+def unknown(name: str, known: Any) -> str:
+    """Says that there is no such argument, and which may be meant."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"{name}: no such argument; " + (
+        f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    )
+
+
+def fitted(name: str, value: Any, hint: Any) -> Any:
+    """A value as its field has it: NumPy's numbers as Python's, paths as ``Path``, durations as text.
+
+    Raises:
+        UserError: If it is of another type.
+    """
+    if name in _DURATIONS and value is not None and not isinstance(value, str):
+        value = _duration(name, value)
+    elif name in _NUMBERS_AS_TEXT and isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for kind in kinds:
+        with contextlib.suppress(TypeError, ValueError):
+            return _as(kind, value)
+    raise UserError(f"{name} {value!r}: must be {_in_words(kinds)}")
+
+
+def _as(kind: Any, value: Any) -> Any:
+    """Raises TypeError or ValueError if the value is of another kind."""
+    if get_origin(kind) is Literal:
+        return get_args(kind)[get_args(kind).index(value)]
+    if kind is type(None) and value is None:
+        return None
+    item = getattr(value, "item", None)
+    value = item() if callable(item) and getattr(value, "ndim", 1) == 0 else value  # NumPy's scalars
+    if isinstance(value, bool) or kind is bool:
+        if kind is bool and isinstance(value, bool):
+            return value
+    elif kind is int:
+        return operator.index(value)
+    elif kind is float and isinstance(value, int | float):
+        return float(value)
+    elif kind is str and isinstance(value, str):
+        return value
+    elif kind is Path:
+        return Path(os.fspath(value))
+    raise TypeError
+
+
+def _in_words(kinds: tuple[Any, ...]) -> str:
+    words: list[str] = []
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            words += [repr(choice) for choice in get_args(kind)]
+        else:
+            words.append(
+                {type(None): "None", int: "a whole number", float: "a number", str: "text"}.get(kind, "")
+            )
+            words[-1] = words[-1] or {bool: "True or False", Path: "a path"}[kind]
+    return " or ".join(words)
+
+
+def _duration(name: str, value: Any) -> str:
+    """Seconds or a timedelta as the text that settings hold."""
+    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not math.isfinite(seconds) or seconds <= 0:
+        raise UserError(f"{name} {value!r}: must be text such as '72h' or '90m', seconds or a timedelta")
+    return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

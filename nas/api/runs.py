@@ -1,0 +1,268 @@
+"""A run folder, opened: what it found, and what can be made of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.api import arguments, guard, spaces
+from nas.api.trials import Incumbent, Trial
+from nas.run import folder, standing
+from nas.run.state import SearchState
+from nas.util import given
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    import os
+    from datetime import timedelta
+
+    import pandas as pd
+    from torch import nn
+
+    from analysis.frames import Run as Frames
+    from search_spaces.base import SearchSpace
+
+
+def open_run(path: str | os.PathLike[str]) -> Run:
+    """Opens a run folder; a search may be writing to it.
+
+    Args:
+        path: The folder, ``runs/<name>``.
+
+    Raises:
+        UserError: If it is none.
+    """
+    return Run(path)
+
+
+class Run:
+    """A search, finished or not. Everything is read from its folder anew whenever that has grown.
+
+    Attributes:
+        path: The folder.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        """Opens a folder.
+
+        Raises:
+            UserError: If it is no run.
+        """
+        self.path = given.path("path", Path(path))
+        self._folder = folder.Run.open(self.path)
+        self._read: tuple[tuple[int, int], SearchState] | None = None
+
+    def __repr__(self) -> str:
+        state = self._state()
+        words = [f"{state.finished} trials", self.status if not self.stopped else f"stopped: {self.stopped}"]
+        if state.incumbent is not None:
+            words.insert(1, f"best top-1 {100 * self.incumbent.top1:.2f}%")
+        return f"<Run {self.path}: {', '.join(words)}>"
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self._folder.name
+
+    @property
+    def status(self) -> str:
+        """``running``, ``stopped``, ``dead`` (killed), or, on another machine, ``copied`` or ``away``."""
+        return standing.of(self._folder, self._state()).status
+
+    @property
+    def stopped(self) -> str:
+        """Why it stopped, "" while it runs or after a kill.
+
+        ``budget``, ``trials``, ``exhausted`` (every configuration was tried), ``crashes`` (the same five
+        times in a row), ``interrupted``, ``terminated`` or ``error``.
+        """
+        return self._state().stopped
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What it was begun with: settings, data, space, hardware, versions."""
+        return self._folder.read_search()
+
+    @property
+    def trials(self) -> list[Trial]:
+        """All trials in the order asked."""
+        return [Trial.of(trial) for trial in self._state().trials.values()]
+
+    @property
+    def incumbent(self) -> Incumbent:
+        """The best network so far.
+
+        Raises:
+            UserError: If no trial has succeeded at the highest budget yet.
+        """
+        state = self._state()
+        search = self._folder.read_search()
+        if state.incumbent is None:
+            raise UserError(
+                f"{self.path}: has no incumbent yet, no trial has succeeded at the highest budget of "
+                f"{search['rungs'][-1]} epochs"
+            )
+        return Incumbent.of(state.trials[state.incumbent], state, search["space"]["default"])
+
+    def trials_dataframe(self) -> pd.DataFrame:
+        """One row a trial: what was chosen, what was measured, when; its columns are in docs/analysis.md."""
+        return self._frames().trials
+
+    def curves_dataframe(self) -> pd.DataFrame:
+        """One row an epoch that was trained, with its ``trial`` and metrics."""
+        return self._frames().curves
+
+    def network(self, *, space: str | SearchSpace | type[SearchSpace] | None = None) -> nn.Module:
+        """The best network with its trained weights, in evaluation mode on the CPU.
+
+        The winner of :meth:`confirm` if that was called, else the incumbent. It takes images ``(B, C, H, W)``
+        that :meth:`normalisation` was applied to.
+
+        Args:
+            space: The search's own space once more, if that is your code: no run folder runs code unasked.
+
+        Raises:
+            UserError: If there is none yet, or its weights were not kept.
+        """
+        from nas.export.weights import incumbent_network
+
+        said = None if space is None else spaces.name_of(space)
+        with arguments.named():
+            return incumbent_network(self._folder, space=said)
+
+    def normalisation(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel, of pixels in 0..1: what networks were trained on.
+
+        Raises:
+            UserError: If the run kept no weights, which say it.
+        """
+        from nas.export.weights import normalisation
+
+        with arguments.named():
+            return normalisation(self._folder)
+
+    @guard.spawning()
+    def confirm(
+        self,
+        *,
+        top: int = 3,
+        seeds: int = 3,
+        budget: str | float | timedelta | None = None,
+        trial_timeout: str | float | timedelta = "auto",
+        space: str | SearchSpace | type[SearchSpace] | None = None,
+        quiet: bool = False,
+        **place: Any,
+    ) -> pd.DataFrame:
+        """Trains the best configurations and the base architecture again from scratch, with fresh seeds.
+
+        Ctrl-C ends it with what is known; called again, it goes on. What is trained already is not trained
+        again.
+
+        Args:
+            top: How many configurations.
+            seeds: Seeds of each.
+            budget: Time for all calls together; None: no limit.
+            trial_timeout: A longer training counts as hanging; ``"auto"``: ten times what is predicted.
+            space: As for :meth:`network`.
+            quiet: Print nothing.
+            **place: ``device``, ``threads`` or ``data_dir``, if not the search's.
+
+        Returns:
+            One row a configuration, the best first: ``config_id``, ``config``, ``baseline`` (whether it is
+            the base architecture), ``searched_error``, ``errors`` (one a seed), ``mean_error``, ``sd_error``,
+            ``mean_gain`` (error taken off the base architecture's, seed by seed), ``sd_gain``, ``params``,
+            ``macs`` and others, as in ``confirmed.json``.
+
+        Raises:
+            UserError: If there is nothing to confirm or the run is in use.
+        """
+        from nas.confirm import session, view
+        from nas.confirm.settings import Place, Wish
+
+        timing = {"budget": budget, "trial_timeout": trial_timeout}
+        wish = arguments.options(Wish, {"top": top, "seeds": seeds, **timing})
+        said = None if space is None else spaces.name_of(space)
+        where = arguments.options(Place, place, space=said)
+        with arguments.named():
+            _, found, _ = session.confirm(self.path, wish, where, view.choose(quiet=quiet))
+        import pandas as pd
+
+        return pd.DataFrame(found["configurations"])
+
+    def export(self, output: str | os.PathLike[str], **order: Any) -> Path:
+        """Builds the best network as a folder that timm loads: weights, model card, recipe.
+
+        Args:
+            output: The folder to write.
+            **order: The settings of ``python -m nas.export``, such as ``geometry="reduced"`` for the
+                search's own network with its trained weights, ``geometry="t"`` for a full size, ``trial``,
+                ``num_classes``, ``onnx``.
+
+        Returns:
+            The folder.
+
+        Raises:
+            UserError: If it exists, or the run has no such network.
+        """
+        from nas.export.build import export
+        from nas.export.settings import Order
+
+        wanted = arguments.options(Order, {**order, "output": output}, source=str(self.path))
+        with arguments.named():
+            export(wanted)
+        return wanted.output
+
+    def report(self, **settings: Any) -> Path:
+        """Writes one page about the run, for any browser, and its figures as files beside it.
+
+        Args:
+            **settings: As for :meth:`importance`.
+
+        Returns:
+            The page, ``analysis/report.html`` in the run folder.
+
+        Raises:
+            UserError: If it cannot be written.
+        """
+        from analysis.importance import Settings
+        from analysis.report import report
+
+        wanted = arguments.options(Settings, settings)
+        with arguments.named():
+            return report(self._frames(), wanted)
+
+    def importance(self, **settings: Any) -> pd.DataFrame:
+        """Which choices matter, budget by budget.
+
+        Args:
+            **settings: ``engine`` (``"auto"``, ``"deepcave"`` or ``"local"``), ``trees``, ``bootstrap``
+                and ``seed``.
+
+        Returns:
+            One row a method, budget and choice: docs/analysis.md names the columns. ``attrs["notes"]`` says
+            what a reader has to know.
+
+        Raises:
+            UserError: If no budget has enough trials yet.
+        """
+        from analysis.importance import Settings, importances
+
+        wanted = arguments.options(Settings, settings)
+        with arguments.named():
+            found = importances(self._frames(), wanted)
+        table = found.table.copy()
+        table.attrs["notes"] = list(found.notes)
+        return table
+
+    def _frames(self) -> Frames:
+        from analysis.frames import load
+
+        return load(self.path)
+
+    def _state(self) -> SearchState:
+        """The journal's fold, read again if it has grown."""
+        stat = self._folder.journal.stat()
+        mark = (stat.st_size, stat.st_mtime_ns)
+        if self._read is None or self._read[0] != mark:
+            self._read = mark, SearchState.of(self._folder.read_journal().events)
+        return self._read[1]

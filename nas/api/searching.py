@@ -1,0 +1,172 @@
+"""Begins and resumes searches from Python."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.api import arguments, guard, images, spaces
+from nas.api.runs import Run
+from nas.api.watching import Watcher
+from nas.run import folder
+from nas.search import session
+from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.util import given
+from nas.util.errors import UserError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from nas.api.trials import Trial
+    from nas.data.images import ImageSet
+    from search_spaces.base import SearchSpace
+
+_DATA = "arrays"  # what a run without a name is called after, if the data have none either
+
+
+@guard.spawning()
+def run_search(
+    data: Any = "cifar100",
+    *,
+    space: str | SearchSpace | type[SearchSpace] = "nexception",
+    budget: str | float | timedelta = "72h",
+    trials: int | None = None,
+    name: str | None = None,
+    runs_dir: str | os.PathLike[str] = "runs",
+    on_trial: Callable[[Trial], object] | None = None,
+    on_epoch: Callable[[Trial], object] | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Begins a search and returns when a limit is reached, or after Ctrl-C.
+
+    Every trial that is finished is kept whatever happens; :func:`resume_search` goes on from there. Trials
+    run in processes of their own, so a script must call this under ``if __name__ == "__main__":``.
+
+    Args:
+        data: ``"cifar100"``, ``"cifar10"``, ``"digits"``, ``"npz:FILE"``, ``"folder:DIR"``; or images uint8
+            ``(N, H, W)`` or ``(N, H, W, C)`` with their labels ``(N,)`` and, if there are, the classes'
+            names, as a tuple; or a torch ``Dataset``. What is no name is copied into the run folder.
+        space: What is searched: a name, a :class:`nas.SearchSpace` of your own or an object of it.
+        budget: Time for the whole run: ``"72h"``, ``"1h30m"``, seconds or a ``timedelta``.
+        trials: Stop after so many finished trials as well.
+        name: The run folder's name; None: the data and the time.
+        runs_dir: Where run folders lie.
+        on_trial: Called with each trial that has ended. What it raises ends the search in order and is then
+            raised here; a KeyboardInterrupt only ends it.
+        on_epoch: Likewise called with the running trial after each of its epochs.
+        quiet: Print nothing. Otherwise: a live panel on a terminal, a line for each trial in a notebook.
+        **settings: Every other setting of ``python -m nas.search``, as the list in docs/python-api.md.
+
+    Returns:
+        The run; :attr:`nas.Run.stopped` says why it ended.
+
+    Raises:
+        UserError: If anything is not as it should be; no folder is left behind then.
+    """
+    found = None if isinstance(data, str) else images.read(data)
+    values = {"space": spaces.name_of(space), "budget": budget, "trials": trials, **settings}
+    if found is None:
+        values["data"] = data
+    wanted = arguments.settings(values)
+    with arguments.named():
+        runs = given.path("--runs-dir", Path(runs_dir))
+    watcher = Watcher(quiet=quiet, on_trial=on_trial, on_epoch=on_epoch)
+    with arguments.named(), contextlib.ExitStack() as stack:
+        path = (
+            runs / _checked(name) if name is not None else stack.enter_context(_unnamed(runs, wanted, found))
+        )
+        _refuse_existing(path)
+        if found is not None:
+            place = stack.enter_context(images.placed(path, found, _silent if quiet else print))
+            wanted = replace(wanted, data=replace(wanted.data, dataset=place))
+        _say_what_takes_time(wanted, quiet=quiet)
+        session.begin(path, wanted, watcher.view, filled=found is not None)
+    watcher.reraise()
+    return Run(path)
+
+
+@guard.spawning()
+def resume_search(
+    run: Run | str | os.PathLike[str],
+    *,
+    budget: str | float | timedelta | None = None,
+    trials: int | None = None,
+    space: str | SearchSpace | type[SearchSpace] | None = None,
+    on_trial: Callable[[Trial], object] | None = None,
+    on_epoch: Callable[[Trial], object] | None = None,
+    quiet: bool = False,
+    **settings: Any,
+) -> Run:
+    """Goes on with a search where its journal ends, as if it had not been interrupted.
+
+    Args:
+        run: The run, or its folder.
+        budget: Time for the whole run, earlier sessions included; None: as before.
+        trials: Finished trials of the whole run; None: as before.
+        space: The search's own space once more, if that is your code: no run folder runs code unasked.
+        on_trial: As for :func:`run_search`.
+        on_epoch: As for :func:`run_search`.
+        quiet: As for :func:`run_search`.
+        **settings: What may change besides: where trials run (``device``, ``workers``, ...) and where the
+            data lie, never what is measured.
+
+    Returns:
+        The run.
+
+    Raises:
+        UserError: If it cannot be continued; it is left as it was.
+    """
+    path = run.path if isinstance(run, Run) else given.path("run", Path(run))
+    stored = SearchSettings.from_json(folder.Run.open(path).read_search()["settings"])
+    said = None if space is None else spaces.name_of(space)
+    with arguments.named():
+        refuse_foreign_space(stored, said)
+    values = {name: value for name, value in (("budget", budget), ("trials", trials)) if value is not None}
+    if said is not None:
+        values["space"] = said
+    wanted = arguments.settings({**values, **settings}, stored)
+    watcher = Watcher(quiet=quiet, on_trial=on_trial, on_epoch=on_epoch)
+    with arguments.named():
+        _say_what_takes_time(wanted, quiet=quiet)
+        session.resume(path, wanted, watcher.view)
+    watcher.reraise()
+    return Run(path)
+
+
+def _unnamed(
+    runs: Path, wanted: SearchSettings, found: ImageSet | None
+) -> contextlib.AbstractContextManager[Path]:
+    if found is not None:
+        wanted = replace(wanted, data=replace(wanted.data, dataset=_DATA))
+    return session.unnamed(runs, wanted)
+
+
+def _checked(name: str) -> str:
+    if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
+        raise UserError(f"name {name!r}: must be a folder's name; runs_dir says where it lies")
+    given.refuse_long_name("name", name)
+    return str(given.path("name", Path(name)))
+
+
+def _say_what_takes_time(wanted: SearchSettings, *, quiet: bool) -> None:
+    if not quiet:
+        print(f"{arguments.in_python(session.getting_ready(wanted))} ...", flush=True)
+
+
+def _refuse_existing(path: Path) -> None:
+    if path.exists() and not folder.Run(path).search_json.exists():
+        raise UserError(f"{path}: exists already, and is no run; take another name, or remove it")
+    if path.exists():
+        raise UserError(
+            f"{path}: exists already; nas.resume_search({str(path)!r}) goes on with it, another name "
+            "begins anew"
+        )
+
+
+def _silent(_: str) -> None:
+    pass

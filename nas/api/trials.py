@@ -1,0 +1,125 @@
+"""A trial and the best network as a user sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nas.run.state import SearchState
+    from nas.run.state import Trial as Journaled
+    from search_spaces.base import Config, Value
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one configuration.
+
+    Attributes:
+        trial: Its number, from 1 on in the order asked.
+        config: What was chosen.
+        config_id: A hash of it.
+        epochs: How long it was to be trained in all, shorter trainings of the same configuration included.
+        origin: Who proposed it; ``baseline`` for the base architecture.
+        status: ``asked``, ``running``, ``success`` or ``crashed``.
+        error: ``1 - top1``; None unless it succeeded.
+        top1: Share of validation images whose class it names; None unless it succeeded.
+        metrics: Everything measured: ``top5``, ``val_loss``, ``params``, ``macs``, ``train_seconds``, ...
+        seconds: Time from its last start to its end.
+        reason: Why it crashed, "" if it did not.
+        curve: Metrics after each epoch that it trained, by epoch.
+    """
+
+    trial: int
+    config: Config
+    config_id: str
+    epochs: int
+    origin: str
+    status: str
+    error: float | None
+    top1: float | None
+    metrics: Mapping[str, float] = field(repr=False)
+    seconds: float
+    reason: str
+    curve: Mapping[int, Mapping[str, float]] = field(repr=False)
+
+    @classmethod
+    def of(cls, trial: Journaled) -> Trial:
+        """Takes it from a journal's fold."""
+        return cls(
+            trial=trial.trial,
+            config=dict(trial.config),
+            config_id=trial.config_id,
+            epochs=trial.epochs,
+            origin=trial.origin,
+            status=trial.status,
+            error=trial.error,
+            top1=None if trial.error is None else _top1(trial),
+            metrics=dict(trial.metrics),
+            seconds=trial.seconds,
+            reason=trial.reason,
+            curve=dict(trial.curve),
+        )
+
+
+@dataclass(frozen=True)
+class Incumbent:
+    """The best network so far: of those trained to the highest budget, the one with the least error.
+
+    Attributes:
+        trial: Number of its trial.
+        config: What was chosen.
+        config_id: A hash of it.
+        epochs: How long it was trained.
+        error: ``1 - top1``.
+        top1: Share of validation images whose class it names. It was the best of many, so a little lucky:
+            :meth:`nas.Run.confirm` says how much.
+        baseline_top1: The base architecture's, trained as long; None if that crashed.
+        changes: What differs from the base architecture: its value, and this network's.
+        metrics: Everything measured: ``params``, ``macs``, ``top5``, ...
+    """
+
+    trial: int
+    config: Config
+    config_id: str
+    epochs: int
+    error: float
+    top1: float
+    baseline_top1: float | None
+    changes: Mapping[str, tuple[Value | None, Value | None]]
+    metrics: Mapping[str, float] = field(repr=False)
+
+    @classmethod
+    def of(cls, trial: Journaled, state: SearchState, default: Config) -> Incumbent:
+        """Takes it from a journal's fold.
+
+        Args:
+            trial: The leader.
+            state: The fold.
+            default: The base architecture.
+        """
+        baseline = state.baseline(trial.epochs)
+        error = 1.0 if trial.error is None else trial.error
+        config = dict(trial.config)
+        names = [*default, *(name for name in config if name not in default)]
+        return cls(
+            trial=trial.trial,
+            config=config,
+            config_id=trial.config_id,
+            epochs=trial.epochs,
+            error=error,
+            top1=_top1(trial),
+            baseline_top1=None if baseline is None else _top1(baseline),
+            changes={
+                name: (default.get(name), config.get(name))
+                for name in names
+                if default.get(name) != config.get(name)
+            },
+            metrics=dict(trial.metrics),
+        )
+
+
+def _top1(trial: Journaled) -> float:
+    return trial.metrics.get("top1", 1 - (1.0 if trial.error is None else trial.error))

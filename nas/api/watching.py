@@ -1,0 +1,71 @@
+"""A search's listener that calls a user's functions, beside what is shown."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from nas.api.trials import Trial
+from nas.search.view import choose
+from nas.util.signals import INTERRUPTED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nas.run.journal import Event
+    from nas.run.state import SearchState
+    from nas.search.listener import Listener
+    from nas.search.session import Watched
+
+
+class Watcher:
+    """Makes a search's view; holds what a user's function raised until the search has wound down.
+
+    A function is called between two steps of the search, so it may take its time. What it raises stops the
+    search as Ctrl-C does, and so nothing finished is lost.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool,
+        on_trial: Callable[[Trial], object] | None,
+        on_epoch: Callable[[Trial], object] | None,
+    ) -> None:
+        """Takes what to call at a trial's end, and after each of its epochs."""
+        self._show = choose(quiet=quiet)
+        self._functions = {"ended": on_trial, "epoch": on_epoch}
+        self._raised: BaseException | None = None
+
+    @contextlib.contextmanager
+    def view(self, watched: Watched) -> Iterator[Listener]:
+        """The view, as a session wants it."""
+        with self._show(watched) as shown:
+            yield _Calls(shown, lambda event, state: self._call(event, state, watched.stop))
+
+    def reraise(self) -> None:
+        """Raises what a user's function raised, but for a KeyboardInterrupt, which asks for a stop only."""
+        if self._raised is not None and not isinstance(self._raised, KeyboardInterrupt):
+            raise self._raised
+
+    def _call(self, event: Event, state: SearchState, stop: Callable[[str], None]) -> None:
+        function = self._functions.get(event["event"])
+        if function is None or event.get("cached") or self._raised is not None:
+            return
+        try:
+            function(Trial.of(state.trials[event["trial"]]))
+        except BaseException as error:  # whatever it is, the search ends in order first
+            self._raised = error
+            stop(INTERRUPTED)
+
+
+class _Calls:
+    """Passes everything on to a listener, and every event to a function after it."""
+
+    def __init__(self, shown: Listener, call: Callable[[Event, SearchState], None]) -> None:
+        self._shown, self._call = shown, call
+        self.note, self.tick = shown.note, shown.tick
+
+    def event(self, event: Event, state: SearchState) -> None:
+        self._shown.event(event, state)
+        self._call(event, state)
