@@ -2,6 +2,7 @@
 
 UV := $(shell scripts/find-uv)
 RUN := .venv/bin/python
+SPACE := nexception
 DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-epochs 4 --eta 2
 
 .PHONY: search test acceptance test-all lint docs lowest quality bench gpu faults fuzz setup help
@@ -9,8 +10,8 @@ DEMO := --dataset digits --width tiny --val-fraction 0.25 --min-epochs 1 --max-e
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
-search: setup ## a real search on embedded images, 3 minutes
-	$(RUN) -m nas.search $(DEMO) --budget 3m
+search: setup ## a real search on embedded images, 3 minutes; SPACE=resnet for another base
+	$(RUN) -m nas.search $(DEMO) --space $(SPACE) --budget 3m
 
 test: setup ## the quick tests
 	$(RUN) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

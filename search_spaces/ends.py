@@ -12,7 +12,7 @@ from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from search_spaces.base import Config, Parameter, SearchSpace, Value
 
@@ -54,16 +54,31 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
 def corners(space: SearchSpace) -> Iterator[tuple[str, Config]]:
     """All at their least and all at their greatest, and the default with one hyperparameter changed.
 
-    To each of its choices, or the ends of its range; where that is allowed. Each with what it is, in words.
+    To each of its choices, or the ends of its range; where that is allowed. One that the default has no
+    place for is changed in a point or a random configuration that has. Each with what it is, in words.
     """
     values = {name: _ends(hp) for name, hp in space.hyperparameters.items()}
     for label, place in zip(_EXTREMES, (0, -1), strict=True):
         with contextlib.suppress(UserError):  # a rule; so below
-            yield label, space.validate({name: ends[place] for name, ends in values.items()})
+            yield label, completed(space, {name: ends[place] for name, ends in values.items()})
+    bases = [space.default, *space.points.values(), *space.sample(_SAMPLE, _SEED)]
     for name, ends in values.items():
-        for value in ends:
+        base = next((config for config in bases if name in config), {})
+        for value in ends if base else ():
             with contextlib.suppress(UserError):
-                yield f"{name}={value}", space.validate({**space.default, name: value})
+                yield f"{name}={value}", completed(space, {**base, name: value})
+
+
+def completed(space: SearchSpace, values: Mapping[str, Any]) -> Config:
+    """A configuration of these values, without those they make inactive, and defaults for the rest.
+
+    Raises:
+        UserError: If there is none.
+    """
+    hps = space.hyperparameters.items()
+    every = {name: hp.canonical(values.get(name, hp.default)) for name, hp in hps}
+    unknown = {name: value for name, value in values.items() if name not in every}
+    return space.validate({**(space.rules.active(every) if space.rules else every), **unknown})
 
 
 def _ends(hp: Parameter) -> tuple[Value, ...]:

@@ -71,3 +71,6 @@ def _hint(name: str) -> str:
 
 
 register("nexception", "search_spaces.nexception:NEXcepTionSpace")
+register("resnet", "search_spaces.resnet.space:ResNetSpace")
+register("mobilenet", "search_spaces.mobilenet.space:MobileNetSpace")
+register("vit", "search_spaces.vit.space:ViTSpace")

@@ -167,6 +167,16 @@ class Rules:
             if _hits(clause, row.T)[0]:
                 raise UserError(f"configuration: is forbidden by the space ({clause})")
 
+    def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the values, one for every hyperparameter, that are active with the others."""
+        row = np.full((1, len(self.names)), np.nan)
+        found = {}
+        for j in self.order:  # what a condition asks about comes before what it decides on
+            if self._active(row, j)[0]:
+                found[self.names[j]] = values[self.names[j]]
+                row[0, j] = self._hps[j].to_vector(values[self.names[j]])
+        return found
+
     def count(self) -> float:
         """Number of configurations, exactly; infinite if a float is among the hyperparameters.
 

@@ -42,6 +42,7 @@ from nas.util.errors import UserError
 from nas.util.machine import find_device, hardware, versions
 from nas.util.seeds import derive
 from search_spaces.ends import find
+from search_spaces.presets import recipe_width
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -83,7 +84,8 @@ class Bench:
         width = named_width(settings.width, self._space.presets)
         if width is None:
             width = self._space.usual_width(gpu=device.type == "cuda")
-        threads = _threads(settings.threads, width)
+        like = recipe_width(self._space.presets, width)
+        threads = _threads(settings.threads, like)
         if threads is not None:
             torch.set_num_threads(threads)
         keep_freed_memory()
@@ -95,7 +97,7 @@ class Bench:
             images, val_fraction=settings.val_fraction, seed=derive(settings.seed, "split"), device=device
         )
         self._image_size = images.images.shape[1]
-        self._recipe = settings.train.resolve(width, len(data.train), flip=data.flip)
+        self._recipe = settings.train.resolve(like, len(data.train), flip=data.flip)
         for name in self._space.training:
             if getattr(settings.train, name) is not None:
                 flag = f"--{name.replace('_', '-')}"

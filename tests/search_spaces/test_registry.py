@@ -11,7 +11,7 @@ def test_an_unknown_name_lists_what_there_is():
     with pytest.raises(UserError, match="did you mean nexception") as caught:
         search_spaces.get("NEXception")
     assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match="'zzz': must be one of nexception"):
+    with pytest.raises(UserError, match="'zzz': must be one of mobilenet, nexception, resnet, vit"):
         search_spaces.get("zzz")
 
 

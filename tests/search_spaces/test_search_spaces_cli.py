@@ -45,7 +45,9 @@ def test_json_for_machines(capsys):
     assert shown["points"] == space.points
     assert shown["hyperparameters"]["kernel_mid"]["choices"] == [3, 5, 7, 9]
     assert main(["list", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == [shown]
+    listed = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in listed] == search_spaces.names()
+    assert shown in listed
 
 
 @pytest.mark.parametrize(
@@ -79,8 +81,12 @@ def test_a_closed_pipe_is_no_error():
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("args", [["--help"], ["list"], ["show", "nexception"]])
-def test_it_answers_at_once(args):
+@pytest.mark.parametrize(
+    ("args", "most"),
+    # Every space is listed with its size, and counting under conditions takes ConfigSpace, and that SciPy.
+    [(["--help"], 0.5), (["show", "nexception"], 0.5), (["list"], 3.0)],
+)
+def test_it_answers_at_once(args, most):
     """CPU seconds, the best of three: the wall clock also counts what else the machine does."""
 
     def seconds():
@@ -89,4 +95,4 @@ def test_it_answers_at_once(args):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < 0.5
+    assert min(seconds() for _ in range(3)) < most

@@ -1,0 +1,1 @@
+"""From ResNet to ConvNeXt, one step of the roadmap at a time."""

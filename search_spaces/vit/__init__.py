@@ -1,0 +1,1 @@
+"""Vision transformers: DeiT-S and the choices later papers made otherwise."""
