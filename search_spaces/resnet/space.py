@@ -119,7 +119,7 @@ class ResNetSpace(SearchSpace):
     name = "resnet"
     title = "ResNet-50 to ConvNeXt: stages, stem, depthwise, inverted, kernels, activations, norms"
     space = _roadmap()
-    presets: ClassVar[Mapping[str, int]] = {"tiny": 16, "small": 32, "paper": 64}
+    presets: ClassVar[Mapping[str, int]] = {"tiny": 8, "small": 32, "paper": 64}
     full_sizes: ClassVar[Mapping[str, Any]] = {"tiny": sizes.TINY, "small": sizes.SMALL}
 
     @property

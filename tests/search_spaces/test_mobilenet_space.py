@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import search_spaces
-from nas.util.errors import UserError
 from nas.util.counts import count
+from nas.util.errors import UserError
 from search_spaces.mobilenet.network import expansions_of
 
 SPACE = search_spaces.get("mobilenet")

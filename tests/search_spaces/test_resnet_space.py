@@ -9,10 +9,10 @@ from timm.layers import GELU
 from torch import nn
 
 import search_spaces
-from nas.util.errors import UserError
-from nas.util.counts import count
 from nas.trial.kernels.fused.batch_norm import BatchNormAct2d
 from nas.trial.kernels.fused.layer_norm import LayerNormAct2d
+from nas.util.counts import count
+from nas.util.errors import UserError
 from search_spaces.resnet import sizes
 
 SPACE = search_spaces.get("resnet")

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from timm.models.vision_transformer import ResPostBlock
 
 import search_spaces
-from nas.util.errors import UserError
 from nas.util.counts import count
+from nas.util.errors import UserError
 
 SPACE = search_spaces.get("vit")
 DEIT = "deit_small_patch16_224"
