@@ -34,7 +34,7 @@ def test_all_tables_and_figures_are_listed() -> None:
 @pytest.mark.parametrize("name", [*PAPER[:6], "Figure 5"])
 def test_the_commands_flags_are_there(name: str) -> None:
     """Parsed as typed; what they need is not here."""
-    from nas.evaluate.evaluation import Request
+    from nas.evaluate.evaluation import EvaluateSettings
     from nas.export.__main__ import Command as Export
     from nas.profile.settings import ProfileSettings
     from nas.train.__main__ import Command as Train
@@ -43,7 +43,7 @@ def test_the_commands_flags_are_there(name: str) -> None:
     _, module, *args = commands()[name]
     kinds = {
         "nas.export": Export,
-        "nas.evaluate": Request,
+        "nas.evaluate": EvaluateSettings,
         "nas.profile": ProfileSettings,
         "nas.train": Train,
     }

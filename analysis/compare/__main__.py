@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from analysis.compare.comparison import compare, show, write
-from analysis.importance import Settings
-from nas.util import cli, output
+from analysis.importance import ImportanceSettings
+from nas.util import cli, flag_help, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,29 +20,31 @@ PROG = "python -m analysis.compare"
 
 
 @dataclass(frozen=True)
-class Forests:
+class ForestSettings:
     """How importances are computed."""
 
     trees: int = 64
-    """Trees of each forest."""
+    """Trees per forest."""
     forest_seed: int = 0
-    """Of the forests."""
+    """Seed of the forests."""
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ImportanceSettings:
         """As :mod:`analysis.importance` takes them."""
-        return Settings(engine="local", trees=self.trees, bootstrap=0, seed=self.forest_seed)
+        return ImportanceSettings(engine="local", trees=self.trees, bootstrap=0, seed=self.forest_seed)
 
 
 @dataclass(frozen=True)
 class Command:
     """Runs of several seeds or optimisers side by side."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run folders, two at least; runs that differ in the seed only are averaged."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Folder for tables and figures (comparison, beside the first run)."""
-    forests: Forests = field(default_factory=Forests)
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several()]
+    """Run folders, at least two; runs that differ only in the seed are averaged."""
+    output: Annotated[Path | None, flag_help.default("comparison, next to the first run", aliases=["-o"])] = (
+        None
+    )
+    """Folder for tables and figures."""
+    forests: Annotated[ForestSettings, flag_help.group("Importance")] = field(default_factory=ForestSettings)
 
 
 def main(args: Sequence[str] | None = None) -> int:

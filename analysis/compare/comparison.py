@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.importance import Settings
+from analysis.importance import ImportanceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-def compare(runs: Sequence[Run], settings: Settings = Settings()) -> Comparison:  # noqa: B008 - frozen
+def compare(runs: Sequence[Run], settings: ImportanceSettings = ImportanceSettings()) -> Comparison:  # noqa: B008 - frozen
     """Compares runs on the same images and space.
 
     Raises:

@@ -22,7 +22,7 @@ def telling(runs: Sequence[Run]) -> list[Run]:
     return [run for run in runs if marginals.enough(run)]
 
 
-def importances(groups: Sequence[Group], settings: by_budget.Settings) -> pd.DataFrame:
+def importances(groups: Sequence[Group], settings: by_budget.ImportanceSettings) -> pd.DataFrame:
     """Overall importances of every run that has enough trials, by our own forest.
 
     Returns:
@@ -41,7 +41,7 @@ def importances(groups: Sequence[Group], settings: by_budget.Settings) -> pd.Dat
     return pd.DataFrame(rows, columns=["run", "group", "method", "hyperparameter", "importance"])
 
 
-def preferences(run: Run, settings: by_budget.Settings) -> pd.DataFrame:
+def preferences(run: Run, settings: by_budget.ImportanceSettings) -> pd.DataFrame:
     """Mean top-1 of each choice over all combinations of the others, by a model of all trials.
 
     Returns:
@@ -55,7 +55,7 @@ def preferences(run: Run, settings: by_budget.Settings) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["hyperparameter", "choice", "top1"])
 
 
-def agreement(runs: Sequence[Run], settings: by_budget.Settings) -> pd.DataFrame:
+def agreement(runs: Sequence[Run], settings: by_budget.ImportanceSettings) -> pd.DataFrame:
     """Whether the runs rank the choices of each hyperparameter alike.
 
     Returns:

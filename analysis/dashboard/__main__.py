@@ -1,4 +1,4 @@
-"""DeepCAVE's page for runs, also while they go on: ``python -m analysis.dashboard runs/<name>``."""
+"""DeepCAVE's pages about runs, finished or still running: ``python -m analysis.dashboard runs/<name>``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nas.util import cli, output, signals
+from nas.util import cli, flag_help, output, signals
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -30,10 +30,10 @@ _START = 120.0  # seconds the page may take to answer
 class Command:
     """DeepCAVE's page for one or more runs, also while they go on."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several()] = ()
     """Run folders."""
     port: int = 8050
-    """Where to serve the page, on this machine only; 0 takes any free port."""
+    """Port of the page, which only this machine can reach; 0: any free port."""
     open: bool = False
     """Open the page in a browser."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from analysis.history.formats import SMAC_STATUS, write_smac, write_table
-from nas.util import cli, output
+from nas.util import cli, flag_help, output
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ class Command:
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
     format: Literal["csv", "parquet", "smac"]
-    """csv, parquet: a table, one row a trial; smac: a folder as stock SMAC writes it, which stock
-    DeepCAVE opens."""
-    out: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """File or folder to write; by default in the run's folder analysis/."""
+    """csv, parquet: a table with one row per trial; smac: a folder as unmodified SMAC writes it, which
+    unmodified DeepCAVE opens."""
+    output: Annotated[Path | None, flag_help.default("in the run's analysis/", aliases=["-o"])] = None
+    """File or folder to write."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+    command = cli.parse(
+        Command, prog=PROG, description=__doc__ or "", args=args, renamed={"--out": "--output"}
+    )
     output.doing("reading the run")
     from analysis.frames import load
 
@@ -42,10 +44,10 @@ def main(args: Sequence[str] | None = None) -> int:
     if not run.trials["status"].isin(SMAC_STATUS).any():
         raise UserError(f"{command.run}: no trial has finished yet, so there is nothing to export")
     if command.format == "smac":
-        out = command.out or run.analysis / "smac" / run.name
+        out = command.output or run.analysis / "smac" / run.name
         write_smac(run, out)
     else:
-        out = command.out or run.analysis / f"history.{command.format}"
+        out = command.output or run.analysis / f"history.{command.format}"
         write_table(run, out, command.format)
     print(out)
     return 0

@@ -1,5 +1,7 @@
 """Which choices matter."""
 
-from analysis.importance.by_budget import Importances, Settings, importances
+from analysis.importance.by_budget import Importances, ImportanceSettings, importances
 
-__all__ = ["Importances", "Settings", "importances"]
+Settings = ImportanceSettings  # the name that notebooks of 0.1 hold
+
+__all__ = ["ImportanceSettings", "Importances", "Settings", "importances"]

@@ -1,4 +1,4 @@
-"""Which choices matter, budget by budget: ``python -m analysis.importance runs/<name>``."""
+"""Which choices matter, rung by rung: ``python -m analysis.importance runs/<name>``."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from analysis.importance.by_budget import Settings, importances
-from nas.util import cli, output
+from analysis.importance.by_budget import ImportanceSettings, importances
+from nas.util import cli, flag_help, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,13 +21,15 @@ PROG = "python -m analysis.importance"
 
 @dataclass(frozen=True)
 class Command:
-    """Which choices matter, budget by budget."""
+    """Which choices matter, rung by rung."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
-    settings: Settings = field(default_factory=Settings)
+    settings: Annotated[ImportanceSettings, flag_help.group("Importance")] = field(
+        default_factory=ImportanceSettings
+    )
     json: bool = False
-    """Print it for machines."""
+    """Print them as JSON."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -21,17 +21,18 @@ OVERALL = "overall"
 
 
 @dataclass(frozen=True)
-class Settings:
+class ImportanceSettings:
     """How importances are computed."""
 
     engine: Literal["auto", "deepcave", "local"] = "auto"
-    """deepcave: its fANOVA, ablation and stock LPI; local: without its environment; auto: if it is built."""
+    """deepcave: its fANOVA, ablation and LPI; local: ours, without its environment; auto: deepcave if its
+    environment is built."""
     trees: int = 64
-    """Trees of each forest."""
+    """Trees per forest."""
     bootstrap: int = 10
-    """Repeats on resampled trials, for the error bars; 0 for none."""
+    """Repeats on resampled trials, for error bars; 0: none."""
     seed: int = 0
-    """Of forests and resampling."""
+    """Seed of the forests and of the resampling."""
 
     def __post_init__(self) -> None:
         for flag, value, least in (("--trees", self.trees, 2), ("--bootstrap", self.bootstrap, 0)):
@@ -65,7 +66,7 @@ class Importances:
         return self.table[self.table["method"] == method]
 
 
-def importances(run: Run, settings: Settings = Settings()) -> Importances:
+def importances(run: Run, settings: ImportanceSettings = ImportanceSettings()) -> Importances:
     """Computes LPI, fANOVA and the ablation path for every budget with enough trials.
 
     LPI and the ablation path are about the winner: the best at the highest budget that has one.
@@ -181,7 +182,7 @@ def _use_deepcave(engine: str) -> bool:
 
 @contextlib.contextmanager
 def _deepcave_meanwhile(
-    run: Run, budgets: Sequence[int], centre: int, settings: Settings
+    run: Run, budgets: Sequence[int], centre: int, settings: ImportanceSettings
 ) -> Iterator[Future[dict[int, dict[str, Scores]]] | None]:
     """Has DeepCAVE's processes answer while our own forests grow; gives None where it is not used.
 
@@ -202,7 +203,7 @@ def _deepcave_meanwhile(
 
 
 def _bootstrap(
-    run: Run, trials: pd.DataFrame, config: dict[str, Any], settings: Settings
+    run: Run, trials: pd.DataFrame, config: dict[str, Any], settings: ImportanceSettings
 ) -> dict[str, list[Scores]]:
     """Scores on resampled trials; our own forest for every engine, as it takes a tenth of the time."""
     from analysis.importance import engines

@@ -1,4 +1,4 @@
-"""One page about a run, for any browser, without a network: ``python -m analysis.report runs/<name>``."""
+"""One page about a run, for any browser, also offline: ``python -m analysis.report runs/<name>``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from analysis.importance import Settings
+from analysis.importance import ImportanceSettings
 from analysis.report.page import report
-from nas.util import cli, output
+from nas.util import cli, flag_help, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,10 @@ class Command:
     """One page about a run, for any browser, without a network."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """The run folder; the search may still be going on."""
-    settings: Settings = field(default_factory=Settings)
+    """The run folder; the search may still be running."""
+    settings: Annotated[ImportanceSettings, flag_help.group("Importance")] = field(
+        default_factory=ImportanceSettings
+    )
 
 
 def main(args: Sequence[str] | None = None) -> int:

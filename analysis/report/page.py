@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.importance import Settings
+from analysis.importance import ImportanceSettings
 from nas.util import output
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _LABELS = {
 }
 
 
-def report(run: Run, settings: Settings = Settings()) -> Path:  # noqa: B008 - frozen
+def report(run: Run, settings: ImportanceSettings = ImportanceSettings()) -> Path:  # noqa: B008 - frozen
     """Writes ``report.html`` into the run's analysis folder, and every figure as PNG and SVG.
 
     Works for a run that goes on, has few trials or crashed all along: what cannot be said yet is
@@ -150,7 +150,9 @@ def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
     }
 
 
-def _importance(run: Run, settings: Settings, drawn: dict[str, Figure], folder: Path) -> dict[str, Any]:
+def _importance(
+    run: Run, settings: ImportanceSettings, drawn: dict[str, Figure], folder: Path
+) -> dict[str, Any]:
     """Adds the figures of importance and writes its tables, or says why there are none."""
     from analysis import outputs
     from analysis.importance import by_budget, marginals

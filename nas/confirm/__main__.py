@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from nas.confirm.settings import Place, Wish
-from nas.util import cli, output
+from nas.confirm.settings import ConfirmMachineSettings, ConfirmSettings
+from nas.util import cli, flag_help, output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +18,10 @@ PROG = "python -m nas.confirm"
 
 _DESCRIPTION = """Train a run's best configurations again, from scratch, each with several fresh seeds.
 
-The winner of a search was the best of many on the same validation images, with one seed: partly
-luck. This compares it with the next best and the base architecture seed by seed, on the same
-images, and writes confirmed.json. A kill costs nothing: the same command goes on. Exit codes: 0 done
-or the time is used, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+The winner of a search was the best of many on the same validation images, with one seed, so part of
+its lead is luck. This compares it with the runners-up and the base architecture seed by seed, on the same
+images, and writes confirmed.json. If it is killed, the same command continues. Exit codes: 0 done
+or out of time, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
 
 _EXIT_CODES = {"done": 0, "budget": 0, "interrupted": 130, "terminated": 143}
 
@@ -32,8 +32,12 @@ class Command:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
-    wish: Wish = field(default_factory=Wish)
-    place: Place = field(default_factory=Place)
+    settings: Annotated[ConfirmSettings, flag_help.group("Confirmation")] = field(
+        default_factory=ConfirmSettings
+    )
+    machine: Annotated[ConfirmMachineSettings, flag_help.group("Device and data")] = field(
+        default_factory=ConfirmMachineSettings
+    )
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -48,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.confirm import session, view
 
     run, found, reason = session.confirm(
-        command.run, command.wish, command.place, view.choose(quiet=command.quiet)
+        command.run, command.settings, command.machine, view.choose(quiet=command.quiet)
     )
     if not command.quiet:
         console = Console()

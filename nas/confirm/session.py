@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from nas.confirm.settings import Place, Wish
+    from nas.confirm.settings import ConfirmMachineSettings, ConfirmSettings
     from nas.execution.messages import Facts
     from nas.execution.protocol import Executor
     from nas.search.clock import Clock
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     View = Callable[[Confirmation, Task], contextlib.AbstractContextManager[Listener]]
 
 
-def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict[str, Any], str]:
+def confirm(
+    path: Path, wish: ConfirmSettings, place: ConfirmMachineSettings, view: View
+) -> tuple[Run, dict[str, Any], str]:
     """Trains a run's best configurations again, from scratch, with fresh seeds.
 
     Judged on the search's validation images: a test set is not loaded. Killed at any moment, the
@@ -64,7 +66,7 @@ def confirm(path: Path, wish: Wish, place: Place, view: View) -> tuple[Run, dict
             return run, *_confirm(run, search, settings, wish, executor, view)
 
 
-def _settings(search: dict[str, Any], place: Place) -> SearchSettings:
+def _settings(search: dict[str, Any], place: ConfirmMachineSettings) -> SearchSettings:
     """The search's settings, elsewhere perhaps; a width of ``auto`` means what it meant there."""
     stored = SearchSettings.from_json(search["settings"])
     refuse_foreign_space(stored, place.space)
@@ -81,7 +83,12 @@ def _settings(search: dict[str, Any], place: Place) -> SearchSettings:
 
 
 def _confirm(
-    run: Run, search: dict[str, Any], settings: SearchSettings, wish: Wish, executor: Executor, view: View
+    run: Run,
+    search: dict[str, Any],
+    settings: SearchSettings,
+    wish: ConfirmSettings,
+    executor: Executor,
+    view: View,
 ) -> tuple[dict[str, Any], str]:
     searched = SearchState.of(run.read_journal().events)
     contents = _read(run)
@@ -197,7 +204,7 @@ def _read(run: Run) -> journal.Contents:
     return journal.read(run.confirm_journal)
 
 
-def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: Wish) -> dict[str, Any]:
+def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: ConfirmSettings) -> dict[str, Any]:
     here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
     return {**session_facts(run, here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+from nas.util import flag_help
 from nas.util.errors import UserError
 from nas.util.quantities import parse_duration, parse_timeout
 
 
 @dataclass(frozen=True)
-class Wish:
+class ConfirmSettings:
     """What to confirm, and how long it may take."""
 
     top: int = 3
-    """Train so many of the best configurations again; the base architecture always joins them."""
+    """How many of the best configurations to train again; the base architecture is always added."""
     seeds: int = 3
-    """Seeds of each; a later call with more goes on from here."""
-    budget: str | None = None
-    """Time for all calls together: 90m, 12h. Stops in time, and a longer one continues (no limit)."""
+    """Seeds for each configuration; a later call with more continues from here."""
+    budget: Annotated[str | None, flag_help.default("no limit")] = None
+    """Time budget of all calls together, such as 90m or 12h; a later call with a longer one continues."""
     trial_timeout: str = "auto"
-    """A longer training counts as hanging and is ended; auto: ten times what is predicted."""
+    """A training that takes longer is considered hung and stopped; auto: ten times the prediction."""
 
     def __post_init__(self) -> None:
         for flag, value in (("--top", self.top), ("--seeds", self.seeds)):
@@ -42,14 +44,15 @@ class Wish:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where to train, if not as the search did."""
+class ConfirmMachineSettings:
+    """Where to train; by default where the search did."""
 
-    device: str | None = None
-    """auto, cpu, cuda or cuda:N (the search's)."""
-    threads: int | None = None
-    """CPU threads of a trial (the search's)."""
-    data_dir: Path | None = None
-    """Where downloaded images are kept (the search's)."""
-    space: str | None = None
-    """The search's --space once more, if that is a module of your own: no run folder runs code unasked."""
+    device: Annotated[str | None, flag_help.default("the search's")] = None
+    """auto, cpu, cuda or cuda:N."""
+    threads: Annotated[int | None, flag_help.default("the search's")] = None
+    """CPU threads per trial."""
+    data_dir: Annotated[Path | None, flag_help.default("the search's")] = None
+    """Where downloaded images are kept."""
+    space: Annotated[str | None, flag_help.default("the search's")] = None
+    """The search's --space again, needed only if it is a module of your own: code that a run folder names is
+    never run unasked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.evaluate.evaluation import Request
+from nas.evaluate.evaluation import EvaluateSettings
 from nas.util import cli, output
 
 if TYPE_CHECKING:
@@ -12,16 +12,18 @@ if TYPE_CHECKING:
 
 PROG = "python -m nas.evaluate"
 
-_DESCRIPTION = """Judge trained networks on images they have not seen.
+RENAMED = {"--dataset": "--data", "--crop": "--crop-pct"}  # the search's, and that of an earlier version
+
+_DESCRIPTION = """Evaluate trained networks on images they have not seen.
 
 Prints accuracy, loss and calibration error; writes scores.json, per_class.csv and confusion.png. Of
-several networks, or several sets, it also makes one table, as the NEXcepTion paper's Table 2:
+several networks or data sets, it also makes one table, like Table 2 of the NEXcepTion paper:
 A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER."""
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    request = cli.parse(Request, prog=PROG, description=_DESCRIPTION, args=args)
+    request = cli.parse(EvaluateSettings, prog=PROG, description=_DESCRIPTION, args=args, renamed=RENAMED)
 
     output.doing("loading PyTorch")
     from nas.evaluate import evaluation as run

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from nas.evaluate import joint
-from nas.util import output
+from nas.util import flag_help, output
 from nas.util.errors import UserError, first_line, from_reader
 
 if TYPE_CHECKING:
@@ -26,34 +26,37 @@ _LONGEST_NAME = 60  # characters of a path that name a folder
 
 
 @dataclass(frozen=True)
-class Request:
-    """What to judge, on what."""
+class EvaluateSettings:
+    """What to evaluate, and on which images."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Folders of nas.train or nas.export, or models that timm has weights for."""
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several()]
+    """Folders written by nas.train or nas.export, or models that timm has weights for."""
     data: tyro.conf.UseAppendAction[tuple[str, ...]]
     """folder:DIR (its test/, else val/, else DIR itself), cifar100, cifar10, digits or npz:FILE; run:DIR:
-    the images that the trials of this run were judged on. Once for each set."""
+    the validation images of this run's trials. Once for each data set."""
     suite: tyro.conf.UseAppendAction[
         tuple[Literal["none", "imagenet-a", "imagenet-r", "imagenet-sketch"], ...]
     ] = ()
-    """What folder:DIR holds: a robustness set, with the classes that set has; once for each --data, in their
-    order (none)."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Where scores, per-class table and confusion picture go (evaluations/MODEL-DATA); of several networks or
-    sets, into a folder each, beside the table of all (evaluations)."""
+    """The robustness set that folder:DIR holds, which determines the classes; once for each --data, in the
+    same order. If left out: none."""
+    output: Annotated[
+        Path | None,
+        flag_help.default("evaluations/MODEL-DATA; evaluations for several", aliases=["-o"]),
+    ] = None
+    """Folder for scores, per-class table and confusion matrix; with several networks or data sets, a folder
+    for each next to the table of all."""
     data_dir: Path = Path("data")
     """Where downloads are kept."""
-    input_size: int | None = None
-    """Side of the images in pixels, instead of the network's own."""
-    crop: float | None = None
-    """Share of the side that the centre crop keeps, instead of the network's own."""
+    input_size: Annotated[int | None, flag_help.default("the network's")] = None
+    """Image size in pixels (images are square)."""
+    crop: Annotated[float | None, flag_help.default("the network's", name="crop-pct")] = None
+    """Share of the image's side that the centre crop keeps."""
     batch_size: int = 256
-    """Images at once."""
+    """Images per batch."""
     workers: int = 0
-    """Processes that read images; 0: none but this one."""
+    """Processes that load images; 0: none but this one."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """auto: bfloat16 on GPUs that have it, float16 on others, float32 on the CPU."""
+    """auto: bfloat16 on GPUs that support it, float16 on others, float32 on the CPU."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
 
@@ -72,7 +75,7 @@ class Request:
             if value is not None and value < low:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
         if self.crop is not None and not 0 < self.crop <= 1:
-            raise UserError(f"--crop {self.crop}: must be above 0 and at most 1")
+            raise UserError(f"--crop-pct {self.crop}: must be above 0 and at most 1")
 
     @property
     def sets(self) -> list[ImageSet]:
@@ -126,7 +129,7 @@ class Joint:
     notes: list[str]
 
 
-def evaluate(request: Request) -> Evaluation:
+def evaluate(request: EvaluateSettings) -> Evaluation:
     """Judges one network on one set.
 
     Raises:
@@ -144,7 +147,7 @@ def evaluate(request: Request) -> Evaluation:
     return _judge(request, named, model, image_set, images, folder)
 
 
-def evaluate_all(request: Request) -> Joint:
+def evaluate_all(request: EvaluateSettings) -> Joint:
     """Judges several networks on several sets; all are looked for before the first is judged.
 
     The table is written anew after each, so that a kill loses one at most.
@@ -195,7 +198,7 @@ def _folder_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _line(request: Request, named: Named, name: str) -> tuple[joint.Line, int]:
+def _line(request: EvaluateSettings, named: Named, name: str) -> tuple[joint.Line, int]:
     """Counts a network; also gives the number of its classes."""
     from timm.data import resolve_model_data_config
 
@@ -221,7 +224,7 @@ def _create(named: Named, device: torch.device) -> Any:
 
 
 def _read(
-    request: Request, image_set: ImageSet, named: Named, num_classes: int
+    request: EvaluateSettings, image_set: ImageSet, named: Named, num_classes: int
 ) -> tuple[Pictures, list[int] | None]:
     """The pictures, and which of the network's outputs to choose among, None for all."""
     from nas.evaluate import suites
@@ -232,7 +235,7 @@ def _read(
 
 
 def _judge(
-    request: Request,
+    request: EvaluateSettings,
     named: Named,
     model: Any,
     image_set: ImageSet,

@@ -1,10 +1,11 @@
-"""Where trials run, as the user says it, and what a trial process is told."""
+"""Where trials run: the user's settings, and those of a trial process."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from nas.util import flag_help
 from nas.util.device import refuse_unknown_device
 from nas.util.errors import UserError
 from nas.util.quantities import parse_size
@@ -18,26 +19,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MachineSettings:
-    """Where trials run."""
+    """Where and how trials run."""
 
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
-    threads: int | None = None
-    """CPU threads of a trial (1 up to width 32, else as many as there are cores)."""
-    cuda_graphs: bool | None = None
-    """Launch each step and validation batch as one CUDA graph, with the same results; unset: on a GPU."""
+    threads: Annotated[int | None, flag_help.default("1 up to width 32, else the number of cores")] = None
+    """CPU threads per trial."""
+    cuda_graphs: Annotated[bool | None, flag_help.default("on a GPU")] = None
+    """Launch each training step and validation batch as one CUDA graph; the results are the same."""
     reference: bool = False
-    """Compute all in the plain way: no fast layers, CUDA graphs or fixed batch shapes, one trial a GPU."""
+    """Compute the plain way: no fast layers, CUDA graphs or fixed batch shapes; one trial per GPU."""
     checkpoint_quota: str = "20GB"
-    """Disk for checkpoints of configurations that may be promoted, and for the best networks' weights."""
-    workers: int | None = None
-    """Trials at a time on this machine (one for each GPU), or workers to ask a --cluster for."""
+    """Disk space for checkpoints of configurations that may be promoted, and the best networks' weights."""
+    workers: Annotated[int | None, flag_help.default("one per GPU", name="trial-workers")] = None
+    """Number of trials to run at a time on this machine, or of workers to request from --cluster."""
     trials_per_gpu: int | Literal["auto"] = "auto"
-    """Trials that share a GPU when --workers is not given; auto: as many as a measurement says pays."""
+    """Trials that share a GPU if --trial-workers is not given; auto: as many as pay off, by measurement."""
     dask_scheduler: str = "none"
-    """Run trials on the workers of a Dask scheduler that runs: tcp://HOST:PORT or tls://HOST:PORT."""
+    """Run trials on the workers of this running Dask scheduler: tcp://HOST:PORT or tls://HOST:PORT."""
     cluster: str = "none"
-    """Run trials in jobs of SLURM, PBS or LSF as this YAML file says; docs/scaling.md has examples."""
+    """YAML file that describes a cluster; trials run in its SLURM, PBS or LSF jobs. docs/scaling.md has
+    examples."""
 
     def __post_init__(self) -> None:
         refuse_unknown_device(self.device)
@@ -46,7 +48,7 @@ class MachineSettings:
         if self.cuda_graphs and self.reference:
             raise UserError("--cuda-graphs: --reference switches them off; leave one of the two out")
         parse_size(self.checkpoint_quota)
-        for flag, value in (("--workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
+        for flag, value in (("--trial-workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
             if isinstance(value, str):
                 if value != "auto":
                     raise UserError(f"{flag} {value}: must be auto or a number")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from nas.export.settings import Order
-from nas.util import cli, output
+from nas.export.settings import ExportSettings
+from nas.util import cli, flag_help, output
 from nas.util.commands import typed
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ all."""
 class Command:
     """Everything the command line says."""
 
-    order: Order
+    settings: Annotated[ExportSettings, flag_help.group("Export")]
     quiet: bool = False
     """Print nothing but errors."""
 
@@ -38,23 +38,23 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.export import summary
     from nas.export.build import export
 
-    exported = export(command.order)
+    exported = export(command.settings)
     if not command.quiet:
         if exported.note:
             print(exported.note)
         summary.show(exported.rows, exported.totals)
         for name, difference in exported.differences.items():
             print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
-        folder = command.order.output
+        folder = command.settings.output
         trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}")
         if exported.searched:
-            own = f"run:{command.order.source}"
+            own = f"run:{command.settings.source}"
             print(f"next\n  {typed('nas.evaluate', folder, '--data', own)}")
             print(f"  {typed('nas.train', folder, '--data', own, '-o', trained)}")
             return 0
-        print("next (DIR: train/ and test/, of one folder a class)")
-        if command.order.weights is None:
+        print("next (DIR: train/ and test/, with one folder per class)")
+        if command.settings.weights is None:
             print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
         else:
             print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR')}")

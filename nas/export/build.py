@@ -16,7 +16,7 @@ from search_spaces.nexception.geometry import idle_choices
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.export.settings import Order
+    from nas.export.settings import ExportSettings
     from nas.trial.weights import Kept
     from search_spaces.nexception.geometry import Geometry
     from search_spaces.nexception.network import NEXcepTion
@@ -42,8 +42,8 @@ class Exported:
     searched: bool = False
 
 
-def export(order: Order) -> Exported:
-    """Carries an order out.
+def export(order: ExportSettings) -> Exported:
+    """Exports a network.
 
     Raises:
         UserError: If anything about it is wrong; nothing is written then.
@@ -150,7 +150,9 @@ def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int
     return model.eval()
 
 
-def _untrained(order: Order, found: source.Source, geometry: Geometry, classes: int, in_chans: int) -> str:
+def _untrained(
+    order: ExportSettings, found: source.Source, geometry: Geometry, classes: int, in_chans: int
+) -> str:
     """Why the search's network is exported without its weights, "" if it is not."""
     if found.untrained:
         return found.untrained

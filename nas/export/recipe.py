@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
 
 from nas.util.documents import read_yaml
 from nas.util.errors import UserError, first_line
@@ -15,68 +17,66 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training besides network, images and seed.
+    """How the network is trained.
 
-    The defaults are NEXcepTion-T's (NEXcepTion, Table 1). Warm-up rate, the losses' threshold and the
-    repetitions are not in the table; they are the released command lines'.
+    Defaults are those of NEXcepTion-T (NEXcepTion, Table 1). The warm-up learning rate, the threshold of the
+    loss and the repeated augmentation are not in the table; they come from the released command lines.
     """
 
     epochs: int = 300
-    """Epochs."""
+    """Epochs, warm-up included."""
     batch_size: int = 256
-    """Images an update, over all devices and accumulation steps."""
+    """Images per update, over all devices and accumulation steps."""
     opt: str = "lamb"
-    """Update rule, any of timm's: lamb, adamw, sgd, ..."""
+    """Optimizer of the weights, any of timm's: lamb, adamw, sgd, ..."""
     lr: float = 2e-3
     """Peak learning rate."""
     weight_decay: float = 0.02
-    """Weight decay of everything but biases and norms."""
+    """Weight decay, not applied to biases and normalisation layers."""
     momentum: float = 0.9
-    """Momentum of sgd; the others ignore it."""
+    """Momentum of sgd; other optimizers ignore it."""
     warmup_epochs: float = 5.0
-    """Epochs of linear warm-up, at most half of all."""
+    """Epochs of linear warm-up, at most half of --epochs."""
     warmup_lr: float = 1e-4
-    """Learning rate the warm-up begins with."""
-    schedule: Literal["cosine", "constant"] = "cosine"
-    """After the warm-up: down to --min-lr in a cosine, or the peak rate to the end (with --average)."""
+    """Learning rate at the start of the warm-up."""
+    schedule: Annotated[Literal["cosine", "constant"], tyro.conf.arg(name="sched")] = "cosine"
+    """After the warm-up, cosine: decays to --min-lr; constant: stays at the peak (with --average)."""
     min_lr: float = 1e-6
-    """Learning rate at the end of the cosine."""
+    """Learning rate at the end of the cosine schedule."""
     cooldown_epochs: int = 0
-    """Further epochs at --min-lr (the released command lines have 10)."""
-    auto_augment: str = "rand-m7-mstd0.5-inc1"
-    """RandAugment or AutoAugment in timm's words; none switches it off."""
+    """Additional epochs at --min-lr (the released command lines use 10)."""
+    auto_augment: Annotated[str, tyro.conf.arg(name="aa")] = "rand-m7-mstd0.5-inc1"
+    """RandAugment or AutoAugment in timm's notation; none switches it off."""
     min_scale: float = 0.08
-    """Smallest share of an image that a random crop takes; 1 for whole images."""
+    """Smallest area of a random crop, as a share of the image; 1: whole images."""
     crop_padding: float = 0.0
-    """Crop randomly in the image padded by this share of its side, as a search does; 0: by --min-scale."""
-    flip: float = 0.5
-    """Share of images mirrored; none where a mirrored image is another thing, as of digits."""
+    """Crop randomly from the image padded by this share of its side, as a search does; 0: use --min-scale."""
+    flip: Annotated[float, tyro.conf.arg(name="hflip")] = 0.5
+    """Probability of a horizontal flip; never used where it would change the meaning, as of digits."""
     mixup: float = 0.1
     """Alpha of Mixup; 0 switches it off."""
     cutmix: float = 1.0
     """Alpha of CutMix; 0 switches it off."""
-    mix_switch: float = 0.5
-    """Share of batches that get CutMix where both are on."""
-    erasing: float = 0.0
+    mix_switch: Annotated[float, tyro.conf.arg(name="mixup-switch-prob")] = 0.5
+    """Probability of CutMix instead of Mixup where both are on."""
+    erasing: Annotated[float, tyro.conf.arg(name="reprob")] = 0.0
     """Probability of random erasing."""
     smoothing: float = 0.0
     """Label smoothing."""
     loss: Literal["bce", "ce"] = "bce"
-    """bce: one binary cross-entropy a class; ce: softmax cross-entropy."""
-    bce_threshold: float = 0.2
-    """With bce, soft targets above this count as 1, others as 0; 0 leaves them soft."""
+    """bce: binary cross-entropy for each class; ce: softmax cross-entropy."""
+    bce_threshold: Annotated[float, tyro.conf.arg(name="bce-target-thresh")] = 0.2
+    """With bce, soft targets above this become 1, others 0; 0 leaves them soft."""
     drop_path_rate: float = 0.05
-    """Stochastic depth."""
+    """Rate of stochastic depth."""
     drop_rate: float = 0.0
-    """Dropout before the classifier."""
-    repeats: int = 3
-    """Augmented views of an image in an epoch, which sees as many times fewer images."""
+    """Dropout rate before the classifier."""
+    repeats: Annotated[int, tyro.conf.arg(name="aug-repeats")] = 3
+    """Augmented views of each image per epoch; an epoch then sees that many times fewer images."""
     clip_grad: float = 0.0
-    """Largest gradient norm; 0 switches clipping off. lamb always clips at 1."""
-    ema: float = 0.0
-    """Decay of an average of the weights, which is then validated and kept; 0 for none."""
+    """Decay of the exponential moving average of the weights, which is then validated and kept; 0: none."""
     average: float = 0.0
-    """Likewise an average over about this share of the updates so far, as a search judges; 0 for none."""
+    """Validate and keep an average over about this share of the updates so far, as a search does; 0: none."""
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():

@@ -1,4 +1,4 @@
-"""What a user asks ``nas.export`` for."""
+"""The settings of ``nas.export``."""
 
 from __future__ import annotations
 
@@ -9,42 +9,48 @@ from typing import Annotated
 
 import tyro
 
+from nas.util import flag_help
 from nas.util.errors import UserError
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to export, where to and in which forms."""
+class ExportSettings:
+    """What to export, where to, and in which formats."""
 
     source: Annotated[str, tyro.conf.Positional]
-    """A run folder (its winner: the confirmed one, else the incumbent), a JSON file of a configuration, or a
-    point: xception, nexception."""
+    """A run folder (for its winner: confirmed if there is one, else the incumbent), a JSON file with a
+    configuration, or a named point: xception, nexception."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to write."""
     geometry: str = "t"
     """t, s, tp, xception, reduced (the search's own network) or a JSON or YAML file of widths and depths."""
-    trial: int | None = None
-    """Take this trial of the run instead of its winner."""
-    config: Path | None = None
-    """Take this file's configuration instead of the run's winner."""
-    num_classes: int | None = None
-    """Classes (1000; those of the search's data with --geometry reduced)."""
-    input_size: int | None = None
-    """Side of the images in pixels, instead of the geometry's own."""
-    in_chans: int | None = None
-    """Channels of an image, 1 or 3 for nas.train and nas.evaluate (3; the data's with --geometry reduced)."""
-    match_macs: str | None = None
-    """Scale all widths until the network costs so many multiply-accumulates: 4.5G, 600M."""
+    trial: Annotated[int | None, flag_help.default("the winner")] = None
+    """The trial of the run to export."""
+    config: Annotated[Path | None, flag_help.default("the winner's")] = None
+    """A JSON file with the configuration to export."""
+    num_classes: Annotated[
+        int | None, flag_help.default("1000; with --geometry reduced those of the search's data")
+    ] = None
+    """Classes."""
+    input_size: Annotated[int | None, flag_help.default("the geometry's")] = None
+    """Image size in pixels (images are square)."""
+    in_chans: Annotated[int | None, flag_help.default("3; with --geometry reduced those of the data")] = None
+    """Input channels; nas.train and nas.evaluate need 1 or 3."""
+    match_macs: Annotated[str | None, flag_help.default("widths are kept")] = None
+    """Scale all widths until the network has this many multiply-accumulates, such as 4.5G or 600M."""
     onnx: bool = False
-    """Write model.onnx as well, checked with onnxruntime."""
+    """Also write model.onnx, checked with onnxruntime."""
     torch_export: bool = False
-    """Write model.pt2 (torch.export) as well, checked."""
-    weights: Path | None = None
-    """Weights that NEXcepTion's authors released, for `nexception` at --geometry t, s or tp: a .pth file."""
+    """Also write model.pt2 (torch.export), checked."""
+    weights: Annotated[Path | None, flag_help.default("random initial weights")] = None
+    """A .pth file of the weights that NEXcepTion's authors released, for `nexception` at --geometry t, s or
+    tp."""
     seed: int = 0
-    """Decides the initial weights."""
-    license: str | None = None
-    """Licence of the weights, for the model card (apache-2.0; unknown with --weights, which came without)."""
+    """Seed of the initial weights."""
+    license: Annotated[
+        str | None, flag_help.default("apache-2.0; unknown with --weights, which were released without one")
+    ] = None
+    """Licence of the weights, for the model card."""
 
     def __post_init__(self) -> None:
         if self.output.exists():

@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """Rungs of epochs, ``max_epochs = min_epochs * eta ** k`` exactly, integers only.
+    """How many epochs trials train for: the rungs of successive halving."""
 
-    SMAC's rungs are ``max * eta ** -k`` whatever the lower bound, so anything else would train
-    fractions of epochs.
-    """
+    # SMAC's rungs are ``max * eta ** -k`` whatever the lower bound; unless max is exactly min * eta ** k with
+    # integers, they would be fractions of epochs.
 
     min_epochs: int = 5
     """Epochs of the lowest rung."""
     max_epochs: int = 45
-    """Epochs of the highest rung: --min-epochs x --eta^k."""
+    """Epochs of the highest rung; must be --min-epochs x --eta^k."""
     eta: int = 3
-    """Each rung trains so many times longer, and keeps one in so many."""
+    """From rung to rung, --eta times as many epochs for one in --eta of the configurations."""
 
     def __post_init__(self) -> None:
         if self.min_epochs < 1:

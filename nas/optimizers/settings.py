@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from nas.util import flag_help
 from nas.util.errors import UserError
 
 _FIRST, _FIRST_FULL = 9, 5  # trials before the model; fewer where each is a full training: docs/quality.md
 
 NO_PRIOR = "none"
+MODEL = "gaussian-process"  # as the command line spells ``process``
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """How SMAC chooses configurations and shares epochs among them."""
+    """How SMAC chooses configurations and allocates epochs to them."""
 
     brackets: Literal["halving", "hyperband"] = "halving"
-    """halving: every configuration starts at the lowest rung; hyperband: some start higher."""
-    model: Literal["process", "forest"] = "process"
-    """What foresees errors: process, a Gaussian process over choices; forest, SMAC's random forest."""
-    initial_configs: int | None = None
-    """Configurations tried before the model is asked: the default, the named points, then random ones (9;
-    5 if every trial has the full budget)."""
+    """halving: every configuration starts at the lowest rung; hyperband: some start at a higher one."""
+    model: Annotated[
+        Literal["process", "forest"],
+        flag_help.choices("gaussian-process", "forest", process="gaussian-process"),
+    ] = "process"  # as run folders hold it
+    """Model that predicts the errors: a Gaussian process over the choices, or SMAC's random forest."""
+    initial_configs: Annotated[int | None, flag_help.default("9; 5 if there is only one rung")] = None
+    """Configurations tried before the model is used: the default, the named points, then random ones."""
     random_probability: float = 0.1
     """Share of later configurations that are drawn at random."""
-    min_trials: int | None = None
-    """The model is asked once so many trials have succeeded, at any rung (as many as --initial-configs
-    would be)."""
+    min_trials: Annotated[int | None, flag_help.default("9; 5 if there is only one rung")] = None
+    """Number of successful trials, at any rung, before the model is used."""
     prior: str = NO_PRIOR
-    """What you believe to be good, and how many times as likely as another choice (5):
-    bottleneck=true,norm=batch:2. It counts less with every trial."""
+    """Choices you believe to be good, such as bottleneck=true,norm=batch:2. A number says how many
+    times as likely as the others (else 5); the influence shrinks with every trial."""
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):

@@ -15,7 +15,7 @@ PROG = "python -m nas.profile"
 
 _DESCRIPTION = """Measure parameters, operations, memory, latency and throughput of networks, side by side.
 
-Inference with random weights and pixels, channels_last; the networks take turns, pass by pass."""
+Inference with random weights and random images, in channels_last; the networks take turns, pass by pass."""
 
 
 def main(args: Sequence[str] | None = None) -> int:

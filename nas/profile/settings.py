@@ -1,4 +1,4 @@
-"""What a user asks ``nas.profile`` for."""
+"""The settings of ``nas.profile``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from nas.util import flag_help
 from nas.util.errors import UserError
 
 
@@ -16,32 +17,32 @@ from nas.util.errors import UserError
 class ProfileSettings:
     """Which networks, and how they are timed."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional]
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several()]
     """Exported folders, or models that timm knows."""
-    output: Annotated[Path | None, tyro.conf.arg(aliases=["-o"])] = None
-    """Folder for profile.csv, profile.md, profile.json and the plots; not given: print only."""
-    batch_size: int | None = None
-    """Images at once for throughput and memory (256 on a GPU, 16 on the CPU)."""
-    input_size: int | None = None
-    """Side of the images in pixels, instead of each network's own."""
+    output: Annotated[Path | None, flag_help.default("print only", aliases=["-o"])] = None
+    """Folder for profile.csv, profile.md, profile.json and the plots."""
+    batch_size: Annotated[int | None, flag_help.default("256 on a GPU, 16 on the CPU")] = None
+    """Batch size for throughput and memory."""
+    input_size: Annotated[int | None, flag_help.default("each network's")] = None
+    """Image size in pixels (images are square)."""
     warm_up: int = 10
-    """Forward passes before the clock starts, at most."""
+    """Maximum number of untimed forward passes before measuring."""
     repeats: int = 30
-    """Timed forward passes of each network, taken in turns, at most."""
-    seconds: float | None = None
-    """Time for each network's passes (4 on a GPU, 30 on the CPU); fewer are made if they do not fit."""
+    """Maximum number of timed forward passes per network, taken in turns."""
+    seconds: Annotated[float | None, flag_help.default("4 on a GPU, 30 on the CPU")] = None
+    """Time limit for each network's passes; if they do not fit, fewer are made."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """auto: bfloat16 on GPUs that have it, float16 on others, float32 on the CPU."""
+    """auto: bfloat16 on GPUs that support it, float16 on others, float32 on the CPU."""
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda or cuda:N."""
-    threads: int | None = None
+    threads: Annotated[int | None, flag_help.default("PyTorch's choice")] = None
     """CPU threads."""
-    top1: tuple[str, ...] = ()
-    """Accuracies for the plots: NAME=PERCENT, such as nexception_t=81.5; trained folders bring their own."""
+    top1: Annotated[tuple[str, ...], flag_help.default("those in trained folders")] = ()
+    """Accuracies for the plots: NAME=PERCENT, such as nexception_t=81.5."""
     published: bool = False
-    """Take accuracies that are still missing from Table 3 of the NEXcepTion paper, at its image sizes."""
+    """Fill in missing accuracies from Table 3 of the NEXcepTion paper, at its image sizes."""
     stages: bool = False
-    """Measure nothing: show kernels, widths and strides stage by stage (the paper's Tables 4 to 6)."""
+    """Do not measure: show kernels, widths and strides stage by stage (the paper's Tables 4 to 6)."""
 
     def __post_init__(self) -> None:
         if not self.models:

@@ -1,4 +1,4 @@
-"""Mend a run whose journal is damaged: ``python -m nas.repair runs/<name>``."""
+"""Repair a run whose journal is damaged: ``python -m nas.repair runs/<name>``."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 PROG = "python -m nas.repair"
 
-_DESCRIPTION = """Mend a run whose journal is damaged, keeping every trial that can still be read.
+_DESCRIPTION = """Repair a run whose journal is damaged, keeping every trial that can still be read.
 
-A flipped bit is put right. A line that no result depends on is dropped. If a result itself is lost, the
-journal is cut before it; the trials behind are kept in salvaged.jsonl, and --resume takes them from there
-instead of training them again. The damaged file stays beside the mended one."""
+A flipped bit is corrected. A line that no result depends on is dropped. If a result itself is lost, the
+journal is cut before it; the trials after it are kept in salvaged.jsonl, and --resume takes them from there
+instead of training them again. The damaged file is kept next to the repaired one."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to mend."""
+    """What to repair."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from nas.optimizers.settings import MODEL
 from nas.search.settings import SearchSettings, refuse_foreign_space
-from nas.util import cli, given
+from nas.util import cli, flag_help, given
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,29 +24,36 @@ PROG = "python -m nas.search"
 
 _DESCRIPTION = """Search for a better network than the base architecture, on one device, against the clock.
 
-Every run is a folder runs/<name>: a kill at any moment loses no finished trial, and
---resume runs/<name> goes on from there. Exit codes: 0 a limit was reached, 1 the same crash five
-times in a row, 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+Every run is a folder runs/<name>: if it is killed, no finished trial is lost, and --resume runs/<name>
+continues from there. Exit codes: 0 a limit was reached, 1 the same crash five times in a row,
+2 bad input, 130 Ctrl-C, 143 SIGTERM."""
 
 _AUTO = "auto"
+RENAMED = {
+    "--workers": "--trial-workers",
+    "--data": "--dataset",
+    "--schedule": "--sched",
+    "--bce-threshold": "--bce-target-thresh",
+    f"--model {MODEL}": "--model process",
+}
 _EXIT_CODES = {"budget": 0, "trials": 0, "exhausted": 0, "crashes": 1, "interrupted": 130, "terminated": 143}
 
 
 @dataclass(frozen=True)
 class RunFlags:
-    """The run folder, and what is shown."""
+    """The run folder, and what is shown while it runs."""
 
-    name: str | None = None
-    """Name of the run's folder (data set and time)."""
+    name: Annotated[str | None, flag_help.default("data set and time")] = None
+    """Name of the run's folder."""
     runs_dir: Path = Path("runs")
-    """Where run folders lie."""
-    resume: Path | None = None
-    """Go on with this run folder; its settings are kept, a longer --budget may be given. auto: with
-    --name's if it is there, else begin it; so every task of a job array has the same command."""
+    """Folder that holds the run folders."""
+    resume: Annotated[Path | None, flag_help.default("a new run")] = None
+    """Run folder to continue, with its own settings; --budget may be longer. auto: continue the run called
+    --name if it exists, else start it, so that all tasks of a job array can use the same command."""
     plan: bool = False
-    """Measure this device, print what the budget buys, and do not search."""
+    """Measure this device, print what fits into the budget, and do not search."""
     quiet: bool = False
-    """Print nothing but errors; the log file is written all the same."""
+    """Print nothing but errors; the log file is still written."""
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -58,8 +66,10 @@ class RunFlags:
 class Command:
     """Everything the command line says."""
 
-    run: Annotated[RunFlags, tyro.conf.FlagCreatePairsOff] = field(default_factory=RunFlags)
-    settings: SearchSettings = field(default_factory=SearchSettings)
+    run: Annotated[RunFlags, tyro.conf.FlagCreatePairsOff, flag_help.group("Run")] = field(
+        default_factory=RunFlags
+    )
+    settings: Annotated[SearchSettings, flag_help.group("")] = field(default_factory=SearchSettings)
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -74,7 +84,15 @@ def main(args: Sequence[str] | None = None) -> int:
     if folder is not None:
         default = Command(settings=_stored_settings(folder))
         refuse_foreign_space(default.settings, _given(args, "--space"))
-    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args, pairs=True)
+    command = cli.parse(
+        Command,
+        prog=PROG,
+        description=_DESCRIPTION,
+        default=default,
+        args=args,
+        pairs=True,
+        renamed=RENAMED,
+    )
     settings = command.settings
 
     if command.run.plan:

@@ -50,7 +50,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
         )
     if plan.advised_workers:
         console.print(
-            f"[yellow]cores would idle: --workers {plan.advised_workers} trains as many networks at once[/]"
+            f"[yellow]cores would be idle: --trial-workers {plan.advised_workers} trains that many networks "
+            "at a time[/]"
         )
     end = datetime.now() + timedelta(seconds=plan.seconds)
     console.print(f"end, if started now: {end:%A %Y-%m-%d %H:%M}")

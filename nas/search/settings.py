@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from nas.execution.settings import MachineSettings
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.trial.settings import TrainSettings
+from nas.util import flag_help
 from nas.util.errors import UserError
 from nas.util.quantities import parse_duration, parse_timeout
 from search_spaces.loading import is_code, resolved
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BudgetSettings:
-    """When to stop. The clock counts all sessions of a run."""
+    """When to stop. Time counts over all sessions of a run."""
 
     budget: str = "72h"
-    """Time the whole run may use: 72h, 90m, 1h30m, 3d."""
-    trials: int | None = None
-    """Stop after so many finished trials as well."""
+    """Time budget of the whole run, such as 72h, 90m, 1h30m or 3d."""
+    trials: Annotated[int | None, flag_help.default("no limit")] = None
+    """Also stop after this many finished trials."""
     trial_timeout: str = "auto"
-    """A longer trial counts as hanging and is ended; auto: ten times what is predicted, 2m at least."""
+    """Longer trials are considered hung and stopped; auto: ten times the prediction, at least 2m."""
 
     def __post_init__(self) -> None:
         parse_duration(self.budget, "--budget")
@@ -61,18 +62,18 @@ class SpaceSettings:
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Images. Validation is a stratified part of the training set; the test set is never loaded."""
+    """Images. The validation set is a stratified sample of the training set; the test set is never loaded."""
 
     dataset: str = "cifar100"
-    """cifar100, cifar10, digits (embedded), npz:FILE or folder:DIR."""
+    """cifar100, cifar10, digits (built in), npz:FILE or folder:DIR."""
     data_dir: Path = Path("data")
     """Where downloaded and resized images are kept."""
-    image_size: int | None = None
-    """Side to resize a folder's images to (folders: 32)."""
-    max_images: int | None = None
-    """Use a stratified part of so many images."""
+    image_size: Annotated[int | None, flag_help.default("32 for folders, else the data set's")] = None
+    """Size in pixels that a folder's images are resized to."""
+    max_images: Annotated[int | None, flag_help.default("all")] = None
+    """Use a stratified sample of this many images."""
     val_fraction: float = 0.1
-    """Share of the training set that trials are judged on."""
+    """Share of the training set held out to validate trials."""
 
     def __post_init__(self) -> None:
         if not 0 < self.val_fraction < 1:
@@ -88,11 +89,11 @@ class ChoiceSettings:
     """How the next trial is chosen."""
 
     optimizer: Literal["smac", "hyperband", "random"] = "smac"
-    """smac: model-based; hyperband: the same rungs without a model; random: full budget only."""
-    warm_start: Path | None = None
-    """Begin with what another run folder knows, on other images perhaps; it is copied, not changed."""
+    """smac: model-based; hyperband: the same rungs without a model; random: every trial at --max-epochs."""
+    warm_start: Annotated[Path | None, flag_help.default("none")] = None
+    """Run folder whose results the model starts from, even if on other images; it is copied, not changed."""
     seed: int = 0
-    """Master seed: split, optimiser and every trial derive theirs from it."""
+    """Master seed, from which those of the split, the optimiser and every trial are derived."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
@@ -103,14 +104,14 @@ class ChoiceSettings:
 class SearchSettings:
     """All settings of one run."""
 
-    budget: BudgetSettings = field(default_factory=BudgetSettings)
-    fidelity: Fidelity = field(default_factory=Fidelity)
-    space: SpaceSettings = field(default_factory=SpaceSettings)
-    data: DataSettings = field(default_factory=DataSettings)
-    choice: ChoiceSettings = field(default_factory=ChoiceSettings)
-    smac: OptimizerSettings = field(default_factory=OptimizerSettings)
-    train: TrainSettings = field(default_factory=TrainSettings)
-    machine: MachineSettings = field(default_factory=MachineSettings)
+    budget: Annotated[BudgetSettings, flag_help.group("Budget")] = field(default_factory=BudgetSettings)
+    fidelity: Annotated[Fidelity, flag_help.group("Fidelity")] = field(default_factory=Fidelity)
+    space: Annotated[SpaceSettings, flag_help.group("Search space")] = field(default_factory=SpaceSettings)
+    data: Annotated[DataSettings, flag_help.group("Data")] = field(default_factory=DataSettings)
+    choice: Annotated[ChoiceSettings, flag_help.group("Optimiser")] = field(default_factory=ChoiceSettings)
+    smac: Annotated[OptimizerSettings, flag_help.group("SMAC")] = field(default_factory=OptimizerSettings)
+    train: Annotated[TrainSettings, flag_help.group("Training")] = field(default_factory=TrainSettings)
+    machine: Annotated[MachineSettings, flag_help.group("Device")] = field(default_factory=MachineSettings)
 
     def to_json(self) -> dict[str, Any]:
         """The settings as nested plain values."""

@@ -1,4 +1,4 @@
-"""How a search stands, running, stopped or dead: ``python -m nas.status runs/<name>``."""
+"""How far a search has come, whether running, stopped or dead: ``python -m nas.status runs/<name>``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tyro
 
 from nas.run.commands import RunCommands
 from nas.status.watcher import Watcher
-from nas.util import cli
+from nas.util import cli, flag_help
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ class Command:
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
     json: bool = False
-    """Print it for machines."""
-    svg: Path | None = None
-    """Draw it into a picture instead, for a page or a talk."""
+    """Print it as JSON."""
+    svg: Annotated[Path | None, flag_help.default("print it")] = None
+    """Write it to an SVG picture instead, for a page or a talk."""
     watch: bool = False
-    """Go on until Ctrl-C or the search's end: draw it again every second; lines of what happens where nothing
-    can be drawn again, as in a pipe; with --json, an object a line whenever something happened."""
+    """Keep watching until Ctrl-C or the end of the search, updated every second; in a pipe, print a line for
+    each event; with --json, one object per line for each change."""
 
 
 def _confirmation(found: dict[str, Any] | None, path: Path, search: Mapping[str, Any]) -> str:

@@ -12,8 +12,8 @@ import tyro
 
 from nas.export.recipe import Recipe
 from nas.train import fit
-from nas.train.settings import OWN, Options
-from nas.util import cli, output
+from nas.train.settings import OWN, TrainCommandSettings
+from nas.util import cli, flag_help, output
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,9 +24,23 @@ PROG = "python -m nas.train"
 _DESCRIPTION = """Train a network: at full size as the NEXcepTion paper does (Table 1), or a run's best one,
 at the size that was searched, longer and on all its training images.
 
-The best epoch is chosen on images held out from the training part; the test part is looked at once,
-at the end. Killed at any moment, the same command goes on from the last checkpoint. Several GPUs:
+The best epoch is chosen on images held out from the training set; the test set is used once, at the
+end. If it is killed, the same command continues from the last checkpoint. On several GPUs:
 torchrun --nproc-per-node N -m nas.train ..., or accelerate launch."""
+
+
+# Spellings of earlier versions, and the search's for the images.
+RENAMED = {
+    "--dataset": "--data",
+    "--accumulate": "--grad-accum-steps",
+    "--auto-augment": "--aa",
+    "--flip": "--hflip",
+    "--mix-switch": "--mixup-switch-prob",
+    "--erasing": "--reprob",
+    "--bce-threshold": "--bce-target-thresh",
+    "--repeats": "--aug-repeats",
+    "--ema": "--model-ema-decay",
+}
 
 
 @dataclass(frozen=True)
@@ -34,40 +48,42 @@ class Command:
     """Everything the command line says."""
 
     model: Annotated[str, tyro.conf.Positional]
-    """A folder that nas.export wrote, a run folder (its best network, at the size that was searched), or a
-    model that timm knows, such as nexception_t or nexception_tp."""
-    options: Options
+    """A folder that nas.export wrote, a run folder (for its best network, at the size searched), or a model
+    that timm knows, such as nexception_t or nexception_tp."""
+    settings: Annotated[TrainCommandSettings, flag_help.group("Training")]
     which: Annotated[str, tyro.conf.arg(name="recipe")] = fit.AUTO
-    """search: by which the search trained its networks; paper: Table 1's; or a YAML file of settings; auto:
-    the one that fits. The flags below change single settings of it."""
-    recipe_file: Path | None = None
+    """search: the recipe of the search's trials; paper: that of Table 1; or a YAML file; auto: what suits the
+    network. The flags below change single settings of it."""
+    recipe_file: Annotated[Path | None, flag_help.default("none")] = None
     """The same as --recipe FILE."""
-    recipe: Recipe = field(default_factory=Recipe)
+    recipe: Annotated[Recipe, flag_help.group("Recipe")] = field(default_factory=Recipe)
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = sys.argv[1:] if args is None else args
-    first = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)
+    first = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args, renamed=RENAMED)
     run = fit.is_run(first.model)
-    if first.options.data == OWN and not run:
+    if first.settings.data == OWN and not run:
         raise UserError("--data: must be given, such as folder:DIR; only a run folder has images of its own")
     # What the command line does not say comes from the recipe of the network it names.
     found = fit.choose(first.model, _wanted(first))
-    options = Options(tyro.MISSING, val_fraction=0.0) if run else tyro.MISSING_NONPROP
-    default = Command(tyro.MISSING, options, first.which, first.recipe_file, found.recipe)
-    command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, default=default, args=args)
+    settings = TrainCommandSettings(tyro.MISSING, val_fraction=0.0) if run else tyro.MISSING_NONPROP
+    default = Command(tyro.MISSING, settings, first.which, first.recipe_file, found.recipe)
+    command = cli.parse(
+        Command, prog=PROG, description=_DESCRIPTION, default=default, args=args, renamed=RENAMED
+    )
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # reading processes share the cores
 
     output.doing("loading PyTorch")
     from nas.train import session
 
-    loud = not command.options.quiet and int(os.environ.get("RANK", "0")) == 0
+    loud = not command.settings.quiet and int(os.environ.get("RANK", "0")) == 0
     if loud:
         print(f"recipe: {found.why}")
-    summary = session.train(command.model, command.options, command.recipe)
+    summary = session.train(command.model, command.settings, command.recipe)
     if loud:
-        session.show(summary, command.options.output)
+        session.show(summary, command.settings.output)
     return 0
 
 

@@ -57,8 +57,8 @@ class Batches(Sampler[list[Item]]):
         size, rest = divmod(batch_size, accumulate * processes)
         if rest or size < 2:
             raise UserError(
-                f"--batch-size {batch_size}: must be a multiple of {accumulate * processes} (--accumulate "
-                f"{accumulate} x {processes} processes), with at least 2 images in each part"
+                f"--batch-size {batch_size}: must be a multiple of {accumulate * processes} "
+                f"(--grad-accum-steps {accumulate} x {processes} processes), of at least 2 images each"
             )
         if batch_size > images:
             raise UserError(
@@ -128,8 +128,7 @@ def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: boo
         )
     except (AssertionError, ValueError, KeyError, IndexError) as error:
         raise UserError(
-            f"--auto-augment {recipe.auto_augment}: must be none or as timm writes it, such as "
-            "rand-m7-mstd0.5-inc1"
+            f"--aa {recipe.auto_augment}: must be none or as timm writes it, such as rand-m7-mstd0.5-inc1"
         ) from error
 
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
     from nas.export.recipe import Recipe
-    from nas.train.settings import Options
+    from nas.train.settings import TrainCommandSettings
 
 RESULT = "result.json"
 _BEST = "best.safetensors"
@@ -70,7 +70,7 @@ class Work:
     name: str
     accelerator: Accelerator
     device: torch.device
-    options: Options
+    options: TrainCommandSettings
     recipe: Recipe
     create: Callable[[], nn.Module]
     pictures: Pictures
@@ -169,8 +169,8 @@ class _Run:
                 self._save(epoch, done)
 
         short = (
-            f"--batch-size {self._work.recipe.batch_size}: out of memory; split it by a larger --accumulate "
-            f"than {options.accumulate}, or add --grad-checkpointing"
+            f"--batch-size {self._work.recipe.batch_size}: out of memory; split it by a larger "
+            f"--grad-accum-steps than {options.accumulate}, or add --grad-checkpointing"
         )
         try:
             with out_of_memory_is(short):
@@ -225,7 +225,7 @@ class _Run:
         at_once = max(2 * self._batches.size, 64)
         accumulate = self._work.options.accumulate
         with out_of_memory_is(
-            f"--accumulate {accumulate}: out of memory with {at_once} images at once; must be larger"
+            f"--grad-accum-steps {accumulate}: out of memory with {at_once} images at once; must be larger"
         ):
             mine = predict(
                 self._trainer.judged,

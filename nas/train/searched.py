@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 from nas.export import folder, images, sizes, source
 from nas.export.build import export
-from nas.export.settings import Order
+from nas.export.settings import ExportSettings
 from nas.run.folder import Run
 from nas.train.settings import OWN
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.train.settings import Options
+    from nas.train.settings import TrainCommandSettings
 
 _PATIENCE = 600.0  # seconds that torchrun's other processes wait for the first one's export
 
 
-def exported(model: str, options: Options) -> tuple[str, Options]:
+def exported(model: str, options: TrainCommandSettings) -> tuple[str, TrainCommandSettings]:
     """Exports a run's best network at the size that was searched into the output folder, once.
 
     A training that goes on takes the folder as it is, whatever the search has found since.
@@ -47,7 +47,7 @@ def exported(model: str, options: Options) -> tuple[str, Options]:
             found = source.find(str(run.path))
             if options.init == "weights" and found.weights is None:
                 raise UserError(f"--init weights: {found.untrained}")
-            export(Order(str(run.path), target, sizes.REDUCED, license=options.license))
+            export(ExportSettings(str(run.path), target, sizes.REDUCED, license=options.license))
     return str(target), options
 
 

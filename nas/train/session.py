@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
     from nas.export.loading import Named
-    from nas.train.settings import Options
+    from nas.train.settings import TrainCommandSettings
 
 SUMMARY = "summary.json"
 _TRAIN = "train.json"
@@ -40,7 +40,7 @@ _SEEN = (
 )
 
 
-def train(model: str, options: Options, recipe: Recipe) -> dict[str, Any]:
+def train(model: str, options: TrainCommandSettings, recipe: Recipe) -> dict[str, Any]:
     """Trains a network with one or several seeds.
 
     Args:
@@ -100,7 +100,7 @@ def _draw(target: Path, trainings: list[tuple[str, list[curves.Curve], Path]]) -
 
 
 def _look_at_files(
-    pictures: Pictures, test: Pictures | None, options: Options, accelerator: Accelerator
+    pictures: Pictures, test: Pictures | None, options: TrainCommandSettings, accelerator: Accelerator
 ) -> None:
     """Has every file read once, by one process, before hours go into training on them."""
     if accelerator.is_main_process:
@@ -133,7 +133,7 @@ def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _work(
     named: Named,
-    options: Options,
+    options: TrainCommandSettings,
     recipe: Recipe,
     pictures: Pictures,
     test: Pictures | None,
@@ -180,7 +180,7 @@ def _work(
     )
 
 
-def _data_config(config: dict[str, Any], named: Named, options: Options) -> dict[str, Any]:
+def _data_config(config: dict[str, Any], named: Named, options: TrainCommandSettings) -> dict[str, Any]:
     channels, *size = config["input_size"]
     if channels not in (1, 3):
         raise UserError(
@@ -196,7 +196,7 @@ def _publish(
     model: nn.Module,
     result: dict[str, Any],
     named: Named,
-    options: Options,
+    options: TrainCommandSettings,
     recipe: Recipe,
     pictures: Pictures,
     data_config: dict[str, Any],
@@ -224,7 +224,7 @@ def _publish(
     )
 
 
-def _check_classes(named: Named, pictures: Pictures, options: Options) -> None:
+def _check_classes(named: Named, pictures: Pictures, options: TrainCommandSettings) -> None:
     if named.path is None or options.new_head:
         return
     has, wants = named.config.get("num_classes"), len(pictures.class_names)
@@ -241,7 +241,7 @@ def _check_classes(named: Named, pictures: Pictures, options: Options) -> None:
         )
 
 
-def _accelerator(options: Options) -> Accelerator:
+def _accelerator(options: TrainCommandSettings) -> Accelerator:
     import torch
     from accelerate import Accelerator
     from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]

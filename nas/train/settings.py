@@ -8,56 +8,59 @@ from typing import Annotated, Literal
 
 import tyro
 
+from nas.util import flag_help
 from nas.util.errors import UserError
 
 OWN = "own"
 
 
 @dataclass(frozen=True)
-class Options:
-    """Images, output, hardware."""
+class TrainCommandSettings:
+    """Images, output and hardware: everything but the recipe."""
 
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
-    """Folder for the results; the same command again goes on from its last checkpoint."""
+    """Folder for the results; the same command continues from its last checkpoint."""
     data: str = OWN
-    """folder:DIR (train/ and test/ or val/, one folder a class), cifar100, cifar10, digits, npz:FILE or
-    run:DIR (the training images of that run's set, all of them); own: those of the run that is trained."""
+    """folder:DIR (train/ and test/ or val/, one folder per class), cifar100, cifar10, digits, npz:FILE or
+    run:DIR (all training images of that run); own: those of the run that is trained."""
     data_dir: Path = Path("data")
     """Where downloads are kept."""
-    max_images: int | None = None
-    """Train on a stratified part of so many images."""
+    max_images: Annotated[int | None, flag_help.default("all")] = None
+    """Train on a stratified sample of this many images."""
     val_fraction: float = 0.05
-    """Share of the training images held out to choose the best epoch; 0: train on all, keep the last (0 for a
-    run folder)."""
-    input_size: int | None = None
-    """Side of the images in pixels, instead of the network's own."""
+    """Share of the training images held out to choose the best epoch; 0 (as for a run folder): train on all
+    and keep the last epoch."""
+    input_size: Annotated[int | None, flag_help.default("the network's")] = None
+    """Image size in pixels (images are square)."""
     init: Literal["auto", "weights", "scratch"] = "auto"
-    """weights: begin with the folder's, or those that a run keeps; scratch: with random ones; auto: weights
-    if nas.train made them."""
+    """weights: start from those of the folder or run; scratch: from random ones; auto: weights if nas.train
+    made them."""
     new_head: bool = False
-    """Give an exported folder of another number of classes a fresh classifier."""
+    """Replace the classifier of an exported folder whose number of classes differs."""
     seeds: int = 1
-    """Train so many times, with seeds --seed, --seed + 1, ..., and report and draw mean and spread."""
-    beside: tuple[Path, ...] = ()
-    """Output folders of earlier trainings, whose learning curves are drawn beside this one's."""
+    """How many times to train, with seeds --seed, --seed + 1, ...; mean and spread are reported and drawn."""
+    beside: Annotated[tuple[Path, ...], flag_help.default("none")] = ()
+    """Output folders of earlier trainings to draw in the same plot of learning curves."""
     seed: int = 0
-    """The first seed; it also chooses the images held out, for all of them."""
+    """The first seed; for all seeds, it also determines which images are held out."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
-    """auto: bfloat16 on GPUs that have it, float16 on others, float32 on the CPU."""
-    accumulate: int = 1
-    """Split each batch into so many forward passes, where memory is short."""
+    """auto: bfloat16 on GPUs that support it, float16 on others, float32 on the CPU."""
+    accumulate: Annotated[int, tyro.conf.arg(name="grad-accum-steps")] = 1
+    """Forward passes that a batch is split into, to save memory."""
     grad_checkpointing: bool = False
-    """Compute activations twice instead of keeping them, where memory is short."""
+    """Recompute activations in the backward pass, to save memory."""
     device: Literal["auto", "cpu"] = "auto"
-    """auto: the GPU (of each process) if there is one."""
-    workers: int | None = None
-    """Processes that read images (as many as there are cores, at most 8, fewer one)."""
+    """auto: a GPU (one per process) if there is one."""
+    workers: Annotated[int | None, flag_help.default("cores - 1, at most 7")] = None
+    """Processes that load images; 0: none but this one."""
     checkpoint_steps: int = 1000
-    """Updates between checkpoints, besides the one after every epoch."""
+    """Updates between checkpoints; there is always one after each epoch."""
     log: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
-    """Also log there; tensorboard writes into the output folder."""
-    license: str | None = None
-    """Licence of the weights, for the model card (of the weights it began with, else apache-2.0)."""
+    """Where else to log; tensorboard writes into the output folder."""
+    license: Annotated[
+        str | None, flag_help.default("that of the weights it starts from, else apache-2.0")
+    ] = None
+    """Licence of the weights, for the model card."""
     quiet: bool = False
     """Print nothing but errors."""
 

@@ -8,8 +8,7 @@ import math
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Literal
 
-import tyro
-
+from nas.util import flag_help
 from nas.util.errors import UserError
 
 OptimizerName = Literal["lamb", "sgd", "adamw"]
@@ -54,46 +53,50 @@ class Recipe:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """Training settings; what is not given follows from the width and the number of images."""
+    """How trials are trained. Defaults depend on the width of the network and the number of images."""
 
-    optimizer: Annotated[OptimizerName | None, tyro.conf.arg(name="opt")] = None
-    """Update rule: lamb (the paper's), sgd (with Nesterov momentum) or adamw."""
-    lr: float | None = None
+    optimizer: Annotated[OptimizerName | None, flag_help.default("lamb", name="opt")] = None
+    """Optimizer of the weights: lamb (the paper's), sgd (with Nesterov momentum) or adamw."""
+    lr: Annotated[float | None, flag_help.default("follows from --opt, the width and --batch-size")] = None
     """Peak learning rate."""
-    weight_decay: float | None = None
-    """Weight decay of everything but biases and norms."""
-    momentum: float | None = None
-    """Momentum of sgd; the others ignore it."""
-    batch_size: int | None = None
-    """Images a step; fewer if the training part is smaller."""
-    schedule: ScheduleName | None = None
-    """constant: the peak after the warm-up, annealed by averaging; cosine: down to min-lr at the end."""
-    warmup_epochs: float | None = None
+    weight_decay: Annotated[float | None, flag_help.default("0.02")] = None
+    """Weight decay, not applied to biases and normalisation layers."""
+    momentum: Annotated[float | None, flag_help.default("0.9")] = None
+    """Momentum of sgd; other optimizers ignore it."""
+    batch_size: Annotated[
+        int | None,
+        flag_help.default("follows from the width: 64, 128 or 256; less for few images"),
+    ] = None
+    """Images per step, at most as many as there are for training."""
+    schedule: Annotated[ScheduleName | None, flag_help.default("constant", name="sched")] = None
+    """constant: stays at the peak after the warm-up, and weights are averaged instead; cosine: decays to
+    --min-lr."""
+    warmup_epochs: Annotated[float | None, flag_help.default("1; 2 above width 128")] = None
     """Epochs of linear warm-up."""
-    min_lr: float | None = None
-    """Learning rate at the end of the largest budget, with the cosine."""
-    loss: LossName | None = None
-    """ce: softmax cross-entropy; bce: one binary cross-entropy a class, as in the paper's release."""
-    bce_threshold: float | None = None
-    """With bce, soft targets above this count as 1, others as 0."""
-    smoothing: float | None = None
+    min_lr: Annotated[float | None, flag_help.default("1e-06")] = None
+    """Learning rate of the cosine schedule after --max-epochs."""
+    loss: Annotated[LossName | None, flag_help.default("ce; bce above width 128")] = None
+    """ce: softmax cross-entropy; bce: binary cross-entropy for each class, as in the paper's release."""
+    bce_threshold: Annotated[float | None, flag_help.default("0.2", name="bce-target-thresh")] = None
+    """With bce, soft targets above this become 1, others 0."""
+    smoothing: Annotated[float | None, flag_help.default("0.1; 0 above width 128")] = None
     """Label smoothing."""
-    mixup: float | None = None
+    mixup: Annotated[float | None, flag_help.default("0; 0.1 above width 128")] = None
     """Alpha of Mixup; 0 switches it off."""
-    cutmix: float | None = None
+    cutmix: Annotated[float | None, flag_help.default("0; 1 above width 128")] = None
     """Alpha of CutMix; 0 switches it off."""
-    crop: float | None = None
+    crop: Annotated[float | None, flag_help.default("0.125")] = None
     """Padding of the random crop, as a share of the image's side; 0 switches it off."""
-    flip: bool | None = None
-    """Mirror half of the images; unset: where the data set allows it."""
-    drop_path_rate: float | None = None
-    """Stochastic depth."""
-    clip_grad: float | None = None
-    """Largest gradient norm for sgd and adamw; 0 switches clipping off. lamb always clips at 1."""
-    average: float | None = None
-    """Validate an average over about this share of the steps so far; 0: the last weights."""
-    amp: Amp | None = None
-    """auto: bfloat16 on GPUs that have it, float32 elsewhere; off; bf16."""
+    flip: Annotated[bool | None, flag_help.default("if the data set allows it")] = None
+    """Flip images horizontally, each with a probability of one half."""
+    drop_path_rate: Annotated[float | None, flag_help.default("0; 0.05 above width 128")] = None
+    """Rate of stochastic depth."""
+    clip_grad: Annotated[float | None, flag_help.default("1")] = None
+    """Maximum gradient norm for sgd and adamw; 0 switches clipping off. lamb always clips at 1."""
+    average: Annotated[float | None, flag_help.default("0.2")] = None
+    """Validate an average of the weights over about this share of the steps so far; 0: the last weights."""
+    amp: Annotated[Amp | None, flag_help.default("auto")] = None
+    """auto: bfloat16 on GPUs that support it, float32 elsewhere; off: float32; bf16: bfloat16."""
 
     def __post_init__(self) -> None:
         for name, (low, high, text) in _RANGES.items():

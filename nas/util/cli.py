@@ -15,13 +15,13 @@ from nas.util import given, output, signals
 from nas.util.errors import EXIT_BAD_INPUT, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from nas.util.sign import Sign
 
 T = TypeVar("T")
 
-_CONFIG = (tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes)
+_CONFIG = (tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName)
 
 _FRAME = re.compile(r"[╭╮╰╯│─]+")
 
@@ -34,6 +34,7 @@ def parse(
     default: T | None = None,
     args: Sequence[str] | None = None,
     pairs: bool = False,
+    renamed: Mapping[str, str] | None = None,
 ) -> T:
     """Reads the command line into a dataclass.
 
@@ -44,18 +45,25 @@ def parse(
         default: Values to start from instead of the class's own.
         args: The arguments; the process's own if None.
         pairs: Give every switch a ``--no-`` form, for defaults that come from elsewhere.
+        renamed: Spellings of earlier versions, which go on working, as :func:`given.respelled` takes them.
 
     Raises:
         UserError: If a flag is unknown, a value does not fit or is nothing that files can hold.
     """
     said = io.StringIO()
     config = _CONFIG if pairs else (*_CONFIG, tyro.conf.FlagCreatePairsOff)
-    given.refuse_empty(sys.argv[1:] if args is None else args)
+    args = sys.argv[1:] if args is None else args
+    given.refuse_empty(args)
     try:
         with contextlib.redirect_stderr(said):
             start = tyro.MISSING_NONPROP if default is None else default
             found = tyro.cli(
-                settings, prog=prog, description=description, args=args, default=start, config=config
+                settings,
+                prog=prog,
+                description=description.replace("``", "`"),
+                args=given.respelled(args, renamed or {}),
+                default=start,
+                config=config,
             )
         return given.checked(found)
     except SystemExit as exit_:

@@ -12,7 +12,7 @@ import tyro
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 T = TypeVar("T")
 
@@ -113,3 +113,32 @@ def _refuse_odd_text(flag: str, text: str) -> None:
         raise UserError(f"{flag} {os.fsencode(text)!r}: is not UTF-8; rename it") from None
     if "\0" in text:
         raise UserError(f"{flag} {text!r}: holds a NUL character; must be without")
+
+
+def respelled(args: Iterable[str], renamed: Mapping[str, str]) -> list[str]:
+    """Puts today's flags in the place of those that scripts of an earlier version may hold.
+
+    Args:
+        args: What was typed.
+        renamed: Old flag -> flag, both with their dashes; or ``--flag value`` -> ``--flag value``.
+    """
+    found: list[str] = []
+    flags = True
+    for arg in args:
+        flags = flags and arg != "--"
+        found.append(_respelled(arg, found[-1] if found else "", renamed) if flags else arg)
+    return found
+
+
+def _respelled(arg: str, before: str, renamed: Mapping[str, str]) -> str:
+    flag, equals, value = arg.partition("=")
+    if not flag.startswith("--"):
+        return renamed.get(f"{_dashed(before)} {arg}", f" {arg}").partition(" ")[2]
+    flag = renamed.get(_dashed(flag), flag)
+    if equals and (pair := renamed.get(f"{_dashed(flag)} {value}")) is not None:
+        value = pair.partition(" ")[2]
+    return f"{flag}{equals}{value}"
+
+
+def _dashed(flag: str) -> str:
+    return flag.replace("_", "-")

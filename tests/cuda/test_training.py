@@ -131,7 +131,9 @@ def test_short_memory_is_one_line_that_says_what_to_do(fake_cuda, network, tmp_p
     gpu = fake_cuda()
     peak = run(network, tmp_path / "first", "--epochs", "1")["curve"][0]["peak_memory"]
     gpu.memory.size = int(0.7 * peak)
-    with pytest.raises(UserError, match="--batch-size 20: out of memory; split it by a larger --accumulate"):
+    with pytest.raises(
+        UserError, match="--batch-size 20: out of memory; split it by a larger --grad-accum-steps"
+    ):
         run(network, tmp_path / "second", "--epochs", "1")
     judge = [str(network), "--data", "digits", "-o", str(tmp_path / "scores")]
     with pytest.raises(UserError, match="--batch-size 256: out of memory; must be smaller"):

@@ -137,7 +137,7 @@ def test_the_training_part_is_never_taken_for_the_test_part(networks, tmp_path):
         ),
         (("{net}/1000", "--data", "digits"), "--data digits: has 10 classes; must have the 1000 of 1000"),
         (("{net}/none", "--data", "digits"), "must be an exported folder, or the name of a model"),
-        (("{net}/10", "--data", "digits", "--crop", "2"), "--crop 2.0: must be above 0"),
+        (("{net}/10", "--data", "digits", "--crop", "2"), "--crop-pct 2.0: must be above 0"),
         (("{net}/10", "--data", "digits", "--batch-size", "0"), "--batch-size 0: must be at least 1"),
         (("{tmp}", "--data", "digits"), "has no config.json"),
         (("{net}/10", "--data", "digits", "--device", "cuda:9"), "--device cuda:9"),

@@ -164,4 +164,4 @@ def test_the_plan_says_when_cores_would_be_idle(
     made = plan.arrange(SearchSettings(), replace(FACTS, hardware=hardware), measured, workers)
     console = Console(record=True, width=100, file=io.StringIO())
     plan_view.show(made, console)
-    assert re.findall(r"--workers (\d+)", console.export_text()) == ([advised] if advised else [])
+    assert re.findall(r"--trial-workers (\d+)", console.export_text()) == ([advised] if advised else [])

@@ -84,10 +84,10 @@ def test_a_run_folder_cannot_have_a_module_imported(
         search.main(["--resume", str(run)])
     assert status.main([str(run), "--json"]) == 0
     from nas.confirm.session import _settings
-    from nas.confirm.settings import Place
+    from nas.confirm.settings import ConfirmMachineSettings
 
     with pytest.raises(UserError, match="--space"):
-        _settings(values, Place())
+        _settings(values, ConfirmMachineSettings())
     assert not trace.exists()
 
 

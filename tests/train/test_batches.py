@@ -93,5 +93,5 @@ def test_reading_processes_change_nothing():
 @pytest.mark.parametrize("words", ["rand-x7", "shout"])
 def test_unknown_augmentation(words):
     config = {"input_size": (3, 16, 16), "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    with pytest.raises(UserError, match=f"--auto-augment {words}"):
+    with pytest.raises(UserError, match=f"--aa {words}"):
         training_transform(Recipe(auto_augment=words), config, flip=True)

@@ -283,9 +283,9 @@ def test_an_unknown_network(tmp_path):
 
 
 def session_options(tmp_path):
-    from nas.train.settings import Options
+    from nas.train.settings import TrainCommandSettings
 
-    return Options("digits", tmp_path / "out")
+    return TrainCommandSettings("digits", tmp_path / "out")
 
 
 def test_a_folder_in_use_is_refused(run, networks, tmp_path):

@@ -1,0 +1,52 @@
+"""How settings show in ``--help``: names of groups, and defaults that depend on something."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def group(title: str) -> Any:
+    """Names a group of flags for people; to be put into ``Annotated`` around a dataclass.
+
+    Args:
+        title: What stands above the group, before "options"; empty: the groups within stand for themselves.
+    """
+    return tyro.conf.arg(name=title)
+
+
+def default(text: str, *, name: str | None = None, aliases: Sequence[str] | None = None) -> Any:
+    """Says what is used where a flag is left out; to be put into ``Annotated`` around a field.
+
+    Args:
+        text: What help shows in the place of ``None`` or of an empty list.
+        name: The flag's name, where it is not the field's.
+        aliases: Further spellings, such as ``-o``.
+    """
+    return tyro.conf.arg(
+        name=name,
+        aliases=aliases,
+        help_behavior_hint=lambda label: f"(default: {text if label in ('', 'None') else label})",
+    )
+
+
+def choices(*names: str, **stored: str) -> Any:
+    """Spells choices that run folders hold in another way; to be put into ``Annotated`` around a field.
+
+    Args:
+        names: What help lists.
+        stored: What is stored -> how it is typed.
+    """
+    return tyro.conf.arg(
+        metavar=f"{{{','.join(names)}}}",
+        help_behavior_hint=lambda label: f"(default: {stored.get(label, label)})",
+    )
+
+
+def several() -> Any:
+    """Says that one at least is needed; to be put into ``Annotated`` around a positional tuple."""
+    return tyro.conf.arg(help_behavior_hint="(required)")
