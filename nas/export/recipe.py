@@ -74,6 +74,8 @@ class Recipe:
     repeats: Annotated[int, tyro.conf.arg(name="aug-repeats")] = 3
     """Augmented views of each image per epoch; an epoch then sees that many times fewer images."""
     clip_grad: float = 0.0
+    """Maximum gradient norm; 0 switches clipping off. lamb always clips at 1."""
+    ema: Annotated[float, tyro.conf.arg(name="model-ema-decay")] = 0.0
     """Decay of the exponential moving average of the weights, which is then validated and kept; 0: none."""
     average: float = 0.0
     """Validate and keep an average over about this share of the updates so far, as a search does; 0: none."""
@@ -86,9 +88,11 @@ class Recipe:
         if self.loss not in ("bce", "ce"):
             raise UserError(f"--loss {self.loss}: must be bce or ce")
         if self.schedule not in ("cosine", "constant"):
-            raise UserError(f"--schedule {self.schedule}: must be cosine or constant")
+            raise UserError(f"--sched {self.schedule}: must be cosine or constant")
         if self.ema and self.average:
-            raise UserError(f"--average {self.average:g}: must be 0 beside --ema {self.ema:g}; choose one")
+            raise UserError(
+                f"--average {self.average:g}: must be 0 with --model-ema-decay {self.ema:g}; choose one"
+            )
 
     def to_yaml(self) -> str:
         """The recipe as a YAML file; :func:`read` is the inverse."""

@@ -35,6 +35,7 @@ RENAMED = {
     "--accumulate": "--grad-accum-steps",
     "--auto-augment": "--aa",
     "--flip": "--hflip",
+    "--schedule": "--sched",
     "--mix-switch": "--mixup-switch-prob",
     "--erasing": "--reprob",
     "--bce-threshold": "--bce-target-thresh",

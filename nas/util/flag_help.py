@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tyro
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def group(title: str) -> Any:
@@ -19,7 +16,7 @@ def group(title: str) -> Any:
     return tyro.conf.arg(name=title)
 
 
-def default(text: str, *, name: str | None = None, aliases: Sequence[str] | None = None) -> Any:
+def default(text: str, *, name: str | None = None, aliases: list[str] | None = None) -> Any:
     """Says what is used where a flag is left out; to be put into ``Annotated`` around a field.
 
     Args:
