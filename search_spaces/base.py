@@ -56,6 +56,15 @@ _FEW = 4096  # configurations that are listed to draw from them, where rules say
 _OFFERED = ("config", "num_classes", "in_chans", "image_size", "geometry", "width", "drop_path_rate")
 
 
+# Points that are named for their cost, by what messages between processes call them.
+COST_ENDS = {"cheapest": "cheapest", "dearest": "dearest", "costliest": "dearest"}
+
+
+def cost_ends(points: Mapping[str, Config]) -> dict[str, Config]:
+    """Those of a space's points that are named for their cost, as ``cheapest`` and ``dearest``."""
+    return {COST_ENDS[name]: config for name, config in points.items() if name in COST_ENDS}
+
+
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
@@ -149,9 +158,9 @@ class SearchSpace(ABC):
     def points(self) -> dict[str, Config]:
         """Configurations worth a name.
 
-        A search tries them first, but for ``cheapest`` and ``dearest``, whose multiply-accumulates and
-        parameters should bound all others' within a per cent: a plan is measured on them. Where they have
-        no name, :mod:`search_spaces.ends` looks for them.
+        A search tries them first, except ``cheapest`` and ``costliest`` (or ``dearest``, as earlier versions
+        called it). Their multiply-accumulates and parameters should bound all others' within one per cent:
+        a plan is measured on them. Where they are not named, :mod:`search_spaces.ends` looks for them.
         """
         return {"default": self.default}
 

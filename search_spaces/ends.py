@@ -1,4 +1,4 @@
-"""The cheapest and the dearest configurations of a space that does not name them, found by sampling."""
+"""The cheapest and the costliest configurations of a space that does not name them, found by sampling."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 from nas.util.counts import count
 from nas.util.errors import UserError
-from search_spaces.base import Hyperparameter
+from search_spaces.base import Hyperparameter, cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -37,7 +37,7 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
     Returns:
         ``cheapest`` and ``dearest``; the default for both if nothing could be built.
     """
-    named = {name: config for name, config in space.points.items() if name in (CHEAPEST, DEAREST)}
+    named = cost_ends(space.points)
     if len(named) == 2:
         return named
     costs: list[tuple[int, int, int, Config]] = []

@@ -14,6 +14,7 @@ from nas.execution.share_measure import measure, starts
 from nas.execution.share_rule import NUMBERS, Level, choose
 from nas.util import output
 from nas.util.quantities import format_duration
+from search_spaces.base import cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -213,8 +214,8 @@ def _share(
 def _points(name: str) -> list[dict[str, Any] | str]:
     """Configurations, or by name what the trial process is to look for."""
     space = search_spaces.get(name)
-    cheapest, dearest = (space.points.get(end, end) for end in ("cheapest", "dearest"))
-    return [cheapest, space.default, dearest]
+    named = cost_ends(space.points)
+    return [named.get("cheapest", "cheapest"), space.default, named.get("dearest", "dearest")]
 
 
 def _words(levels: tuple[Level, ...]) -> str:

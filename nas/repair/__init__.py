@@ -1,1 +1,1 @@
-"""A damaged journal, put right."""
+"""Repair of a damaged journal."""

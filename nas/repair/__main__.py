@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nas.run.folder import Run
-    from nas.run.repair import Mended
+    from nas.run.repair import Repaired
 
 PROG = "python -m nas.repair"
 
@@ -47,17 +47,17 @@ def main(args: Sequence[str] | None = None) -> int:
     run = Run.open(command.run)
     with run.lock():
         data = run.journal.read_bytes()
-        mended = repair.mend(data)
-        if not mended.changed:
+        repaired = repair.repair(data)
+        if not repaired.changed:
             print(f"{run.journal}: nothing is damaged")
             return 0
-        results = repair.finished(repair.events(mended.salvaged), repair.events(mended.lines))
-        print("\n".join(_findings(mended, len(results))))
+        results = repair.finished(repair.events(repaired.salvaged), repair.events(repaired.lines))
+        print("\n".join(_findings(repaired, len(results))))
         if command.dry_run:
             print("nothing was changed (--dry-run)")
             return 0
         try:
-            backup = _write(run, data, mended, results)
+            backup = _write(run, data, repaired, results)
         except OSError as error:
             raise UserError(
                 f"{run.path}: cannot be written ({error.strerror}); nothing was changed"
@@ -67,7 +67,7 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(run: Run, data: bytes, mended: Mended, results: list[dict[str, object]]) -> Path:
+def _write(run: Run, data: bytes, repaired: Repaired, results: list[dict[str, object]]) -> Path:
     """Writes backup, salvage and journal in this order, so that a kill in between loses nothing."""
     from nas.run import journal
     from nas.util.files import replacing
@@ -78,7 +78,7 @@ def _write(run: Run, data: bytes, mended: Mended, results: list[dict[str, object
     salvaged = [journal.encode({"v": journal.VERSION, **event})[:-1] for event in results]
     if run.salvaged.exists():
         salvaged = [*run.salvaged.read_bytes().split(b"\n")[:-1], *salvaged]
-    contents = {backup: data, run.journal: b"".join(line + b"\n" for line in mended.lines)}
+    contents = {backup: data, run.journal: b"".join(line + b"\n" for line in repaired.lines)}
     if salvaged:
         contents = {run.salvaged: b"".join(line + b"\n" for line in salvaged), **contents}
     for path, new in contents.items():
@@ -89,19 +89,19 @@ def _write(run: Run, data: bytes, mended: Mended, results: list[dict[str, object
     return backup
 
 
-def _findings(mended: Mended, results: int) -> list[str]:
-    found = [f"line {number}: one bit was wrong and is put right" for number in mended.healed]
+def _findings(repaired: Repaired, results: int) -> list[str]:
+    found = [f"line {number}: one bit was wrong; corrected" for number in repaired.healed]
     found += [
         f"line {number}: cannot be read and is dropped; no trial's result was in it"
-        for number in mended.dropped
+        for number in repaired.dropped
     ]
-    if mended.cut is not None:
+    if repaired.cut is not None:
         found.append(
-            f"line {mended.cut}: cannot be read, and later lines depend on it; the journal is cut before it, "
-            f"{_count(results, 'finished trial')} behind it {'is' if results == 1 else 'are'} kept in "
+            f"line {repaired.cut}: cannot be read, and later lines depend on it; the journal is cut there; "
+            f"{_count(results, 'finished trial')} after it {'is' if results == 1 else 'are'} kept in "
             "salvaged.jsonl"
         )
-    ended = sum(b'"event":"ended"' in line for line in mended.lines)
+    ended = sum(b'"event":"ended"' in line for line in repaired.lines)
     return [*found, f"{_count(ended + results, 'finished trial')} kept"]
 
 

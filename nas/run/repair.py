@@ -1,7 +1,7 @@
-"""Mends a damaged journal: what can be read, or read again after one bit is put right, is kept.
+"""Repairs a damaged journal: what can be read, or can be after one bit is corrected, is kept.
 
 The checksum tells not only that a line is damaged: of the few thousand lines that differ from it in one
-bit, chance makes one fit in a million cases. So a flipped bit is put right by trying them all.
+bit, chance makes one fit in a million cases. So a flipped bit is corrected by trying them all.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _LINE = re.compile(rb'\{"v":[^\n]*,"crc":"[^\n"]{8}"\}')
 
 
 @dataclass
-class Mended:
-    """A journal after it was mended.
+class Repaired:
+    """A journal after its repair.
 
     Attributes:
         lines: The lines that stay, in order, without newlines.
         salvaged: Intact lines behind a place where the journal had to be cut.
-        healed: Numbers of lines in which one bit was put right.
+        healed: Numbers of lines in which one bit was corrected.
         dropped: Numbers of lines that are gone but do not matter to any trial's result.
         cut: Number of the line the journal was cut off before, None if it stands whole.
     """
@@ -50,10 +50,10 @@ class Mended:
         return bool(self.healed or self.dropped) or self.cut is not None
 
 
-def mend(data: bytes) -> Mended:
-    """Mends a journal.
+def repair(data: bytes) -> Repaired:
+    """Repairs a journal.
 
-    A damaged line is put right if one bit is all that is wrong with it. Else it is dropped if no trial's
+    A damaged line is corrected if one bit is all that is wrong with it. Else it is dropped if no trial's
     result depends on it. Else the journal is cut off before it, and what lies behind is salvaged: a
     search that goes on from there asks the same trials again, and needs not train them again.
 
@@ -61,7 +61,7 @@ def mend(data: bytes) -> Mended:
         data: The file's bytes; a half-written last line is left out.
     """
     raw = data.split(b"\n")[:-1]
-    result = Mended()
+    result = Repaired()
     readable: list[tuple[int, bytes]] = []
     lost: list[tuple[int, bytes]] = []
     number = 0
@@ -108,7 +108,7 @@ def _intact(line: bytes) -> bool:
 
 
 def _heal(line: bytes) -> list[bytes]:
-    """The line with one bit put right: two lines if the bit was in a newline, none if that is not it."""
+    """The line with one bit corrected: two lines if the bit was in a newline, none if that is not it."""
     for place in range(len(line)):
         for bit in range(8):
             changed = bytearray(line)

@@ -16,6 +16,7 @@ from nas.search import warm_start
 from nas.search.session import getting_ready, worker_settings
 from nas.util import output
 from nas.util.errors import UserError
+from search_spaces.base import cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 _POINTS = ("cheapest", "default", "dearest")
+_SHOWN = {"dearest": "costliest"}
 _TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
 _TRIAL_OVERHEAD = 0.2  # seconds between trials: checkpoint, journal, process turn-round; measured on a CPU
 
@@ -48,7 +50,7 @@ class Plan:
         measured: Timings of the named points and of the typical mean.
         rungs: The rung table, lowest first.
         trials: Expected trials in all, typical.
-        least: Trials if every configuration were as dear as the dearest.
+        least: Trials if every configuration were as costly as the costliest.
         most: Trials if every configuration were as cheap as the cheapest.
         baseline_seconds: Time the baseline takes at all rungs.
         checkpoint_bytes: Disk that checkpoints of one bracket need at most.
@@ -90,7 +92,7 @@ def make(settings: SearchSettings) -> Plan:
     check(settings.choice.optimizer, space, settings.smac)
     if settings.choice.warm_start is not None:
         warm_start.gather(settings.choice.warm_start, space)
-    points = {**space.points, "default": space.default}
+    points = {**cost_ends(space.points), "default": space.default}
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
@@ -103,7 +105,7 @@ def make(settings: SearchSettings) -> Plan:
         facts = executor.start()
         measured = {}
         for name in _POINTS:
-            output.doing(f"measuring the {name} configuration")
+            output.doing(f"measuring the {_SHOWN.get(name, name)} configuration")
             measured[name] = executor.measure(points.get(name, name))  # ends without a name are looked for
         output.doing(f"measuring {len(sample)} random configurations")
         measured["typical"] = _mean(_drawn(executor.measure, sample))

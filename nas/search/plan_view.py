@@ -33,8 +33,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
     console.print(_speeds(plan))
     console.print(_rungs(plan))
     console.print(
-        f"expected trials   about {plan.trials:.0f}{_with(plan.workers)} ({plan.least:.0f} if all were as "
-        f"dear as the dearest, {plan.most:.0f} if as cheap as the cheapest)"
+        f"expected trials   about {plan.trials:.0f}{_with(plan.workers)} ({plan.least:.0f} if all cost "
+        f"as much as the costliest, {plan.most:.0f} as little as the cheapest)"
     )
     console.print(f"baseline          {format_duration(plan.baseline_seconds)} at the start, all rungs")
     if plan.sharing:

@@ -1,4 +1,4 @@
-"""Errors that a user can mend; every command line prints them as one line."""
+"""Errors that a user can fix; every command line prints them as one line."""
 
 from __future__ import annotations
 

@@ -11,9 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nas.repair import __main__ as repair
-from nas.run import journal
-from nas.run import repair as mend
+from nas.repair import __main__ as command
+from nas.run import journal, repair
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
@@ -42,9 +41,9 @@ LINES = WHOLE.split(b"\n")[:-1]
 
 
 def test_an_intact_journal_is_left_alone() -> None:
-    mended = mend.mend(WHOLE)
-    assert not mended.changed
-    assert mended.lines == LINES
+    repaired = repair.repair(WHOLE)
+    assert not repaired.changed
+    assert repaired.lines == LINES
 
 
 @settings(max_examples=40)
@@ -52,11 +51,11 @@ def test_an_intact_journal_is_left_alone() -> None:
 def test_a_flipped_bit_is_put_right_wherever_it_is(place: int, bit: int) -> None:
     damaged = bytearray(WHOLE)
     damaged[place] ^= 1 << bit
-    mended = mend.mend(bytes(damaged))
-    assert mended.lines == LINES
-    assert mended.changed
-    assert mended.cut is None
-    assert mended.dropped == []
+    repaired = repair.repair(bytes(damaged))
+    assert repaired.lines == LINES
+    assert repaired.changed
+    assert repaired.cut is None
+    assert repaired.dropped == []
 
 
 def overwritten(number: int) -> bytes:
@@ -67,28 +66,28 @@ def overwritten(number: int) -> bytes:
 
 @pytest.mark.parametrize("number", [0, 2, 3])
 def test_a_line_that_no_result_depends_on_is_dropped(number: int) -> None:
-    mended = mend.mend(overwritten(number))
-    assert mended.dropped == [number + 1]
-    assert mended.lines == LINES[:number] + LINES[number + 1 :]
-    assert mended.cut is None
+    repaired = repair.repair(overwritten(number))
+    assert repaired.dropped == [number + 1]
+    assert repaired.lines == LINES[:number] + LINES[number + 1 :]
+    assert repaired.cut is None
 
 
 @pytest.mark.parametrize(("number", "kept"), [(1, ["c2", "c3"]), (4, ["c2", "c3"]), (5, ["c3"]), (12, [])])
 def test_a_lost_result_cuts_the_journal_and_later_ones_are_salvaged(number: int, kept: list[str]) -> None:
-    mended = mend.mend(overwritten(number))
-    assert mended.cut == number + 1
-    assert mended.lines == LINES[:number]
-    found = mend.finished(mend.events(mended.salvaged), mend.events(mended.lines))
+    repaired = repair.repair(overwritten(number))
+    assert repaired.cut == number + 1
+    assert repaired.lines == LINES[:number]
+    found = repair.finished(repair.events(repaired.salvaged), repair.events(repaired.lines))
     assert [result["config_id"] for result in found] == kept
     assert all(result["curve"] == [(1, result["metrics"])] for result in found)
-    SearchState.of(mend.events(mended.lines))
+    SearchState.of(repair.events(repaired.lines))
 
 
 def test_a_line_taken_out_is_noticed_and_cut_at() -> None:
     without = b"\n".join([*LINES[:5], *LINES[6:], b""])
-    assert mend.mend(without).cut == 6
+    assert repair.repair(without).cut == 6
     with pytest.raises(UserError, match=r"does not follow.*nas\.repair"):
-        SearchState.of(mend.events(without.split(b"\n")[:-1]))
+        SearchState.of(repair.events(without.split(b"\n")[:-1]))
 
 
 def test_the_command_says_what_was_lost_and_keeps_the_damaged_file(
@@ -103,16 +102,16 @@ def test_the_command_says_what_was_lost_and_keeps_the_damaged_file(
     lines[number] = lines[number].replace(b'"status"', b'"xxxxxx"')
     damaged = b"\n".join(lines)
     path.write_bytes(damaged)
-    assert repair.main([str(run), "--dry-run"]) == 0
+    assert command.main([str(run), "--dry-run"]) == 0
     assert path.read_bytes() == damaged
     assert "nothing was changed" in capsys.readouterr().out
-    assert repair.main([str(run)]) == 0
+    assert command.main([str(run)]) == 0
     said = capsys.readouterr().out
     assert f"line {number + 1}: cannot be read" in said
     assert "salvaged.jsonl" in said
     assert (run / "trials.damaged-1.jsonl").read_bytes() == damaged
     assert journal.read(path).size > 0
-    assert repair.main([str(run)]) == 0
+    assert command.main([str(run)]) == 0
     assert "nothing is damaged" in capsys.readouterr().out
 
 

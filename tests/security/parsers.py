@@ -208,10 +208,10 @@ def _read_salvaged(data: bytes, place: Path) -> object:
 
 
 def _mend(data: bytes, place: Path) -> object:
-    mended = repair.mend(data)
-    repair.finished(repair.events(mended.salvaged), repair.events(mended.lines))
-    again = repair.mend(b"".join(line + b"\n" for line in mended.lines))
-    assert not again.changed, "what was mended must be whole"
+    repaired = repair.repair(data)
+    repair.finished(repair.events(repaired.salvaged), repair.events(repaired.lines))
+    again = repair.repair(b"".join(line + b"\n" for line in repaired.lines))
+    assert not again.changed, "what was repaired must be whole"
     return None
 
 

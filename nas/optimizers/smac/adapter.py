@@ -15,7 +15,7 @@ from nas.optimizers.smac.facade import CRASH_COST, make_facade
 from nas.optimizers.smac.snapshot import write_snapshot
 from nas.util.errors import UserError
 from nas.util.seeds import derive
-from search_spaces.base import config_id, plain
+from search_spaces.base import COST_ENDS, config_id, plain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,9 +31,6 @@ DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design",
 RECALLED, BELIEVED = "earlier run", "prior"
 _RECALLED = 3  # that begin the search anew: enough to see how its errors go with the earlier ones
 _DRAWS = 10  # a strong prior draws the same again and again
-
-# Points that are named for their cost, not because someone believes in them.
-_ENDS_OF_COST = ("cheapest", "dearest")
 
 
 class SmacOptimizer:
@@ -166,7 +163,7 @@ class SmacOptimizer:
     ) -> list[Configuration]:
         """The default, the named points, then the best of an earlier search; random ones if there is none."""
         named = [(DEFAULT, space.default)]
-        named += [(POINT, point) for name, point in space.points.items() if name not in _ENDS_OF_COST]
+        named += [(POINT, point) for name, point in space.points.items() if name not in COST_ENDS]
         chosen: dict[bytes, Configuration] = {}
         for config in [*(self._candidates.encode(*point[::-1]) for point in named), *recalled[:_RECALLED]]:
             if len(chosen) < n:
