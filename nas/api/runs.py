@@ -177,14 +177,14 @@ class Run:
             UserError: If there is nothing to confirm or the run is in use.
         """
         from nas.confirm import session, view
-        from nas.confirm.settings import Place, Wish
+        from nas.confirm.settings import ConfirmMachineSettings, ConfirmSettings
 
         timing = {"budget": budget, "trial_timeout": trial_timeout}
-        wish = arguments.options(Wish, {"top": top, "seeds": seeds, **timing})
+        wanted = arguments.options(ConfirmSettings, {"top": top, "seeds": seeds, **timing})
         said = None if space is None else spaces.name_of(space)
-        where = arguments.options(Place, place, space=said)
+        where = arguments.options(ConfirmMachineSettings, place, space=said)
         with arguments.named():
-            _, found, _ = session.confirm(self.path, wish, where, view.choose(quiet=quiet))
+            _, found, _ = session.confirm(self.path, wanted, where, view.choose(quiet=quiet))
         import pandas as pd
 
         return pd.DataFrame(found["configurations"])
@@ -205,9 +205,9 @@ class Run:
             UserError: If it exists, or the run has no such network.
         """
         from nas.export.build import export
-        from nas.export.settings import Order
+        from nas.export.settings import ExportSettings
 
-        wanted = arguments.options(Order, {**order, "output": output}, source=str(self.path))
+        wanted = arguments.options(ExportSettings, {**order, "output": output}, source=str(self.path))
         with arguments.named():
             export(wanted)
         return wanted.output
@@ -224,10 +224,10 @@ class Run:
         Raises:
             UserError: If it cannot be written.
         """
-        from analysis.importance import Settings
+        from analysis.importance import ImportanceSettings
         from analysis.report import report
 
-        wanted = arguments.options(Settings, settings)
+        wanted = arguments.options(ImportanceSettings, settings)
         with arguments.named():
             return report(self._frames(), wanted)
 
@@ -245,9 +245,9 @@ class Run:
         Raises:
             UserError: If no budget has enough trials yet.
         """
-        from analysis.importance import Settings, importances
+        from analysis.importance import ImportanceSettings, importances
 
-        wanted = arguments.options(Settings, settings)
+        wanted = arguments.options(ImportanceSettings, settings)
         with arguments.named():
             found = importances(self._frames(), wanted)
         table = found.table.copy()

@@ -112,7 +112,7 @@ def resume_search(
         on_trial: As for :func:`run_search`.
         on_epoch: As for :func:`run_search`.
         quiet: As for :func:`run_search`.
-        **settings: What may change besides: where trials run (``device``, ``workers``, ...) and where the
+        **settings: What may change besides: where trials run (``device``, ``trial_workers``, ...) and where the
             data lie, never what is measured.
 
     Returns:
