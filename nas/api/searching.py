@@ -112,8 +112,8 @@ def resume_search(
         on_trial: As for :func:`run_search`.
         on_epoch: As for :func:`run_search`.
         quiet: As for :func:`run_search`.
-        **settings: What may change besides: where trials run (``device``, ``trial_workers``, ...) and where the
-            data lie, never what is measured.
+        **settings: What else may change: where trials run (``device``, ``trial_workers``, ...) and where the
+            data are, but nothing that would change the results.
 
     Returns:
         The run.
