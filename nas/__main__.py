@@ -21,19 +21,19 @@ PROG = "smacnas"
 # What is typed -> the module that is run, and what it does.
 COMMANDS = {
     "search": ("nas.search", "search for a better network, against the clock"),
-    "status": ("nas.status", "how a search stands, running, stopped or dead"),
-    "repair": ("nas.repair", "put a damaged journal right"),
+    "status": ("nas.status", "how far a search has come, whether running, stopped or dead"),
+    "repair": ("nas.repair", "repair a damaged journal"),
     "confirm": ("nas.confirm", "train the best configurations again with fresh seeds"),
     "export": ("nas.export", "build a found network at full size"),
     "train": ("nas.train", "train a network at full size"),
-    "evaluate": ("nas.evaluate", "judge a trained network"),
+    "evaluate": ("nas.evaluate", "evaluate trained networks"),
     "profile": ("nas.profile", "measure size, latency and throughput side by side"),
     "spaces": ("search_spaces", "list and show search spaces"),
     "report": ("analysis.report", "one page about a run"),
     "importance": ("analysis.importance", "which choices matter"),
     "compare": ("analysis.compare", "runs of several seeds or optimisers side by side"),
     "history": ("analysis.history", "a run's history for other tools"),
-    "dashboard": ("analysis.dashboard", "look around in a run with the mouse"),
+    "dashboard": ("analysis.dashboard", "explore runs interactively in DeepCAVE"),
 }
 
 

@@ -292,7 +292,7 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
             )
         )
     if not run.measured.empty:
-        steps.append(Step("Look around with the mouse.", known.dashboard))
+        steps.append(Step("Explore it interactively.", known.dashboard))
     return steps
 
 

@@ -131,7 +131,7 @@ def _option(action: argparse.Action) -> Iterator[str]:
     yield f"````{{option}} {', '.join(spelled)}"
     words = "".join(_text(_DEFAULT.sub("", text))).rstrip("\n")
     if default not in (None, "None", "False"):
-        words = f"{words}\nDefault: `{default}`."
+        words = f"{words}\nDefault: {default if ' ' in default else f'`{default}`'}."
     elif found and default is None and action.option_strings:
         words = f"{words}\nRequired."
     yield f"{words}\n"

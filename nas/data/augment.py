@@ -165,7 +165,7 @@ class EpochPlan:
         return cls(*map(torch.from_numpy, choices))
 
     def to(self, device: torch.device) -> EpochPlan:
-        """A copy on ``device``, or itself if it lies there."""
+        """A copy on ``device``, or itself if it is there."""
         return self._each(lambda choice: choice.to(device))
 
     def rows(self, batch: slice) -> EpochPlan:

@@ -28,7 +28,7 @@ class Part:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Part:
-        """A copy on ``device``, or itself if it lies there."""
+        """A copy on ``device``, or itself if it is there."""
         return Part(self.images.to(device), self.labels.to(device))
 
 

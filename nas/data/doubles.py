@@ -1,4 +1,4 @@
-"""Images that occur more than once: what stands in training and validation both cannot judge anything."""
+"""Images that occur more than once: those in both training and validation make validation meaningless."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opens every file of a set once before it is used: damage is told before hours of training, not after."""
+"""Opens every file of a data set once before use: damage is reported before hours of training, not after."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scan(
     """Reads every file of a set once; what was found is kept, so that the next look takes no time.
 
     Args:
-        pictures: The set; one that lies in memory has been looked at when it was loaded.
+        pictures: The set; one in memory was checked when it was loaded.
         cache_dir: Where the result is kept; a folder that cannot be written costs the next look time.
         on_file: Told how many files are done, of how many.
 

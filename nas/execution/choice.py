@@ -55,7 +55,7 @@ def choose(
 
 
 def count(machine: MachineSettings, shared: Shared | None = None) -> int:
-    """Trials at a time on this machine: as asked, else so many for each visible GPU, or a single one."""
+    """Trials at a time on this machine: as asked, else that many per visible GPU, or a single one."""
     if machine.workers is not None:
         return machine.workers
     if machine.device == "cpu":

@@ -146,7 +146,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Halted:
-    """The trial's process was stopped by a signal for so many seconds more, while the search ran."""
+    """Further seconds for which a signal stopped the trial's process while the search ran."""
 
     trial: int
     seconds: float

@@ -37,7 +37,7 @@ class Executor(Protocol):
         ...
 
     def poll(self, timeout: float) -> list[Report]:
-        """Waits up to ``timeout`` seconds for reports; returns what came, at once if anything did."""
+        """Waits up to ``timeout`` seconds for reports; returns as soon as there are any."""
         ...
 
     def pause(self) -> None:
@@ -45,5 +45,5 @@ class Executor(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends the place at once; running trials are lost back to their last checkpoint."""
+        """Stops immediately; running trials lose what came after their last checkpoint."""
         ...

@@ -66,7 +66,7 @@ class SimulatedClock:
 
 
 class SimulatedExecutor:
-    """Runs trials in simulated time, as many at once as there are slots."""
+    """Runs trials in simulated time, as many in parallel as there are slots."""
 
     def __init__(self, problem: Problem, clock: SimulatedClock, slots: int = 1) -> None:
         """Takes the problem to answer from and the clock to move."""

@@ -132,7 +132,7 @@ class Bench:
         gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
 
     def run(self, spec: TrialSpec) -> None:
-        """Runs a trial and reports its end; whatever goes wrong in it is its crash."""
+        """Runs a trial and reports its end; anything that goes wrong in it is its crash."""
         micro_batch: int | None = None
         while True:
             try:

@@ -73,7 +73,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Part:
-    """A block, so many times in a row, or what stands between blocks.
+    """A block, repeated some number of times, or a layer between blocks.
 
     ``stride`` is that of its convolutions and poolings together, the first time; ``strided_first`` says
     that it is 1 from the second time on.

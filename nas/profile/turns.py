@@ -23,7 +23,7 @@ class Timed(Protocol):
         ...
 
     def seconds(self, batch_size: int) -> float:
-        """Wall time of one forward pass of so many images."""
+        """Wall time of one forward pass of a batch."""
         ...
 
 

@@ -158,7 +158,7 @@ def _follows(state: SearchState, line: bytes) -> bool:
 
 
 def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Event]:
-    """Results of the trials whose end lies behind a cut, each in one event that needs no other.
+    """Results of the trials that ended after a cut, each in one event that needs no other.
 
     Args:
         salvaged: What lies behind the cut.

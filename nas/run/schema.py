@@ -1,4 +1,4 @@
-"""What an event and ``search.json`` must hold, so that whatever reads a run can rely on it.
+"""What an event and ``search.json`` must hold, so that everything that reads a run can rely on it.
 
 A run folder may come from anywhere. Checked are the keys that this program reads; others are let through.
 """

@@ -18,7 +18,7 @@ RUNNING, STOPPED, DEAD, COPIED, AWAY = "running", "stopped", "dead", "copied", "
 
 @dataclass(frozen=True)
 class Standing:
-    """How a run stands.
+    """Whether a run is running, stopped or dead.
 
     Attributes:
         status: ``running``, ``stopped``, ``dead`` (killed), ``copied`` (from a folder whose search had not
@@ -33,7 +33,7 @@ class Standing:
 
 
 def of(run: Run, state: SearchState) -> Standing:
-    """How a run stands, seen from this machine.
+    """Whether a run is running, stopped or dead, as seen from this machine.
 
     Args:
         run: The run.

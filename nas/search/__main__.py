@@ -108,7 +108,7 @@ def main(args: Sequence[str] | None = None) -> int:
     view = choose(quiet=command.run.quiet)
     if folder is not None:
         if resumed == _AUTO and not command.run.quiet:
-            print(f"--resume auto: goes on with {folder}")
+            print(f"--resume auto: continues {folder}")
         run, reason = session.resume(folder, settings, view)
     else:
         run, reason = _begin(command, view, auto=resumed == _AUTO)
@@ -125,7 +125,7 @@ def _begin(command: Command, view: View, *, auto: bool) -> tuple[Run, str]:
             return session.begin(path, command.settings, view)
     path = command.run.runs_dir / command.run.name
     if auto and not command.run.quiet:
-        print(f"--resume auto: begins {path}")
+        print(f"--resume auto: starts {path}")
     try:
         return session.begin(path, command.settings, view)
     except UserError:
@@ -153,7 +153,7 @@ def _given(args: Sequence[str], flag: str) -> str | None:
 
 
 def _named_folder(args: Sequence[str]) -> Path | None:
-    """The folder that ``--resume auto`` goes on with, None if it has yet to be begun."""
+    """The folder that ``--resume auto`` continues, None if it has yet to be started."""
     name = _given(args, "--name")
     if name is None:
         raise UserError("--resume auto: needs --name, by which all tasks find the same run")

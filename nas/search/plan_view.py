@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def show(plan: Plan, console: Console | None = None) -> None:
-    """Prints what a budget buys.
+    """Prints what fits into a budget.
 
     Args:
         plan: The plan.
@@ -27,8 +27,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
     data = plan.facts.data
     console.print(
         f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware['device']}"
-        f"{_width(plan)}, {data['name']}: {data['train_images']} images to learn from, "
-        f"{data['val_images']} to judge on\n"
+        f"{_width(plan)}, {data['name']}: {data['train_images']} training images, "
+        f"{data['val_images']} validation images\n"
     )
     console.print(_speeds(plan))
     console.print(_rungs(plan))

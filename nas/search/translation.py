@@ -1,4 +1,4 @@
-"""A trial of the journal as the optimiser knows it: what it suggested, and what it is told."""
+"""A trial of the journal as the optimiser knows it: its suggestion, and the outcome it gets."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""How a search stands."""
+"""How far a search has come."""

@@ -28,7 +28,7 @@ _EVERY = 1.0  # seconds between two looks
 
 @dataclass(frozen=True)
 class Command:
-    """How a search stands."""
+    """How far a search has come."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""

@@ -59,7 +59,7 @@ class Work:
         recipe: How.
         create: Makes a fresh network; its weights follow from torch's random state.
         pictures: The training part, before the held-out share is taken.
-        test: The test part, looked at once by each seed; or None.
+        test: The test set, used once by each seed; or None.
         data_config: timm's: input size, mean, crop, ...
         eval_transform: A picture as the network is judged on it.
         workers: Processes that read images.
@@ -149,7 +149,7 @@ class _Run:
             for note in (*work.notes, shortfall(work.recipe, self._batches.updates)):
                 if note:
                     self._view.note(f"note: {note}")
-            begun = "goes on with" if self._curve or first else "begins with"
+            begun = "continues with" if self._curve or first else "starts with"
             self._view.note(f"seed {self._seed}: {begun} epoch {len(self._curve) + 1}, update {first + 1}")
             with PeakMemory(work.device) as peak:
                 for epoch in range(len(self._curve), epochs):

@@ -323,7 +323,7 @@ def _workers() -> int:
 
 def show(summary: dict[str, Any], output: Path) -> None:
     """Prints the scores, and where the networks lie."""
-    for part, title in (("held_out", "held-out"), ("test", "test (looked at once)")):
+    for part, title in (("held_out", "held-out"), ("test", "test (used once)")):
         scores = summary[part]
         if scores is None:
             continue

@@ -25,10 +25,12 @@ class FileProgress:
         self._next = time.monotonic() + _FILES_EVERY
 
     def __call__(self, done: int, files: int) -> None:
-        """So many of so many files have been looked at."""
+        """How many of the files have been checked."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + _FILES_EVERY
-            self.note(f"looked at {done:,} of {files:,} files; damaged ones are told before training begins")
+            self.note(
+                f"checked {done:,} of {files:,} files; damaged ones are reported before training starts"
+            )
 
     def note(self, text: str) -> None:
         """Prints a line."""

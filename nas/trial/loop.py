@@ -36,7 +36,7 @@ STATE_VERSION = 3  # 2, 3: gradients of large depthwise kernels round differentl
 
 
 class StaleCheckpoint(ValueError):
-    """A checkpoint belongs to other settings, data, seed or budget, or lies beyond the epochs asked."""
+    """A checkpoint has other settings, data, seed or epochs, or is past the epochs asked for."""
 
 
 @dataclass(frozen=True)

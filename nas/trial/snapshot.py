@@ -1,4 +1,4 @@
-"""Copies of a training's state that begin at once and are waited for later, while the device goes on."""
+"""Copies of a training's state, started without waiting while the device continues, and awaited later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and YAML files that people write, or send: plain values or a UserError, whatever is in them."""
+"""JSON and YAML files that people write or send: plain values or a UserError, no matter what is in them."""
 
 from __future__ import annotations
 

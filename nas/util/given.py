@@ -1,4 +1,4 @@
-"""What a user typed, looked at at the edge: text that files and terminals take, paths as they are meant."""
+"""Checks of what a user typed: text that files and terminals can hold, paths as they are meant."""
 
 from __future__ import annotations
 

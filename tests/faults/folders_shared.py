@@ -41,7 +41,7 @@ def array_tasks(lab: Lab, times: int) -> Row:
         if sorted(codes) != [0, 2] or said.count("in use by process") != 1 or "Traceback" in said:
             problems.append(f"exit codes {codes}: {said[-300:]}")
         code, said = lab.nursery.run(*args)
-        if code != 0 or f"--resume auto: goes on with {run}" not in said:
+        if code != 0 or f"--resume auto: continues {run}" not in said:
             problems.append(f"the task after them: exit code {code}, {said[-200:]}")
         lab.count(row, run, problems)
     return row

@@ -91,7 +91,7 @@ def test_flags_are_found_as_the_parser_reads_them(args: list[str], flag: str, va
 def test_resume_auto_says_what_it_does_however_its_flags_are_spelled(tmp_path: Path) -> None:
     args = [*TINY, "--trials", "2", "--name", "array", f"--runs_dir={tmp_path}", "--resume", "auto"]
     path = tmp_path / "array"
-    for said in (f"--resume auto: begins {path}\n", f"--resume auto: goes on with {path}\n"):
+    for said in (f"--resume auto: starts {path}\n", f"--resume auto: continues {path}\n"):
         process = command(*args)
         out, err = process.communicate(timeout=120)
         assert (process.returncode, err) == (0, "")

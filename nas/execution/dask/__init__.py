@@ -1,1 +1,1 @@
-"""Many trials at once, on the GPUs of this machine or of a cluster, through Dask."""
+"""Many trials in parallel, on the GPUs of this machine or of a cluster, through Dask."""

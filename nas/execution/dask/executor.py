@@ -1,4 +1,4 @@
-"""Runs trials on Dask workers, one at a time on each, whatever becomes of workers and scheduler."""
+"""Runs trials on Dask workers, one at a time on each; survives the loss of workers and scheduler."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Learner(ABC):
 
 
 class Evidence:
-    """Finished trials by configuration; a lesson is drawn from all rungs at once.
+    """Finished trials by configuration; all rungs are used together.
 
     Most configurations are only seen at low rungs. From those that were promoted one sees how errors
     go on from rung to rung: by a straight line, held near slope 1 while there are few. Promotion

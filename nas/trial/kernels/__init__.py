@@ -47,7 +47,7 @@ class FastLayers:
 
 
 def _usual_dtype(device: torch.device) -> torch.dtype:
-    """What a trial computes in unless told otherwise."""
+    """What a trial computes in by default."""
     import torch
 
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
