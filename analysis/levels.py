@@ -69,6 +69,8 @@ def shown(value: Any) -> str:
     """A value as figures and tables say it."""
     if value is None:
         return INACTIVE
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from analysis.charts.parts import BASE, FAINT, GOOD, INK, PAPER, SCHEMA, Spec, percent_tip, short, words
 from analysis.figures.search import heights, telling
 from analysis.figures.style import budget_label
+from analysis.levels import shown
 
 if TYPE_CHECKING:
     from analysis.frames import Run
@@ -120,7 +121,7 @@ def _winner(run: Run, names: list[str]) -> list[Spec]:
 
 def _choices(run: Run, names: list[str], low: float, high: float) -> list[Spec]:
     marks = [
-        {"axis": axis, "at": code / (len(run.hyperparameters[name].choices) - 1), "text": str(choice)}
+        {"axis": axis, "at": code / (len(run.hyperparameters[name].choices) - 1), "text": shown(choice)}
         for axis, name in enumerate(names)
         for code, choice in enumerate(run.hyperparameters[name].choices)
     ]

@@ -304,7 +304,7 @@ def heights(run: Run, trials: pd.DataFrame, names: list[str], jitter: float = 0.
 def _ticks(ax: Axes, place: int, choices: tuple[object, ...]) -> None:
     for code, choice in enumerate(choices):
         ax.annotate(
-            str(choice),
+            shown(choice),
             (place, code / (len(choices) - 1)),
             xytext=(5, 0),
             textcoords="offset points",

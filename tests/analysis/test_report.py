@@ -19,6 +19,7 @@ from analysis.figures import search as figures_search
 from analysis.figures import style as figures
 from analysis.frames import load
 from analysis.importance import Settings
+from analysis.levels import shown
 from analysis.report import page as report
 from analysis.report.__main__ import main
 from nas.confirm import candidates, session
@@ -197,7 +198,7 @@ def test_the_table_has_every_trial(written: Path) -> None:
     for name in run.hyperparameters:
         column = columns[name]
         cells = [column["words"][at] for at in column["at"]]
-        assert cells == [str(run.trials.loc[number, name]) for number in columns["trial"]["sort"]]
+        assert cells == [shown(run.trials.loc[number, name]) for number in columns["trial"]["sort"]]
     rows = text.split('id="trials-table"')[1].split("</table>")[0]
     assert rows.count("<tr>") - 1 == min(len(run.trials), 200), "they can be read without scripts"
     assert len((written / "analysis/trials.csv").read_text().splitlines()) > len(run.trials)
