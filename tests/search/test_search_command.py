@@ -197,7 +197,7 @@ def test_help_is_grouped_and_imports_nothing_heavy() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=wide)
     out = run.stdout
     assert "HEAVY set()" in out
-    for group in ("budget options", "data options", "train options", "machine options"):
+    for group in ("Budget options", "Data options", "Training options", "Device options"):
         assert group in out
     assert "(default: 72h)" in out
 
