@@ -24,6 +24,7 @@ from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
 from nas.execution.share import kept, settle
 from nas.optimizers import check, create
+from nas.run.events import SessionStarted
 from nas.run.folder import Run, write_json
 from nas.run.journal import Journal
 from nas.search import warm_start as warm
@@ -245,7 +246,7 @@ def _search(
             settings.smac,
             warm.read(run.earlier_json),
         )
-        session = {**session_facts(run, search), **shared.facts()}
+        session = SessionStarted("", 0.0, **session_facts(run, search), **shared.facts())
         return _loop(run, settings, search, session, executor, optimizer, contents, [log], view, notes, stack)
 
 
@@ -253,7 +254,7 @@ def _loop(
     run: Run,
     settings: SearchSettings,
     search: dict[str, Any],
-    session: dict[str, Any],
+    session: SessionStarted,
     executor: Executor,
     optimizer: Optimizer,
     contents: Contents,
@@ -262,7 +263,7 @@ def _loop(
     notes: tuple[str, ...],
     stack: contextlib.ExitStack,
 ) -> str:
-    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
+    clock = WallClock(used=contents.events[-1].clock if contents.events else 0.0)
     with run.written():
         journal = stack.enter_context(Journal(run.journal, contents.size))
     loop = Search(

@@ -9,12 +9,13 @@ import pytest
 
 from nas.execution import keeping
 from nas.execution.simulated import SimulatedExecutor
+from nas.run.events import Event, parse
 from nas.run.state import BASELINE, SearchState
 from nas.trial.weights import WeightStore, file_name
 
 
-def event(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"event": kind, "time": "2026-01-01T00:00:00+00:00", "clock": 1.0, **fields}
+def event(kind: str, **fields: Any) -> Event:
+    return parse({"event": kind, "time": "2026-01-01T00:00:00+00:00", "clock": 1.0, **fields})
 
 
 class Story:
