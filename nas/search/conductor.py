@@ -56,6 +56,10 @@ class Conductor(ABC):
         self._hurry = False
         self._stood_still = clock.stood_still
 
+    def used(self) -> float:
+        """Seconds of the budget used."""
+        return self._clock.used()
+
     def stop(self, reason: str) -> None:
         """Asks it to wind down; asked twice, running trials are not waited for."""
         self._hurry = bool(self._stop)

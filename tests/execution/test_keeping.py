@@ -9,7 +9,7 @@ import pytest
 
 from nas.execution import keeping
 from nas.execution.simulated import SimulatedExecutor
-from nas.run.events import Event, parse
+from nas.run.events import Event, SessionStarted, parse
 from nas.run.state import BASELINE, SearchState
 from nas.trial.weights import WeightStore, file_name
 
@@ -81,7 +81,7 @@ def test_a_search_that_is_cut_and_resumed_keeps_the_best(simulate: Any, slots: i
     simulation = simulate(trials=60, slots=slots)
     search, journal = simulation.search()
     with journal:
-        search.run({"command": [], "hardware": {}, "versions": {}})
+        search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
     folder = simulation.path / "weights"
     for trials in (70, 100):
         simulation.trials = trials
@@ -90,7 +90,7 @@ def test_a_search_that_is_cut_and_resumed_keeps_the_best(simulate: Any, slots: i
         search._executor.__class__ = Writing
         search._executor.folder = folder
         with journal:
-            search.run({"command": [], "hardware": {}, "versions": {}})
+            search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
         best, _ = keeping.sorted_out(search.state, 9)
         there = {path.name for path in folder.iterdir()}
         running = {file_name(trial.config_id, 9) for trial in search.state.open_trials()}
