@@ -250,37 +250,30 @@ class Session:
     notes: Sequence[str]
 
     def carry_out(self, view: View) -> str:
-        """Searches until it stops; says why it did.
-
-        Raises:
-            UserError: If the disk takes no more, or trials cannot be run at all.
-        """
+        """Searches until it stops; says why it did."""
         output.doing("getting the optimiser ready")
         with self.run.written():
-            log = open_log(self.run.log)
-        if dropped := self.contents.dropped:
-            log.note(f"{self.run.journal.name}: a half-written last line of {dropped} bytes was dropped")
+            listeners: list[Listener] = [log := open_log(self.run.log)]
+        if cut := self.contents.dropped:
+            log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")
         with contextlib.ExitStack() as stack:
             optimizer = self._optimizer()
             with self.run.written():
                 journal = stack.enter_context(Journal(self.run.journal, self.contents.size))
-            listeners: list[Listener] = [log]
             loop = self._loop(optimizer, journal, listeners)
             output.doing("")
             watched = Watched(self.run, self.search, loop.state, loop.used, loop.stop)
             listeners.append(stack.enter_context(view(watched)))
-            for note in self.notes:
-                for listener in listeners:
-                    listener.note(note)
-            facts = session_facts(self.run, self.search)
+            for note, listener in itertools.product(self.notes, listeners):
+                listener.note(note)
+            facts = {**session_facts(self.run, self.search), **self.shared.facts()}
             with signals.handled(loop.stop), output.impatient():
-                return loop.run(SessionStarted("", 0.0, **facts, **self.shared.facts()))
+                return loop.run(SessionStarted("", 0.0, **facts))
 
     def _optimizer(self) -> Optimizer:
-        choice = self.settings.choice
-        seed = derive(choice.seed, "optimizer")
-        earlier = warm.read(self.run.earlier_json)
-        return create(choice.optimizer, self.space, self.settings.fidelity, seed, self.settings.smac, earlier)
+        settings, seed = self.settings, derive(self.settings.choice.seed, "optimizer")
+        known = warm.read(self.run.earlier_json)
+        return create(settings.choice.optimizer, self.space, settings.fidelity, seed, settings.smac, known)
 
     def _loop(self, optimizer: Optimizer, journal: Journal, listeners: Sequence[Listener]) -> Search:
         events, budget = self.contents.events, self.settings.budget
