@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis import levels
 from nas.run import folder
+from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.journal import Contents
 from nas.run.state import SearchState
 from nas.util.errors import UserError
@@ -229,37 +230,28 @@ def _curves(trials: Iterable[Trial]) -> pd.DataFrame:
 
 
 def _incumbents(contents: Contents, trials: pd.DataFrame) -> pd.DataFrame:
-    leads = [event for event in contents.events if event["event"] == "incumbent"]
-    rows = trials.loc[[event["trial"] for event in leads], ["trial", "config_id", "epochs", "error", "top1"]]
+    leads = [event for event in contents.events if isinstance(event, NewIncumbent)]
+    rows = trials.loc[[event.trial for event in leads], ["trial", "config_id", "epochs", "error", "top1"]]
     return rows.assign(
-        clock=[float(event["clock"]) for event in leads],
-        time=pd.to_datetime([event["time"] for event in leads], utc=True),
+        clock=[float(event.clock) for event in leads],
+        time=pd.to_datetime([event.time for event in leads], utc=True),
     ).reset_index(drop=True)
 
 
 def _begun_by(contents: Contents, search: Mapping[str, Any]) -> tuple[str, ...]:
-    starts = [event for event in contents.events if event["event"] == "session" and event["phase"] == "start"]
-    return tuple(map(str, (starts[0] if starts else search).get("command", ())))
+    starts = [event for event in contents.events if isinstance(event, SessionStarted)]
+    return tuple(starts[0].command or ()) if starts else tuple(map(str, search.get("command", ())))
 
 
 def _sessions(contents: Contents) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for event in contents.events:
-        if event["event"] != "session":
-            continue
-        if event["phase"] == "start":
-            command = " ".join(event.get("command", []))
-            rows.append(
-                {
-                    "started": event["time"],
-                    "ended": None,
-                    "reason": "",
-                    "command": command,
-                    "host": event.get("host", ""),
-                }
-            )
-        elif rows:
-            rows[-1].update(ended=event["time"], reason=event["reason"])
+        if isinstance(event, SessionStarted):
+            command = " ".join(event.command or ())
+            begun = {"started": event.time, "ended": None, "reason": "", "command": command}
+            rows.append({**begun, "host": event.host})
+        elif isinstance(event, SessionStopped) and rows:
+            rows[-1].update(ended=event.time, reason=event.reason)
     frame = pd.DataFrame(rows, columns=["started", "ended", "reason", "command", "host"])
     for name in ("started", "ended"):
         frame[name] = pd.to_datetime(frame[name], utc=True)

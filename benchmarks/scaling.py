@@ -22,7 +22,7 @@ from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.run import journal
+from nas.run.events import Event, SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
@@ -134,7 +134,7 @@ class Bench:
 class HastyJournal(Journal):
     """Does not wait for the disk: for journals whose making is not what is timed."""
 
-    def append(self, event: journal.Event, *, durable: bool = True) -> None:  # noqa: ARG002
+    def append(self, event: Event, *, durable: bool = True) -> None:  # noqa: ARG002
         """Writes an event."""
         super().append(event, durable=False)
 
@@ -166,7 +166,7 @@ def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
         search, file, executor = bench.search()
         begin = time.perf_counter()
         with file:
-            search.run({"command": [], "hardware": {}, "versions": {}})
+            search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
         own = time.perf_counter() - begin
         state = search.state
         mean = sum(end - begun for begun, end in executor.spans) / len(executor.spans)
@@ -190,7 +190,7 @@ def measure_journal(sizes: list[int]) -> Iterator[str]:
             search, file, _ = bench.search()
             search._snapshot = lambda: None  # type: ignore[method-assign]
             with file:
-                search.run({"command": [], "hardware": {}, "versions": {}})
+                search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
             del search
             yield f"{read_and_show(bench.run)} {resume_and_ask(replace(bench, settings=OptimizerSettings()))}"
 

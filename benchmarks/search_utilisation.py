@@ -26,6 +26,7 @@ import numpy as np
 from benchmarks.occupancy import Occupancy
 from benchmarks.workload import command, machine, random_images, write_json
 from nas.run import journal
+from nas.run.events import Epoch
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 from nas.util.machine import find_device
@@ -94,7 +95,7 @@ def shares(run: Path) -> dict[str, float]:
         return {}
     begin, end = min(t.clock_started for t in done), max(t.clock_ended for t in done)
     span, under_way = end - begin, _covered((t.clock_started, t.clock_ended) for t in done)
-    epochs = [event["metrics"] for event in events if event["event"] == "epoch"]
+    epochs = [event.metrics for event in events if isinstance(event, Epoch)]
     validation = sum(metrics.get("val_seconds", 0.0) for metrics in epochs)
     images = json.loads((run / "search.json").read_text())["data"]["train_images"]
     return {

@@ -37,6 +37,7 @@ from nas.data.device import DeviceData
 from nas.data.images import checked
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import TrialEnded, TrialSpec
+from nas.run.events import Ended
 from nas.run.journal import Journal
 from nas.trial.checkpoint import CheckpointStore
 from nas.trial.graphs import CudaRecorder
@@ -150,11 +151,22 @@ def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
     yield "write the checkpoint", cost(lambda: store.save("0" * 12, 1, state))
     yield "read the checkpoint", cost(lambda: store.latest("0" * 12, 1))
     with Journal(folder / "trials.jsonl", 0) as journal:
-        event = {"event": "ended", "config": SPACE.default, "metrics": {str(n): 0.5 for n in range(12)}}
+        metrics = {str(n): 0.5 for n in range(12)}
 
         def journal_trial() -> None:
             for number in range(4):  # asked, started, ended, incumbent
-                journal.append({**event, "trial": number})
+                journal.append(
+                    Ended(
+                        "",
+                        0.0,
+                        trial=number,
+                        status="success",
+                        error=0.5,
+                        metrics=metrics,
+                        reason="",
+                        seconds=1.0,
+                    )
+                )
 
         yield "journal, four events on the disk", cost(journal_trial)
     gc.freeze()  # as the trial process does

@@ -19,6 +19,7 @@ from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
+from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.search.loop import Limits, Search
@@ -130,7 +131,7 @@ class Simulation:
         space = search_spaces.get(self.space)
         run = Run.open(self.path) if self.path.exists() else self._create(space)
         contents = run.read_journal()
-        clock = SimulatedClock(contents.events[-1]["clock"] if contents.events else 0.0)
+        clock = SimulatedClock(contents.events[-1].clock if contents.events else 0.0)
         journal = Journal(run.journal, contents.size)
         search = Search(
             run=run,
@@ -151,7 +152,7 @@ class Simulation:
         """Searches until a limit; returns why it stopped."""
         search, journal = self.search(*listeners)
         with journal:
-            return search.run({"command": ["simulated"], "hardware": {}, "versions": {}})
+            return search.run(SessionStarted("", 0.0, command=["simulated"], hardware={}, versions={}))
 
     def _create(self, space: Any) -> Run:
         settings = SearchSettings(

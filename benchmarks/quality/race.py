@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from nas.execution.simulated import SimulatedClock, SimulatedExecutor
+from nas.run.events import NewIncumbent, SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.search.loop import Limits, Search
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.quality.problems import TrueError
     from nas.execution.simulated import Answer
     from nas.optimizers.protocol import Fidelity
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
     from search_spaces.base import Config, SearchSpace
 
@@ -36,9 +37,9 @@ class Trace:
 
     def event(self, event: Event, state: SearchState) -> None:
         """Notes a new incumbent."""
-        if event["event"] == "incumbent":
-            trial = state.trials[event["trial"]]
-            paid = event["clock"] / self.problem.optimum.full_seconds
+        if isinstance(event, NewIncumbent):
+            trial = state.trials[event.trial]
+            paid = event.clock / self.problem.optimum.full_seconds
             self.steps.append((paid, self.problem.true_error(trial.config)))
 
     def note(self, text: str) -> None:
@@ -115,7 +116,7 @@ def search(
                 clock=clock,
                 listeners=[trace],
             )
-            loop.run({"command": ["simulated"], "hardware": {}, "versions": {}})
+            loop.run(SessionStarted("", 0.0, command=["simulated"], hardware={}, versions={}))
     return loop.state, [(paid, error - problem.optimum.best) for paid, error in trace.steps]
 
 

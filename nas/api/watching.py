@@ -6,13 +6,14 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from nas.api.trials import Trial
+from nas.run.events import Ended, Epoch
 from nas.search.view import choose
 from nas.util.signals import INTERRUPTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
     from nas.search.listener import Listener
     from nas.search.session import Watched
@@ -34,7 +35,7 @@ class Watcher:
     ) -> None:
         """Takes what to call at a trial's end, and after each of its epochs."""
         self._show = choose(quiet=quiet)
-        self._functions = {"ended": on_trial, "epoch": on_epoch}
+        self._on_trial, self._on_epoch = on_trial, on_epoch
         self._raised: BaseException | None = None
 
     @contextlib.contextmanager
@@ -49,11 +50,13 @@ class Watcher:
             raise self._raised
 
     def _call(self, event: Event, state: SearchState, stop: Callable[[str], None]) -> None:
-        function = self._functions.get(event["event"])
-        if function is None or event.get("cached") or self._raised is not None:
+        if not isinstance(event, (Ended, Epoch)) or self._raised is not None:
+            return
+        function = self._on_epoch if isinstance(event, Epoch) else self._on_trial
+        if function is None or (isinstance(event, Ended) and event.cached):
             return
         try:
-            function(Trial.of(state.trials[event["trial"]]))
+            function(Trial.of(state.trials[event.trial]))
         except BaseException as error:  # whatever it is, the search ends in order first
             self._raised = error
             stop(INTERRUPTED)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nas.confirm.record import Record, checkpoint_key
 from nas.execution.messages import TrialSpec
+from nas.run.events import RepeatAsked, Started
 from nas.search.conductor import Conductor
 from nas.util.seeds import derive
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from nas.confirm.candidates import Candidate
     from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
-    from nas.run.journal import Event, Journal
+    from nas.run.events import Event
+    from nas.run.journal import Journal
     from nas.run.state import Trial
     from nas.search.clock import Clock
     from nas.search.cost import CostModel
@@ -118,7 +120,7 @@ class Confirmation(Conductor):
         timeout = self._task.timeout
         if timeout is None:
             timeout = self._cost.timeout(one.config_id, one.config, self._task.epochs)
-        self._emit({"event": "started", "trial": trial.trial})
+        self._emit(Started(*self._now(), trial=trial.trial))
         under_way = self.state.running_trials()
         self._executor.submit(
             TrialSpec(
@@ -136,16 +138,16 @@ class Confirmation(Conductor):
     def _ask(self, one: Candidate, repeat: int) -> Trial:
         number = len(self.state.trials) + 1
         self._emit(
-            {
-                "event": "asked",
-                "trial": number,
-                "config_id": one.config_id,
-                "config": one.config,
-                "epochs": self._task.epochs,
-                "origin": ORIGIN,
-                "repeat": repeat,
-                "searched_trial": one.trial,
-            }
+            RepeatAsked(
+                *self._now(),
+                trial=number,
+                config_id=one.config_id,
+                config=one.config,
+                epochs=self._task.epochs,
+                origin=ORIGIN,
+                repeat=repeat,
+                searched_trial=one.trial,
+            )
         )
         return self.state.trials[number]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from nas.run.events import RepeatAsked
 from nas.run.state import SearchState
 from nas.trial.weights import file_name
 from nas.util.errors import UserError
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nas.confirm.candidates import Candidate
+    from nas.run.events import Event
     from nas.run.folder import Run
-    from nas.run.journal import Event
     from nas.run.state import Trial
     from nas.trial.weights import WeightStore
 
@@ -48,9 +49,9 @@ class Record:
     def apply(self, event: Event) -> None:
         """Takes one more event into account."""
         self.state.apply(event)
-        if event["event"] == "asked":
-            self.repeats[event["trial"]] = event["repeat"]
-            self._latest[event["config_id"], event["repeat"]] = event["trial"]
+        if isinstance(event, RepeatAsked):
+            self.repeats[event.trial] = event.repeat
+            self._latest[event.config_id, event.repeat] = event.trial
 
     def trial(self, config_id: str, repeat: int) -> Trial | None:
         """The latest trial of a configuration's repeat, None if it has not been asked."""

@@ -11,6 +11,7 @@ from nas.confirm import candidates, record
 from nas.confirm.loop import Confirmation, Task
 from nas.execution.local import LocalExecutor
 from nas.run import journal
+from nas.run.events import ConfirmationStarted, Ended
 from nas.run.folder import CONFIRMING, Run, write_json
 from nas.run.state import SearchState
 from nas.search.clock import WallClock
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from nas.confirm.settings import ConfirmMachineSettings, ConfirmSettings
     from nas.execution.messages import Facts
     from nas.execution.protocol import Executor
+    from nas.run.events import Event, SessionStarted
     from nas.search.clock import Clock
     from nas.search.listener import Listener
 
@@ -107,7 +109,7 @@ def _confirm(
         seconds=wish.seconds,
         timeout=wish.timeout_seconds,
     )
-    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
+    clock = WallClock(used=contents.events[-1].clock if contents.events else 0.0)
     # The data need not be loaded to print what is known.
     left = record.Record.of(contents.events).missing(task.chosen, task.seeds)
     if left:
@@ -142,7 +144,7 @@ def carry_out(
     executor: Executor,
     clock: Clock,
     view: View,
-    session: dict[str, Any],
+    session: SessionStarted,
     notes: Sequence[str] = (),
     weights: WeightStore | None = None,
 ) -> tuple[dict[str, Any], str]:
@@ -204,9 +206,11 @@ def _read(run: Run) -> journal.Contents:
     return journal.read(run.confirm_journal)
 
 
-def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: ConfirmSettings) -> dict[str, Any]:
+def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: ConfirmSettings) -> SessionStarted:
     here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
-    return {**session_facts(run, here), "top": wish.top, "seeds": wish.seeds, "budget_seconds": wish.seconds}
+    return ConfirmationStarted(
+        "", 0.0, **session_facts(run, here), top=wish.top, seeds=wish.seeds, budget_seconds=wish.seconds
+    )
 
 
 def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> dict[str, Any]:
@@ -226,9 +230,9 @@ class _Writer:
     def __init__(self, run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> None:
         self._run, self._task, self._work, self._weights = run, task, work, weights
 
-    def event(self, event: journal.Event, state: SearchState) -> None:  # noqa: ARG002 - a listener's
+    def event(self, event: Event, state: SearchState) -> None:  # noqa: ARG002 - a listener's
         """Writes at a training's end."""
-        if event["event"] == "ended":
+        if isinstance(event, Ended):
             _write(self._run, self._task, self._work, self._weights)
 
     def note(self, text: str) -> None:

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.confirm.record import winner
+from nas.run.events import Ended, Epoch
 from nas.util.quantities import format_count, format_duration
 from nas.view.lines import percent
 from nas.view.panel import word
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from nas.confirm.loop import Confirmation, Task
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState, Trial
     from nas.search.listener import Listener
 
@@ -49,10 +50,10 @@ class Lines:
 
     def event(self, event: Event, state: SearchState) -> None:
         """Says what ended."""
-        if event["event"] == "epoch":
+        if isinstance(event, Epoch):
             self._progress.advance(self._bar)
-        elif event["event"] == "ended":
-            self.note(self._ended(state.trials[event["trial"]]))
+        elif isinstance(event, Ended):
+            self.note(self._ended(state.trials[event.trial]))
 
     def note(self, text: str) -> None:
         """Says something."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from nas.execution.messages import EpochDone, Note, TrialEnded
 from nas.run import journal
-from nas.run.schema import check_event
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -14,14 +13,14 @@ if TYPE_CHECKING:
 
     from nas.execution.messages import Facts, Report, TrialSpec
     from nas.execution.protocol import Executor
+    from nas.run.events import Salvaged
     from nas.run.folder import Run
-    from nas.run.journal import Event
 
 
 class RecordedExecutor:
     """Puts a record before another executor: what it knows is not trained again."""
 
-    def __init__(self, executor: Executor, record: Iterable[Event]) -> None:
+    def __init__(self, executor: Executor, record: Iterable[Salvaged]) -> None:
         """Takes the executor for all that the record does not know.
 
         Args:
@@ -29,7 +28,7 @@ class RecordedExecutor:
             record: From :func:`nas.run.repair.finished`.
         """
         self._executor = executor
-        self._record = {(event["config_id"], event["epochs"]): event for event in record}
+        self._record = {(known.config_id, known.epochs): known for known in record}
         self._ready: list[Report] = []
 
     @property
@@ -49,11 +48,11 @@ class RecordedExecutor:
             return
         self._ready += [
             EpochDone(spec.trial, epoch, metrics)
-            for epoch, metrics in known["curve"]
+            for epoch, metrics in known.curve
             if epoch > spec.known_epochs
         ]
         self._ready.append(Note(f"trial {spec.trial}: taken from salvaged.jsonl, not trained again"))
-        self._ready.append(TrialEnded(spec.trial, known["error"], known["metrics"], known["reason"]))
+        self._ready.append(TrialEnded(spec.trial, known.error, known.metrics, known.reason))
 
     def prepare(self, spec: TrialSpec) -> None:
         """Passes on what comes next, unless it will be answered."""
@@ -82,12 +81,8 @@ def with_salvage(executor: Executor, run: Run) -> Executor:
     """
     if not run.salvaged.exists():
         return executor
-    record = journal.read(run.salvaged).events
     try:
-        for event in record:
-            if event.get("event") != "salvaged":
-                raise ValueError(f"event {event.get('event')!r}")
-            check_event(event)
+        record = journal.read_salvaged(run.salvaged)
     except ValueError as error:
         raise UserError(f"{run.salvaged}: not what nas.repair writes ({error}); remove it") from None
     return RecordedExecutor(executor, record)

@@ -12,6 +12,7 @@ import search_spaces
 from nas.execution import gpus, mps
 from nas.execution.share_measure import measure, starts
 from nas.execution.share_rule import NUMBERS, Level, choose
+from nas.run.events import SessionStarted
 from nas.util import output
 from nas.util.quantities import format_duration
 from search_spaces.base import cost_ends
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nas.execution.settings import MachineSettings, WorkerSettings
-    from nas.run.journal import Event
+    from nas.run.events import Event
 
 _LOOK = 15.0  # seconds between looks at the daemon
 _WORTH = 3600.0  # seconds of a search from which on a minute of measuring pays
@@ -135,8 +136,8 @@ def kept(events: Iterable[Event]) -> Shared | None:
     """What the last session that measured found, None if none did."""
     found = None
     for event in events:
-        if event["event"] == "session" and isinstance(facts := event.get("sharing"), dict):
-            found = _read(facts) or found
+        if isinstance(event, SessionStarted) and isinstance(event.sharing, dict):
+            found = _read(event.sharing) or found
     return found
 
 

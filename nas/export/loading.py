@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.export import folder, weights
-from nas.util.errors import UserError
+from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,7 +76,7 @@ class Named:
         try:
             model: nn.Module = timm.create_model(self.timm_name, pretrained=weights, **options)
         except (RuntimeError, TypeError, ValueError, OSError, SafetensorError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise UserError(f"{self.name}: cannot be created ({reason})") from error
         return model
 

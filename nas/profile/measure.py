@@ -19,7 +19,7 @@ from nas.profile.published import TABLE_3
 from nas.profile.turns import in_turns
 from nas.trial.memory import PeakMemory, out_of_memory_is
 from nas.util.counts import count
-from nas.util.errors import UserError
+from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,7 +111,7 @@ class _Subject:
             self.stats = count(ghost, self.size, self.channels)
             self.activations = _activations(ghost, self.size, self.channels)
         except (RuntimeError, AssertionError, ValueError) as error:
-            reason = (str(error).splitlines() or ["unknown"])[0]
+            reason = first_line(error)
             raise UserError(
                 f"--input-size {self.size}: does not fit {named.name} ({reason}); leave it out"
             ) from error

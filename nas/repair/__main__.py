@@ -16,6 +16,7 @@ from nas.util.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nas.run.events import Salvaged
     from nas.run.folder import Run
     from nas.run.repair import Repaired
 
@@ -67,15 +68,16 @@ def main(args: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _write(run: Run, data: bytes, repaired: Repaired, results: list[dict[str, object]]) -> Path:
+def _write(run: Run, data: bytes, repaired: Repaired, results: list[Salvaged]) -> Path:
     """Writes backup, salvage and journal in this order, so that a kill in between loses nothing."""
     from nas.run import journal
+    from nas.util import records
     from nas.util.files import replacing
 
     number = 1
     while (backup := run.path / f"trials.damaged-{number}.jsonl").exists():
         number += 1
-    salvaged = [journal.encode({"v": journal.VERSION, **event})[:-1] for event in results]
+    salvaged = [journal.sealed(records.write(result))[:-1] for result in results]
     if run.salvaged.exists():
         salvaged = [*run.salvaged.read_bytes().split(b"\n")[:-1], *salvaged]
     contents = {backup: data, run.journal: b"".join(line + b"\n" for line in repaired.lines)}

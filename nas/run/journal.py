@@ -10,21 +10,23 @@ import contextlib
 import os
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
+from nas.run import events
+from nas.run.events import Event, Salvaged
 from nas.util.commands import typed
 from nas.util.errors import UserError, not_written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
-VERSION = 1
+T = TypeVar("T")
 
-Event = dict[str, Any]
+VERSION = 1
 
 _TAIL = len(b',"crc":"00000000"}')
 
@@ -45,12 +47,17 @@ class Contents:
 
 
 def encode(event: Event) -> bytes:
-    """Writes an event as one checksummed line.
+    """Writes an event as one checksummed line."""
+    return sealed(event.to_json())
+
+
+def sealed(values: Mapping[str, Any]) -> bytes:
+    """Writes values as one checksummed line of this version.
 
     Raises:
-        TypeError: If the event holds anything that JSON cannot.
+        TypeError: If they hold anything that JSON cannot.
     """
-    body = orjson.dumps(event)
+    body = orjson.dumps({"v": VERSION, **values})
     return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
@@ -58,15 +65,25 @@ def decode(line: bytes) -> Event:
     """Reads one line (without its newline) back.
 
     Raises:
+        ValueError: If the line is damaged, written by another version, or says what no search wrote.
+    """
+    return events.parse(opened(line))
+
+
+def opened(line: bytes) -> dict[str, Any]:
+    """The values of a checksummed line of this version.
+
+    Raises:
         ValueError: If the line is damaged or written by another version.
     """
     body = line[:-_TAIL] + b"}"
     if line[-_TAIL:] != b',"crc":"%08x"}' % zlib.crc32(body):
         raise ValueError("its checksum does not match")
-    event: Event = orjson.loads(body)
-    if event.get("v") != VERSION:
-        raise ValueError(f"it is of format version {event.get('v')!r}, this program reads {VERSION}")
-    return event
+    values: dict[str, Any] = orjson.loads(body)
+    version = values.pop("v", None)
+    if version != VERSION:
+        raise ValueError(f"it is of format version {version!r}, this program reads {VERSION}")
+    return values
 
 
 def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Contents:
@@ -90,14 +107,25 @@ def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Co
         if b"\n" not in data:
             data += file.read()
     whole = data.rfind(b"\n") + 1
-    events = list(_lines(path, data[:whole], first_line))
-    return Contents(events, offset + whole, len(data) - whole)
+    return Contents(
+        list(_lines(path, data[:whole], first_line, events.parse)), offset + whole, len(data) - whole
+    )
 
 
-def _lines(path: Path, data: bytes, first_line: int) -> Iterator[Event]:
+def read_salvaged(path: Path) -> list[Salvaged]:
+    """Reads what was kept of a journal that had to be cut.
+
+    Raises:
+        UserError: If a line is damaged.
+        ValueError: If it is not what ``nas.repair`` writes.
+    """
+    return [Salvaged.parse(values) for values in _lines(path, path.read_bytes(), 1, lambda values: values)]
+
+
+def _lines(path: Path, data: bytes, first_line: int, make: Callable[[dict[str, Any]], T]) -> Iterator[T]:
     for number, line in enumerate(data.split(b"\n")[:-1], start=first_line):
         try:
-            yield decode(line)
+            yield make(opened(line))
         except ValueError as error:
             raise UserError(
                 f"{path}: line {number} is damaged ({error}); restore the file from a copy, or keep all "
@@ -130,7 +158,7 @@ class Journal:
         """Writes one event.
 
         Args:
-            event: What happened; gets this format's version.
+            event: What happened.
             durable: Wait until the disk has it. Without, the line still survives a kill of this
                 process, but not a power cut: enough for events that can be measured again.
 
@@ -139,7 +167,7 @@ class Journal:
         """
         if self._torn:
             raise UserError(f"{self._path}: cannot be written; make the disk writable, then --resume")
-        line = encode({"v": VERSION, **event})
+        line = encode(event)
         try:
             written = 0
             while written < len(line):

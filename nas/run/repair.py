@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.run import journal
-from nas.run.schema import check_event
+from nas.run.events import Asked, Ended, Epoch, Salvaged
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nas.run.journal import Event
+    from nas.run.events import Event
 
 # What follows from other lines, or can be measured again: a journal without it still stands.
 _MINOR = re.compile(rb'"event":"(epoch|started|paused|incumbent|session|slots)"')
@@ -100,8 +100,7 @@ def events(lines: Iterable[bytes]) -> list[Event]:
 
 def _intact(line: bytes) -> bool:
     try:
-        event = journal.decode(line)
-        check_event(event)
+        journal.decode(line)
     except ValueError:
         return False
     return True
@@ -149,15 +148,15 @@ def _follows(state: SearchState, line: bytes) -> bool:
     """Takes a line into the fold; False if it speaks of what is not there."""
     event = journal.decode(line)
     try:
-        if event["event"] == "asked" and event["trial"] != len(state.trials) + 1:
+        if isinstance(event, Asked) and event.trial != len(state.trials) + 1:
             return False
         state.apply(event)
-    except (KeyError, UserError):
+    except UserError:
         return False
     return True
 
 
-def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Event]:
+def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Salvaged]:
     """Results of the trials that ended after a cut, each in one event that needs no other.
 
     Args:
@@ -165,25 +164,26 @@ def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Event]:
         before: The journal before it, where some of these trials were asked.
 
     Returns:
-        Events with ``config_id``, ``epochs``, ``error``, ``metrics``, ``reason`` and ``curve`` (pairs of
-        epoch and metrics). A trial whose own ``asked`` line is lost is not among them.
+        The results. A trial whose own ``asked`` line is lost is not among them.
     """
-    asked: dict[int, Event] = {}
+    asked: dict[int, Asked] = {}
     curves: dict[int, dict[int, dict[str, float]]] = {}
-    results: list[Event] = []
+    results: list[Salvaged] = []
     for behind, event in [*((False, e) for e in before), *((True, e) for e in salvaged)]:
-        if event["event"] == "asked":
-            asked[event["trial"]] = event
-        elif event["event"] == "epoch":
-            curves.setdefault(event["trial"], {})[event["epoch"]] = event["metrics"]
-        elif behind and event["event"] == "ended" and event["trial"] in asked and not event.get("cached"):
+        if isinstance(event, Asked):
+            asked[event.trial] = event
+        elif isinstance(event, Epoch):
+            curves.setdefault(event.trial, {})[event.epoch] = event.metrics
+        elif behind and isinstance(event, Ended) and event.trial in asked and not event.cached:
             results.append(
-                {
-                    "event": "salvaged",
-                    **{key: asked[event["trial"]][key] for key in ("config_id", "epochs")},
-                    **{key: event[key] for key in ("error", "metrics")},
-                    "reason": event.get("reason", ""),
-                    "curve": sorted(curves.get(event["trial"], {}).items()),
-                }
+                Salvaged(
+                    event=Salvaged.kind,
+                    config_id=asked[event.trial].config_id,
+                    epochs=asked[event.trial].epochs,
+                    error=event.error,
+                    metrics=event.metrics,
+                    reason=event.reason,
+                    curve=sorted(curves.get(event.trial, {}).items()),
+                )
             )
     return results

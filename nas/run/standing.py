@@ -44,11 +44,11 @@ def of(run: Run, state: SearchState) -> Standing:
     if state.stopped or not state.sessions:
         return Standing(STOPPED if state.stopped else DEAD)
     last = state.sessions[-1]
-    host, age = str(last.get("host", "")), max(time.time() - run.journal.stat().st_mtime, 0.0)
+    host, age = last.host, max(time.time() - run.journal.stat().st_mtime, 0.0)
     if host and host != socket.gethostname():
         return Standing(AWAY, host, age)
-    home, here = last.get("folder"), run.identity()
-    copied = isinstance(home, dict) and all(home.get(key) != value for key, value in here.items())
+    home, here = last.folder, run.identity()
+    copied = home is not None and all(home.get(key) != value for key, value in here.items())
     return Standing(COPIED if copied else DEAD, host, age)
 
 

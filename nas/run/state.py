@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nas.run.schema import check_event
+from nas.run.events import (
+    Asked,
+    Ended,
+    Epoch,
+    NewIncumbent,
+    Paused,
+    SessionStarted,
+    SessionStopped,
+    Slots,
+    Started,
+)
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from search_spaces.base import Config
 
 BASELINE = "baseline"
@@ -33,8 +43,8 @@ class Trial:
         reason: Why it crashed.
         cached: Answered from an earlier trial of the same configuration and budget.
         attempts: How often it was started.
-        started: Seconds since 1970 of the last start.
-        ended: Seconds since 1970 of the end.
+        started: UTC of the last start in ISO 8601, "" before it.
+        ended: UTC of the end in ISO 8601, "" before it.
         seconds: Clock seconds from the last start to the end.
         clock_started: Search clock at the last start.
         clock_ended: Search clock at the end.
@@ -90,7 +100,7 @@ class SearchState:
 
     trials: dict[int, Trial] = field(default_factory=dict)
     clock: float = 0.0
-    sessions: list[Event] = field(default_factory=list)
+    sessions: list[SessionStarted] = field(default_factory=list)
     stopped: str = ""
     incumbent: int | None = None
     incumbents: list[int] = field(default_factory=list)
@@ -121,23 +131,34 @@ class SearchState:
         Raises:
             UserError: If it does not follow from the events before, as when a line was taken out.
         """
+        self.slot_seconds += (event.clock - self.clock) * self.slots
+        self.clock = event.clock
         try:
-            check_event(event)
-        except ValueError as error:
-            raise UserError(f"trials.jsonl: an event that no search wrote ({error})") from None
-        clock = event.get("clock", self.clock)
-        self.slot_seconds += (clock - self.clock) * self.slots
-        self.clock = clock
-        handler = getattr(self, f"_on_{event.get('event')}", None)
-        if handler is None:  # an event a later version adds does not concern this fold
-            return
-        try:
-            handler(event)
-        except (KeyError, TypeError) as error:
+            self._take(event)
+        except KeyError as error:
             raise UserError(
-                f"trials.jsonl: event {event.get('event')!r} of trial {event.get('trial')} does not follow "
+                f"trials.jsonl: event {event.kind!r} (clock {event.clock:g}) does not follow "
                 f"from the lines before it ({error!r}); restore the file, or use python -m nas.repair"
             ) from None
+
+    def _take(self, event: Event) -> None:
+        match event:  # an event that a later version adds does not concern this fold
+            case Epoch():
+                self._on_epoch(event)
+            case Ended():
+                self._on_ended(event)
+            case Asked():
+                self._on_asked(event)
+            case Started():
+                self._on_started(event)
+            case Paused():
+                self.trials[event.trial].status = "asked"
+            case NewIncumbent():
+                self._on_incumbent(event)
+            case Slots():
+                self.slots = event.count
+            case SessionStarted() | SessionStopped():
+                self._on_session(event)
 
     def answered(self, config_id: str, epochs: int) -> Trial | None:
         """The successful trial of a configuration at a budget, if there is one."""
@@ -157,48 +178,45 @@ class SearchState:
         """Trials that run now."""
         return [trial for trial in self._open.values() if trial.status == "running"]
 
-    def _on_session(self, event: Event) -> None:
-        if event["phase"] == "start":
+    def _on_session(self, event: SessionStarted | SessionStopped) -> None:
+        if isinstance(event, SessionStarted):
             self.sessions.append(event)
             self.stopped = ""
             self.slots = 1
         else:
-            self.stopped = event["reason"]
+            self.stopped = event.reason
         for trial in self.running_trials():
             trial.status = "asked"
 
-    def _on_asked(self, event: Event) -> None:
-        self.ask_seconds += event.get("ask_seconds", 0.0)
-        trial = Trial(event["trial"], event["config_id"], event["config"], event["epochs"], event["origin"])
+    def _on_asked(self, event: Asked) -> None:
+        self.ask_seconds += event.ask_seconds or 0.0
+        trial = Trial(event.trial, event.config_id, event.config, event.epochs, event.origin)
         self.trials[trial.trial] = self._open[trial.trial] = trial
         if trial.origin == BASELINE:
             self.baselines[trial.epochs] = trial.trial
 
-    def _on_started(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
+    def _on_started(self, event: Started) -> None:
+        trial = self.trials[event.trial]
         trial.status = "running"
         trial.attempts += 1
-        trial.started = event["time"]
-        trial.clock_started = event["clock"]
+        trial.started = event.time
+        trial.clock_started = event.clock
 
-    def _on_paused(self, event: Event) -> None:
-        self.trials[event["trial"]].status = "asked"
-
-    def _on_epoch(self, event: Event) -> None:
-        metrics: dict[str, Any] = event["metrics"]
-        self.trials[event["trial"]].curve[event["epoch"]] = metrics
+    def _on_epoch(self, event: Epoch) -> None:
+        metrics = event.metrics
+        self.trials[event.trial].curve[event.epoch] = metrics
         self.train_seconds += metrics.get("train_seconds", 0.0) + metrics.get("val_seconds", 0.0)
 
-    def _on_ended(self, event: Event) -> None:
-        trial = self.trials[event["trial"]]
-        trial.status = event["status"]
-        trial.error = event["error"]
-        trial.metrics = event["metrics"]
-        trial.reason = event.get("reason", "")
-        trial.cached = event.get("cached", False)
-        trial.ended = event["time"]
-        trial.seconds = event["seconds"]
-        trial.clock_ended = event["clock"]
+    def _on_ended(self, event: Ended) -> None:
+        trial = self.trials[event.trial]
+        trial.status = event.status
+        trial.error = event.error
+        trial.metrics = event.metrics
+        trial.reason = event.reason
+        trial.cached = event.cached
+        trial.ended = event.time
+        trial.seconds = event.seconds
+        trial.clock_ended = event.clock
         self.busy_seconds += trial.seconds
         self.finished += not trial.cached
         del self._open[trial.trial]
@@ -210,11 +228,8 @@ class SearchState:
         self._answers.setdefault((trial.config_id, trial.epochs), trial.trial)
         self.reached[trial.config_id] = max(self.reached.get(trial.config_id, 0), trial.epochs)
 
-    def _on_slots(self, event: Event) -> None:
-        self.slots = event["count"]
-
-    def _on_incumbent(self, event: Event) -> None:
-        if self.trials[event["trial"]].error is None:
+    def _on_incumbent(self, event: NewIncumbent) -> None:
+        if self.trials[event.trial].error is None:
             raise KeyError("error")
-        self.incumbent = event["trial"]
-        self.incumbents.append(event["trial"])
+        self.incumbent = event.trial
+        self.incumbents.append(event.trial)

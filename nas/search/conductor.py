@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from nas.execution.messages import EpochDone, Halted, Note, TrialEnded, TrialPaused
+from nas.run.events import Ended, Epoch, Paused, SessionStopped
 from nas.util.errors import UserError
 from nas.util.quantities import format_duration
 from nas.util.timestamps import iso
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
 
     from nas.execution.messages import Report
     from nas.execution.protocol import Executor
-    from nas.run.journal import Event, Journal
+    from nas.run.events import Event, SessionStarted
+    from nas.run.journal import Journal
     from nas.run.state import SearchState, Trial
     from nas.search.clock import Clock
     from nas.search.listener import Listener
@@ -53,16 +56,20 @@ class Conductor(ABC):
         self._hurry = False
         self._stood_still = clock.stood_still
 
+    def used(self) -> float:
+        """Seconds of the budget used."""
+        return self._clock.used()
+
     def stop(self, reason: str) -> None:
         """Asks it to wind down; asked twice, running trials are not waited for."""
         self._hurry = bool(self._stop)
         self._stop = self._stop or reason
 
-    def run(self, session: dict[str, Any]) -> str:
+    def run(self, session: SessionStarted) -> str:
         """Works until there is nothing left, a limit, a stop or a fatal error.
 
         Args:
-            session: Facts of this session, for the journal.
+            session: Facts of this session, for the journal; its time is set here.
 
         Returns:
             Why it ended: a subclass's word, or what :meth:`stop` got.
@@ -70,15 +77,16 @@ class Conductor(ABC):
         Raises:
             UserError: If the disk no longer takes the journal, or trials cannot be run at all.
         """
-        self._emit({"event": "session", "phase": "start", **session})
+        time, clock = self._now()
+        self._emit(replace(session, time=time, clock=clock))
         try:
             self._work()
             self._wind_down()
         except UserError as error:
             with contextlib.suppress(UserError):  # the journal itself may be what failed
-                self._emit({"event": "session", "phase": "stop", "reason": "error", "message": str(error)})
+                self._emit(SessionStopped(*self._now(), reason="error", message=str(error)))
             raise
-        self._emit({"event": "session", "phase": "stop", "reason": self._stop})
+        self._emit(SessionStopped(*self._now(), reason=self._stop))
         return self._stop
 
     @abstractmethod
@@ -112,11 +120,12 @@ class Conductor(ABC):
         if isinstance(report, Note):
             self._note(report.text)
         elif isinstance(report, EpochDone):
-            point = {"trial": report.trial, "epoch": report.epoch, "metrics": dict(report.metrics)}
+            metrics = dict(report.metrics)
+            point = Epoch(*self._now(), trial=report.trial, epoch=report.epoch, metrics=metrics)
             # An epoch can be trained again, so a power cut may cost it: no wait for the disk.
-            self._emit({"event": "epoch", **point}, durable=False)
+            self._emit(point, durable=False)
         elif isinstance(report, TrialPaused):
-            self._emit({"event": "paused", "trial": report.trial})
+            self._emit(Paused(*self._now(), trial=report.trial))
         elif isinstance(report, Halted):
             self._clock.leave_out(report.seconds)
         elif isinstance(report, TrialEnded):
@@ -132,16 +141,16 @@ class Conductor(ABC):
         cached: bool = False,
     ) -> None:
         self._emit(
-            {
-                "event": "ended",
-                "trial": trial.trial,
-                "status": "crashed" if error is None else "success",
-                "error": error,
-                "metrics": metrics,
-                "reason": reason,
-                "seconds": 0.0 if cached else round(self._clock.used() - trial.clock_started, 3),
-                **({"cached": True} if cached else {}),
-            }
+            Ended(
+                *self._now(),
+                trial=trial.trial,
+                status="crashed" if error is None else "success",
+                error=error,
+                metrics=metrics,
+                reason=reason,
+                seconds=0.0 if cached else round(self._clock.used() - trial.clock_started, 3),
+                cached=cached,
+            )
         )
 
     def _wind_down(self) -> None:
@@ -152,11 +161,14 @@ class Conductor(ABC):
             self._poll()
 
     def _emit(self, event: Event, *, durable: bool = True) -> None:
-        event = {"time": iso(self._clock.now()), "clock": round(self._clock.used(), 3), **event}
         self._journal.append(event, durable=durable)
         self._fold(event)
         for listener in self._listeners:
             listener.event(event, self.state)
+
+    def _now(self) -> tuple[str, float]:
+        """An event's time and clock."""
+        return iso(self._clock.now()), round(self._clock.used(), 3)
 
     def _note(self, text: str) -> None:
         for listener in self._listeners:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
 
 

@@ -6,12 +6,13 @@ import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.execution import keeping
 from nas.execution.messages import TrialSpec
 from nas.optimizers.protocol import Suggestion
 from nas.run import incumbent
+from nas.run.events import Asked, Ended, NewIncumbent, Slots, Started
 from nas.run.folder import write_json
 from nas.run.state import BASELINE, SearchState, Trial
 from nas.search.conductor import Conductor
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
     from nas.optimizers.protocol import Fidelity, Optimizer
+    from nas.run.events import Event, SessionStarted
     from nas.run.folder import Run
-    from nas.run.journal import Event, Journal
+    from nas.run.journal import Journal
     from nas.search.clock import Clock
     from nas.search.listener import Listener
     from nas.trial.weights import WeightStore
@@ -107,7 +109,7 @@ class Search(Conductor):
         self._replay(events)
         self._queue = deque(self.state.open_trials())
 
-    def run(self, session: dict[str, Any]) -> str:
+    def run(self, session: SessionStarted) -> str:
         """Searches until a limit, a stop or a fatal error.
 
         Args:
@@ -139,7 +141,7 @@ class Search(Conductor):
 
     def _count_slots(self) -> None:
         if self._executor.slots != self.state.slots:
-            self._emit({"event": "slots", "count": self._executor.slots}, durable=False)
+            self._emit(Slots(*self._now(), count=self._executor.slots), durable=False)
 
     def _finish_what_was_cut_off(self) -> None:
         """A kill may fall between a trial's end and what follows from it."""
@@ -211,15 +213,15 @@ class Search(Conductor):
             if wanted is None:
                 return False
             self._emit(
-                {
-                    "event": "asked",
-                    "trial": len(self.state.trials) + 1,
-                    "config_id": config_id(wanted.config),
-                    "config": wanted.config,
-                    "epochs": wanted.epochs,
-                    "origin": wanted.origin,
-                    "ask_seconds": round(time.perf_counter() - begin, 6),
-                }
+                Asked(
+                    *self._now(),
+                    trial=len(self.state.trials) + 1,
+                    config_id=config_id(wanted.config),
+                    config=wanted.config,
+                    epochs=wanted.epochs,
+                    origin=wanted.origin,
+                    ask_seconds=round(time.perf_counter() - begin, 6),
+                )
             )
             trial = self.state.trials[len(self.state.trials)]
             self._queue.append(trial)
@@ -265,7 +267,7 @@ class Search(Conductor):
             timeout = _TIMEOUT_UNKNOWN
             if self._cost.known:
                 timeout = self._cost.timeout(trial.config_id, trial.config, trial.epochs)
-        self._emit({"event": "started", "trial": trial.trial})
+        self._emit(Started(*self._now(), trial=trial.trial))
         self._executor.submit(replace(self._spec(trial, timeout), keep=self._keep()))
 
     def _spec(self, trial: Trial, timeout: float) -> TrialSpec:
@@ -321,7 +323,7 @@ class Search(Conductor):
 
     def _crown(self, trial: Trial) -> None:
         if incumbent.is_better(trial, self.state, self._fidelity.max_epochs):
-            self._emit({"event": "incumbent", "trial": trial.trial, "error": trial.error})
+            self._emit(NewIncumbent(*self._now(), trial=trial.trial, error=trial.error))
             self._write_incumbent(trial)
 
     def _write_incumbent(self, trial: Trial) -> None:
@@ -353,12 +355,12 @@ class Search(Conductor):
     def _replay(self, events: Iterable[Event]) -> None:
         """Feeds the optimiser and the cost model what happened, in the order it happened."""
         for event in events:
-            trial = self.state.trials.get(event.get("trial", 0))
-            if trial is None:
-                continue
-            if event["event"] == "asked" and trial.origin != BASELINE:
-                self._optimizer.replay(suggestion(trial))
-            elif event["event"] == "ended":
+            if isinstance(event, Asked):
+                trial = self.state.trials[event.trial]
+                if trial.origin != BASELINE:
+                    self._optimizer.replay(suggestion(trial))
+            elif isinstance(event, Ended):
+                trial = self.state.trials[event.trial]
                 self._cost.observe(trial)
                 if trial.origin != BASELINE:
                     self._optimizer.tell(suggestion(trial), outcome(trial))

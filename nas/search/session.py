@@ -24,6 +24,7 @@ from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
 from nas.execution.share import kept, settle
 from nas.optimizers import check, create
+from nas.run.events import SessionStarted
 from nas.run.folder import Run, write_json
 from nas.run.journal import Journal
 from nas.search import warm_start as warm
@@ -39,7 +40,7 @@ from nas.view.logfile import open_log
 from search_spaces.loading import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nas.execution.messages import Facts
     from nas.execution.protocol import Executor
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from nas.run.journal import Contents
     from nas.run.state import SearchState
     from nas.search.listener import Listener
+    from search_spaces.base import SearchSpace
 
     View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
 
@@ -161,7 +163,10 @@ def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = Fa
         search = _describe(settings, facts)
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
-        return run, _search(run, settings, search, executor, view, facts.notes, shared)
+        with run.lock():
+            contents = run.read_journal()
+            session = Session(run, settings, space, search, contents, executor, shared, facts.notes)
+            return run, session.carry_out(view)
 
 
 def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
@@ -183,7 +188,8 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         stored = run.read_search()
         refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
         output.doing("reading the journal")
-        before = kept(run.read_journal().events)  # damage is found before anything starts
+        contents = run.read_journal()  # damage is found before anything starts
+        before = kept(contents.events)
         with run.written():
             run.sweep()
         workers = worker_settings(settings, run.checkpoints, run.weights)
@@ -195,11 +201,13 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
             _load_optimizer_meanwhile()
             facts = executor.start()
             refuse_other_data(stored, facts)
+            space = search_spaces.get(settings.space.space)
             search = {**stored, **_describe(settings, facts), "created": stored["created"]}
             notes = (*facts.notes, *changes(stored, search))
             with run.written():
                 write_json(run.search_json, search)
-            return run, _search(run, settings, search, executor, view, notes, shared, locked=True)
+            session = Session(run, settings, space, search, contents, executor, shared, notes)
+            return run, session.carry_out(view)
 
 
 def getting_ready(settings: SearchSettings) -> str:
@@ -217,75 +225,72 @@ def _load_optimizer_meanwhile() -> None:
     threading.Thread(target=import_module, args=("nas.optimizers.smac.adapter",), daemon=True).start()
 
 
-def _search(
-    run: Run,
-    settings: SearchSettings,
-    search: dict[str, Any],
-    executor: Executor,
-    view: View,
-    notes: tuple[str, ...],
-    shared: Shared,
-    *,
-    locked: bool = False,
-) -> str:
-    with contextlib.ExitStack() as stack:
-        if not locked:
-            stack.enter_context(run.lock())
+@dataclass(frozen=True)
+class Session:
+    """One call on a run whose lock is held: what it was given, what it found, and where trials run.
+
+    Attributes:
+        run: The run.
+        settings: All settings.
+        space: What is searched.
+        search: What ``search.json`` holds.
+        contents: The journal as it was before.
+        executor: Where trials run, started.
+        shared: How trials share GPUs.
+        notes: What there is to say beforehand.
+    """
+
+    run: Run
+    settings: SearchSettings
+    space: SearchSpace
+    search: dict[str, Any]
+    contents: Contents
+    executor: Executor
+    shared: Shared
+    notes: Sequence[str]
+
+    def carry_out(self, view: View) -> str:
+        """Searches until it stops; says why it did."""
         output.doing("getting the optimiser ready")
-        contents = run.read_journal()
-        with run.written():
-            log = open_log(run.log)
-        if contents.dropped:
-            log.note(f"{run.journal.name}: a half-written last line of {contents.dropped} bytes was dropped")
-        optimizer = create(
-            settings.choice.optimizer,
-            search_spaces.get(settings.space.space),
-            settings.fidelity,
-            derive(settings.choice.seed, "optimizer"),
-            settings.smac,
-            warm.read(run.earlier_json),
+        with self.run.written():
+            listeners: list[Listener] = [log := open_log(self.run.log)]
+        if cut := self.contents.dropped:
+            log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")
+        with contextlib.ExitStack() as stack:
+            optimizer = self._optimizer()
+            with self.run.written():
+                journal = stack.enter_context(Journal(self.run.journal, self.contents.size))
+            loop = self._loop(optimizer, journal, listeners)
+            output.doing("")
+            watched = Watched(self.run, self.search, loop.state, loop.used, loop.stop)
+            listeners.append(stack.enter_context(view(watched)))
+            for note, listener in itertools.product(self.notes, listeners):
+                listener.note(note)
+            facts = {**session_facts(self.run, self.search), **self.shared.facts()}
+            with signals.handled(loop.stop), output.impatient():
+                return loop.run(SessionStarted("", 0.0, **facts))
+
+    def _optimizer(self) -> Optimizer:
+        settings, seed = self.settings, derive(self.settings.choice.seed, "optimizer")
+        known = warm.read(self.run.earlier_json)
+        return create(settings.choice.optimizer, self.space, settings.fidelity, seed, settings.smac, known)
+
+    def _loop(self, optimizer: Optimizer, journal: Journal, listeners: Sequence[Listener]) -> Search:
+        events, budget = self.contents.events, self.settings.budget
+        return Search(
+            run=self.run,
+            journal=journal,
+            events=events,
+            space=self.space,
+            fidelity=self.settings.fidelity,
+            seed=self.settings.choice.seed,
+            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds),
+            optimizer=optimizer,
+            executor=with_salvage(self.executor, self.run),
+            clock=WallClock(used=events[-1].clock if events else 0.0),
+            listeners=listeners,
+            weights=WeightStore(self.run.weights, self.settings.machine.quota_bytes),
         )
-        session = {**session_facts(run, search), **shared.facts()}
-        return _loop(run, settings, search, session, executor, optimizer, contents, [log], view, notes, stack)
-
-
-def _loop(
-    run: Run,
-    settings: SearchSettings,
-    search: dict[str, Any],
-    session: dict[str, Any],
-    executor: Executor,
-    optimizer: Optimizer,
-    contents: Contents,
-    listeners: list[Listener],
-    view: View,
-    notes: tuple[str, ...],
-    stack: contextlib.ExitStack,
-) -> str:
-    clock = WallClock(used=contents.events[-1]["clock"] if contents.events else 0.0)
-    with run.written():
-        journal = stack.enter_context(Journal(run.journal, contents.size))
-    loop = Search(
-        run=run,
-        journal=journal,
-        events=contents.events,
-        space=search_spaces.get(settings.space.space),
-        fidelity=settings.fidelity,
-        seed=settings.choice.seed,
-        limits=Limits(settings.budget.seconds, settings.budget.trials, settings.budget.timeout_seconds),
-        optimizer=optimizer,
-        executor=with_salvage(executor, run),
-        clock=clock,
-        listeners=listeners,
-        weights=WeightStore(run.weights, settings.machine.quota_bytes),
-    )
-    output.doing("")
-    listeners.append(stack.enter_context(view(Watched(run, search, loop.state, clock.used, loop.stop))))
-    for note in notes:
-        for listener in listeners:
-            listener.note(note)
-    with signals.handled(loop.stop), output.impatient():
-        return loop.run(session)
 
 
 def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:

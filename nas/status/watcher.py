@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
     from nas.view.snapshot import Snapshot
 
@@ -61,6 +61,7 @@ class Watcher:
 
     def _catch_up(self) -> None:
         from nas.run import journal
+        from nas.run.events import SessionStarted
 
         gc.disable()  # nothing of it is garbage, and looking for some takes a third of the time
         try:
@@ -70,7 +71,7 @@ class Watcher:
                     self._state.apply(event)
                     if self._listen is not None:
                         self._listen(event, self._state)
-                    if event["event"] == "session":  # a resumed session may have another budget
+                    if isinstance(event, SessionStarted):  # a resumed session may have another budget
                         self._search = self._run.read_search()
                 self._offset, self._lines = contents.size, self._lines + len(contents.events)
         finally:

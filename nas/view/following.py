@@ -14,7 +14,7 @@ from nas.view.lines import describe, percent
 from nas.view.logfile import stamped
 
 if TYPE_CHECKING:
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
     from nas.view.snapshot import RunningTrial, Snapshot
 
@@ -36,7 +36,7 @@ class Following:
         """Writes what happened, with the local time at which it did."""
         text = describe(event, state)
         if text is not None:
-            line = stamped(text, from_iso(event["time"]))
+            line = stamped(text, from_iso(event.time))
             self._write(line) if self._earlier is None else self._earlier.append(line)
 
     def goes_on(self, snapshot: Snapshot) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nas.run.events import Ended, NewIncumbent, SessionStarted, SessionStopped
 from nas.run.state import BASELINE
 from nas.util.errors import one_line
 from nas.util.quantities import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState, Trial
 
 STOP_REASONS = {
@@ -30,31 +31,32 @@ def percent(error: float | None) -> str:
 
 def describe(event: Event, state: SearchState) -> str | None:
     """Puts an event into words, None where it needs none."""
-    kind = event["event"]
-    if kind == "session":
-        return _session(event, state)
-    if kind == "ended" and not event.get("cached"):
-        return _ended(state.trials[event["trial"]])
-    if kind == "incumbent":
-        trial = state.trials[event["trial"]]
-        baseline = state.baseline(trial.epochs)
-        if trial.origin == BASELINE or baseline is None:
-            return f"incumbent: trial {trial.trial}, top-1 {percent(trial.error)} (the baseline)"
-        gain = 100 * ((baseline.error or 0.0) - (trial.error or 0.0))
-        head = f"incumbent: trial {trial.trial}, top-1 {percent(trial.error)}"
-        return f"{head}, {gain:+.2f} points on the baseline"
+    match event:
+        case SessionStarted() | SessionStopped():
+            return _session(event, state)
+        case Ended(cached=False):
+            return _ended(state.trials[event.trial])
+        case NewIncumbent():
+            return _incumbent(state.trials[event.trial], state)
     return None
 
 
-def _session(event: Event, state: SearchState) -> str:
-    if event["phase"] == "start":
-        sharing = event.get("sharing")
-        why = sharing.get("reason") if isinstance(sharing, dict) else ""
+def _incumbent(trial: Trial, state: SearchState) -> str:
+    baseline = state.baseline(trial.epochs)
+    head = f"incumbent: trial {trial.trial}, top-1 {percent(trial.error)}"
+    if trial.origin == BASELINE or baseline is None:
+        return f"{head} (the baseline)"
+    gain = 100 * ((baseline.error or 0.0) - (trial.error or 0.0))
+    return f"{head}, {gain:+.2f} points on the baseline"
+
+
+def _session(event: SessionStarted | SessionStopped, state: SearchState) -> str:
+    if isinstance(event, SessionStarted):
+        why = event.sharing.get("reason") if isinstance(event.sharing, dict) else ""
         head = f"session {len(state.sessions)} starts, {format_duration(state.clock)} used so far"
         return f"{head}; {one_line(why)}" if isinstance(why, str) and why else head
-    words = STOP_REASONS.get(event["reason"], event["reason"])
-    message = event.get("message")
-    return f"search stops: {words}" + (f" ({message})" if message else "")
+    words = STOP_REASONS.get(event.reason, event.reason)
+    return f"search stops: {words}" + (f" ({event.message})" if event.message else "")
 
 
 def _ended(trial: Trial) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.text import Text
 
+from nas.run.events import Ended, NewIncumbent
 from nas.view import panel
 from nas.view.lines import describe
 from nas.view.redrawn import Redrawn
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from rich.console import RenderableType
 
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
     from nas.view.snapshot import Snapshot
 
@@ -51,7 +52,7 @@ class LiveView:
 
     def event(self, event: Event, state: SearchState) -> None:
         """Lets incumbents and crashes scroll by."""
-        if event["event"] == "incumbent" or event.get("status") == "crashed":
+        if isinstance(event, NewIncumbent) or (isinstance(event, Ended) and event.status == "crashed"):
             text = describe(event, state)
             if text is not None:
                 self.note(text)

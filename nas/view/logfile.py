@@ -10,7 +10,7 @@ from nas.view.lines import describe
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.run.journal import Event
+    from nas.run.events import Event
     from nas.run.state import SearchState
 
 

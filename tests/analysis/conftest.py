@@ -51,8 +51,8 @@ def _write(file, asked, error, rungs, rng) -> None:  # type: ignore[no-untyped-d
     clock, best = 0.0, np.inf
 
     def emit(**event: object) -> None:
-        stamp = {"v": journal.VERSION, "time": iso(1_767_225_600.0 + clock), "clock": clock}
-        file.write(journal.encode({**stamp, **event}))
+        stamp = {"time": iso(1_767_225_600.0 + clock), "clock": clock}
+        file.write(journal.sealed({**stamp, **event}))
 
     emit(event="session", phase="start", command=["written"], hardware={}, versions={})
     for number, (config, epochs, origin) in enumerate(asked, start=1):

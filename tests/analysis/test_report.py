@@ -27,6 +27,7 @@ from nas.confirm.loop import Task
 from nas.confirm.view import verdict
 from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.run import journal
+from nas.run.events import SessionStarted
 from nas.run.folder import Run as Folder
 from nas.run.state import SearchState
 from nas.util.errors import UserError
@@ -251,7 +252,7 @@ def confirm(path: Path) -> dict[str, Any]:
             executor=SimulatedExecutor(problem, clock),
             clock=clock,
             view=lambda *_: contextlib.nullcontext(Silence()),
-            session={"command": ["simulated"]},
+            session=SessionStarted("", 0.0, command=["simulated"]),
         )
     return found
 
@@ -300,7 +301,7 @@ def test_whatever_stands_in_the_files_is_text(write_run, tmp_path: Path) -> None
             del event["crc"]
             if "config" in event:
                 event["config"][hostile] = event["config"].pop("pool")
-            file.write(journal.encode(event))
+            file.write(journal.sealed(event))
     run = load(path)
     run.trials.loc[run.trials["status"] == "crashed", "reason"] = hostile
     page = report.report(run, QUICK)

@@ -9,7 +9,7 @@ from benchmarks import performance, soak, train_throughput
 from benchmarks.contest import Speed
 from benchmarks.search_utilisation import shares
 from benchmarks.workload import SIDE, floors, replaced
-from nas.run.journal import encode
+from nas.run.journal import sealed
 
 
 def test_floors_of_a_network_counted_by_hand():
@@ -29,7 +29,7 @@ def test_growth_is_the_slope_of_the_second_half():
 
 def test_shares_of_a_journal(tmp_path):
     def event(clock, name, **fields):
-        return {"v": 1, "time": "2026-01-01T00:00:00.000Z", "clock": clock, "event": name, **fields}
+        return {"time": "2026-01-01T00:00:00.000Z", "clock": clock, "event": name, **fields}
 
     def trial(number, start, end, steps):
         config = {"id": number}
@@ -52,13 +52,14 @@ def test_shares_of_a_journal(tmp_path):
                 status="success",
                 error=0.5,
                 metrics={},
+                reason="",
                 seconds=end - start,
             ),
         ]
 
     path = tmp_path / "trials.jsonl"
     events = [*trial(1, 10.0, 30.0, 18.0), *trial(2, 31.0, 50.0, 18.0)]
-    path.write_bytes(b"".join(encode(one) for one in events))
+    path.write_bytes(b"".join(sealed(one) for one in events))
     (tmp_path / "search.json").write_text('{"data": {"train_images": 800}}')
     found = shares(tmp_path)
     assert found["validation"] == pytest.approx(2 / 36)

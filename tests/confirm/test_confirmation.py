@@ -22,6 +22,7 @@ from nas.confirm.loop import Task
 from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.export import source
 from nas.run import journal
+from nas.run.events import SessionStarted, parse
 from nas.run.folder import CONFIRMING, Run
 from nas.run.state import SearchState
 from nas.status import __main__ as status
@@ -64,7 +65,7 @@ def execute(
     contents = (
         journal.read(run.confirm_journal) if run.confirm_journal.exists() else journal.Contents([], 0, 0)
     )
-    clock = SimulatedClock(contents.events[-1]["clock"] if contents.events else 0.0)
+    clock = SimulatedClock(contents.events[-1].clock if contents.events else 0.0)
     with journal.Journal(run.confirm_journal, contents.size) as file:
         return session.carry_out(
             run,
@@ -75,7 +76,7 @@ def execute(
             executor=SimulatedExecutor(problem, clock, slots),
             clock=clock,
             view=shown,
-            session={"command": ["simulated"]},
+            session=SessionStarted("", 0.0, command=["simulated"]),
         )
 
 
@@ -254,9 +255,9 @@ def test_the_verdict(errors: list[float | None], base: list[float | None], said:
             number += 1
             stamp = {"trial": number, "time": "2026-01-01T00:00:00.000Z", "clock": 0.0}
             asked = {"config_id": one.config_id, "config": one.config, "epochs": 9, "origin": "confirmation"}
-            known.apply({**stamp, **asked, "event": "asked", "repeat": repeat})
+            known.apply(parse({**stamp, **asked, "event": "asked", "repeat": repeat, "searched_trial": None}))
             ended = {"status": "success" if error is not None else "crashed", "error": error, "metrics": {}}
-            known.apply({**stamp, **ended, "event": "ended", "seconds": 1.0, "reason": "no"})
+            known.apply(parse({**stamp, **ended, "event": "ended", "seconds": 1.0, "reason": "no"}))
     found = record.summarise(known, chosen, epochs=9, seeds=len(errors))
     assert said in view.verdict(found)
 

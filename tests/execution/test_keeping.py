@@ -9,12 +9,13 @@ import pytest
 
 from nas.execution import keeping
 from nas.execution.simulated import SimulatedExecutor
+from nas.run.events import Event, SessionStarted, parse
 from nas.run.state import BASELINE, SearchState
 from nas.trial.weights import WeightStore, file_name
 
 
-def event(kind: str, **fields: Any) -> dict[str, Any]:
-    return {"event": kind, "time": "2026-01-01T00:00:00+00:00", "clock": 1.0, **fields}
+def event(kind: str, **fields: Any) -> Event:
+    return parse({"event": kind, "time": "2026-01-01T00:00:00+00:00", "clock": 1.0, **fields})
 
 
 class Story:
@@ -80,7 +81,7 @@ def test_a_search_that_is_cut_and_resumed_keeps_the_best(simulate: Any, slots: i
     simulation = simulate(trials=60, slots=slots)
     search, journal = simulation.search()
     with journal:
-        search.run({"command": [], "hardware": {}, "versions": {}})
+        search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
     folder = simulation.path / "weights"
     for trials in (70, 100):
         simulation.trials = trials
@@ -89,7 +90,7 @@ def test_a_search_that_is_cut_and_resumed_keeps_the_best(simulate: Any, slots: i
         search._executor.__class__ = Writing
         search._executor.folder = folder
         with journal:
-            search.run({"command": [], "hardware": {}, "versions": {}})
+            search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
         best, _ = keeping.sorted_out(search.state, 9)
         there = {path.name for path in folder.iterdir()}
         running = {file_name(trial.config_id, 9) for trial in search.state.open_trials()}

@@ -133,8 +133,8 @@ def _lost(run: Path, begin: int, end: int) -> set[int]:
     found, offset = set(), 0
     for line in (run / "trials.jsonl").read_bytes().splitlines(keepends=True):
         event = journal.decode(line.rstrip(b"\n"))
-        if offset < end and begin < offset + len(line) and event["event"] in ("asked", "ended"):
-            found.add(event["trial"])
+        if offset < end and begin < offset + len(line) and event.kind in ("asked", "ended"):
+            found.add(event.trial)
         offset += len(line)
     return found
 
@@ -144,9 +144,9 @@ def _trained(run: Path) -> set[tuple[int, int, str]]:
     events = journal.read(run / "trials.jsonl").events
     salvaged = (run / "search.log").read_text()
     return {
-        (event["trial"], event["epoch"], event["time"])
+        (event.trial, event.epoch, event.time)
         for event in events
-        if event["event"] == "epoch" and f"trial {event['trial']}: taken from salvaged" not in salvaged
+        if event.kind == "epoch" and f"trial {event.trial}: taken from salvaged" not in salvaged
     }
 
 

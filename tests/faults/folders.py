@@ -45,7 +45,7 @@ def ledger(run: Path) -> Ledger:
 def run_twice(run: Path) -> list[int]:
     """Trials that have more than one end."""
     events = journal.read(run / "trials.jsonl").events
-    ends = [event["trial"] for event in events if event["event"] == "ended"]
+    ends = [event.trial for event in events if event.kind == "ended"]
     return sorted({trial for trial in ends if ends.count(trial) > 1})
 
 

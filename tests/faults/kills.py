@@ -156,4 +156,4 @@ def wait_for(run: Path, lines: int) -> None:
 
 
 def _seconds(run: Path) -> float:
-    return 1.2 * float(journal.read(run / "trials.jsonl").events[-1]["clock"]) + 0.3
+    return 1.2 * float(journal.read(run / "trials.jsonl").events[-1].clock) + 0.3

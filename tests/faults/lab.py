@@ -65,7 +65,7 @@ class Lab:
     @property
     def seconds(self) -> float:
         """What the unharmed search used of its budget."""
-        return float(journal.read(self.reference / "trials.jsonl").events[-1]["clock"])
+        return float(journal.read(self.reference / "trials.jsonl").events[-1].clock)
 
     def start(self, name: str, fault: Fault | None = None, **options: object) -> Search:
         """Starts a new search like the unharmed one."""

@@ -93,7 +93,7 @@ def test_what_is_printed_after_a_search_and_in_the_report_is_understood(finished
 
 
 def test_the_report_gives_the_command_that_began_the_run(finished_run, tmp_path):
-    assert load(finished_run).begun_by == tuple(Run.open(finished_run).read_journal().events[0]["command"])
+    assert load(finished_run).begun_by == tuple(Run.open(finished_run).read_journal().events[0].command)
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.run import events as kinds
 from nas.run import journal
 from nas.run.journal import Journal
 from nas.util.errors import UserError
@@ -22,27 +25,38 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
-EVENTS = st.lists(st.dictionaries(st.text().filter(lambda key: key not in ("v", "crc")), JSON), max_size=5)
+NAMES = st.text().filter(lambda key: key not in ("v", "crc", "time", "clock", "event", "extra"))
+EVENTS = st.lists(st.dictionaries(NAMES, JSON), max_size=5)
 
 
-def write(path: Path, events: list[dict]) -> None:
+def event(kind: str = "later", **fields: Any) -> kinds.Event:
+    return kinds.parse({"time": "2026-01-01T00:00:00.000Z", "clock": 1.0, "event": kind, **fields})
+
+
+def epoch(number: int, **metrics: float) -> kinds.Event:
+    return event("epoch", trial=number, epoch=1, metrics=metrics)
+
+
+def write(path: Path, events: Iterable[kinds.Event]) -> None:
     with Journal(path, 0) as file:
-        for event in events:
-            file.append(event, durable=False)  # waiting for the disk is not what is tested
+        for one in events:
+            file.append(one, durable=False)  # waiting for the disk is not what is tested
 
 
 @given(events=EVENTS)
 def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, events: list[dict]) -> None:
     path = tmp_path_factory.mktemp("journal") / "trials.jsonl"
-    write(path, events)
+    written = [kinds.parse({**fields, **event().to_json()}) for fields in events]
+    write(path, written)
     contents = journal.read(path)
-    assert contents.events == [{"v": journal.VERSION, **event} for event in events]
+    assert contents.events == written
+    assert b"".join(map(journal.encode, contents.events)) == path.read_bytes()
     assert (contents.size, contents.dropped) == (path.stat().st_size, 0)
 
 
 def test_lines_are_plain_json(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
-    write(path, [{"event": "asked", "trial": 1}])
+    write(path, [event("started", trial=1)])
     assert orjson.loads(path.read_bytes())["trial"] == 1
 
 
@@ -51,7 +65,7 @@ def test_a_changed_byte_is_found_and_its_line_named(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "trials.jsonl"
-    write(path, [{"event": "epoch", "trial": n, "metrics": {"top1": n / 7}} for n in range(4)])
+    write(path, [epoch(n, top1=n / 7) for n in range(4)])
     intact = path.read_bytes()
     lines = intact.splitlines(keepends=True)
     line = data.draw(st.integers(0, len(lines) - 1))
@@ -68,21 +82,21 @@ def test_a_half_written_last_line_is_dropped_and_overwritten(
     tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("journal") / "trials.jsonl"
-    write(path, [{"event": "epoch", "trial": n} for n in range(4)])
+    write(path, [epoch(n) for n in range(4)])
     whole = path.read_bytes()
     path.write_bytes(whole[: cut % len(whole)])
     contents = journal.read(path)
     assert contents.size + contents.dropped == cut % len(whole)
     with Journal(path, contents.size) as file:
-        file.append({"event": "after"}, durable=False)
-    assert [event["event"] for event in journal.read(path).events] == ["epoch"] * len(contents.events) + [
-        "after"
-    ]
+        file.append(event("after"), durable=False)
+    assert [one.to_json()["event"] for one in journal.read(path).events] == ["epoch"] * len(
+        contents.events
+    ) + ["after"]
 
 
 def test_another_version_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
-    path.write_bytes(journal.encode({"v": 99, "event": "asked"}))
+    path.write_bytes(journal.sealed({"v": 99, "event": "asked"}))
     with pytest.raises(UserError, match="line 1 .*format version 99"):
         journal.read(path)
 
@@ -100,25 +114,25 @@ def test_a_full_disk_leaves_the_journal_whole(tmp_path: Path, monkeypatch: pytes
         return real_write(fd, part)
 
     with Journal(path, 0) as file:
-        file.append({"event": "first"})
+        file.append(event("first"))
         monkeypatch.setattr(os, "write", write_until_full)
         with pytest.raises(UserError, match=r"trials\.jsonl.*No space left"):
-            file.append({"event": "second", "text": "x" * 300})
+            file.append(event("second", text="x" * 300))
         monkeypatch.undo()
-        file.append({"event": "third"})
+        file.append(event("third"))
     contents = journal.read(path)
-    assert [event["event"] for event in contents.events] == ["first", "third"]
+    assert [one.to_json()["event"] for one in contents.events] == ["first", "third"]
     assert contents.dropped == 0
 
 
 def test_reading_goes_on_where_it_stopped(tmp_path: Path) -> None:
     path = tmp_path / "trials.jsonl"
     with Journal(path, 0) as file:
-        file.append({"event": "first"})
+        file.append(event("first"))
         before = journal.read(path)
-        file.append({"event": "second"})
+        file.append(event("second"))
     after = journal.read(path, before.size, 2)
-    assert [event["event"] for event in after.events] == ["second"]
+    assert [one.to_json()["event"] for one in after.events] == ["second"]
 
 
 @pytest.mark.parametrize("most", [1, 40, 10_000])
@@ -126,10 +140,10 @@ def test_reading_in_pieces_gives_the_same_lines(tmp_path: Path, most: int) -> No
     path = tmp_path / "trials.jsonl"
     with Journal(path, 0) as file:
         for number in range(20):
-            file.append({"event": "x" * number})
+            file.append(event("x" * number))
     with path.open("ab") as end:
         end.write(b'{"half')
-    found: list[dict] = []
+    found: list[kinds.Event] = []
     size = 0
     while (piece := journal.read(path, size, len(found) + 1, most)).events:
         found += piece.events

@@ -13,12 +13,17 @@ from hypothesis import strategies as st
 
 from nas.repair import __main__ as command
 from nas.run import journal, repair
+from nas.run.events import Event, parse
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 
-NOW = {"v": journal.VERSION, "time": "2026-01-01T00:00:00.000Z", "clock": 1.0}
+NOW = {"time": "2026-01-01T00:00:00.000Z", "clock": 1.0}
+
+
+def event_of(kind: str) -> Event:
+    return parse({**NOW, "event": kind})
 
 
 def events(trials: int) -> list[dict[str, Any]]:
@@ -36,7 +41,7 @@ def events(trials: int) -> list[dict[str, Any]]:
     return [{**NOW, **event} for event in result]
 
 
-WHOLE = b"".join(map(journal.encode, events(3)))
+WHOLE = b"".join(map(journal.sealed, events(3)))
 LINES = WHOLE.split(b"\n")[:-1]
 
 
@@ -78,8 +83,8 @@ def test_a_lost_result_cuts_the_journal_and_later_ones_are_salvaged(number: int,
     assert repaired.cut == number + 1
     assert repaired.lines == LINES[:number]
     found = repair.finished(repair.events(repaired.salvaged), repair.events(repaired.lines))
-    assert [result["config_id"] for result in found] == kept
-    assert all(result["curve"] == [(1, result["metrics"])] for result in found)
+    assert [result.config_id for result in found] == kept
+    assert all(result.curve == [(1, result.metrics)] for result in found)
     SearchState.of(repair.events(repaired.lines))
 
 
@@ -124,15 +129,15 @@ def test_a_disk_that_turns_read_only_ends_with_one_line_and_nothing_follows_a_ha
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     with Journal(path, 0) as file:
-        file.append({"event": "first"})
+        file.append(event_of("first"))
         with monkeypatch.context() as patch:
             patch.setattr(os, "fsync", refused)
             patch.setattr(os, "ftruncate", refused)
             with pytest.raises(UserError, match="Read-only file system"):
-                file.append({"event": "second"})
+                file.append(event_of("second"))
         with pytest.raises(UserError, match="cannot be written"):
-            file.append({"event": "third"})
-    assert [event["event"] for event in journal.read(path).events] == ["first", "second"]
+            file.append(event_of("third"))
+    assert [event.to_json()["event"] for event in journal.read(path).events] == ["first", "second"]
 
 
 def test_a_session_removes_what_a_killed_one_left(simulate: Callable[..., Any]) -> None:

@@ -107,7 +107,7 @@ def test_two_commands_without_a_name_at_once(tmp_path: Path) -> None:
     names = {path.name for path in tmp_path.iterdir()}
     assert len(names) == 2
     for name in names:
-        assert Run(tmp_path / name).read_journal().events[-1]["reason"] == "trials"
+        assert Run(tmp_path / name).read_journal().events[-1].reason == "trials"
         datetime.strptime(name[:22], "digits-%Y%m%d-%H%M%S")
 
 

@@ -12,6 +12,7 @@ import search_spaces
 from nas.execution.simulated import Answer
 from nas.optimizers.protocol import Fidelity
 from nas.run import journal
+from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import BASELINE, SearchState
@@ -108,7 +109,7 @@ def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(simulate: Callable[..
         search, file = killed.search()
         with file:
             search.stop("interrupted") if draw.random() < 0.3 else None
-            search.run({"command": [], "hardware": {}, "versions": {}})
+            search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
         assert set(ledger(killed.path)) <= set(expected)
         whole = path.read_bytes() if draw.random() < 0.5 else whole
     killed.run()
@@ -124,7 +125,7 @@ def test_a_killed_search_runs_nothing_twice(simulate: Callable[..., Any]) -> Non
     killed.search()[1].close()
     Run(killed.path).journal.write_bytes(b"".join(lines[: ends[len(ends) // 2] + 1]))
     killed.run()
-    ended = [e["trial"] for e in journal.read(Run(killed.path).journal).events if e["event"] == "ended"]
+    ended = [e.trial for e in journal.read(Run(killed.path).journal).events if e.kind == "ended"]
     assert len(ended) == len(set(ended))
 
 
@@ -188,7 +189,7 @@ def test_an_exhausted_space_ends_the_search(
     search, file = simulation.search()
     monkeypatch.setattr(search._optimizer, "ask", lambda *, speculative=False: None)
     with file:
-        assert search.run({"command": [], "hardware": {}, "versions": {}}) == "exhausted"
+        assert search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={})) == "exhausted"
     assert state_of(simulation.path).finished == 3  # the baseline
 
 

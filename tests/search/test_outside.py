@@ -17,6 +17,7 @@ import pytest
 from nas.execution.messages import Halted, Report, TrialEnded, TrialSpec
 from nas.execution.simulated import SimulatedExecutor
 from nas.run import journal, standing
+from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.state import BASELINE, SearchState
 from nas.search import session
@@ -147,7 +148,7 @@ def test_a_standstill_is_noted_once(simulate: Callable[..., Any]) -> None:
     search, file = simulation.search(Ear())
     clock = search._clock
     with file:
-        search.run({"command": [], "hardware": {}, "versions": {}})
+        search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
     assert [note for note in notes if "stood still for 1m 35s" in note] == notes != []
     assert len(notes) == 1
 
@@ -161,7 +162,8 @@ def killed(simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Pat
     simulation = simulate(trials=6)
     search, file = simulation.search()
     with file:
-        search.run(session.session_facts(Run(simulation.path), {"hardware": {}, "versions": {}}))
+        facts = session.session_facts(Run(simulation.path), {"hardware": {}, "versions": {}})
+        search.run(SessionStarted("", 0.0, **facts))
     lines = (simulation.path / "trials.jsonl").read_bytes().splitlines(keepends=True)
     (simulation.path / "trials.jsonl").write_bytes(b"".join(lines[:-1]))
     return Path(simulation.path)

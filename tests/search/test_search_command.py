@@ -122,7 +122,7 @@ def test_killed_at_random_moments_it_resumes_to_the_same_ledger(
         process = start("--resume", str(run))
     assert process.wait(timeout=240) == 0
     assert ledger(run) == expected
-    ends = [e["trial"] for e in journal.read(run / "trials.jsonl").events if e["event"] == "ended"]
+    ends = [e.trial for e in journal.read(run / "trials.jsonl").events if e.kind == "ended"]
     assert len(ends) == len(set(ends)), "a completed trial was run again"
 
 

@@ -16,6 +16,7 @@ import search_spaces
 from nas.execution.messages import Facts, Measurement
 from nas.optimizers.protocol import Fidelity
 from nas.run import journal
+from nas.run.events import parse
 from nas.run.folder import Run
 from nas.run.state import SearchState, Trial
 from nas.search import plan, plan_view
@@ -36,16 +37,16 @@ def test_the_fold_does_not_depend_on_where_it_is_cut(finished_run: Path) -> None
 def test_the_fold_counts_what_the_journal_says(finished_run: Path) -> None:
     events = journal.read(Run(finished_run).journal).events
     state = SearchState.of(events)
-    ended = [e for e in events if e["event"] == "ended" and not e.get("cached")]
+    ended = [e for e in events if e.kind == "ended" and not e.cached]
     assert state.finished == len(ended) == 150
-    assert len(state.crashed) == sum(e["status"] == "crashed" for e in ended) > 0
-    assert state.busy_seconds == pytest.approx(sum(e["seconds"] for e in ended))
+    assert len(state.crashed) == sum(e.status == "crashed" for e in ended) > 0
+    assert state.busy_seconds == pytest.approx(sum(e.seconds for e in ended))
     assert not state.running_trials()
     assert state.stopped == "trials"
 
 
 def test_events_of_a_later_version_are_passed_over() -> None:
-    state = SearchState.of([{"event": "invented-later", "clock": 3.0}])
+    state = SearchState.of([parse({"event": "invented-later", "time": "", "clock": 3.0})])
     assert state.clock == 3.0
 
 

@@ -26,6 +26,7 @@ from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.export import folder, recipe, sizes, source
 from nas.optimizers.prior import Prior
 from nas.run import journal, repair
+from nas.run.events import parse
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.search.settings import SearchSettings
@@ -118,6 +119,7 @@ def _yaml(value: Any) -> bytes:
     return yaml.safe_dump(value).encode()
 
 
+STAMP = {"time": "2026-01-01T00:00:00.000Z", "clock": 0.0}
 EVENTS: list[dict[str, Any]] = [
     {
         "event": "session",
@@ -147,7 +149,7 @@ EVENTS: list[dict[str, Any]] = [
 
 def _journal(events: list[Any]) -> bytes:
     return b"".join(
-        journal.encode({"v": journal.VERSION, **(event if isinstance(event, dict) else {"event": "x"})})
+        journal.sealed({**STAMP, **(event if isinstance(event, dict) else {"event": "x"})})
         for event in events
     )
 
@@ -197,7 +199,7 @@ def _read_search(data: bytes, place: Path) -> object:
     (place / "search.json").write_bytes(data)
     search = Run(place).read_search()
     SearchSettings.from_json(search["settings"])
-    state = SearchState.of(EVENTS)
+    state = SearchState.of(parse({**STAMP, **event}) for event in EVENTS)
     return snapshot.take(state, search, name="x", status="dead", used=1.0).to_json()
 
 
@@ -248,6 +250,7 @@ def targets() -> dict[str, tuple[st.SearchStrategy[Any], Parser]]:
     point = search_spaces.get("nexception").default
     architecture = {"architecture": "nexception", "model_args": {"config": point}, "label_names": ["a"]}
     salvaged = {"event": "salvaged", "config_id": "a", "epochs": 1, "error": None, "metrics": {}, "curve": []}
+    salvaged["reason"] = "x"
     cluster = {"system": "slurm", "workers": 4, "job": {"cores": 4, "memory": "16GB"}}
     return {
         "duration": (words, lambda text, _: parse_duration(text)),

@@ -212,10 +212,10 @@ def test_terminals_get_no_escapes_and_no_markup(simulate: Callable[..., Any]) ->
     simulation = simulate("a[/bold]\x1b[2J", trials=3)
     simulation.run()
     run = simulation.path
-    hostile = {"time": "2026-01-01T00:00:00.000Z", "clock": 99.0, "v": journal.VERSION}
+    hostile = {"time": "2026-01-01T00:00:00.000Z", "clock": 99.0}
     with (run / "trials.jsonl").open("ab") as file:
         file.write(
-            journal.encode({**hostile, "event": "session", "phase": "stop", "reason": "\x1b]0;x\x07[/]"})
+            journal.sealed({**hostile, "event": "session", "phase": "stop", "reason": "\x1b]0;x\x07[/]"})
         )
     console = Console(record=True, width=100, file=open(os.devnull, "w"))  # noqa: SIM115
     console.print(panel.draw(Watcher(run).look()))
@@ -251,16 +251,18 @@ def test_a_report_escapes_what_files_say(simulate: Callable[..., Any], tmp_path:
     values["hardware"]["device"] = values["created"] = hostile
     values["command"] = [hostile]
     (Path(run) / "search.json").write_bytes(orjson.dumps(values))
-    events = journal.read(Path(run) / "trials.jsonl").events
+    events = [event.to_json() for event in journal.read(Path(run) / "trials.jsonl").events]
     for event in events:
         if event["event"] == "ended" and event["trial"] % 4 == 0:
             event |= {"status": "crashed", "error": None, "reason": hostile}
         if event["event"] == "session":
-            event |= {"command": [hostile], "host": hostile, "reason": hostile}
+            event |= (
+                {"command": [hostile], "host": hostile} if event["phase"] == "start" else {"reason": hostile}
+            )
         if event["event"] == "asked" and event["origin"] != "baseline":
             event["origin"] = hostile
     kept = [event for event in events if event["event"] != "incumbent"]
-    (Path(run) / "trials.jsonl").write_bytes(b"".join(journal.encode(event) for event in kept))
+    (Path(run) / "trials.jsonl").write_bytes(b"".join(journal.sealed(event) for event in kept))
     text = report(load(Path(run))).read_text(encoding="utf-8")
     page = Page()
     page.feed(text)

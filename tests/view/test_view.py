@@ -88,9 +88,9 @@ def test_a_promoted_trial_starts_where_its_last_rung_ended(finished_run: Path) -
     events = journal.read(Run(finished_run).journal).events
     for index, event in enumerate(events):
         state = SearchState.of(events[: index + 1])
-        if event["event"] == "started" and state.trials[event["trial"]].origin == "promotion":
+        if event.kind == "started" and state.trials[event.trial].origin == "promotion":
             shown = take(state, Run(finished_run).read_search(), name="r", status="running", used=1.0).running
-            assert shown[0].epochs_done == state.reached[state.trials[event["trial"]].config_id] > 0
+            assert shown[0].epochs_done == state.reached[state.trials[event.trial].config_id] > 0
             return
     raise AssertionError("no promotion in the run")
 
@@ -102,8 +102,8 @@ def test_each_finished_trial_has_a_line_and_answers_from_the_record_have_none(fi
     for event in events:
         state.apply(event)
         text = describe(event, state)
-        if event["event"] == "ended":
-            assert (text is None) == event.get("cached", False)
+        if event.kind == "ended":
+            assert (text is None) == event.cached
         lines.append(text or "")
     assert sum("crashed, simulated crash" in line for line in lines) == len(state.crashed)
     assert sum(line.startswith("incumbent: ") for line in lines) == len(state.incumbents)

@@ -12,6 +12,7 @@ import pytest
 from nas.execution.simulated import SimulatedExecutor
 from nas.optimizers.settings import OptimizerSettings
 from nas.run import journal
+from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.view import snapshot
@@ -25,7 +26,7 @@ def events_of(path: Path) -> list[dict[str, Any]]:
 
 def once_each(path: Path) -> None:
     """No trial is counted twice, and no configuration trained twice to the same budget."""
-    ended = [event["trial"] for event in events_of(path) if event["event"] == "ended"]
+    ended = [event.trial for event in events_of(path) if event.kind == "ended"]
     assert len(ended) == len(set(ended))
     trained = [
         (trial.config_id, trial.epochs)
@@ -40,13 +41,11 @@ def test_no_slot_waits_for_the_baseline_or_for_the_slowest_of_a_rung(simulate: C
     simulation = simulate(trials=160, slots=slots, smac=PLAIN)
     simulation.run()
     events = events_of(simulation.path)
-    kinds = [event["event"] for event in events]
+    kinds = [event.kind for event in events]
     assert kinds[: kinds.index("ended")].count("started") == slots
-    begun = {e["trial"]: e["clock"] for e in events if e["event"] == "started"}
+    begun = {e.trial: e.clock for e in events if e.kind == "started"}
     last = max(begun.values())
-    ends = {
-        e["trial"]: min(e["clock"], last) for e in events if e["event"] == "ended" and not e.get("cached")
-    }
+    ends = {e.trial: min(e.clock, last) for e in events if e.kind == "ended" and not e.cached}
     busy = sum(ends[trial] - begun[trial] for trial in begun)
     assert busy / (slots * last) > 0.99
     once_each(simulation.path)
@@ -57,10 +56,10 @@ def test_the_journal_says_how_many_trials_run_at_a_time_and_the_status_shares_by
 ) -> None:
     one = simulate("one", trials=6, smac=PLAIN)
     one.run()
-    assert all(event["event"] != "slots" for event in events_of(one.path))
+    assert all(event.kind != "slots" for event in events_of(one.path))
     many = simulate("many", trials=60, slots=8, smac=PLAIN)
     many.run()
-    assert [e["count"] for e in events_of(many.path) if e["event"] == "slots"] == [8]
+    assert [e.count for e in events_of(many.path) if e.kind == "slots"] == [8]
     state = SearchState.of(events_of(many.path))
     assert state.slot_seconds == pytest.approx(8 * state.clock)
     shown = snapshot.take(state, Run(many.path).read_search(), name="", status="running", used=state.clock)
@@ -83,7 +82,7 @@ def test_workers_that_come_and_go_neither_end_the_search_nor_run_anything_twice(
 
     executor.poll = poll  # type: ignore[method-assign]
     with file:
-        assert search.run({"command": [], "hardware": {}, "versions": {}}) == "trials"
+        assert search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={})) == "trials"
     assert search.state.finished == 60
     once_each(simulation.path)
 

@@ -42,14 +42,14 @@ def events_of(run: Path) -> list[dict[str, object]]:
 
 def wait_for_trials(run: Path, count: int) -> None:
     deadline = time.monotonic() + 250
-    while sum(event["event"] == "ended" for event in events_of(run)) < count:
+    while sum(event.kind == "ended" for event in events_of(run)) < count:
         assert time.monotonic() < deadline
         time.sleep(0.2)
 
 
 def check(run: Path, trials: int) -> None:
     events = events_of(run)
-    ended = [event["trial"] for event in events if event["event"] == "ended"]
+    ended = [event.trial for event in events if event.kind == "ended"]
     assert len(ended) == len(set(ended))
     state = SearchState.of(events)
     assert state.finished == trials
@@ -75,7 +75,7 @@ def test_a_search_on_workers_is_killed_interrupted_and_resumed(tmp_path: Path) -
     assert second.returncode == 130
     assert said == ""
     begun, closed = (
-        {event["trial"] for event in events_of(run) if event["event"] in kinds}
+        {event.trial for event in events_of(run) if event.kind in kinds}
         for kinds in (("started",), ("ended", "paused"))
     )
     assert begun <= closed  # what ran ended, or was stopped with a checkpoint

@@ -21,12 +21,19 @@ from nas.execution.local import LocalExecutor
 from nas.execution.process import TrialProcess
 from nas.execution.settings import MachineSettings, WorkerSettings
 from nas.execution.share_rule import CONTEXT_BYTES, Level, Room, choose, fitting
+from nas.run.events import Event, parse
 from nas.search.session import worker_settings
 from nas.search.settings import SearchSettings
 from nas.util.errors import UserError
 from tests.execution.dask.fake_driver import Driver, until
 
 GB = 10**9
+
+NOW = {"time": "2026-01-01T00:00:00.000Z", "clock": 0.0}
+
+
+def started(facts: dict[str, Any]) -> Event:
+    return parse({**NOW, "event": "session", "phase": "start", **facts})
 
 
 def speeds(*pairs: tuple[int, float]) -> list[Level]:
@@ -114,8 +121,9 @@ def test_in_a_short_search_nothing_is_measured(
     assert (shared.trials, shared.service) == (1, "none")
     assert shared.reason.endswith("takes a minute of 45s")
     assert measured == []
-    event = {"event": "session", **orjson.loads(orjson.dumps(shared.facts()))}
-    assert share.kept([event]) is None  # a longer search, resumed, measures
+    assert (
+        share.kept([started(orjson.loads(orjson.dumps(shared.facts())))]) is None
+    )  # a longer search, resumed, measures
 
 
 def test_auto_takes_what_was_measured_and_a_resume_the_same(
@@ -136,7 +144,7 @@ def test_auto_takes_what_was_measured_and_a_resume_the_same(
     assert not driver.daemons()
 
     facts = orjson.loads(orjson.dumps(shared.facts()))  # as the journal has it
-    events = [{"event": "session", "phase": "start", **facts}, {"event": "asked"}, {"event": "session"}]
+    events = [started(facts), parse({**NOW, "event": "later"}), started({})]
     measured.clear()
     again = use(machine, settings, share.kept(events))
     assert (again.trials, again.levels, again.service) == (8, shared.levels, "private")
@@ -158,7 +166,7 @@ def test_auto_takes_what_was_measured_and_a_resume_the_same(
     ],
 )
 def test_a_journal_from_anywhere_does_not_decide(facts: dict[str, Any]) -> None:
-    assert share.kept([{"event": "session", "phase": "start", **facts}]) is None
+    assert share.kept([started(facts)]) is None
 
 
 def test_one_trial_that_was_measured_needs_no_daemon(
@@ -170,7 +178,7 @@ def test_one_trial_that_was_measured_needs_no_daemon(
     assert shared.reason == "one trial at a time on a GPU: 2 together 1.00 times one's speed"
     assert not driver.daemons()
     assert isinstance(choice.choose(MachineSettings(), settings, shared), LocalExecutor)
-    events = [{"event": "session", "phase": "start", **shared.facts()}]
+    events = [started(shared.facts())]
     again = use(MachineSettings(), settings, share.kept(events))
     assert (again.trials, again.service) == (1, "none")
     assert len(driver.asked("start")) == 1

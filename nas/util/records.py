@@ -1,0 +1,122 @@
+"""Frozen dataclasses as JSON objects: one declaration is what is written, what is checked and what is read.
+
+A field without a default must be there and is always written; one with a default may be missing, and is left
+out where it has it. What a record does not know, as a later version may write it, is kept in ``extra``.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+T = TypeVar("T", bound="Record")
+
+_NUMBERS = {int, float, bool, types.NoneType}  # JSON has no NaN: it says null
+_Inner = Callable[[Any, str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What JSON's records have in common.
+
+    Attributes:
+        extra: Keys that this program does not know, with their values; None where there are none.
+    """
+
+    extra: Mapping[str, Any] | None = field(default=None, kw_only=True, repr=False)
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The fields of a record, by name: types of JSON's value, and what looks into a container."""
+
+    checks: tuple[tuple[str, tuple[type, ...], _Inner | None], ...]
+    defaults: dict[str, Any]
+
+
+def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
+    """Makes a record of a JSON object.
+
+    Args:
+        cls: The record's class.
+        values: The object.
+        at: Where it lies, for messages: ``"limits."``.
+
+    Raises:
+        ValueError: Naming the key that is missing or of a wrong kind.
+    """
+    shape = _shape(cast("Any", cls))
+    found: dict[str, Any] = {}
+    for name, kinds, inner in shape.checks:
+        if name in values:
+            value = values[name]
+            if not isinstance(value, kinds):
+                raise ValueError(
+                    f"{at}{name}: {'must be an object' if kinds == (dict,) else 'of a wrong kind'}"
+                )
+            found[name] = value if inner is None or value is None else inner(value, f"{at}{name}")
+        elif name not in shape.defaults:
+            raise ValueError(f"{at}{name}: missing")
+    if len(found) < len(values):
+        found["extra"] = {key: value for key, value in values.items() if key not in found}
+    return cls(**found)
+
+
+def write(record: Record) -> dict[str, Any]:
+    """A record as a JSON object, its keys in the order of its fields."""
+    shape = _shape(cast("Any", type(record)))
+    found = {name: getattr(record, name) for name, _, _ in shape.checks}
+    values = {
+        name: _plain(value)
+        for name, value in found.items()
+        if name not in shape.defaults or value != shape.defaults[name]
+    }
+    return {**values, **record.extra} if record.extra else values
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Record):
+        return write(value)
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+@functools.cache
+def _shape(cls: Any) -> _Shape:
+    hints = get_type_hints(cls)
+    own = [one for one in fields(cls) if one.name != "extra"]
+    defaults = {one.name: one.default for one in own if one.default is not MISSING}
+    return _Shape(tuple((one.name, *_check(hints[one.name])) for one in own), defaults)
+
+
+def _check(hint: Any) -> tuple[tuple[type, ...], _Inner | None]:
+    """The types of JSON's value that a type hint takes, and what looks into it."""
+    origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        return (object,), None
+    if origin in (Union, types.UnionType):
+        parts = [_check(arg) for arg in args]
+        inner = next((found for _, found in parts if found is not None), None)
+        return tuple(kind for kinds, _ in parts for kind in kinds), inner
+    if origin is dict:
+        return (dict,), _numbers if args[1] is float else None
+    if origin is list:
+        return (list,), None if args[0] is Any else functools.partial(_items, _check(args[0]))
+    if issubclass(hint, Record):
+        return (dict,), lambda value, at: read(hint, value, f"{at}.")
+    return ((int, float) if hint is float else (hint,)), None
+
+
+def _numbers(values: dict[str, Any], at: str) -> dict[str, Any]:
+    if not _NUMBERS.issuperset(map(type, values.values())):
+        raise ValueError(f"{at}: must be numbers")
+    return values
+
+
+def _items(check: tuple[tuple[type, ...], _Inner | None], values: list[Any], at: str) -> list[Any]:
+    kinds, inner = check
+    if not all(isinstance(value, kinds) for value in values):
+        raise ValueError(f"{at}: of a wrong kind")
+    return values if inner is None else [value if value is None else inner(value, at) for value in values]
