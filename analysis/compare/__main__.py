@@ -45,6 +45,7 @@ class Command:
     forests: Forests = field(default_factory=Forests)
 
 
+@cli.flags(Command, output="-o")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)

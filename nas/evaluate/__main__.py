@@ -19,6 +19,7 @@ several networks, or several sets, it also makes one table, as the NEXcepTion pa
 A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER."""
 
 
+@cli.flags(Request, output="-o", dataset="--data")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     request = cli.parse(Request, prog=PROG, description=_DESCRIPTION, args=args)
