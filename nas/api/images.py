@@ -49,7 +49,7 @@ def read(data: Any) -> ImageSet:
         images, labels = _of_dataset(data)
         classes = tuple(map(str, getattr(data, "classes", ()))) or None
     else:
-        raise SettingError("data", data, _FORMS, type(data).__name__)
+        raise SettingError("data", type(data).__name__, _FORMS)
     try:
         return checked("", _array(images), _array(labels), classes)
     except SettingError as error:

@@ -90,7 +90,7 @@ def test_seconds_become_a_duration(seconds: float) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"val_fraction": 2}, "val_fraction 2.0: must lie between"),
+        ({"val_fraction": 2}, "val_fraction=2.0: must lie between"),
         ({"sed": 1}, "sed: no such argument; did you mean seed?"),
         ({"dataset": "digits"}, "dataset: no such argument; did you mean data?"),
         ({"seed": "3"}, "seed='3': must be a whole number"),
@@ -101,7 +101,7 @@ def test_seconds_become_a_duration(seconds: float) -> None:
         ({"budget": -1}, "budget=-1: must be text such as '72h'"),
         ({"budget": float("nan")}, "budget=nan: must be"),
         ({"budget": True}, "budget=True: must be"),
-        ({"budget": "3 weeks"}, "budget '3 weeks': not a duration"),
+        ({"budget": "3 weeks"}, "budget='3 weeks': not a duration"),
         ({"optimizer": "tpe"}, "optimizer='tpe': must be 'smac' or"),
         ({"max_epochs": 7}, "max_epochs=7: must be min_epochs x eta^k"),
         ({"data_dir": 3}, "data_dir=3: must be a path"),
