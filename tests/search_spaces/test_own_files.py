@@ -138,7 +138,7 @@ def test_a_file_is_the_same_from_any_folder(write: Any, tmp_path: Path, monkeypa
 def test_a_space_without_widths_says_so(write: Any) -> None:
     space = search_spaces.get(write())
     assert space.usual_width(gpu=True) == 0 == space.reduced(0).width
-    with pytest.raises(UserError, match="--width 64: mine has no widths"):
+    with pytest.raises(UserError, match="width=64: mine has no widths"):
         space.reduced(64)
 
 
