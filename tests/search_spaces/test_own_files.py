@@ -130,7 +130,7 @@ def test_a_file_is_the_same_from_any_folder(write: Any, tmp_path: Path, monkeypa
     assert SpaceSettings("mine.py:Mine").space == f"{path}:Mine"
     stored = SearchSettings(space=SpaceSettings(path))
     refuse_foreign_space(stored, "mine.py")
-    with pytest.raises(UserError, match=f"say --space {path}"):
+    with pytest.raises(UserError, match=f"say space={path}"):
         refuse_foreign_space(stored, None)
     assert SpaceSettings("nexception").space == "nexception"
 
