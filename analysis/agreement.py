@@ -65,7 +65,7 @@ def verdict(row: pd.Series) -> str:
         )
     return (
         f"{head}, nothing shows that the shorter training is an honest proxy: it may drop the best "
-        "configurations. A larger --min-epochs is safer."
+        "configurations. More epochs on the lowest rung are safer."
     )
 
 

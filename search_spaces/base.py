@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 from search_spaces.hyperparameters import (
     RESERVED,
     Config,
@@ -175,9 +175,9 @@ class SearchSpace(ABC):
             UserError: If one of them is out of range.
         """
         if not self.presets and width:
-            raise UserError(f"--width {width}: {self.name} has no widths to choose from; leave it out")
+            raise SettingError("width", width, f"{self.name} has no widths to choose from; leave it out")
         if width < 0:
-            raise UserError(f"--width {width}: must be at least 1")
+            raise SettingError("width", width, "must be at least 1")
         return Reduced(width, image_size)
 
     @abstractmethod

@@ -47,7 +47,7 @@ def _read(hp: Any) -> Parameter:
         kind = type(hp).__name__.replace("Hyperparameter", "")
         raise UserError(
             f"hyperparameter {hp.name}: is a {kind}; must be a categorical, ordinal, uniform integer, "
-            "uniform float or constant (what you believe goes to --prior)"
+            "uniform float or constant (what you believe goes to the prior)"
         )
     meta = hp.meta or {}
     words: dict[str, Any] = {"meaning": str(meta.get("meaning", "")), "source": str(meta.get("source", ""))}
@@ -61,7 +61,7 @@ def _read(hp: Any) -> Parameter:
         return Hyperparameter(hp.name, (value,), value, **words)
     ordinal = isinstance(hp, OrdinalHyperparameter)
     if not ordinal and hp.weights is not None:
-        raise UserError(f"hyperparameter {hp.name}: has weights; leave them out and say --prior instead")
+        raise UserError(f"hyperparameter {hp.name}: has weights; leave them out and give a prior instead")
     choices = tuple(_own(choice) for choice in (hp.sequence if ordinal else hp.choices))
     return Hyperparameter(hp.name, choices, _own(hp.default_value), **words, ordinal=ordinal)
 

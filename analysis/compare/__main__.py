@@ -47,6 +47,7 @@ class Command:
     forests: Annotated[ForestSettings, flag_help.group("Importance")] = field(default_factory=ForestSettings)
 
 
+@cli.flags(Command, output="-o")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)

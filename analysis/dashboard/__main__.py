@@ -38,6 +38,7 @@ class Command:
     """Open the page in a browser."""
 
 
+@cli.flags(Command)
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)

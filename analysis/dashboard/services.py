@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from analysis.dashboard.children import Child
 from analysis.deepcave import environment
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,13 +48,15 @@ def claim_port(port: int) -> int:
         UserError: If it is not.
     """
     if not 0 <= port <= 65535:
-        raise UserError(f"--port: must be from 0 to 65535, got {port}")
+        raise SettingError("port", None, f"must be from 0 to 65535, got {port}")
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            raise UserError(f"--port: {port} cannot be used ({error.strerror}); try another, or 0") from None
+            raise SettingError(
+                "port", None, f"{port} cannot be used ({error.strerror}); try another, or 0"
+            ) from None
         taken: int = probe.getsockname()[1]
         return taken
 

@@ -130,7 +130,7 @@ def _kind(reason: str) -> str:
     said = reason.lower()
     if "out of memory" in said:
         return "memoryout"
-    return "timeout" if "--trial-timeout" in said else "crashed"
+    return "timeout" if journal.OVERTIME in said else "crashed"
 
 
 class Exporter:

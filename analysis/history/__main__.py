@@ -32,6 +32,7 @@ class Command:
     """File or folder to write."""
 
 
+@cli.flags(Command, out="-o")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(

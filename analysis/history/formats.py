@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from nas.util.errors import UserError
+from nas.util.errors import UserError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,4 +102,6 @@ def _writing(out: Path) -> Iterator[None]:
         out.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror}); choose another with -o") from None
+        raise UserError(
+            f"{out}: cannot be written ({error.strerror}); choose another with {setting('out')}"
+        ) from None

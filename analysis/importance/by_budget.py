@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,11 +35,11 @@ class ImportanceSettings:
     """Seed of the forests and of the resampling."""
 
     def __post_init__(self) -> None:
-        for flag, value, least in (("--trees", self.trees, 2), ("--bootstrap", self.bootstrap, 0)):
+        for field, value, least in (("trees", self.trees, 2), ("bootstrap", self.bootstrap, 0)):
             if value < least:
-                raise UserError(f"{flag} {value}: must be at least {least}")
+                raise SettingError(field, value, f"must be at least {least}")
         if not 0 <= self.seed < 2**31:
-            raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
+            raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def importances(run: Run, settings: ImportanceSettings = ImportanceSettings()) -
     elif settings.engine == "auto":
         notes.append(
             "fANOVA and ablation by scikit-learn's forest, no stock LPI: DeepCAVE's environment is not "
-            "built yet; --engine deepcave builds it"
+            "built yet; the engine deepcave builds it"
         )
     rows = [
         row

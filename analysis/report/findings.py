@@ -42,7 +42,7 @@ def state(run: Run) -> str:
         return "not begun"
     reason = run.sessions["reason"].iloc[-1]
     if not reason:
-        return "ended without notice, as by a kill or a power cut; --resume continues it"
+        return "ended without notice, as by a kill or a power cut; resumed, it goes on"
     return f"stopped: {STOP_REASONS.get(reason, reason)}"
 
 
@@ -261,8 +261,8 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
     if not poor.empty:
         steps.append(
             Step(
-                f"{int(poor['low'].iloc[0])} epochs rank configurations poorly: begin a new run with a "
-                "larger --min-epochs."
+                f"{int(poor['low'].iloc[0])} epochs rank configurations poorly: begin a new run with "
+                "more epochs on the lowest rung."
             )
         )
     better, luck = gain(run), chance(run)
@@ -286,8 +286,8 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
         steps.append(
             Step(
                 "The winner's accuracy was the best of many on the same validation images, so it flatters. "
-                "Train the winner and the base architecture at full size with several seeds (nas.train "
-                "--seeds 3), and measure both on images the search has not seen (nas.evaluate).",
+                "Train the winner and the base architecture at full size with several seeds (nas.train), "
+                "and measure both on images the search has not seen (nas.evaluate).",
                 known.export or "",
             )
         )

@@ -7,7 +7,6 @@ import difflib
 import math
 import operator
 import os
-import re
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_or
 
 from nas.search.settings import SearchSettings
 from nas.util import given
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,32 +24,28 @@ T = TypeVar("T")
 
 _DURATIONS = ("budget", "trial_timeout")
 _NUMBERS_AS_TEXT = ("width", "checkpoint_quota")
-_OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # flag -> what it is called here
-_FLAG = re.compile(r"(?<![\w-])--([a-z]\w*(?:-\w+)*)")
+_OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # setting -> what it is called here
 
 
 @contextlib.contextmanager
 def named() -> Iterator[None]:
-    """Names arguments where the code within names flags.
+    """Names arguments where the code within names settings.
 
     Raises:
         UserError: What was raised within, in words of Python.
     """
     try:
         yield
+    except SettingError as error:
+        rule = renamed(error.rule, argument)
+        raise SettingError(argument(error.field), error.value, rule, error.shown) from None
     except UserError as error:
-        raise UserError(in_python(error.given)) from None
+        raise UserError(renamed(error.given, argument)) from None
 
 
-def in_python(message: str) -> str:
-    """A message with flags called as the arguments are; commands to type stay as they are."""
-    said, command, rest = message.partition("python -m ")
-    return _FLAG.sub(lambda found: argument(found[1]), said) + command + rest
-
-
-def argument(flag: str) -> str:
-    """What a flag is called in Python."""
-    name = flag.removeprefix("--").replace("-", "_")
+def argument(field: str) -> str:
+    """What a setting is called in Python: as its flag is on the command line, but for a few."""
+    name = "opt" if field == "train.optimizer" else field.removeprefix("--").replace("-", "_")
     return _OWN_NAMES.get(name, name)
 
 
@@ -131,7 +126,7 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
     for kind in kinds:
         with contextlib.suppress(TypeError, ValueError):
             return _as(kind, value)
-    raise UserError(f"{name} {value!r}: must be {_in_words(kinds)}")
+    raise SettingError(name, value, f"must be {_in_words(kinds)}", repr(value))
 
 
 def _as(kind: Any, value: Any) -> Any:
@@ -174,5 +169,6 @@ def _duration(name: str, value: Any) -> str:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not number or not math.isfinite(seconds) or seconds <= 0:
-        raise UserError(f"{name} {value!r}: must be text such as '72h' or '90m', seconds or a timedelta")
+        rule = "must be text such as '72h' or '90m', seconds or a timedelta"
+        raise SettingError(name, value, rule, repr(value))
     return f"{seconds:.3f}".rstrip("0").rstrip(".") + "s"

@@ -10,7 +10,7 @@ import numpy as np
 
 from nas.data.images import checked
 from nas.run.folder import Run
-from nas.util.errors import UserError, not_written
+from nas.util.errors import SettingError, UserError, not_written
 from nas.util.quantities import format_size
 
 if TYPE_CHECKING:
@@ -49,11 +49,11 @@ def read(data: Any) -> ImageSet:
         images, labels = _of_dataset(data)
         classes = tuple(map(str, getattr(data, "classes", ()))) or None
     else:
-        raise UserError(f"data {type(data).__name__}: {_FORMS}")
+        raise SettingError("data", type(data).__name__, _FORMS)
     try:
         return checked("", _array(images), _array(labels), classes)
-    except UserError as error:
-        raise UserError(f"data: {error.given.partition(': ')[2]}") from None
+    except SettingError as error:
+        raise SettingError("data", None, error.rule) from None
 
 
 @contextlib.contextmanager

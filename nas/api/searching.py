@@ -14,7 +14,7 @@ from nas.run import folder
 from nas.search import session
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util import given
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     import os
@@ -74,7 +74,7 @@ def run_search(
         values["data"] = data
     wanted = arguments.settings(values)
     with arguments.named():
-        runs = given.path("--runs-dir", Path(runs_dir))
+        runs = given.path("runs_dir", Path(runs_dir))
     watcher = Watcher(quiet=quiet, on_trial=on_trial, on_epoch=on_epoch)
     with arguments.named(), contextlib.ExitStack() as stack:
         path = (
@@ -148,14 +148,14 @@ def _unnamed(
 
 def _checked(name: str) -> str:
     if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
-        raise UserError(f"name {name!r}: must be a folder's name; runs_dir says where it lies")
+        raise SettingError("name", name, "must be a folder's name; runs_dir says where it lies", repr(name))
     given.refuse_long_name("name", name)
     return str(given.path("name", Path(name)))
 
 
 def _say_what_takes_time(wanted: SearchSettings, *, quiet: bool) -> None:
     if not quiet:
-        print(f"{arguments.in_python(session.getting_ready(wanted))} ...", flush=True)
+        print(f"{session.getting_ready(wanted)} ...", flush=True)
 
 
 def _refuse_existing(path: Path) -> None:

@@ -42,6 +42,7 @@ class Command:
     """Print nothing but errors."""
 
 
+@cli.flags(Command)
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)

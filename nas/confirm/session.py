@@ -118,7 +118,7 @@ def _confirm(
     output.doing("")
     if facts is not None:
         refuse_other_data(search, facts)
-    with journal.Journal(run.confirm_journal, contents.size) as file:
+    with journal.Journal(run.confirm_journal, contents.size, "give the command again") as file:
         return carry_out(
             run,
             task,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 from nas.util.quantities import parse_duration, parse_timeout
 
 
@@ -25,22 +25,22 @@ class ConfirmSettings:
     """A training that takes longer is considered hung and stopped; auto: ten times the prediction."""
 
     def __post_init__(self) -> None:
-        for flag, value in (("--top", self.top), ("--seeds", self.seeds)):
+        for field, value in (("top", self.top), ("seeds", self.seeds)):
             if value < 1:
-                raise UserError(f"{flag} {value}: must be at least 1")
+                raise SettingError(field, value, "must be at least 1")
         if self.budget is not None:
-            parse_duration(self.budget, "--budget")
-        parse_timeout(self.trial_timeout, "--trial-timeout")
+            parse_duration(self.budget, "budget")
+        parse_timeout(self.trial_timeout, "trial_timeout")
 
     @property
     def seconds(self) -> float | None:
         """The budget in seconds, None for no limit."""
-        return None if self.budget is None else parse_duration(self.budget, "--budget")
+        return None if self.budget is None else parse_duration(self.budget, "budget")
 
     @property
     def timeout_seconds(self) -> float | None:
         """The trial timeout in seconds, None for auto."""
-        return parse_timeout(self.trial_timeout, "--trial-timeout")
+        return parse_timeout(self.trial_timeout, "trial_timeout")
 
 
 @dataclass(frozen=True)

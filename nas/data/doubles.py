@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,7 +40,9 @@ def look(
     pairs, copies = np.unique(np.stack([digests, labels.astype(np.uint64)]), axis=1, return_counts=True)
     images, classes = np.unique(pairs[0], return_counts=True)
     if len(images) == 1 and len(digests) > 1:
-        raise UserError(f"--dataset {name}: all {len(digests):,} images are alike; there is nothing to learn")
+        raise SettingError(
+            "dataset", name, f"all {len(digests):,} images are alike; there is nothing to learn"
+        )
     notes = []
     if np.any(copies > 1):
         surplus = np.bincount(pairs[1].astype(np.int64), weights=copies - 1, minlength=len(class_names))

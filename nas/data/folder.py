@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.data.listing import find
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -70,7 +70,7 @@ def refuse_unreadable(reasons: Mapping[Path, str], files: int) -> None:
         return
     named = "; ".join(f"{path} {reason}" for path, reason in list(reasons.items())[:_NAMED])
     more = f" (and {len(reasons) - _NAMED:,} more of {files:,} files)" if len(reasons) > _NAMED else ""
-    raise UserError(f"--dataset: {named}{more}")
+    raise SettingError("dataset", None, f"{named}{more}")
 
 
 def key(root: Path, files: Sequence[tuple[Path, int]], reading: Sequence[object]) -> str:
@@ -103,8 +103,8 @@ def _write(path: Path, images: NDArray[np.uint8]) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise UserError(
-            f"--data-dir: cannot write {path.parent} ({error.strerror}); must be a writable folder"
+        raise SettingError(
+            "data_dir", None, f"cannot write {path.parent} ({error.strerror}); must be a writable folder"
         ) from error
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nas.data.split import stratified_subset
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,9 +59,11 @@ class ImageSet:
         if max_images >= len(self.labels):
             return self
         if max_images < 2 * len(self.class_names):
-            raise UserError(
-                f"--max-images {max_images}: must be at least {2 * len(self.class_names)}, "
-                f"two for each of the {len(self.class_names)} classes of {self.name}"
+            raise SettingError(
+                "max_images",
+                max_images,
+                f"must be at least {2 * len(self.class_names)}, "
+                f"two for each of the {len(self.class_names)} classes of {self.name}",
             )
         return self.take(stratified_subset(self.labels, max_images, seed))
 
@@ -90,7 +92,7 @@ def checked(
     """
 
     def fail(what: str) -> UserError:
-        return UserError(f"--dataset {name}: {what}")
+        return SettingError("dataset", name, what)
 
     if images.dtype != np.uint8:
         raise fail(f"images are {images.dtype}; must be uint8, 0 to 255 (images of mixed size give 'object')")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.data.decode import SUFFIXES
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -211,4 +211,4 @@ def _name(path: Path) -> str:
 
 
 def _refused(root: Path, what: str) -> UserError:
-    return UserError(f"--dataset folder:{root}: {what}")
+    return SettingError("dataset", f"folder:{root}", what)

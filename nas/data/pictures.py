@@ -15,7 +15,7 @@ from PIL import Image
 from nas.data import listing, sources
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.split import stratified_subset
-from nas.util.errors import UserError, under_flag
+from nas.util.errors import SettingError, UserError, setting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class Pictures:
         try:
             return open_rgb(path)
         except Unreadable as error:
-            raise UserError(f"--data: {path} {error}") from None
+            raise UserError(f"{setting('data')}: {path} {error}") from None
 
     def take(self, index: NDArray[np.int64]) -> Pictures:
         """The pictures at ``index``, in that order."""
@@ -88,7 +88,7 @@ class Pictures:
             return self
         least = 2 * len(self.class_names)
         if max_images < least:
-            raise UserError(f"--max-images {max_images}: must be at least {least}, two for each class")
+            raise SettingError("max_images", max_images, f"must be at least {least}, two for each class")
         return self.take(stratified_subset(self.labels, max_images, seed))
 
 
@@ -104,14 +104,13 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
     Raises:
         UserError: If the data are not there or not what they should be.
     """
-    with under_flag("--dataset", "--data"):
-        kind, _, place = spec.partition(":")
-        if kind == "folder" and place:
-            return from_listing(
-                spec, listing.find(Path(place).expanduser(), test=test), min_per_class=0 if test else 2
-            )
-        read = sources.load_test if test else sources.load
-        images = read(spec, data_dir=data_dir)
+    kind, _, place = spec.partition(":")
+    if kind == "folder" and place:
+        return from_listing(
+            spec, listing.find(Path(place).expanduser(), test=test), min_per_class=0 if test else 2
+        )
+    read = sources.load_test if test else sources.load
+    images = read(spec, data_dir=data_dir)
     return from_images(spec, images)
 
 
@@ -160,9 +159,10 @@ def from_listing(name: str, found: Listing, min_per_class: int = 0) -> Pictures:
     counts = np.bincount(labels, minlength=len(found.class_names))
     if np.min(counts) < min_per_class:
         short = int(np.argmin(counts))
-        raise UserError(
-            f"--data {name}: class {found.class_names[short]} has {counts[short]} images; must be at least "
-            f"{min_per_class}"
+        raise SettingError(
+            "data",
+            name,
+            f"class {found.class_names[short]} has {counts[short]} images; must be at least {min_per_class}",
         )
     rows = [(str(path.relative_to(found.part)), label, path.stat().st_size) for path, label in found.files]
     fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()

@@ -13,7 +13,6 @@ from PIL import Image
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.doubles import digest, look
 from nas.data.folder import cached, key, refuse_unreadable
-from nas.util.errors import under_flag
 from nas.util.files import replacing
 
 if TYPE_CHECKING:
@@ -46,18 +45,11 @@ def scan(
     """
     if pictures.files is None:
         return ()
-    with under_flag("--dataset", "--data"):
-        return _scan(pictures, pictures.files, cache_dir, on_file)
-
-
-def _scan(
-    pictures: Pictures, files: tuple[Path, ...], cache_dir: Path, on_file: Callable[[int, int], object]
-) -> tuple[str, ...]:
-    labelled = list(zip(files, pictures.labels.tolist(), strict=True))
+    labelled = list(zip(pictures.files, pictures.labels.tolist(), strict=True))
     cache = cache_dir / f"scan-{key(pictures.root, labelled, [_READING])}.npy"
     digests = cached(cache, (len(labelled),), np.uint64)
     if digests is None:
-        digests = _look_at_all(files, on_file)
+        digests = _look_at_all(pictures.files, on_file)
         with contextlib.suppress(OSError):
             cache_dir.mkdir(parents=True, exist_ok=True)
             with replacing(cache) as temporary:

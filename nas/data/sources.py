@@ -17,7 +17,7 @@ import numpy as np
 from nas.data import doubles, folder
 from nas.data.images import MIN_SIDE, ImageSet, checked, resized
 from nas.data.split import stratified_split
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def load_test(spec: str, *, data_dir: Path, image_size: int | None = None) -> Im
 
 def _part(spec: str, data_dir: Path, image_size: int | None, *, test: bool) -> ImageSet:
     if image_size is not None and image_size < MIN_SIDE:
-        raise UserError(f"--image-size {image_size}: must be at least {MIN_SIDE}")
+        raise SettingError("image_size", image_size, f"must be at least {MIN_SIDE}")
     kind, _, place = spec.partition(":")
     if spec in ("cifar10", "cifar100"):
         result = _cifar(spec, data_dir, test=test)
@@ -89,7 +89,7 @@ def _part(spec: str, data_dir: Path, image_size: int | None, *, test: bool) -> I
         result = checked(spec, images, labels, found.class_names, min_per_class=0 if test else 2)
         result = replace(result, notes=found.notes)
     else:
-        raise UserError(f"--dataset {spec}: must be {FORMS}")
+        raise SettingError("dataset", spec, f"must be {FORMS}")
     if not test:
         result = _looked_at(result, own=kind in ("npz", "folder"))
     if image_size is None or result.images.shape[1:3] == (image_size, image_size):
@@ -115,11 +115,13 @@ def _cifar(name: str, data_dir: Path, *, test: bool) -> ImageSet:
         data_dir.mkdir(parents=True, exist_ok=True)
         data = source(root=str(data_dir), train=not test, download=True)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
-        raise UserError(f"--data-dir {data_dir}: cannot be written; must be a writable folder") from error
+        raise SettingError("data_dir", data_dir, "cannot be written; must be a writable folder") from error
     except (OSError, RuntimeError, EOFError, tarfile.TarError) as error:
-        raise UserError(
-            f"--dataset {name}: download failed; place {source.filename} (MD5 {source.tgz_md5}, from "
-            f"{source.url}) in {data_dir} by hand"
+        raise SettingError(
+            "dataset",
+            name,
+            f"download failed; place {source.filename} (MD5 {source.tgz_md5}, from "
+            f"{source.url}) in {data_dir} by hand",
         ) from error
     return checked(
         name, data.data, np.asarray(data.targets), tuple(data.classes), min_per_class=0 if test else 2
@@ -140,7 +142,7 @@ def _digits(size: int, *, test: bool) -> ImageSet:
 def _npz(spec: str, path: Path, *, test: bool) -> ImageSet:
     """An archive of x_train, y_train and, if it has them, x_test, y_test and classes."""
     if not path.is_file():
-        raise UserError(f"--dataset {spec}: no such file; must be an .npz with x_train and y_train")
+        raise SettingError("dataset", spec, "no such file; must be an .npz with x_train and y_train")
     with _opened(spec, path) as archive:
         classes = _array(spec, archive, "classes") if "classes" in archive.files else None
         labels = _array(spec, archive, "y_train")
@@ -157,16 +159,16 @@ def _opened(spec: str, path: Path) -> np.lib.npyio.NpzFile:
     try:
         archive = np.load(path, allow_pickle=False)
     except UNREADABLE as error:
-        raise UserError(f"--dataset {spec}: truncated or no .npz file; must be one NumPy wrote") from error
+        raise SettingError("dataset", spec, "truncated or no .npz file; must be one NumPy wrote") from error
     if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise UserError(f"--dataset {spec}: a single array; must be an .npz with x_train and y_train")
+        raise SettingError("dataset", spec, "a single array; must be an .npz with x_train and y_train")
     return archive
 
 
 def _array(spec: str, archive: np.lib.npyio.NpzFile, key: str) -> NDArray[Any]:
     if key not in archive.files:
-        raise UserError(f"--dataset {spec}: has no array {key}; has {', '.join(archive.files) or 'none'}")
+        raise SettingError("dataset", spec, f"has no array {key}; has {', '.join(archive.files) or 'none'}")
     try:
         return archive[key]
     except UNREADABLE as error:
-        raise UserError(f"--dataset {spec}: array {key} is truncated or not of plain numbers") from error
+        raise SettingError("dataset", spec, f"array {key} is truncated or not of plain numbers") from error

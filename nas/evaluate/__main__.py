@@ -21,6 +21,7 @@ several networks or data sets, it also makes one table, like Table 2 of the NEXc
 A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER."""
 
 
+@cli.flags(EvaluateSettings, output="-o", dataset="--data")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     request = cli.parse(EvaluateSettings, prog=PROG, description=_DESCRIPTION, args=args, renamed=RENAMED)

@@ -11,7 +11,7 @@ import tyro
 
 from nas.evaluate import joint
 from nas.util import flag_help, output
-from nas.util.errors import UserError, first_line, from_reader
+from nas.util.errors import SettingError, UserError, first_line, from_reader, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,20 +62,22 @@ class EvaluateSettings:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise UserError("MODELS: must name at least one network")
+            raise SettingError("models", None, "must name at least one network")
         if not self.data:
-            raise UserError("--data: must be given; such as --data folder:DIR")
+            raise SettingError("data", None, f"must be given; such as {setting('data', 'folder:DIR')}")
         if self.suite and len(self.suite) != len(self.data):
-            raise UserError(
-                f"--suite: given {len(self.suite)} times, --data {len(self.data)} times; each --data needs "
-                "its --suite: none, if it is no robustness set"
+            raise SettingError(
+                "suite",
+                None,
+                f"given {len(self.suite)} times, {setting('data')} {len(self.data)} times; each "
+                f"{setting('data')} needs its {setting('suite')}: none, if it is no robustness set",
             )
         for name, low in {"batch_size": 1, "workers": 0, "input_size": 8}.items():
             value = getattr(self, name)
             if value is not None and value < low:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
+                raise SettingError(name, value, f"must be at least {low}")
         if self.crop is not None and not 0 < self.crop <= 1:
-            raise UserError(f"--crop-pct {self.crop}: must be above 0 and at most 1")
+            raise SettingError("crop", self.crop, "must be above 0 and at most 1")
 
     @property
     def sets(self) -> list[ImageSet]:
@@ -88,7 +90,7 @@ class EvaluateSettings:
         pairs = list(zip(self.data, suites, strict=True))
         for pair in pairs:
             if pairs.count(pair) > 1:
-                raise UserError(f"--data {pair[0]}: is given twice; must be once")
+                raise SettingError("data", pair[0], "is given twice; must be once")
         labels = [_label(data, suite) for data, suite in pairs]
         return [
             ImageSet(data, suite, label if labels.count(label) == 1 else f"{label}-{place}")
@@ -210,8 +212,8 @@ def _line(request: EvaluateSettings, named: Named, name: str) -> tuple[joint.Lin
     try:
         stats = count(model, request.input_size or size[-1], channels)
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise UserError(
-            f"--input-size {request.input_size or size[-1]}: does not fit {name} ({first_line(error)})"
+        raise SettingError(
+            "input_size", request.input_size or size[-1], f"does not fit {name} ({first_line(error)})"
         ) from None
     return joint.Line(name, stats.macs, stats.params), int(model.num_classes)
 
@@ -219,7 +221,7 @@ def _line(request: EvaluateSettings, named: Named, name: str) -> tuple[joint.Lin
 def _create(named: Named, device: torch.device) -> Any:
     from nas.trial.memory import out_of_memory_is
 
-    with out_of_memory_is(f"{named.name}: has no room on {device}; use --device cpu"):
+    with out_of_memory_is(f"{named.name}: has no room on {device}; use {setting('device', 'cpu')}"):
         return named.create(weights=True).to(device)
 
 
@@ -260,7 +262,7 @@ def _judge(
         raise UserError(f"{named.name}: takes {channels}-channel images; must take 1 or 3")
     config |= {"input_size": (channels, size, size), "crop_pct": request.crop or config["crop_pct"]}
     output.doing(f"judging {len(found.labels):,} images")
-    short = f"--batch-size {request.batch_size}: out of memory; must be smaller"
+    short = f"{setting('batch_size', request.batch_size)}: out of memory; must be smaller"
     try:
         with out_of_memory_is(short):
             predictions = predict(
@@ -300,7 +302,7 @@ def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pict
         root = Path(place).expanduser()
         parts = listing.parts(root)
         if "train" in parts and "test" not in parts:
-            raise UserError(f"--data {data}: has a train/ but no test/ or val/; must have one of them")
+            raise SettingError("data", data, "has a train/ but no test/ or val/; must have one of them")
         part = parts.get("test", root)
         if not names and num_classes == suites.IMAGENET_CLASSES:
             names = tuple(suites.imagenet_classes())
@@ -314,9 +316,9 @@ def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pict
         found = pictures.load(data, data_dir=data_dir, test=has_test)
     if len(found.class_names) != num_classes:
         has = len(found.class_names)
-        raise UserError(f"--data {data}: has {has} classes; must have the {num_classes} of {named.name}")
+        raise SettingError("data", data, f"has {has} classes; must have the {num_classes} of {named.name}")
     if names and names != found.class_names:
-        raise UserError(f"--data {data}: has other classes than {named.name} was trained on")
+        raise SettingError("data", data, f"has other classes than {named.name} was trained on")
     return found
 
 

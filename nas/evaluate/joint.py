@@ -8,6 +8,7 @@ import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nas.util.errors import setting
 from nas.util.files import replacing, written
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
     Raises:
         UserError: If the folder cannot be written.
     """
-    with written(f"-o {target}", "must be a folder"):
+    with written(setting("output", target), "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FILES, (_csv(lines, sets), markdown(lines, sets)), strict=True):
             with replacing(target / name) as temporary:

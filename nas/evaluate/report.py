@@ -9,6 +9,7 @@ import numpy as np
 
 from nas.evaluate import scores
 from nas.run.folder import write_json
+from nas.util.errors import setting
 from nas.util.files import replacing, written
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def write(
     Raises:
         UserError: If the folder cannot be written.
     """
-    with written(f"-o {target}", "must be a folder"):
+    with written(setting("output", target), "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         rows = scores.per_class(predictions, class_names)
         with replacing(target / "per_class.csv") as temporary, temporary.open("w", newline="") as file:

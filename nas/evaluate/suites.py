@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.data import listing, pictures
-from nas.util.errors import UserError, under_flag
+from nas.util.errors import SettingError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,12 +43,12 @@ def read(suite: str, spec: str, num_classes: int) -> tuple[Pictures, list[int] |
         UserError: If the folder is not laid out so, or the network is not one of ImageNet's 1,000 classes.
     """
     if num_classes != IMAGENET_CLASSES:
-        raise UserError(
-            f"--suite {suite}: needs a network of ImageNet's 1000 classes, this has {num_classes}"
+        raise SettingError(
+            "suite", suite, f"needs a network of ImageNet's 1000 classes, this has {num_classes}"
         )
     kind, _, place = spec.partition(":")
     if kind != "folder" or not place:
-        raise UserError(f"--data {spec}: must be folder:DIR for --suite {suite}")
+        raise SettingError("data", spec, f"must be folder:DIR for {setting('suite', suite)}")
     name = SUITES[suite]
     found = from_folder(spec, Path(place).expanduser(), imagenet_classes(name))
     outputs = None if name == "imagenet" else [int(line) for line in _list(f"{name}_indices.txt")]
@@ -66,14 +66,15 @@ def from_folder(spec: str, root: Path, class_names: Sequence[str]) -> Pictures:
     Raises:
         UserError: If a folder is of no such class, or there are none.
     """
-    with under_flag("--dataset", "--data"):
-        found = listing.listed(root)
+    found = listing.listed(root)
     known = {unicodedata.normalize("NFC", name): label for label, name in enumerate(class_names)}
     strangers = [name for name in found.class_names if name not in known]
     if strangers:
-        raise UserError(
-            f"--data {spec}: folder {strangers[0]} is none of the {len(class_names)} classes; must be named "
-            f"like {class_names[0]}"
+        raise SettingError(
+            "data",
+            spec,
+            f"folder {strangers[0]} is none of the {len(class_names)} classes; must be named "
+            f"like {class_names[0]}",
         )
     labelled = tuple((path, known[found.class_names[label]]) for path, label in found.files)
     return pictures.from_listing(spec, replace(found, files=labelled, class_names=tuple(class_names)))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nas.execution import gpus
 from nas.execution.local import LocalExecutor
-from nas.util.errors import UserError
+from nas.util.errors import UserError, setting
 
 if TYPE_CHECKING:
     from nas.execution.dask.executor import DaskExecutor
@@ -32,7 +32,9 @@ def choose(
     """
     scheduler, file = _given(machine.dask_scheduler), _given(machine.cluster)
     if scheduler and file:
-        raise UserError("--dask-scheduler, --cluster: give one of them, and none for the other")
+        raise UserError(
+            f"{setting('dask_scheduler')}, {setting('cluster')}: give one of them, and none for the other"
+        )
     if not scheduler and not file:
         workers = count(machine, shared)
         if shared is not None:

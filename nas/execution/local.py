@@ -20,6 +20,7 @@ from nas.execution.messages import (
 )
 from nas.execution.process import TrialProcess
 from nas.execution.spare import Spare
+from nas.run import journal
 from nas.util.awake import AwakeClock, is_stopped
 from nas.util.errors import UserError
 from nas.util.quantities import format_duration
@@ -125,7 +126,7 @@ class LocalExecutor:
             if self._running is spec:
                 reports.append(self._lost(spec, place.epitaph()))
         elif self._awake.now() > self._deadline:
-            reason = f"no end after {format_duration(spec.timeout)} (--trial-timeout)"
+            reason = f"no end after {format_duration(spec.timeout)} ({journal.OVERTIME})"
             reports.append(self._lost(spec, reason))
         return reports
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from nas.util import flag_help
 from nas.util.device import refuse_unknown_device
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 from nas.util.quantities import parse_size
 
 if TYPE_CHECKING:
@@ -44,18 +44,20 @@ class MachineSettings:
     def __post_init__(self) -> None:
         refuse_unknown_device(self.device)
         if self.cuda_graphs and self.device == "cpu":
-            raise UserError("--cuda-graphs: the device is cpu, which has none; leave the flag out")
+            raise SettingError("cuda_graphs", None, "the device is cpu, which has none; leave it out")
         if self.cuda_graphs and self.reference:
-            raise UserError("--cuda-graphs: --reference switches them off; leave one of the two out")
+            raise SettingError(
+                "cuda_graphs", None, f"{setting('reference')} switches them off; leave one of the two out"
+            )
         parse_size(self.checkpoint_quota)
-        for flag, value in (("--trial-workers", self.workers), ("--trials-per-gpu", self.trials_per_gpu)):
+        for name, value in (("workers", self.workers), ("trials_per_gpu", self.trials_per_gpu)):
             if isinstance(value, str):
                 if value != "auto":
-                    raise UserError(f"{flag} {value}: must be auto or a number")
+                    raise SettingError(name, value, "must be auto or a number")
             elif value is not None and value < 1:
-                raise UserError(f"{flag} {value}: must be at least 1")
+                raise SettingError(name, value, "must be at least 1")
         if self.threads is not None and self.threads < 1:
-            raise UserError(f"--threads {self.threads}: must be at least 1")
+            raise SettingError("threads", self.threads, "must be at least 1")
 
     @property
     def quota_bytes(self) -> int:
@@ -131,4 +133,4 @@ def named_width(name: str, presets: Mapping[str, int]) -> int | None:
         return int(name)
     except ValueError:
         listed = "".join(f"{preset}, " for preset in presets)
-        raise UserError(f"--width {name}: must be auto, {listed}or a number") from None
+        raise SettingError("width", name, f"must be auto, {listed}or a number") from None

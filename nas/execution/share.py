@@ -201,7 +201,9 @@ def _share(
         shared.trials, shared.levels = before.trials, before.levels
         shared.reason = f"{_words(before.levels)} (as measured before), through MPS ({whose})"
     else:
-        output.doing("measuring how many trials share a GPU: a minute or two; --trials-per-gpu N skips it")
+        output.doing(
+            "measuring how many trials share a GPU: a minute or two; a number of trials per GPU skips it"
+        )
         shared.levels = measure(settings, chosen, _points(settings.space), shared.gpus)
         shared.trials = choose(shared.levels).trials
         shared.reason = _words(shared.levels)

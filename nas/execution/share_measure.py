@@ -13,7 +13,7 @@ from nas.execution.messages import GO, READY, Facts, Pace, Paced
 from nas.execution.mps import NoDaemon
 from nas.execution.process import TrialProcess
 from nas.execution.share_rule import CONTEXT_BYTES, NUMBERS, Level, Room, fitting, pays
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ def _start(
     process = TrialProcess(replace(settings, environment={**settings.environment, **environment}))
     stack.callback(process.close)
     answer = process.receive()
-    if isinstance(answer, UserError) and "--device" not in str(answer):
+    if isinstance(answer, UserError) and not (isinstance(answer, SettingError) and answer.field == "device"):
         raise answer
     if not isinstance(answer, Facts):
         raise NoDaemon(f"a trial process does not start under MPS ({answer or process.epitaph()})")

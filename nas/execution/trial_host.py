@@ -38,7 +38,7 @@ from nas.trial.timing import epoch_seconds
 from nas.trial.trainer import Trainer
 from nas.trial.weights import WeightsNotWritten, WeightStore
 from nas.util.counts import count
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 from nas.util.machine import find_device, hardware, versions
 from nas.util.seeds import derive
 from search_spaces.ends import find
@@ -90,7 +90,7 @@ class Bench:
             torch.set_num_threads(threads)
         keep_freed_memory()
         if settings.cuda_graphs and device.type != "cuda":
-            raise UserError(f"--cuda-graphs: the device is {device}, which has none; leave the flag out")
+            raise SettingError("cuda_graphs", None, f"the device is {device}, which has none; leave it out")
         self._recorder = _recorder(settings, device)
         self._layers = None if settings.reference else FastLayers(device, self._note)
         self._data = data = DeviceData.place(

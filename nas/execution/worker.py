@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from nas.execution.messages import Coming, Measure, Pace, TrialSpec
 from nas.execution.settings import WorkerSettings, named_width
 from nas.util import signals
-from nas.util.errors import UserError
+from nas.util.errors import UserError, setting
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _load(settings: WorkerSettings) -> ImageSet:
     if height != width:
         raise UserError(
             f"{settings.dataset}: images of {height}x{width} pixels; "
-            f"--image-size {min(height, width)} crops them square"
+            f"{setting('image_size', min(height, width))} crops them square"
         )
     return images
 

@@ -10,7 +10,7 @@ from nas.export import folder, model_card, released, sizes, source, summary, wei
 from nas.export import recipe as recipes
 from nas.trial import weights as trained
 from nas.util import output
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 from search_spaces.nexception.geometry import idle_choices
 
 if TYPE_CHECKING:
@@ -64,9 +64,11 @@ def export(order: ExportSettings) -> Exported:
         output.doing("reading the released weights")
         theirs = released.read(order.weights, found.config, geometry)
         if order.num_classes not in (None, theirs.num_classes):
-            raise UserError(
-                f"--num-classes {classes}: --weights {order.weights} have {theirs.num_classes}; leave it "
-                "out, and let nas.train --new-head replace the classifier"
+            raise SettingError(
+                "num_classes",
+                classes,
+                f"{setting('weights', order.weights)} have {theirs.num_classes}; "
+                f"leave it out, and let nas.train {setting('new_head')} replace the classifier",
             )
         classes = theirs.num_classes
     if order.match_macs is not None:
@@ -157,13 +159,13 @@ def _untrained(
     if found.untrained:
         return found.untrained
     asked = {
-        "--match-macs": order.match_macs is not None,
-        "--input-size": geometry != found.reduced,
-        "--num-classes": classes != len(found.class_names),
-        "--in-chans": in_chans != found.in_chans,
+        "match_macs": order.match_macs is not None,
+        "input_size": geometry != found.reduced,
+        "num_classes": classes != len(found.class_names),
+        "in_chans": in_chans != found.in_chans,
     }
-    flag = next((flag for flag, other in asked.items() if other), "")
-    return flag and f"{flag} makes another network of it than the search trained"
+    field = next((field for field, other in asked.items() if other), "")
+    return field and f"another {field} makes another network of it than the search trained"
 
 
 def _in_words(kept: Kept, found: source.Source) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.util.documents import read_json
-from nas.util.errors import UserError, disk_error, not_written
+from nas.util.errors import SettingError, UserError, disk_error, not_written, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,14 +26,14 @@ WEIGHTS = "model.safetensors"
 
 
 @contextlib.contextmanager
-def appearing(target: Path, flag: str = "-o") -> Iterator[Path]:
+def appearing(target: Path, field: str = "output") -> Iterator[Path]:
     """Gives an empty folder to fill; it becomes ``target`` at the end, or vanishes on any error.
 
     Raises:
         UserError: If the target exists, or no folder can be made there.
     """
     if target.exists():
-        raise UserError(f"{flag} {target}: exists already; must be a new folder")
+        raise SettingError(field, target, "exists already; must be a new folder")
     staging: Path | None = None
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def appearing(target: Path, flag: str = "-o") -> Iterator[Path]:
         refusal = disk_error(error)  # safetensors has its own error for what a disk refuses
         if refusal is None:
             raise
-        raise not_written(f"{flag} {target}", refusal, "must be a new folder in one of yours") from error
+        raise not_written(setting(field, target), refusal, "must be a new folder in one of yours") from error
     finally:
         if staging is not None:
             shutil.rmtree(staging, ignore_errors=True)

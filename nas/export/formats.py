@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from nas.util.errors import UserError
+from nas.util.commands import extra
+from nas.util.errors import SettingError, UserError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +34,7 @@ def require_onnx() -> None:
     """
     missing = [name for name in _ONNX_PACKAGES if find_spec(name) is None]
     if missing:
-        raise UserError(f"--onnx: needs {', '.join(missing)}; install with: uv sync --extra export")
+        raise SettingError("onnx", None, f"needs {', '.join(missing)}; install with: {extra('export')}")
 
 
 def write_onnx(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
@@ -69,7 +70,7 @@ def write_onnx(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> flo
     def answer(images: Tensor) -> Tensor:
         return torch.from_numpy(session.run(["logits"], {"image": images.numpy()})[0])
 
-    return _compare("--onnx: onnxruntime", model, answer, shape)
+    return _compare(f"{setting('onnx')}: onnxruntime", model, answer, shape)
 
 
 def write_torch_export(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
@@ -92,7 +93,7 @@ def write_torch_export(model: nn.Module, path: Path, shape: tuple[int, int, int]
         )
         torch.export.save(program, str(path))
         loaded = torch.export.load(str(path)).module()
-    return _compare("--torch-export: the program", model, loaded, shape)
+    return _compare(f"{setting('torch_export')}: the program", model, loaded, shape)
 
 
 def _compare(what: str, model: nn.Module, other: Any, shape: tuple[int, int, int]) -> float:

@@ -10,7 +10,7 @@ from nas.data import pictures, sources
 from nas.data.split import stratified_split
 from nas.run.folder import Run
 from nas.search.settings import SearchSettings
-from nas.util.errors import UserError, under_flag
+from nas.util.errors import SettingError
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
         return pictures.load(spec, data_dir=data_dir, test=test)
     data = _settings(run.read_search()).data
     read = sources.load_test if test else sources.load
-    with under_flag("--dataset", "--data"):
-        found = read(data.dataset, data_dir=_data_dir(data, data_dir), image_size=data.image_size)
+    found = read(data.dataset, data_dir=_data_dir(data, data_dir), image_size=data.image_size)
     return pictures.from_images(spec, found)
 
 
@@ -74,18 +73,19 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
     search = run.read_search()
     settings = _settings(search)
     data = settings.data
-    with under_flag("--dataset", "--data"):
-        images = sources.load(
-            data.dataset,
-            data_dir=_data_dir(data, data_dir),
-            image_size=data.image_size,
-            max_images=data.max_images,
-            seed=derive(0, "subset"),
-        )
+    images = sources.load(
+        data.dataset,
+        data_dir=_data_dir(data, data_dir),
+        image_size=data.image_size,
+        max_images=data.max_images,
+        seed=derive(0, "subset"),
+    )
     split = stratified_split(images.labels, data.val_fraction, derive(settings.choice.seed, "split"))
     known = search["data"]
     if (images.fingerprint, split.fingerprint) != (known["fingerprint"], known["split_fingerprint"]):
-        raise UserError(f"--data {KIND}:{run.path}: {data.dataset} is not the images this run searched on")
+        raise SettingError(
+            "data", f"{KIND}:{run.path}", f"{data.dataset} is not the images this run searched on"
+        )
     return pictures.from_images(f"{KIND}:{run.path}", _only(images, split.val))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from nas.util.documents import read_yaml
-from nas.util.errors import UserError, first_line
+from nas.util.errors import SettingError, UserError, first_line, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,14 +84,16 @@ class Recipe:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be {low:g} to {high:g}")
+                raise SettingError(name, value, f"must be {low:g} to {high:g}")
         if self.loss not in ("bce", "ce"):
-            raise UserError(f"--loss {self.loss}: must be bce or ce")
+            raise SettingError("loss", self.loss, "must be bce or ce")
         if self.schedule not in ("cosine", "constant"):
-            raise UserError(f"--sched {self.schedule}: must be cosine or constant")
+            raise SettingError("schedule", self.schedule, "must be cosine or constant")
         if self.ema and self.average:
-            raise UserError(
-                f"--average {self.average:g}: must be 0 with --model-ema-decay {self.ema:g}; choose one"
+            raise SettingError(
+                "average",
+                f"{self.average:g}",
+                f"must be 0 beside {setting('ema', f'{self.ema:g}')}; choose one",
             )
 
     def to_yaml(self) -> str:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 from search_spaces.nexception import build
 from search_spaces.nexception.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP
 
@@ -62,18 +62,18 @@ def read(path: Path, config: Config, geometry: Geometry) -> Released:
         UserError: If the file holds anything but this network's weights, whole and finite.
     """
     if config != search_spaces.get(_POINT).points[_POINT]:
-        raise UserError(f"--weights {path}: belong to the configuration {_POINT}; export that one")
+        raise SettingError("weights", path, f"belong to the configuration {_POINT}; export that one")
     theirs = _weights(path)
     if (misfit := _misfit(theirs, geometry)) is not None:
         right = next((short for short, known in _GEOMETRIES.items() if _misfit(theirs, known) is None), None)
         if right is not None:
-            raise UserError(
-                f"--weights {path}: are those of {_GEOMETRIES[right].name}; add --geometry {right}"
+            raise SettingError(
+                "weights", path, f"are those of {_GEOMETRIES[right].name}; add {setting('geometry', right)}"
             )
-        raise UserError(f"--weights {path}: are not those of {geometry.name} ({misfit})")
+        raise SettingError("weights", path, f"are not those of {geometry.name} ({misfit})")
     broken = next((name for name, value in theirs.items() if not bool(value.isfinite().all())), None)
     if broken is not None:
-        raise UserError(f"--weights {path}: {broken} holds numbers that are not finite; get the file again")
+        raise SettingError("weights", path, f"{broken} holds numbers that are not finite; get the file again")
     names = {key: released_name(key, pyramid=geometry.pyramid) for key in _shapes(geometry, 1)}
     state = {ours: theirs[name] for ours, name in names.items()}
     facts = {"by": "NEXcepTion's authors", "file": path.name, "sha256": _digest(path)}
@@ -154,8 +154,8 @@ def _weights(path: Path) -> dict[str, Tensor]:
             isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in contents.items()
         )
     ):
-        raise UserError(
-            f"--weights {path}: holds no weights by name; must be a checkpoint of NEXcepTion's release"
+        raise SettingError(
+            "weights", path, "holds no weights by name; must be a checkpoint of NEXcepTion's release"
         )
     wrapped = all(key.startswith("module.") for key in contents)  # saved out of DistributedDataParallel
     return {key.removeprefix("module.") if wrapped else key: value for key, value in contents.items()}
@@ -165,7 +165,7 @@ def _load(path: Path) -> Any:
     import torch
 
     if not path.is_file():
-        raise UserError(f"--weights {path}: no such file; must be a checkpoint of NEXcepTion's release")
+        raise SettingError("weights", path, "no such file; must be a checkpoint of NEXcepTion's release")
     try:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
@@ -175,16 +175,17 @@ def _load(path: Path) -> Any:
         with torch.serialization.safe_globals([argparse.Namespace]):
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
-        raise UserError(f"--weights {path}: cannot be read ({error.strerror or error})") from None
+        raise SettingError("weights", path, f"cannot be read ({error.strerror or error})") from None
     except pickle.UnpicklingError as error:
         if "global" in str(error).lower():  # torch's word for what unpickling would have to import
-            raise UserError(
-                f"--weights {path}: holds more than weights and plain values, and such files can run code; "
-                "get one without"
+            raise SettingError(
+                "weights",
+                path,
+                "holds more than weights and plain values, and such files can run code; get one without",
             ) from None
-        raise UserError(f"--weights {path}: is no checkpoint of PyTorch; must be one") from None
+        raise SettingError("weights", path, "is no checkpoint of PyTorch; must be one") from None
     except Exception:  # whatever a damaged file makes torch stumble over
-        raise UserError(f"--weights {path}: is damaged, or no checkpoint of PyTorch; get it again") from None
+        raise SettingError("weights", path, "is damaged, or no checkpoint of PyTorch; get it again") from None
 
 
 def _digest(path: Path) -> str:

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 
 
 @dataclass(frozen=True)
@@ -54,18 +54,24 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         if self.output.exists():
-            raise UserError(f"-o {self.output}: exists already; must be a new folder")
-        for flag, value in (("--num-classes", self.num_classes), ("--in-chans", self.in_chans)):
+            raise SettingError("output", self.output, "exists already; must be a new folder")
+        for field, value in (("num_classes", self.num_classes), ("in_chans", self.in_chans)):
             if value is not None and value < 1:
-                raise UserError(f"{flag} {value}: must be at least 1")
+                raise SettingError(field, value, "must be at least 1")
         if not 0 <= self.seed < 2**31:
-            raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
+            raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")
         if self.license is not None and not re.fullmatch(r"[\w.-]+", self.license):
-            raise UserError(f"--license {self.license!r}: must be one word, such as apache-2.0")
+            raise SettingError(
+                "license", self.license, "must be one word, such as apache-2.0", repr(self.license)
+            )
         if self.weights is not None and self.match_macs is not None:
-            raise UserError(f"--match-macs {self.match_macs}: --weights fit one width only; leave one out")
+            raise SettingError(
+                "match_macs", self.match_macs, f"{setting('weights')} fit one width only; leave one out"
+            )
         if self.weights is not None and self.in_chans not in (None, 3):
-            raise UserError(f"--in-chans {self.in_chans}: --weights are for 3 channels; leave one out")
+            raise SettingError(
+                "in_chans", self.in_chans, f"{setting('weights')} are for 3 channels; leave one out"
+            )
 
     @property
     def licence(self) -> str:

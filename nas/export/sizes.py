@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.util.documents import read_yaml
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 from search_spaces.nexception.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP, XCEPTION, Geometry
 
 if TYPE_CHECKING:
@@ -39,16 +39,16 @@ def find(name: str, source: Source, image_size: int | None = None) -> Geometry:
         geometry = SHORT[name]
     elif name == REDUCED:
         if source.reduced is None:
-            raise UserError("--geometry reduced: only the export of a run has one; must be t, s, tp, ...")
+            raise SettingError("geometry", REDUCED, "only the export of a run has one; must be t, s, tp, ...")
         geometry = source.reduced
     elif Path(name).is_file():
         geometry = _read(Path(name))
     else:
-        raise UserError(f"--geometry {name}: no such file; must be {', '.join(SHORT)}, {REDUCED} or a file")
+        raise SettingError("geometry", name, f"no such file; must be {', '.join(SHORT)}, {REDUCED} or a file")
     return geometry if image_size is None else replace(geometry, image_size=image_size)
 
 
-def parse_count(text: str, flag: str = "--match-macs") -> float:
+def parse_count(text: str, field: str = "match_macs") -> float:
     """Reads a number of operations such as ``4.5G`` or ``600M``.
 
     Raises:
@@ -56,7 +56,8 @@ def parse_count(text: str, flag: str = "--match-macs") -> float:
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)", text.strip().upper())
     if match is None or float(match[1]) == 0:
-        raise UserError(f"{flag} {text!r}: not a number of operations; write for example 4.5G or 600M")
+        rule = "not a number of operations; write for example 4.5G or 600M"
+        raise SettingError(field, text, rule, repr(text))
     return float(match[1]) * _UNITS[match[2]]
 
 
@@ -89,19 +90,21 @@ def match_macs(config: Mapping[str, Any], geometry: Geometry, target: float, num
     costs = {candidate: _macs(config, candidate, num_classes) for candidate in candidates}
     best = min(costs, key=lambda candidate: abs(costs[candidate] - target))
     if abs(costs[best] - target) > target / 10:
-        raise UserError(
-            f"--match-macs {target:.3g}: nearest to it is {costs[best]:.3g}, with widths {best.widths}; "
-            "choose another geometry or input size"
+        raise SettingError(
+            "match_macs",
+            f"{target:.3g}",
+            f"nearest to it is {costs[best]:.3g}, with widths {best.widths}; "
+            "choose another geometry or input size",
         )
     return best
 
 
 def _read(path: Path) -> Geometry:
-    values = read_yaml(path, "--geometry")
+    values = read_yaml(path, "geometry")
     try:
         return Geometry.from_json(values)
     except UserError as error:
-        raise UserError(f"--geometry {path}: {error}") from None
+        raise SettingError("geometry", path, error.given) from None
 
 
 def _scaled(geometry: Geometry, factor: float) -> Geometry:

@@ -13,7 +13,7 @@ from nas.export.recipe import of_search
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.util.documents import read_json
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, setting
 
 if TYPE_CHECKING:
     from nas.export.recipe import Recipe
@@ -67,9 +67,9 @@ def find(text: str, *, trial: int | None = None, config: Path | None = None) -> 
     if path.is_dir():
         return _from_run(path, trial, config)
     if trial is not None:
-        raise UserError(f"--trial {trial}: only a run has trials; {text} is no run folder")
+        raise SettingError("trial", trial, f"only a run has trials; {text} is no run folder")
     if config is not None:
-        raise UserError(f"--config {config}: goes with a run folder; to export the file, name it alone")
+        raise SettingError("config", config, "goes with a run folder; to export the file, name it alone")
     if path.is_file():
         return Source(_read_config(path), {"kind": "file", "name": path.name})
     points = search_spaces.get(SPACE).points
@@ -92,7 +92,7 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
     note = ""
     if config is not None:
         if trial is not None:
-            raise UserError(f"--trial {trial} and --config {config}: must be one of them")
+            raise UserError(f"{setting('trial', trial)} and {setting('config', config)}: must be one of them")
         chosen = _read_config(config)
         facts["configuration"] = config.name
         kept = None
@@ -127,9 +127,9 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
 
 def _untrained(run: Run, search: dict[str, Any], trial: int | None, config: Path | None) -> str:
     if config is not None:
-        return f"--config {config}: no trained weights of it are known"
+        return f"{config}: no trained weights of it are known"
     if trial is not None:
-        return f"--trial {trial}: its weights are not kept, as only those of the best at the highest rung are"
+        return f"trial {trial}: its weights are not kept, as only those of the best at the highest rung are"
     return weights.missing(run, search, record.read(run))
 
 
@@ -137,11 +137,12 @@ def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:
     if trial is None:
         if state.incumbent is None:
             raise UserError(
-                f"{path}: has no incumbent yet, no trial reached the highest rung; choose one by --trial"
+                f"{path}: has no incumbent yet, no trial reached the highest rung; "
+                f"choose one by {setting('trial')}"
             )
         return state.trials[state.incumbent]
     if trial not in state.trials:
-        raise UserError(f"--trial {trial}: {path} has trials 1 to {max(state.trials, default=0)}")
+        raise SettingError("trial", trial, f"{path} has trials 1 to {max(state.trials, default=0)}")
     return state.trials[trial]
 
 
@@ -189,4 +190,4 @@ def _read_config(path: Path) -> Config:
     try:
         return search_spaces.get(SPACE).validate(values)
     except UserError as error:
-        raise UserError(f"{path}: {error}") from None
+        raise UserError(f"{path}: {error.given}") from None

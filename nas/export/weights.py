@@ -121,7 +121,7 @@ def find(run: Run, config_id: str, epochs: int, confirmed: Mapping[str, Any] | N
 def missing(run: Run, search: Mapping[str, Any], confirmed: Mapping[str, Any] | None) -> str:
     """Says that weights are not kept, and the command that makes some."""
     name = search["settings"]["space"]["space"]
-    more = () if confirmed is None else ("--seeds", confirmed["seeds"] + 1)
-    foreign = ("--space", name) if ":" in name else ()
+    more = [] if confirmed is None else ["--seeds", confirmed["seeds"] + 1]
+    foreign = ["--space", name] if ":" in name else []
     command = typed("nas.confirm", run.path, *more, *foreign)
     return f"{run.path}: keeps no trained weights of it (an older run?); train it again with: {command}"

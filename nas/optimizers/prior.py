@@ -11,7 +11,7 @@ import numpy as np
 from ConfigSpace import CategoricalHyperparameter, OrdinalHyperparameter
 
 from nas.optimizers.settings import NO_PRIOR
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 from search_spaces.base import Hyperparameter
 from search_spaces.rules import Rules
 
@@ -63,12 +63,12 @@ class Prior:
         for part in text.split(","):
             name, given, value = (piece.strip() for piece in part.partition("="))
             if not given:
-                raise UserError(
-                    f"--prior {part}: must be HYPERPARAMETER=CHOICE or HYPERPARAMETER=CHOICE:TIMES"
+                raise SettingError(
+                    "prior", part, "must be HYPERPARAMETER=CHOICE or HYPERPARAMETER=CHOICE:TIMES"
                 )
             hp = _hyperparameter(name, space.hyperparameters)
             if name not in weights:
-                raise UserError(f"--prior {name}: is a range of numbers; only choices can be believed in")
+                raise SettingError("prior", name, "is a range of numbers; only choices can be believed in")
             assert isinstance(hp, Hyperparameter)
             choice, times = _weighted(value, hp)
             weights[name][choice] = times
@@ -100,7 +100,7 @@ def _hyperparameter(name: str, known: Mapping[str, Parameter]) -> Parameter:
         return known[name]
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise UserError(f"--prior {name}: no such hyperparameter; {hint}there are {', '.join(known)}")
+    raise SettingError("prior", name, f"no such hyperparameter; {hint}there are {', '.join(known)}")
 
 
 def _weighted(value: str, hp: Hyperparameter) -> tuple[int, float]:
@@ -110,11 +110,11 @@ def _weighted(value: str, hp: Hyperparameter) -> tuple[int, float]:
     if value in texts:
         choice, times = value, str(_LIKELY)
     if choice not in texts:
-        raise UserError(f"--prior {hp.name}={value}: must be one of {', '.join(texts)}")
+        raise SettingError("prior", f"{hp.name}={value}", f"must be one of {', '.join(texts)}")
     try:
         weight = float(times)
     except ValueError:
         weight = math.nan
     if not (1e-3 <= weight <= 1e3):
-        raise UserError(f"--prior {hp.name}={value}: {times} must be a number from 0.001 to 1000")
+        raise SettingError("prior", f"{hp.name}={value}", f"{times} must be a number from 0.001 to 1000")
     return texts.index(choice), weight

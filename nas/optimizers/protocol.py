@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,14 +30,17 @@ class Fidelity:
 
     def __post_init__(self) -> None:
         if self.min_epochs < 1:
-            raise UserError(f"--min-epochs {self.min_epochs}: must be at least 1")
+            raise SettingError("min_epochs", self.min_epochs, "must be at least 1")
         if self.eta < 2:
-            raise UserError(f"--eta {self.eta}: must be at least 2")
+            raise SettingError("eta", self.eta, "must be at least 2")
         if self.max_epochs < self.min_epochs or self.rungs[-1] != self.max_epochs:
             near = sorted({self.rungs[-1], self.rungs[-1] * self.eta})
-            raise UserError(
-                f"--max-epochs {self.max_epochs}: must be --min-epochs x --eta^k; with --min-epochs "
-                f"{self.min_epochs} and --eta {self.eta} the nearest are {' and '.join(map(str, near))}"
+            given = f"{setting('min_epochs', self.min_epochs)} and {setting('eta', self.eta)}"
+            raise SettingError(
+                "max_epochs",
+                self.max_epochs,
+                f"must be {setting('min_epochs')} x {setting('eta')}^k; with {given} the nearest are "
+                f"{' and '.join(map(str, near))}",
             )
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.optimizers.settings import NO_PRIOR, OptimizerSettings
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -109,10 +109,14 @@ def check(name: str, space: SearchSpace, settings: OptimizerSettings) -> None:
     if name not in _RECIPES:
         close = difflib.get_close_matches(name.lower(), _RECIPES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise UserError(f"--optimizer {name}: {hint}must be one of {', '.join(_RECIPES)}")
+        raise SettingError("optimizer", name, f"{hint}must be one of {', '.join(_RECIPES)}")
     if settings.prior != NO_PRIOR:
         from nas.optimizers.prior import Prior
 
         Prior.parse(settings.prior, space)
         if name != "smac":
-            raise UserError(f"--prior: --optimizer {name} has no model to go with it; leave one of them out")
+            raise SettingError(
+                "prior",
+                None,
+                f"{setting('optimizer', name)} has no model to go with it; leave one of them out",
+            )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 _FIRST, _FIRST_FULL = 9, 5  # trials before the model; fewer where each is a full training: docs/quality.md
 
@@ -37,18 +37,18 @@ class OptimizerSettings:
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):
-            raise UserError(f"--brackets {self.brackets}: must be halving or hyperband")
+            raise SettingError("brackets", self.brackets, "must be halving or hyperband")
         if self.model not in ("process", "forest"):
-            raise UserError(f"--model {self.model}: must be process or forest")
+            raise SettingError("model", self.model, "must be process or forest")
         if self.initial_configs is not None and self.initial_configs < 0:
-            raise UserError(f"--initial-configs {self.initial_configs}: must be at least 0")
+            raise SettingError("initial_configs", self.initial_configs, "must be at least 0")
         if not 0 <= self.random_probability <= 1:
-            given = f"--random-probability {self.random_probability}"
-            raise UserError(f"{given}: must lie between 0 and 1, for example 0.1")
+            rule = "must lie between 0 and 1, for example 0.1"
+            raise SettingError("random_probability", self.random_probability, rule)
         if not isinstance(self.prior, str):  # a damaged search.json
-            raise UserError(f"--prior {self.prior}: must be text, for example se=true")
+            raise SettingError("prior", self.prior, "must be text, for example se=true")
         if self.min_trials is not None and self.min_trials < 2:
-            raise UserError(f"--min-trials {self.min_trials}: must be at least 2")
+            raise SettingError("min_trials", self.min_trials, "must be at least 2")
 
     def first(self, rungs: int) -> tuple[int, int]:
         """What goes before the model: initial configurations, and trials that must have succeeded.

@@ -18,6 +18,7 @@ _DESCRIPTION = """Measure parameters, operations, memory, latency and throughput
 Inference with random weights and random images, in channels_last; the networks take turns, pass by pass."""
 
 
+@cli.flags(ProfileSettings, output="-o", models="MODEL...")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     settings = cli.parse(ProfileSettings, prog=PROG, description=_DESCRIPTION, args=args)

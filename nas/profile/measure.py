@@ -19,7 +19,7 @@ from nas.profile.published import TABLE_3
 from nas.profile.turns import in_turns
 from nas.trial.memory import PeakMemory, out_of_memory_is
 from nas.util.counts import count
-from nas.util.errors import UserError, first_line
+from nas.util.errors import SettingError, first_line, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,8 +112,8 @@ class _Subject:
             self.activations = _activations(ghost, self.size, self.channels)
         except (RuntimeError, AssertionError, ValueError) as error:
             reason = first_line(error)
-            raise UserError(
-                f"--input-size {self.size}: does not fit {named.name} ({reason}); leave it out"
+            raise SettingError(
+                "input_size", self.size, f"does not fit {named.name} ({reason}); leave it out"
             ) from error
         self._pixels, self._device = pixels, pixels.device
         self.model = model.eval().to(device=self._device, memory_format=torch.channels_last)
@@ -178,7 +178,7 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
     limit = settings.seconds or (GPU_SECONDS if cuda else CPU_SECONDS)
     found = [loading.find(name) for name in settings.models]
     accuracies = [_top1(named, settings) for named in found]
-    short = f"--batch-size {batch_size}: out of memory; must be smaller"
+    short = f"{setting('batch_size', batch_size)}: out of memory; must be smaller"
     pixels = _Pixels(device)
     with out_of_memory_is(short), torch.inference_mode():
         subjects, memory, left = [], [], []

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.run.folder import write_json
+from nas.util.errors import setting
 from nas.util.files import replacing, written
 from nas.util.quantities import format_count, format_size
 
@@ -76,7 +77,7 @@ def write(target: Path, profiles: Sequence[Profile], facts: Mapping[str, Any]) -
     Raises:
         UserError: If the folder cannot be written.
     """
-    with written(f"-o {target}", "must be a folder"):
+    with written(setting("output", target), "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         rows = [asdict(profile) for profile in profiles]
         write_json(target / "profile.json", {**facts, "models": rows})

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import tyro
 
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 
 
 @dataclass(frozen=True)
@@ -46,17 +46,19 @@ class ProfileSettings:
 
     def __post_init__(self) -> None:
         if not self.models:
-            raise UserError("MODEL...: must name at least one network")
+            raise SettingError("models", None, "must name at least one network")
         lowest = {"batch_size": 1, "input_size": 8, "warm_up": 0, "repeats": 2, "threads": 1}
         for name, low in lowest.items():
             value = getattr(self, name)
             if value is not None and value < low:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
+                raise SettingError(name, value, f"must be at least {low}")
         if self.seconds is not None and not 0 < self.seconds < math.inf:
-            raise UserError(f"--seconds {self.seconds}: must be above 0")
+            raise SettingError("seconds", self.seconds, "must be above 0")
         if self.published and self.input_size is not None:
-            raise UserError(
-                "--published: those accuracies belong to the networks' own --input-size; leave it out"
+            raise SettingError(
+                "published",
+                None,
+                f"those accuracies belong to the networks' own {setting('input_size')}; leave it out",
             )
         _ = self.accuracies
 
@@ -71,6 +73,6 @@ class ProfileSettings:
             except ValueError:
                 value = -1.0
             if not name or not 0 <= value <= 100:
-                raise UserError(f"--top1 {text}: must be NAME=PERCENT, such as nexception_t=81.5")
+                raise SettingError("top1", text, "must be NAME=PERCENT, such as nexception_t=81.5")
             given[name] = value
         return given

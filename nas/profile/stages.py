@@ -20,7 +20,7 @@ from torch import nn
 
 from nas.export import loading
 from nas.util.counts import Stats, count
-from nas.util.errors import UserError, first_line
+from nas.util.errors import SettingError, first_line, setting
 from nas.util.files import replacing, written
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def _network(named: Named, input_size: int | None, flows: bool) -> Network:
         stats = count(model, size, channels)
         parts = _parts(_layers(model, torch.empty(1, channels, size, size, device="meta")))
     except (RuntimeError, AssertionError, ValueError) as error:
-        raise UserError(f"--input-size {size}: does not fit {named.name} ({first_line(error)})") from error
+        raise SettingError("input_size", size, f"does not fit {named.name} ({first_line(error)})") from error
     return Network(named.name, size, stats, flows, (_flows if flows else _resolutions)(parts))
 
 
@@ -321,7 +321,7 @@ def write(target: Path, networks: list[Network]) -> list[str]:
                     kind = layer.word or layer.kind
                     figures = (layer.kernel, layer.width, layer.stride, size, layer.shortcut)
                     writer.writerow((network.name, name, part.repeats, kind, *figures))
-    with written(f"-o {target}", "must be a folder"):
+    with written(setting("output", target), "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         for name, text in (("stages.md", markdown(networks)), ("stages.csv", buffer.getvalue())):
             with replacing(target / name) as temporary:

@@ -39,6 +39,7 @@ class Command:
     """Say what would be done, and do nothing."""
 
 
+@cli.flags(Command)
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args)

@@ -16,7 +16,7 @@ from nas.run import journal
 from nas.run.schema import check_search
 from nas.util import locks
 from nas.util.commands import typed
-from nas.util.errors import UserError, not_written
+from nas.util.errors import UserError, not_written, setting
 from nas.util.files import replacing
 
 if TYPE_CHECKING:
@@ -226,7 +226,7 @@ class Run:
         """
         with contextlib.ExitStack() as stack:
             try:
-                with self.written():
+                with self.written(again="give the command again"):
                     stack.enter_context(locks.held(self.lock_file, task))
             except locks.Busy as busy:
                 raise UserError(
@@ -246,8 +246,11 @@ class Run:
         return self.path / ".lock"
 
     @contextlib.contextmanager
-    def written(self) -> Iterator[None]:
+    def written(self, again: str = setting("resume")) -> Iterator[None]:
         """What the disk refuses within becomes one line.
+
+        Args:
+            again: What to do once it takes it, for a search that is under way.
 
         Raises:
             UserError: If it is full, read-only or not the user's.
@@ -256,7 +259,7 @@ class Run:
             yield
         except OSError as error:
             place = error.filename or self.path
-            raise not_written(place, error, "make it writable, then --resume", "--resume") from error
+            raise not_written(place, error, f"make it writable, then {again}", again) from error
 
     def sweep(self) -> None:
         """Removes what a killed session left half made, which would add up over many kills.
@@ -294,4 +297,5 @@ class Run:
 
 
 def _exists(path: Path) -> str:
-    return f"{path}: exists already; continue it with --resume {path}, or take another --name"
+    again, other = setting("resume", path), setting("name")
+    return f"{path}: exists already; continue it with {again}, or take another {other}"

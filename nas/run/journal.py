@@ -17,7 +17,7 @@ import orjson
 from nas.run import events
 from nas.run.events import Event, Salvaged
 from nas.util.commands import typed
-from nas.util.errors import UserError, not_written
+from nas.util.errors import UserError, not_written, setting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 VERSION = 1
+OVERTIME = "--trial-timeout"  # within the reason of a trial that took too long, since the first journal
 
 _TAIL = len(b',"crc":"00000000"}')
 
@@ -140,13 +141,15 @@ class Journal:
     full disk, leaves the file as it was before.
     """
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, path: Path, size: int, again: str = setting("resume")) -> None:
         """Opens the journal for appending.
 
         Args:
             path: The file; created if missing.
             size: Bytes of intact lines, from :func:`read`.
+            again: What to do once a disk takes more; for a search, by default.
         """
+        self._again = again
         self._path = path
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         self._size = size
@@ -166,7 +169,7 @@ class Journal:
             UserError: If the disk does not take it.
         """
         if self._torn:
-            raise UserError(f"{self._path}: cannot be written; make the disk writable, then --resume")
+            raise UserError(f"{self._path}: cannot be written; make the disk writable, then {self._again}")
         line = encode(event)
         try:
             written = 0
@@ -180,8 +183,8 @@ class Journal:
                 os.ftruncate(self._fd, self._size)
                 os.lseek(self._fd, self._size, os.SEEK_SET)
                 self._torn = False
-            advice = "make the disk writable, then --resume"
-            raise not_written(self._path, error, advice, "--resume") from error
+            advice = f"make the disk writable, then {self._again}"
+            raise not_written(self._path, error, advice, self._again) from error
         self._size += len(line)
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import tyro
 from nas.optimizers.settings import MODEL
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util import cli, flag_help, given
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,8 +58,10 @@ class RunFlags:
     def __post_init__(self) -> None:
         if self.name is not None:
             if "/" in self.name or self.name in (".", ".."):
-                raise UserError(f"--name {self.name}: must be a folder's name; --runs-dir says where it lies")
-            given.refuse_long_name("--name", self.name)
+                raise SettingError(
+                    "name", self.name, "must be a folder's name; --runs-dir says where it lies"
+                )
+            given.refuse_long_name("name", self.name)
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,13 @@ class Command:
     settings: Annotated[SearchSettings, flag_help.group("")] = field(default_factory=SearchSettings)
 
 
+@cli.flags(Command)
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = sys.argv[1:] if args is None else args
     given.refuse_empty(args)
     resumed = _given(args, "--resume")
-    folder = None if resumed is None else given.path("--resume", Path(resumed))
+    folder = None if resumed is None else given.path("resume", Path(resumed))
     if resumed == _AUTO:
         folder = _named_folder(args)
     default = Command()
@@ -157,8 +160,8 @@ def _named_folder(args: Sequence[str]) -> Path | None:
     name = _given(args, "--name")
     if name is None:
         raise UserError("--resume auto: needs --name, by which all tasks find the same run")
-    runs = given.path("--runs-dir", Path(_given(args, "--runs-dir") or RunFlags.runs_dir))
-    folder = runs / given.path("--name", Path(name))
+    runs = given.path("runs_dir", Path(_given(args, "--runs-dir") or RunFlags.runs_dir))
+    folder = runs / given.path("name", Path(name))
     return folder if folder.exists() else None
 
 

@@ -33,7 +33,7 @@ from nas.search.loop import Limits, Search
 from nas.search.settings import SearchSettings, refuse_changes
 from nas.trial.weights import WeightStore
 from nas.util import output, signals
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import format_size
 from nas.util.seeds import derive
 from nas.view.logfile import open_log
@@ -147,7 +147,10 @@ def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = Fa
     """
     space = search_spaces.get(settings.space.space)
     if path.exists() and not filled:
-        raise UserError(f"{path}: exists already; --resume {path} continues it, another --name begins anew")
+        raise UserError(
+            f"{path}: exists already; {setting('resume', path)} continues it, "
+            f"another {setting('name')} begins anew"
+        )
     _check_writable(path.parent)
     check(settings.choice.optimizer, space, settings.smac)
     warm_start = settings.choice.warm_start
@@ -217,7 +220,7 @@ def getting_ready(settings: SearchSettings) -> str:
         what = f"downloading {settings.data.dataset}, {format_size(coming)}, into {settings.data.data_dir}"
     else:
         what = f"loading {settings.data.dataset}"
-    return f"{what}, and PyTorch on --device {settings.machine.device}"
+    return f"{what}, and PyTorch on device {settings.machine.device}"
 
 
 def _load_optimizer_meanwhile() -> None:
@@ -367,9 +370,11 @@ def refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
                 "start a new run"
             )
     if facts.width != stored["width"]:
-        raise UserError(
-            f"--device: width auto means {facts.width} here, this run was begun with {stored['width']}; "
-            "resume it on the device it began on"
+        raise SettingError(
+            "device",
+            None,
+            f"width auto means {facts.width} here, this run was begun with {stored['width']}; "
+            "resume it on the device it began on",
         )
 
 
@@ -378,7 +383,7 @@ def _check_writable(folder: Path) -> None:
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise UserError(f"--runs-dir: {folder} is not a folder one can write to")
+        raise SettingError("runs_dir", None, f"{folder} is not a folder one can write to")
 
 
 def _versions() -> dict[str, str]:

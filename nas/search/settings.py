@@ -11,7 +11,7 @@ from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.trial.settings import TrainSettings
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import parse_duration, parse_timeout
 from search_spaces.loading import is_code, resolved
 
@@ -31,20 +31,20 @@ class BudgetSettings:
     """Longer trials are considered hung and stopped; auto: ten times the prediction, at least 2m."""
 
     def __post_init__(self) -> None:
-        parse_duration(self.budget, "--budget")
+        parse_duration(self.budget, "budget")
         if self.trials is not None and self.trials < 1:
-            raise UserError(f"--trials {self.trials}: must be at least 1")
-        parse_timeout(self.trial_timeout, "--trial-timeout")
+            raise SettingError("trials", self.trials, "must be at least 1")
+        parse_timeout(self.trial_timeout, "trial_timeout")
 
     @property
     def seconds(self) -> float:
         """The budget in seconds."""
-        return parse_duration(self.budget, "--budget")
+        return parse_duration(self.budget, "budget")
 
     @property
     def timeout_seconds(self) -> float | None:
         """The trial timeout in seconds, None for auto."""
-        return parse_timeout(self.trial_timeout, "--trial-timeout")
+        return parse_timeout(self.trial_timeout, "trial_timeout")
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,11 @@ class DataSettings:
 
     def __post_init__(self) -> None:
         if not 0 < self.val_fraction < 1:
-            raise UserError(f"--val-fraction {self.val_fraction}: must lie between 0 and 1, for example 0.1")
+            raise SettingError("val_fraction", self.val_fraction, "must lie between 0 and 1, for example 0.1")
         if self.image_size is not None and self.image_size < 8:
-            raise UserError(f"--image-size {self.image_size}: must be at least 8")
+            raise SettingError("image_size", self.image_size, "must be at least 8")
         if self.max_images is not None and self.max_images < 2:
-            raise UserError(f"--max-images {self.max_images}: must be at least 2")
+            raise SettingError("max_images", self.max_images, "must be at least 2")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class ChoiceSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**31:
-            raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
+            raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")
 
 
 @dataclass(frozen=True)
@@ -153,14 +153,16 @@ def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
 
     Args:
         stored: Settings out of a run folder, which may be anybody's.
-        said: What the user gave for ``--space``.
+        said: What the user gave as the space.
 
     Raises:
         UserError: If the run's space is a module, and the user did not name it.
     """
     name = stored.space.space
     if is_code(name) and (said is None or resolved(said) != name):
-        raise UserError(f"--space: this run's space is code of {name}; to have it run, say --space {name}")
+        raise SettingError(
+            "space", None, f"this run's space is code of {name}; to have it run, say {setting('space', name)}"
+        )
 
 
 # What a resumed run may change: when to stop and where to run, never what is measured.
@@ -191,8 +193,6 @@ def refuse_changes(stored: SearchSettings, wanted: SearchSettings) -> None:
     for group, values in old.items():
         for key, value in values.items():
             if new[group][key] != value and (group, key) not in CHANGEABLE:
-                flag = "--opt" if (group, key) == ("train", "optimizer") else f"--{key.replace('_', '-')}"
-                raise UserError(
-                    f"{flag} {new[group][key]}: this run was begun with {value}; leave the flag out, or "
-                    "start a new run"
-                )
+                field = f"{group}.{key}" if (group, key) == ("train", "optimizer") else key
+                rule = f"this run was begun with {value}; leave it out, or start a new run"
+                raise SettingError(field, new[group][key], rule, str(new[group][key]))

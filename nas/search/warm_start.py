@@ -11,7 +11,7 @@ from nas.optimizers import registry
 from nas.optimizers.protocol import Earlier
 from nas.run.folder import Run
 from nas.run.state import SearchState
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,14 +36,16 @@ def gather(path: Path, space: SearchSpace) -> dict[str, Any]:
     try:
         run = Run.open(path)
     except UserError as error:
-        raise UserError(f"--warm-start {error}") from None
+        raise UserError(setting("warm_start", error.given)) from None
     search = run.read_search()
     if search["space"]["fingerprint"] != space.fingerprint:
         name = search["space"]["name"]
-        raise UserError(f"--warm-start {path}: searched {name}; must have searched {space.name} as it is now")
+        raise SettingError(
+            "warm_start", path, f"searched {name}; must have searched {space.name} as it is now"
+        )
     results = expected(SearchState.of(run.read_journal().events), search["rungs"], space)
     if not results:
-        raise UserError(f"--warm-start {path}: has no successful trial to begin with")
+        raise SettingError("warm_start", path, "has no successful trial to begin with")
     return {
         "run": run.name,
         "data": search["data"]["name"],

@@ -15,7 +15,7 @@ import tyro
 from nas.run.commands import RunCommands
 from nas.status.watcher import Watcher
 from nas.util import cli, flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +50,7 @@ def _confirmation(found: dict[str, Any] | None, path: Path, search: Mapping[str,
     return verdict(found)
 
 
+@cli.flags(Command)
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
@@ -73,7 +74,7 @@ def main(args: Sequence[str] | None = None) -> int:
         try:
             picture.save_svg(str(command.svg), title=f"python -m nas.status {command.run}")
         except OSError as error:
-            raise UserError(f"--svg {command.svg}: cannot be written ({error.strerror})") from error
+            raise SettingError("svg", command.svg, f"cannot be written ({error.strerror})") from error
         return 0
     snapshot = watcher.look()
     Console().print(panel.draw(snapshot))

@@ -14,7 +14,7 @@ from nas.export.recipe import Recipe
 from nas.train import fit
 from nas.train.settings import OWN, TrainCommandSettings
 from nas.util import cli, flag_help, output
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,13 +60,16 @@ class Command:
     recipe: Annotated[Recipe, flag_help.group("Recipe")] = field(default_factory=Recipe)
 
 
+@cli.flags(Command, output="-o", dataset="--data")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = sys.argv[1:] if args is None else args
     first = cli.parse(Command, prog=PROG, description=_DESCRIPTION, args=args, renamed=RENAMED)
     run = fit.is_run(first.model)
     if first.settings.data == OWN and not run:
-        raise UserError("--data: must be given, such as folder:DIR; only a run folder has images of its own")
+        raise SettingError(
+            "data", None, "must be given, such as folder:DIR; only a run folder has images of its own"
+        )
     # What the command line does not say comes from the recipe of the network it names.
     found = fit.choose(first.model, _wanted(first))
     settings = TrainCommandSettings(tyro.MISSING, val_fraction=0.0) if run else tyro.MISSING_NONPROP
@@ -92,7 +95,9 @@ def _wanted(command: Command) -> str:
     if command.recipe_file is None:
         return command.which
     if command.which != fit.AUTO:
-        raise UserError(f"--recipe-file {command.recipe_file}: goes without --recipe, which takes a file too")
+        raise SettingError(
+            "recipe_file", command.recipe_file, "goes without --recipe, which takes a file too"
+        )
     return str(command.recipe_file)
 
 

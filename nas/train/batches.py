@@ -11,7 +11,7 @@ from timm.data.distributed_sampler import RepeatAugSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nas.data import transforms
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -56,13 +56,15 @@ class Batches(Sampler[list[Item]]):
     ) -> None:
         size, rest = divmod(batch_size, accumulate * processes)
         if rest or size < 2:
-            raise UserError(
-                f"--batch-size {batch_size}: must be a multiple of {accumulate * processes} "
-                f"(--grad-accum-steps {accumulate} x {processes} processes), of at least 2 images each"
+            raise SettingError(
+                "batch_size",
+                batch_size,
+                f"must be a multiple of {accumulate * processes} ({setting('accumulate', accumulate)} x "
+                f"{processes} processes), of at least 2 images each",
             )
         if batch_size > images:
-            raise UserError(
-                f"--batch-size {batch_size}: must be at most {images}, the images there are to learn from"
+            raise SettingError(
+                "batch_size", batch_size, f"must be at most {images}, the images there are to learn from"
             )
         self.size = size
         self.updates = images // batch_size
@@ -127,8 +129,10 @@ def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: boo
             re_prob=recipe.erasing,
         )
     except (AssertionError, ValueError, KeyError, IndexError) as error:
-        raise UserError(
-            f"--aa {recipe.auto_augment}: must be none or as timm writes it, such as rand-m7-mstd0.5-inc1"
+        raise SettingError(
+            "auto_augment",
+            recipe.auto_augment,
+            "must be none or as timm writes it, such as rand-m7-mstd0.5-inc1",
         ) from error
 
 

@@ -7,7 +7,7 @@ import io
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, setting
 from nas.util.files import replacing, written
 
 if TYPE_CHECKING:
@@ -45,13 +45,15 @@ def read(output: Path) -> tuple[str, list[Curve]]:
         output.glob("seed-*/result.json"), key=lambda path: (len(path.parent.name), path.parent.name)
     )
     if not found:
-        raise UserError(f"--beside {output}: holds no finished seed; must be a folder that nas.train wrote")
+        raise SettingError("beside", output, "holds no finished seed; must be a folder that nas.train wrote")
     training, results = read_json(output / "train.json"), [read_json(path) for path in found]
     try:
         name = str(training["training"]["model"])
         seeds = [[_row(row) for row in result["curve"]] for result in results]
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"--beside {output}: cannot be read; must be a folder that nas.train wrote") from None
+        raise SettingError(
+            "beside", output, "cannot be read; must be a folder that nas.train wrote"
+        ) from None
     return name, seeds
 
 
@@ -70,7 +72,9 @@ def refuse_twins(output: Path, beside: Sequence[Path]) -> None:
     seen = {output.resolve()}
     for path in beside:
         if path.resolve() in seen:
-            raise UserError(f"--beside {path}: is drawn already; name each folder once, and not -o")
+            raise SettingError(
+                "beside", path, f"is drawn already; name each folder once, and not {setting('output')}"
+            )
         seen.add(path.resolve())
 
 
@@ -98,7 +102,7 @@ def write(output: Path, curves: Mapping[str, Sequence[Curve]]) -> list[str]:
         UserError: If the folder cannot be written.
     """
     rows = [row for name, seeds in curves.items() for row in table(name, seeds)]
-    with written(f"-o {output}", "must be a folder"):
+    with written(setting("output", output), "must be a folder"):
         buffer = io.StringIO()
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -10,7 +10,7 @@ from nas.export import folder
 from nas.export import recipe as recipes
 from nas.export.recipe import Recipe
 from nas.run.folder import Run
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 AUTO, SEARCH, PAPER = "auto", "search", "paper"
 
@@ -80,7 +80,7 @@ def shortfall(recipe: Recipe, updates: int) -> str:
         )
     if not problems:
         return ""
-    advice = "more --epochs or a smaller --batch-size"
+    advice = "more epochs or smaller batches"
     return f"the recipe wants a longer training: {', and '.join(problems)}; take {advice}"
 
 
@@ -98,7 +98,9 @@ def _geometry(model: str) -> str:
 
 
 def _none(model: str) -> UserError:
-    return UserError(
-        f"--recipe {SEARCH}: {model} does not come from a search at reduced size; must be a run folder, or "
-        "what nas.export --geometry reduced wrote of one"
+    return SettingError(
+        "recipe",
+        SEARCH,
+        f"{model} does not come from a search at reduced size; must be a run folder, or "
+        "what nas.export wrote of one at reduced size",
     )

@@ -26,7 +26,7 @@ from nas.trial.checkpoint import CheckpointStore
 from nas.trial.memory import PeakMemory, out_of_memory_is
 from nas.trial.validation import NORM_IMAGES, settle_batch_norm
 from nas.util import output
-from nas.util.errors import UserError, first_line, from_reader
+from nas.util.errors import SettingError, UserError, first_line, from_reader, setting
 from nas.util.files import replacing, written
 from nas.util.seeds import derive
 
@@ -122,9 +122,11 @@ class _Run:
             work.accelerator.num_processes,
         )
         if self._batches.size % 2 and (recipe.mixup or recipe.cutmix):
-            raise UserError(
-                f"--batch-size {recipe.batch_size}: must give each forward pass an even number of images for "
-                f"Mixup and CutMix, not {self._batches.size}"
+            raise SettingError(
+                "batch_size",
+                recipe.batch_size,
+                f"must give each forward pass an even number of images for "
+                f"Mixup and CutMix, not {self._batches.size}",
             )
         transform = training_transform(recipe, work.data_config, work.pictures.flip)
         self._loader = loader(train, transform, self._batches, work.workers, work.device)
@@ -132,7 +134,7 @@ class _Run:
         model = work.create()
         classes = len(work.pictures.class_names)
         updates = self._batches.updates
-        with out_of_memory_is(f"{work.name}: has no room on {work.device}; use --device cpu"):
+        with out_of_memory_is(f"{work.name}: has no room on {work.device}; use {setting('device', 'cpu')}"):
             self._trainer = Trainer(work.accelerator, work.device, model, recipe, classes, updates, seed)
         self._curve: list[dict[str, Any]] = []
         self._best: dict[str, Any] | None = None
@@ -169,8 +171,8 @@ class _Run:
                 self._save(epoch, done)
 
         short = (
-            f"--batch-size {self._work.recipe.batch_size}: out of memory; split it by a larger "
-            f"--grad-accum-steps than {options.accumulate}, or add --grad-checkpointing"
+            f"{setting('batch_size', self._work.recipe.batch_size)}: out of memory; split it by a larger "
+            f"{setting('accumulate')} than {options.accumulate}, or add {setting('grad_checkpointing')}"
         )
         try:
             with out_of_memory_is(short):
@@ -225,7 +227,8 @@ class _Run:
         at_once = max(2 * self._batches.size, 64)
         accumulate = self._work.options.accumulate
         with out_of_memory_is(
-            f"--grad-accum-steps {accumulate}: out of memory with {at_once} images at once; must be larger"
+            f"{setting('accumulate', accumulate)}: out of memory with {at_once} images at once; "
+            "must be larger"
         ):
             mine = predict(
                 self._trainer.judged,
@@ -261,7 +264,7 @@ class _Run:
             self._store.save(_KEY, done, state)
 
     def _written(self) -> AbstractContextManager[None]:
-        return written(f"-o {self._folder}", "make it writable and give the command again")
+        return written(setting("output", self._folder), "make it writable and give the command again")
 
     def _resume(self) -> int:
         """Takes up the last checkpoint; returns how many updates of the next epoch are done."""

@@ -13,7 +13,7 @@ from nas.export.build import export
 from nas.export.settings import ExportSettings
 from nas.run.folder import Run
 from nas.train.settings import OWN
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from nas.train.settings import TrainCommandSettings
@@ -46,7 +46,7 @@ def exported(model: str, options: TrainCommandSettings) -> tuple[str, TrainComma
         else:
             found = source.find(str(run.path))
             if options.init == "weights" and found.weights is None:
-                raise UserError(f"--init weights: {found.untrained}")
+                raise SettingError("init", "weights", found.untrained)
             export(ExportSettings(str(run.path), target, sizes.REDUCED, license=options.license))
     return str(target), options
 

@@ -17,7 +17,7 @@ from nas.export.recipe import Recipe
 from nas.run.folder import write_json
 from nas.train import curves, fit, one_seed, searched, tracking, view
 from nas.util import locks, output
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, setting
 from nas.util.files import written
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _TRAIN = "train.json"
 _MOST_WORKERS = 8
 _SEEN = (
     "the weights it begins with have learned from images held out here: held-out figures flatter, only the "
-    "test part tells; --val-fraction 0 trains on all"
+    "test part tells; a validation fraction of 0 trains on all"
 )
 
 
@@ -84,7 +84,7 @@ def train(model: str, options: TrainCommandSettings, recipe: Recipe) -> dict[str
         ]
         summary = summarise(named.name, results)
         if accelerator.is_main_process:
-            with written(f"-o {options.output}", "must be a folder"):
+            with written(setting("output", options.output), "must be a folder"):
                 write_json(options.output / SUMMARY, summary)
             own = (named.name, [result["curve"] for result in results], options.output)
             _draw(options.output, [own, *beside])
@@ -184,7 +184,8 @@ def _data_config(config: dict[str, Any], named: Named, options: TrainCommandSett
     channels, *size = config["input_size"]
     if channels not in (1, 3):
         raise UserError(
-            f"{named.name}: takes {channels}-channel images; must be exported with --in-chans 1 or 3"
+            f"{named.name}: takes {channels}-channel images; must be exported with "
+            f"{setting('in_chans', 1)} or 3"
         )
     if options.input_size is not None:
         size = [options.input_size, options.input_size]
@@ -229,15 +230,19 @@ def _check_classes(named: Named, pictures: Pictures, options: TrainCommandSettin
         return
     has, wants = named.config.get("num_classes"), len(pictures.class_names)
     if has != wants:
-        raise UserError(
-            f"--data {options.data}: has {wants} classes, {named.path} {has}; add --new-head, or export with "
-            f"--num-classes {wants}"
+        raise SettingError(
+            "data",
+            options.data,
+            f"has {wants} classes, {named.path} {has}; add {setting('new_head')}, or export with "
+            f"{setting('num_classes', wants)}",
         )
     if named.class_names and named.class_names != pictures.class_names:
         pairs = zip(named.class_names, pictures.class_names, strict=True)
         ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
-        raise UserError(
-            f"--data {options.data}: class {theirs} stands where {named.path} has {ours}; add --new-head"
+        raise SettingError(
+            "data",
+            options.data,
+            f"class {theirs} stands where {named.path} has {ours}; add {setting('new_head')}",
         )
 
 
@@ -250,7 +255,7 @@ def _accelerator(options: TrainCommandSettings) -> Accelerator:
 
     cuda = options.device == "auto" and torch.cuda.is_available()
     if options.amp == "fp16" and not cuda:
-        raise UserError("--amp fp16: needs a GPU; use --amp off or bf16")
+        raise SettingError("amp", "fp16", f"needs a GPU; use {setting('amp', 'off')} or bf16")
     dtype = autocast_dtype(options.amp, torch.device("cuda" if cuda else "cpu"))
     precision = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
     return Accelerator(
@@ -271,11 +276,13 @@ def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
         return
     with contextlib.ExitStack() as stack:
         try:
-            with written(f"-o {output}", "must be a folder"):
+            with written(setting("output", output), "must be a folder"):
                 output.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locks.held(output / ".lock", "training"))
         except locks.Busy:
-            raise UserError(f"-o {output}: another training writes there; must be another folder") from None
+            raise SettingError(
+                "output", output, "another training writes there; must be another folder"
+            ) from None
         yield
 
 
@@ -301,17 +308,21 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
         begun = {**asdict(Recipe()), **json.loads(path.read_text())["training"]}  # settings that came later
         for key, value in identity.items():
             if key == "fingerprint" and begun.get(key) != value:
-                raise UserError(
-                    f"--data {options.data}: not the images that {options.output} was begun with; put those "
-                    "back, or give another -o"
+                raise SettingError(
+                    "data",
+                    options.data,
+                    f"not the images that {options.output} was begun with; put those "
+                    f"back, or give another {setting('output')}",
                 )
             if begun.get(key) != value:
-                raise UserError(
-                    f"-o {options.output}: was begun with {key} {begun.get(key)}, not {value}; give another"
+                raise SettingError(
+                    "output",
+                    options.output,
+                    f"was begun with {key} {begun.get(key)}, not {value}; give another",
                 )
     elif work.accelerator.is_main_process:
         facts = {"training": identity, "hardware": hardware(work.device), "versions": versions()}
-        with written(f"-o {options.output}", "must be a folder"):
+        with written(setting("output", options.output), "must be a folder"):
             write_json(path, facts)
     work.accelerator.wait_for_everyone()
 

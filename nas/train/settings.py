@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 OWN = "own"
 
@@ -66,11 +66,11 @@ class TrainCommandSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.val_fraction < 1:
-            raise UserError(f"--val-fraction {self.val_fraction}: must be at least 0 and below 1")
+            raise SettingError("val_fraction", self.val_fraction, "must be at least 0 and below 1")
         lowest = {"seeds": 1, "accumulate": 1, "workers": 0, "checkpoint_steps": 1, "input_size": 8}
         for name, low in lowest.items():
             value = getattr(self, name)
             if value is not None and value < low:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
         if not 0 <= self.seed < 2**31 - self.seeds:
-            raise UserError(f"--seed {self.seed}: must be at least 0 and below 2^31")
+            raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")

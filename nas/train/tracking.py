@@ -6,7 +6,8 @@ from dataclasses import asdict
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from nas.util.errors import UserError
+from nas.util.commands import extra
+from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +26,7 @@ def require(log: str) -> None:
         UserError: If it is not.
     """
     if log != "none" and find_spec(log) is None:
-        raise UserError(f"--log {log}: is not installed; install with: uv sync --extra log")
+        raise SettingError("log", log, f"is not installed; install with: {extra('log')}")
 
 
 def begin(accelerator: Accelerator, log: str, output: Path, seed: int, recipe: Recipe) -> None:

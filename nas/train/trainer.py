@@ -16,7 +16,7 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.nn import functional
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Trainer:
                 model, recipe.opt, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
             )
         except (ValueError, AssertionError, KeyError) as error:
-            raise UserError(f"--opt {recipe.opt}: must be one of timm's, such as lamb or adamw") from error
+            raise SettingError("opt", recipe.opt, "must be one of timm's, such as lamb or adamw") from error
         self._schedule, _ = create_scheduler_v2(
             optimizer,
             sched="cosine" if recipe.schedule == "cosine" else "step",
@@ -184,8 +184,8 @@ class Trainer:
     def _look(self, epoch: int, done: int) -> float:
         loss = self._sum.item() / done
         if not math.isfinite(loss):
-            raise UserError(
-                f"--lr {self._recipe.lr:g}: the loss of epoch {epoch + 1} is not finite; must be lower"
+            raise SettingError(
+                "lr", f"{self._recipe.lr:g}", f"the loss of epoch {epoch + 1} is not finite; must be lower"
             )
         return loss
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Literal
 
 from nas.util import flag_help
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 OptimizerName = Literal["lamb", "sgd", "adamw"]
 ScheduleName = Literal["constant", "cosine"]
@@ -104,7 +104,7 @@ class TrainSettings:
             if value is not None and not low <= value <= high:
                 raise UserError(f"--{name.replace('_', '-')} {value}: must be {text}")
         if self.lr is not None and not (0 < self.lr < math.inf):
-            raise UserError(f"--lr {self.lr}: must be above 0")
+            raise SettingError("lr", self.lr, "must be above 0")
 
     def resolve(self, width: int, n_train: int, *, flip: bool = True) -> Recipe:
         """Fills in what is not given from the preset of the width: tiny, small or paper.

@@ -15,7 +15,7 @@ from nas.util import given, output, signals
 from nas.util.errors import EXIT_BAD_INPUT, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from nas.util.sign import Sign
 
@@ -55,7 +55,7 @@ def parse(
     args = sys.argv[1:] if args is None else args
     given.refuse_empty(args)
     try:
-        with contextlib.redirect_stderr(said):
+        with flags(settings), contextlib.redirect_stderr(said):
             start = tyro.MISSING_NONPROP if default is None else default
             found = tyro.cli(
                 settings,
@@ -65,11 +65,33 @@ def parse(
                 default=start,
                 config=config,
             )
-        return given.checked(found)
+        with flags(settings):
+            return given.checked(found)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
         raise UserError(_flatten(said.getvalue())) from None
+
+
+@contextlib.contextmanager
+def flags(settings: type, **others: str) -> Iterator[None]:
+    """Spells settings in errors as a command's flags; decorates the command's ``main``.
+
+    Args:
+        settings: What the command parses.
+        others: What else settings are called here, as ``dataset="--data"`` or ``output="-o"``.
+
+    Raises:
+        UserError: What was raised within, such as ``--max-epochs 10: must be ...``.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(_spelled(error, {**given.flags(settings), **others})) from None
+
+
+def _spelled(error: UserError, known: Mapping[str, str]) -> str:
+    return error.spelled(lambda field: known.get(field) or given.flag(field.rpartition(".")[2]), " ")
 
 
 def _flatten(box: str) -> str:
@@ -116,7 +138,7 @@ def _code(main: Callable[[], int], prog: str, sign: Sign) -> int:
         with signals.raised():
             return main()
     except UserError as error:
-        print(f"{prog}: {error}", file=sys.stderr)
+        print(f"{prog}: {_spelled(error, {})}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return signals.EXIT_CODES[signals.INTERRUPTED]

@@ -14,6 +14,11 @@ def typed(module: str, *args: object, python: str = "python") -> str:
     return shlex.join([python, "-m", module, *map(str, args)])
 
 
+def extra(name: str) -> str:
+    """What to type for an optional part of this package."""
+    return shlex.join(["uv", "sync", "--extra", name])
+
+
 def interpreter() -> str:
     """What to type for this interpreter: its path, unless ``python`` already means it."""
     found = shutil.which("python")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 
 def refuse_unknown_device(name: str) -> None:
@@ -17,4 +17,4 @@ def refuse_unknown_device(name: str) -> None:
         UserError: If it is none of these.
     """
     if not re.fullmatch(r"auto|cpu|cuda(:\d{1,4})?", name):
-        raise UserError(f"--device {name}: must be auto, cpu, cuda or cuda:N")
+        raise SettingError("device", name, "must be auto, cpu, cuda or cuda:N")

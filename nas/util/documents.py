@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nas.util.errors import UserError
+from nas.util.errors import UserError, setting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def read_yaml(path: Path, flag: str = "") -> Any:
+def read_yaml(path: Path, field: str = "") -> Any:
     """Reads a YAML file (JSON is YAML) of plain values.
 
     References are refused: a few lines of them, each twice the one before, fill any memory.
 
     Args:
         path: The file.
-        flag: What to name before it in an error.
+        field: The setting that named it, for errors.
 
     Raises:
         UserError: If it cannot be read.
@@ -30,11 +30,11 @@ def read_yaml(path: Path, flag: str = "") -> Any:
                 raise yaml.YAMLError("references (*name) are not allowed")
             return super().compose_node(parent, index)
 
-    name = f"{flag} {path}".strip()
     try:
         return yaml.load(path.read_text(encoding="utf-8"), Loader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
+        name = setting(field, path) if field else path
         raise UserError(f"{name}: cannot be read as YAML ({reason[:300]})") from None
 
 

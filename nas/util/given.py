@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -31,17 +31,35 @@ def checked(settings: T) -> T:
         UserError: If a text is not UTF-8 or holds a NUL, a path is empty or one of its names too long, or a
             number larger than files can hold.
     """
-    hints = get_type_hints(type(settings), include_extras=True)
     changed: dict[str, Any] = {}
     for field in fields(settings):  # type: ignore[arg-type]
         value = getattr(settings, field.name)
-        found = _checked(flag(field.name, hints[field.name]), value)
+        found = _checked(field.name, value)
         if found is not value:
             changed[field.name] = found
     return replace(settings, **changed) if changed else settings  # type: ignore[type-var]
 
 
-def flag(name: str, hint: Any) -> str:
+def flags(settings: type) -> dict[str, str]:
+    """How the fields of a dataclass of flags are called on the command line, those of nested ones too.
+
+    A field is found by its name and, as several may share one, by that of its group: ``train.optimizer``.
+    """
+    found: dict[str, str] = {}
+    hints = get_type_hints(settings, include_extras=True)
+    for group in fields(settings):
+        part = _plain(hints[group.name])
+        if not (isinstance(part, type) and is_dataclass(part)):
+            found.setdefault(group.name, flag(group.name, hints[group.name]))
+            continue
+        for name, own in flags(part).items():
+            found.setdefault(name, own)
+            if "." not in name:
+                found[f"{group.name}.{name}"] = own
+    return found
+
+
+def flag(name: str, hint: Any = None) -> str:
     """How a field is called on the command line."""
     metadata = getattr(hint, "__metadata__", ())
     if _POSITIONAL in metadata:
@@ -50,45 +68,51 @@ def flag(name: str, hint: Any) -> str:
     return f"--{(given or name).replace('_', '-')}"
 
 
-def _checked(flag: str, value: Any) -> Any:
+def _plain(hint: Any) -> Any:
+    return get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
+
+
+def _checked(field: str, value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return checked(value)
     if isinstance(value, tuple):
-        found = tuple(_checked(flag, one) for one in value)
+        found = tuple(_checked(field, one) for one in value)
         return found if any(a is not b for a, b in zip(found, value, strict=True)) else value
     if isinstance(value, str):
-        _refuse_odd_text(flag, value)
+        _refuse_odd_text(field, value)
     elif isinstance(value, Path):
-        return path(flag, value)
+        return path(field, value)
     elif isinstance(value, int) and abs(value) > _LARGEST:
-        raise UserError(f"{flag} {value}: must be at most {_LARGEST:,}")
+        raise SettingError(field, value, f"must be at most {_LARGEST:,}")
     return value
 
 
-def path(flag: str, path: Path) -> Path:
+def path(field: str, path: Path) -> Path:
     """A path as it is meant, with the home folder in the place of ``~``.
 
     Raises:
         UserError: If it is not UTF-8, one of its names is too long, or there is no such user.
     """
-    _refuse_odd_text(flag, str(path))
+    _refuse_odd_text(field, str(path))
     for name in path.parts:
-        refuse_long_name(flag, name)
+        refuse_long_name(field, name)
     try:
         found = path.expanduser()
     except RuntimeError:
-        raise UserError(f"{flag} {path}: no such user; write ./{path} for a folder of that name") from None
+        rule = f"no such user; write ./{path} for a folder of that name"
+        raise SettingError(field, path, rule) from None
     return path if found == path else found
 
 
-def refuse_long_name(flag: str, name: str) -> None:
+def refuse_long_name(field: str, name: str) -> None:
     """Refuses the name of a file or folder that others' names cannot be made from.
 
     Raises:
         UserError: If it is too long.
     """
     if (length := len(os.fsencode(name))) > _LONGEST_NAME:
-        raise UserError(f"{flag} {name[:20]}...: {length} bytes long; must be at most {_LONGEST_NAME}")
+        rule = f"{length} bytes long; must be at most {_LONGEST_NAME}"
+        raise SettingError(field, name, rule, f"{name[:20]}...")
 
 
 def refuse_empty(args: Sequence[str]) -> None:
@@ -106,13 +130,13 @@ def refuse_empty(args: Sequence[str]) -> None:
             raise UserError(f"{arg[:-1]}: is empty; must say something")
 
 
-def _refuse_odd_text(flag: str, text: str) -> None:
+def _refuse_odd_text(field: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise UserError(f"{flag} {os.fsencode(text)!r}: is not UTF-8; rename it") from None
+        raise SettingError(field, text, "is not UTF-8; rename it", repr(os.fsencode(text))) from None
     if "\0" in text:
-        raise UserError(f"{flag} {text!r}: holds a NUL character; must be without")
+        raise SettingError(field, text, "holds a NUL character; must be without", repr(text))
 
 
 def respelled(args: Iterable[str], renamed: Mapping[str, str]) -> list[str]:

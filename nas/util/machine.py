@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from nas.util.device import refuse_unknown_device
-from nas.util.errors import UserError, first_line
+from nas.util.errors import SettingError, first_line, setting
 
 
 def find_device(name: str) -> torch.device:
@@ -37,12 +37,14 @@ def find_device(name: str) -> torch.device:
             if count == 0
             else f"only {count} GPU{'s' if count > 1 else ''} (cuda:0 to cuda:{count - 1})"
         )
-        raise UserError(f"--device {name}: this machine has {there}; use --device auto or cpu")
+        raise SettingError(
+            "device", name, f"this machine has {there}; use {setting('device', 'auto')} or cpu"
+        )
     try:
         torch.cuda.set_device(device)
     except RuntimeError as error:  # a driver that is too old, a GPU that another process has for itself
-        raise UserError(
-            f"--device {name}: the GPU does not start ({first_line(error)}); use --device cpu"
+        raise SettingError(
+            "device", name, f"the GPU does not start ({first_line(error)}); use {setting('device', 'cpu')}"
         ) from error
     return device
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import re
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _LONGEST = 100 * 365 * 86_400
 
 
-def parse_duration(text: str, flag: str = "--budget") -> float:
+def parse_duration(text: str, field: str = "budget") -> float:
     """Reads a duration such as ``72h``, ``90m``, ``1h30m``, ``3d`` or ``45s``.
 
     Args:
         text: What the user wrote.
-        flag: The flag to name in the error.
+        field: The setting to name in the error.
 
     Returns:
         Seconds, positive.
@@ -30,10 +30,11 @@ def parse_duration(text: str, flag: str = "--budget") -> float:
     units = [unit for _, unit in parts]
     in_order = units == sorted(set(units), key="dhms".index)
     if not parts or not in_order or "".join(number + unit for number, unit in parts) != compact:
-        raise UserError(f"{flag} {text!r}: not a duration; write for example 72h, 90m, 1h30m or 3d")
+        rule = "not a duration; write for example 72h, 90m, 1h30m or 3d"
+        raise SettingError(field, text, rule, repr(text))
     seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
     if not 0 < seconds <= _LONGEST:
-        raise UserError(f"{flag} {text!r}: must be more than 0 and at most 100 years")
+        raise SettingError(field, text, "must be more than 0 and at most 100 years", repr(text))
     return seconds
 
 
@@ -53,21 +54,21 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 86_400}d {whole % 86_400 // 3_600:02d}h"
 
 
-def parse_timeout(text: str, flag: str) -> float | None:
+def parse_timeout(text: str, field: str) -> float | None:
     """Reads a duration, or ``auto``, which is None.
 
     Raises:
         UserError: As :func:`parse_duration`.
     """
-    return None if text == "auto" else parse_duration(text, flag)
+    return None if text == "auto" else parse_duration(text, field)
 
 
-def parse_size(text: str, flag: str = "--checkpoint-quota") -> int:
+def parse_size(text: str, field: str = "checkpoint_quota") -> int:
     """Reads a size such as ``20GB``, ``500M`` or ``1.5 TB`` (decimal units).
 
     Args:
         text: What the user wrote.
-        flag: The flag to name in the error.
+        field: The setting to name in the error.
 
     Returns:
         Bytes, at least 0.
@@ -77,7 +78,7 @@ def parse_size(text: str, flag: str = "--checkpoint-quota") -> int:
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if match is None:
-        raise UserError(f"{flag} {text!r}: not a size; write for example 20GB or 500MB")
+        raise SettingError(field, text, "not a size; write for example 20GB or 500MB", repr(text))
     return int(float(match[1]) * _BYTES[match[2]])
 
 

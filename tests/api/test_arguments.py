@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import nas
 from nas.api import arguments
 from nas.search.settings import SearchSettings
-from nas.util.errors import UserError
+from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import parse_duration
 
 ROOT = Path(__file__).parents[2]
@@ -90,24 +90,24 @@ def test_seconds_become_a_duration(seconds: float) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ({"val_fraction": 2}, "val_fraction 2.0: must lie between"),
+        ({"val_fraction": 2}, "val_fraction=2.0: must lie between"),
         ({"sed": 1}, "sed: no such argument; did you mean seed?"),
         ({"dataset": "digits"}, "dataset: no such argument; did you mean data?"),
-        ({"seed": "3"}, "seed '3': must be a whole number"),
-        ({"seed": True}, "seed True: must be a whole number"),
-        ({"trials": 2.5}, "trials 2.5: must be a whole number or None"),
-        ({"trials": 0}, "trials 0: must be at least 1"),
-        ({"flip": "no"}, "flip 'no': must be True or False or None"),
-        ({"budget": -1}, "budget -1: must be text such as '72h'"),
-        ({"budget": float("nan")}, "budget nan: must be"),
-        ({"budget": True}, "budget True: must be"),
-        ({"budget": "3 weeks"}, "budget '3 weeks': not a duration"),
-        ({"optimizer": "tpe"}, "optimizer 'tpe': must be 'smac' or"),
-        ({"max_epochs": 7}, "max_epochs 7: must be min_epochs x eta^k"),
-        ({"data_dir": 3}, "data_dir 3: must be a path"),
+        ({"seed": "3"}, "seed='3': must be a whole number"),
+        ({"seed": True}, "seed=True: must be a whole number"),
+        ({"trials": 2.5}, "trials=2.5: must be a whole number or None"),
+        ({"trials": 0}, "trials=0: must be at least 1"),
+        ({"flip": "no"}, "flip='no': must be True or False or None"),
+        ({"budget": -1}, "budget=-1: must be text such as '72h'"),
+        ({"budget": float("nan")}, "budget=nan: must be"),
+        ({"budget": True}, "budget=True: must be"),
+        ({"budget": "3 weeks"}, "budget='3 weeks': not a duration"),
+        ({"optimizer": "tpe"}, "optimizer='tpe': must be 'smac' or"),
+        ({"max_epochs": 7}, "max_epochs=7: must be min_epochs x eta^k"),
+        ({"data_dir": 3}, "data_dir=3: must be a path"),
         ({"data_dir": "a\0b"}, "data_dir"),
-        ({"lr": [0.1]}, "lr [0.1]: must be a number or None"),
-        ({"device": "gpu"}, "device gpu: must be auto"),
+        ({"lr": [0.1]}, "lr=[0.1]: must be a number or None"),
+        ({"device": "gpu"}, "device=gpu: must be auto"),
     ],
 )
 def test_what_is_wrong_is_named_as_python_calls_it(values: dict[str, Any], says: str) -> None:
@@ -118,10 +118,11 @@ def test_what_is_wrong_is_named_as_python_calls_it(values: dict[str, Any], says:
     assert caught.value.__cause__ is None
 
 
-def test_commands_to_type_keep_their_flags() -> None:
-    said = (
-        "--dataset digits: other images than --data-dir's; train with: python -m nas.confirm runs/x --seeds 4"
-    )
-    assert arguments.in_python(said) == (
-        "data digits: other images than data_dir's; train with: python -m nas.confirm runs/x --seeds 4"
-    )
+def test_settings_with_other_names_in_python_are_called_by_them() -> None:
+    with pytest.raises(UserError) as caught, arguments.named():
+        raise SettingError(
+            "dataset", "digits", f"{setting('train.optimizer')}; type python -m nas.x --seeds 4"
+        )
+    assert str(caught.value) == "data=digits: opt; type python -m nas.x --seeds 4"
+    assert isinstance(caught.value, SettingError)
+    assert caught.value.field == "data"

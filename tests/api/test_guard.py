@@ -57,13 +57,13 @@ def test_a_missing_guard_is_named(script: str, tmp_path: Path) -> None:
 )
 def test_a_guard_is_seen(script: str, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(script)
-    assert said(["mine.py"], tmp_path).startswith("nas.util.errors.UserError: device nowhere")
+    assert said(["mine.py"], tmp_path).startswith("nas.util.errors.SettingError: device=nowhere")
 
 
 def test_what_is_typed_needs_none(tmp_path: Path) -> None:
     code = f"import nas\n{CALL}\n"
     for command, typed in ((["-c", code], None), (["-"], code)):
-        assert said(command, tmp_path, typed).startswith("nas.util.errors.UserError: device nowhere")
+        assert said(command, tmp_path, typed).startswith("nas.util.errors.SettingError: device=nowhere")
 
 
 def test_a_process_that_imports_the_script_does_not_search(tmp_path: Path) -> None:

@@ -63,13 +63,13 @@ def test_what_comes_after_the_search(run: nas.Run) -> None:
     table = run.importance(engine="local", trees=8, bootstrap=0)
     assert set(table["method"]) == {"lpi", "fanova", "fanova_pairs", "ablation"}
     assert table.attrs["notes"]
-    with pytest.raises(nas.UserError, match=r"^trees 1: must be at least 2"):
+    with pytest.raises(nas.UserError, match=r"^trees=1: must be at least 2"):
         run.importance(trees=1)
     with pytest.raises(nas.UserError, match=r"^tress: no such argument; did you mean trees"):
         run.report(tress=1)
-    with pytest.raises(nas.UserError, match=r"^geometry 3: must be text"):
+    with pytest.raises(nas.UserError, match=r"^geometry=3: must be text"):
         run.export(run.path / "out", geometry=3)
-    with pytest.raises(nas.UserError, match=r"^seeds 0: must be at least 1"):
+    with pytest.raises(nas.UserError, match=r"^seeds=0: must be at least 1"):
         run.confirm(seeds=0)
     with pytest.raises(nas.UserError, match=r"^quite: no such argument"):
         run.confirm(quite=True)

@@ -74,9 +74,9 @@ class Flipping(Pairs):
 @pytest.mark.parametrize(
     ("data", "says"),
     [
-        (3, "data int: must be a name"),
-        ({"x": 1}, "data dict: must be"),
-        (iter([1]), "data list_iterator: must be"),
+        (3, "data=int: must be a name"),
+        ({"x": 1}, "data=dict: must be"),
+        (iter([1]), "data=list_iterator: must be"),
         ((GREY / 255, LABELS), "data: images are float64; must be uint8"),
         ((GREY, LABELS[:5]), "data: labels have shape (5,); must be (12,)"),
         ((GREY, LABELS * 1.0), "data: labels are float64"),

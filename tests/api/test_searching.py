@@ -155,7 +155,7 @@ def test_what_cannot_begin_leaves_nothing(tmp_path: Path) -> None:
 
 def test_what_may_not_change_is_named(interrupted: tuple[Path, str]) -> None:
     path = interrupted[0] / "runs" / "mine"
-    with pytest.raises(nas.UserError, match=r"^seed 3: this run was begun with 0"):
+    with pytest.raises(nas.UserError, match=r"^seed=3: this run was begun with 0"):
         nas.resume_search(path, seed=3)
-    with pytest.raises(nas.UserError, match=r"^device tpu: must be"):
+    with pytest.raises(nas.UserError, match=r"^device=tpu: must be"):
         nas.resume_search(path, device="tpu")

@@ -32,10 +32,10 @@ def test_a_name_means_a_device_with_an_index(fake_cuda, name, count, device):
 @pytest.mark.parametrize(
     ("name", "count", "words"),
     [
-        ("cuda", 0, "--device cuda: this machine has no GPU; use --device auto or cpu"),
-        ("cuda:0", 0, "--device cuda:0: this machine has no GPU"),
-        ("cuda:1", 1, "--device cuda:1: this machine has only 1 GPU (cuda:0 to cuda:0)"),
-        ("cuda:7", 2, "--device cuda:7: this machine has only 2 GPUs (cuda:0 to cuda:1)"),
+        ("cuda", 0, "device=cuda: this machine has no GPU; use device=auto or cpu"),
+        ("cuda:0", 0, "device=cuda:0: this machine has no GPU"),
+        ("cuda:1", 1, "device=cuda:1: this machine has only 1 GPU (cuda:0 to cuda:0)"),
+        ("cuda:7", 2, "device=cuda:7: this machine has only 2 GPUs (cuda:0 to cuda:1)"),
     ],
 )
 def test_a_gpu_that_is_not_there_is_one_line(fake_cuda, name, count, words):
@@ -56,7 +56,7 @@ def test_a_gpu_that_does_not_start_is_one_line(fake_cuda, monkeypatch, error):
     with pytest.raises(UserError) as caught:
         machine.find_device("auto")
     assert str(caught.value) == (
-        "--device auto: the GPU does not start (CUDA error: all devices are busy); use --device cpu"
+        "device=auto: the GPU does not start (CUDA error: all devices are busy); use device=cpu"
     )
 
 

@@ -164,5 +164,5 @@ def test_a_checkpoint_that_fails_for_a_reason_of_the_program_is_named_and_costs_
 
 def test_graphs_want_a_gpu(fake_cuda, settings, images):
     fake_cuda(count=0)
-    with pytest.raises(UserError, match="--cuda-graphs: the device is cpu"):
+    with pytest.raises(UserError, match="cuda_graphs: the device is cpu"):
         Bench(replace(settings, cuda_graphs=True), images, Pipe())

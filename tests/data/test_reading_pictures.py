@@ -56,7 +56,7 @@ def test_pixels_without_a_known_white_are_refused_by_search_and_training(tmp_pat
     with pytest.raises(UserError, match=f"deep.tiff has pixels of {kind}; must have 8 or 16 bits"):
         sources.load(spec, data_dir=tmp_path / "data")
     found = pictures.load(spec, data_dir=tmp_path)
-    with pytest.raises(UserError, match=f"^--data: .*deep.tiff has pixels of {kind}"):
+    with pytest.raises(UserError, match=f"^data: .*deep.tiff has pixels of {kind}"):
         found.open(len(found) - 1)
 
 

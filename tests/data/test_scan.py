@@ -30,7 +30,7 @@ def test_a_changed_file_is_opened_again(spec, tmp_path):
     before = path.stat()
     path.write_bytes(b"x" * before.st_size)
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
-    with pytest.raises(UserError, match=r"^--data: .*dog/1.png is no image, or damaged"):
+    with pytest.raises(UserError, match=r"^dataset: .*dog/1.png is no image, or damaged"):
         scan.scan(found, tmp_path / "cache")
 
 

@@ -267,8 +267,8 @@ def empty_folder(path):
 
 U1 = np.uint8
 BAD = {
-    "unknown": (lambda _: "imagenet", "--dataset imagenet: must be cifar100"),
-    "npz without a file": (lambda _: "npz:", "--dataset npz:: must be"),
+    "unknown": (lambda _: "imagenet", "dataset=imagenet: must be cifar100"),
+    "npz without a file": (lambda _: "npz:", "dataset=npz:: must be"),
     "missing npz": (lambda p: f"npz:{p}/none.npz", "no such file"),
     "truncated npz": (truncated, "truncated or no .npz"),
     "damaged array": (damaged_member, "x_train is truncated"),
@@ -311,7 +311,7 @@ def test_bad_data_is_one_line_that_names_what_is_wrong(tmp_path, case):
     with pytest.raises(UserError) as caught:
         sources.load(spec, data_dir=tmp_path / "data")
     message = str(caught.value)
-    assert message.startswith("--dataset")
+    assert message.startswith("dataset")
     assert expected in message
     assert "\n" not in message
 
@@ -319,8 +319,8 @@ def test_bad_data_is_one_line_that_names_what_is_wrong(tmp_path, case):
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ({"image_size": 7}, "--image-size 7: must be at least 8"),
-        ({"max_images": 19}, "--max-images 19: must be at least 20"),
+        ({"image_size": 7}, "image_size=7: must be at least 8"),
+        ({"max_images": 19}, "max_images=19: must be at least 20"),
     ],
 )
 def test_bad_arguments(tmp_path, arguments, expected):
@@ -332,5 +332,5 @@ def test_data_folder_that_cannot_be_written(tmp_path):
     spec = save_folder(tmp_path / "p")
     (tmp_path / "data").write_text("a file")
     for dataset in (spec, "cifar10"):
-        with pytest.raises(UserError, match="--data-dir"):
+        with pytest.raises(UserError, match="data_dir"):
             sources.load(dataset, data_dir=tmp_path / "data")

@@ -219,8 +219,8 @@ def alive(number: int) -> bool:
     ("changes", "message"),
     [
         ({"dataset": "imagenet"}, "imagenet"),
-        ({"cuda_graphs": True}, "--cuda-graphs: the device is cpu"),
-        ({"width": "huge"}, "--width huge"),
+        ({"cuda_graphs": True}, "cuda_graphs: the device is cpu"),
+        ({"width": "huge"}, "width=huge"),
         ({"space": "nowhere:Space"}, "nowhere"),
     ],
 )

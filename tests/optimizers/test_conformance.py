@@ -306,13 +306,13 @@ def test_names_and_settings_are_light_and_checked(space: SearchSpace) -> None:
     root = Path(search_spaces.__file__).parents[1]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-    with pytest.raises(UserError, match="--optimizer Smack: did you mean smac"):
+    with pytest.raises(UserError, match="optimizer=Smack: did you mean smac"):
         create("Smack", space, FIDELITY, 0)
     for bad, flag in [
-        ({"initial_configs": -1}, "--initial-configs -1"),
-        ({"random_probability": 1.5}, "--random-probability 1.5"),
-        ({"min_trials": 1}, "--min-trials 1"),
-        ({"brackets": "round"}, "--brackets round"),
+        ({"initial_configs": -1}, "initial_configs=-1"),
+        ({"random_probability": 1.5}, "random_probability=1.5"),
+        ({"min_trials": 1}, "min_trials=1"),
+        ({"brackets": "round"}, "brackets=round"),
     ]:
         with pytest.raises(UserError, match=flag):
             OptimizerSettings(**bad)

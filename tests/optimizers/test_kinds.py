@@ -179,7 +179,7 @@ def test_beliefs_are_of_choices_and_go_with_conditions() -> None:
     asked = run(create("smac", space, RUNGS, 0, settings), space, 40)
     believed = [one.config for one in asked if one.origin == "prior"]
     assert sum(config["stem"] == "patch" for config in believed) > len(believed) / 2
-    with pytest.raises(UserError, match="--prior width: is a range of numbers"):
+    with pytest.raises(UserError, match="prior=width: is a range of numbers"):
         create("smac", space, RUNGS, 0, OptimizerSettings(prior="width=8"))
 
 

@@ -70,12 +70,12 @@ def test_draws_follow_it() -> None:
     ["", "se", "se=", "se=:3", "se=yes", "=true", "se=true:0", "se=true:nan", "se=true,", "se=true:1e9"],
 )
 def test_what_is_no_prior_is_refused_by_name(text: str) -> None:
-    with pytest.raises(UserError, match="^--prior "):
+    with pytest.raises(UserError, match="^prior="):
         Prior.parse(text, SPACE)
 
 
 def test_a_setting_that_is_no_text_is_refused() -> None:
-    with pytest.raises(UserError, match="--prior 5: must be text"):
+    with pytest.raises(UserError, match="prior=5: must be text"):
         OptimizerSettings(prior=5)  # type: ignore[arg-type]
 
 

@@ -64,7 +64,7 @@ def test_a_name_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
 def test_a_run_folder_that_another_search_made_meanwhile_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "run"
     Run.create(path, {"mine": 1}, {})
-    with pytest.raises(UserError, match="exists already; continue it with --resume"):
+    with pytest.raises(UserError, match="exists already; continue it with resume"):
         Run.create(path, {"mine": 2}, {})
     assert orjson.loads(Run(path).search_json.read_bytes())["mine"] == 1
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]

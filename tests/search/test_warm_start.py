@@ -98,14 +98,14 @@ def test_a_damaged_file_is_one_line(tmp_path: Path, text: str) -> None:
 def test_another_space_and_an_empty_run_are_refused(simulate: Callable[..., Any], tmp_path: Path) -> None:
     simulation = simulate("empty", trials=1)
     simulation.search()[1].close()
-    with pytest.raises(UserError, match=r"--warm-start .*empty: has no successful trial"):
+    with pytest.raises(UserError, match=r"warm_start=.*empty: has no successful trial"):
         warm_start.gather(tmp_path / "empty", SPACE)
     search = orjson.loads((tmp_path / "empty" / "search.json").read_bytes())
     search["space"] = {**search["space"], "name": "other", "fingerprint": "0"}
     write_json(tmp_path / "empty" / "search.json", search)
-    with pytest.raises(UserError, match=r"--warm-start .*: searched other; must have searched nexception"):
+    with pytest.raises(UserError, match=r"warm_start=.*: searched other; must have searched nexception"):
         warm_start.gather(tmp_path / "empty", SPACE)
-    with pytest.raises(UserError, match="--warm-start .*nowhere: not a run folder"):
+    with pytest.raises(UserError, match="warm_start=.*nowhere: not a run folder"):
         warm_start.gather(tmp_path / "nowhere", SPACE)
 
 

@@ -130,7 +130,7 @@ def test_a_file_is_the_same_from_any_folder(write: Any, tmp_path: Path, monkeypa
     assert SpaceSettings("mine.py:Mine").space == f"{path}:Mine"
     stored = SearchSettings(space=SpaceSettings(path))
     refuse_foreign_space(stored, "mine.py")
-    with pytest.raises(UserError, match=f"say --space {path}"):
+    with pytest.raises(UserError, match=f"say space={path}"):
         refuse_foreign_space(stored, None)
     assert SpaceSettings("nexception").space == "nexception"
 
@@ -138,7 +138,7 @@ def test_a_file_is_the_same_from_any_folder(write: Any, tmp_path: Path, monkeypa
 def test_a_space_without_widths_says_so(write: Any) -> None:
     space = search_spaces.get(write())
     assert space.usual_width(gpu=True) == 0 == space.reduced(0).width
-    with pytest.raises(UserError, match="--width 64: mine has no widths"):
+    with pytest.raises(UserError, match="width=64: mine has no widths"):
         space.reduced(64)
 
 

@@ -86,7 +86,7 @@ def test_a_run_folder_cannot_have_a_module_imported(
     from nas.confirm.session import _settings
     from nas.confirm.settings import ConfirmMachineSettings
 
-    with pytest.raises(UserError, match="--space"):
+    with pytest.raises(UserError, match="^space: "):
         _settings(values, ConfirmMachineSettings())
     assert not trace.exists()
 

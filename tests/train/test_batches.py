@@ -55,9 +55,9 @@ def test_an_epoch_repeats_images_but_never_their_augmentation(images, repeats, e
 @pytest.mark.parametrize(
     ("batch", "accumulate", "processes", "words"),
     [
-        (10, 3, 1, "--batch-size 10: must be a multiple of 3"),
-        (10, 5, 2, "--batch-size 10: must be a multiple of 10"),
-        (64, 1, 1, "--batch-size 64: must be at most 50"),
+        (10, 3, 1, "batch_size=10: must be a multiple of 3"),
+        (10, 5, 2, "batch_size=10: must be a multiple of 10"),
+        (64, 1, 1, "batch_size=64: must be at most 50"),
     ],
 )
 def test_bad_batch_sizes(batch, accumulate, processes, words):
@@ -93,5 +93,5 @@ def test_reading_processes_change_nothing():
 @pytest.mark.parametrize("words", ["rand-x7", "shout"])
 def test_unknown_augmentation(words):
     config = {"input_size": (3, 16, 16), "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    with pytest.raises(UserError, match=f"--aa {words}"):
+    with pytest.raises(UserError, match=f"auto_augment={words}"):
         training_transform(Recipe(auto_augment=words), config, flip=True)

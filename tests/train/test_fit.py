@@ -118,7 +118,7 @@ def test_the_papers_recipe_goes_by_the_size_of_a_folders_network(places: dict[st
 
 @pytest.mark.parametrize("model", ["full", "nexception_t"])
 def test_the_searchs_recipe_needs_a_search(places: dict[str, str], model: str) -> None:
-    with pytest.raises(UserError, match="--recipe search: .* does not come from a search"):
+    with pytest.raises(UserError, match="recipe=search: .* does not come from a search"):
         fit.choose(places.get(model, model), "search")
 
 

@@ -42,8 +42,8 @@ def test_what_a_file_leaves_out_keeps_its_default(tmp_path):
         ("epochs: true", "epochs: must be an integer"),
         ("- 1", "must be a mapping"),
         ("a: [", "cannot be read as YAML"),
-        ("lr: 0", "--lr 0.0: must be"),
-        ("loss: mse", "--loss mse: must be bce or ce"),
+        ("lr: 0", "lr=0.0: must be"),
+        ("loss: mse", "loss=mse: must be bce or ce"),
     ],
 )
 def test_bad_files_are_one_line(tmp_path, text, words):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.util.documents import read_yaml
-from nas.util.errors import UserError, first_line
+from nas.util.errors import SettingError, first_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,27 +47,27 @@ class SiteFile:
         Raises:
             UserError: If it is not there, no YAML, or a key is unknown, missing or of a wrong kind.
         """
-        values = read_yaml(path, "--cluster")
+        values = read_yaml(path, "cluster")
         if not isinstance(values, dict):
-            raise UserError(f"--cluster {path}: must have the keys system, workers and job")
+            raise SettingError("cluster", path, "must have the keys system, workers and job")
         for key, value in values.items():
             if key not in _KEYS:
-                raise UserError(f"--cluster {path}: {key}: unknown; keys are {', '.join(_KEYS)}")
+                raise SettingError("cluster", path, f"{key}: unknown; keys are {', '.join(_KEYS)}")
             if not isinstance(value, _KEYS[key]) or isinstance(value, bool):  # type: ignore[arg-type]
-                raise UserError(
-                    f"--cluster {path}: {key}: {value!r} does not fit; docs/scaling.md has examples"
+                raise SettingError(
+                    "cluster", path, f"{key}: {value!r} does not fit; docs/scaling.md has examples"
                 )
         if values.get("system") not in _SYSTEMS:
             given = values.get("system", "missing")
-            raise UserError(f"--cluster {path}: system: {given}; must be one of {', '.join(_SYSTEMS)}")
+            raise SettingError("cluster", path, f"system: {given}; must be one of {', '.join(_SYSTEMS)}")
         if values.get("workers", 1) < 1:
-            raise UserError(f"--cluster {path}: workers: {values['workers']}; must be at least 1")
+            raise SettingError("cluster", path, f"workers: {values['workers']}; must be at least 1")
         encryption = values.get("tls")
         if isinstance(encryption, dict) and set(encryption) != _TLS_KEYS:
-            raise UserError(f"--cluster {path}: tls: must be temporary, or have ca, certificate and key")
+            raise SettingError("cluster", path, "tls: must be temporary, or have ca, certificate and key")
         if isinstance(encryption, str) and encryption != "temporary":
-            raise UserError(
-                f"--cluster {path}: tls: {encryption}; must be temporary, or ca, certificate, key"
+            raise SettingError(
+                "cluster", path, f"tls: {encryption}; must be temporary, or ca, certificate, key"
             )
         file = cls(
             path,
@@ -97,21 +97,23 @@ class SiteFile:
                 **job, security=security, scheduler_options=options, silence_logs="critical"
             )
         except (TypeError, ValueError, OSError, RuntimeError) as error:
-            raise UserError(f"--cluster {self.path}: {first_line(error)}") from None
+            raise SettingError("cluster", self.path, first_line(error)) from None
 
     def _check_job(self) -> None:
         for key in self.job:
             if key in _OURS:
-                raise UserError(f"--cluster {self.path}: job: {key} is set by the search; leave it out")
+                raise SettingError("cluster", self.path, f"job: {key} is set by the search; leave it out")
         for key in ("cores", "memory"):
             if key not in self.job:
-                raise UserError(f"--cluster {self.path}: job: {key} is missing; docs/scaling.md has examples")
+                raise SettingError(
+                    "cluster", self.path, f"job: {key} is missing; docs/scaling.md has examples"
+                )
         processes = self.job.get("processes", 1)
         cores = self.job["cores"]
         if not isinstance(cores, int) or cores < 1:
-            raise UserError(f"--cluster {self.path}: job: cores: {cores!r}; must be a number of at least 1")
+            raise SettingError("cluster", self.path, f"job: cores: {cores!r}; must be a number of at least 1")
         if not isinstance(processes, int) or not 1 <= processes <= cores:
-            raise UserError(f"--cluster {self.path}: job: processes: {processes}; must be from 1 to cores")
+            raise SettingError("cluster", self.path, f"job: processes: {processes}; must be from 1 to cores")
 
     def _security(self, values: str | dict[str, str]) -> Security:
         from distributed import Security
@@ -120,9 +122,10 @@ class SiteFile:
             try:
                 return Security.temporary()
             except ImportError:
-                raise UserError(
-                    f"--cluster {self.path}: tls: temporary: needs the package cryptography; "
-                    "pip install cryptography"
+                raise SettingError(
+                    "cluster",
+                    self.path,
+                    "tls: temporary: needs the package cryptography; pip install cryptography",
                 ) from None
         pair: dict[str, Any] = {"tls_ca_file": values["ca"], "require_encryption": True}
         for role in ("client", "scheduler", "worker"):

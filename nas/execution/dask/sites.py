@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import dask
 from distributed import Client, LocalCluster
 
-from nas.util.errors import UserError
+from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,7 +149,7 @@ class Running:
         except ValueError:
             good = False
         if not good:
-            raise UserError(f"--dask-scheduler {address}: must be tcp://HOST:PORT or tls://HOST:PORT")
+            raise SettingError("dask_scheduler", address, "must be tcp://HOST:PORT or tls://HOST:PORT")
         self.name = f"the Dask scheduler at {address}"
         self._address = address
         self._reached = False
@@ -167,16 +167,18 @@ class Running:
             with _quiet():
                 client = Client(self._address, timeout=_ANSWER, set_as_default=False)
         except (TypeError, ValueError) as error:
-            raise UserError(
-                f"--dask-scheduler {self._address}: {_gist(error)}; Dask's configuration must name the "
-                "certificates (distributed.comm.tls)"
+            raise SettingError(
+                "dask_scheduler",
+                self._address,
+                f"{_gist(error)}; Dask's configuration must name the certificates (distributed.comm.tls)",
             ) from None
         except OSError as error:
             if self._reached:
                 raise
-            raise UserError(
-                f"--dask-scheduler {self._address}: no scheduler answers there; start one with: dask "
-                f"scheduler ({_gist(error)})"
+            raise SettingError(
+                "dask_scheduler",
+                self._address,
+                f"no scheduler answers there; start one with: dask scheduler ({_gist(error)})",
             ) from None
         self._reached = True
         return client

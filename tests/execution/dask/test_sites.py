@@ -79,7 +79,7 @@ def test_one_worker_is_the_plain_executor(tmp_path: Path) -> None:
     settings = worker_settings(SearchSettings(), tmp_path / "run" / "checkpoints")
     assert isinstance(choice.choose(MachineSettings(workers=1), settings), LocalExecutor)
     assert isinstance(choice.choose(MachineSettings(workers=2), settings), DaskExecutor)
-    with pytest.raises(UserError, match=r"--dask-scheduler, --cluster"):
+    with pytest.raises(UserError, match=r"dask_scheduler, cluster"):
         choice.choose(MachineSettings(dask_scheduler="tcp://a:1", cluster="b.yaml"), settings)
 
 
