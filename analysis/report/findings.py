@@ -288,7 +288,7 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
                 "The winner's accuracy was the best of many on the same validation images, so it flatters. "
                 "Train the winner and the base architecture at full size with several seeds (nas.train), "
                 "and measure both on images the search has not seen (nas.evaluate).",
-                known.export or "",
+                known.export,
             )
         )
     if not run.measured.empty:

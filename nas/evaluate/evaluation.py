@@ -47,6 +47,8 @@ class EvaluateSettings:
     for each next to the table of all."""
     data_dir: Path = Path("data")
     """Where downloads are kept."""
+    space: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], flag_help.default("none")] = ()
+    """Code of an exported folder's own search space that may run, such as DIR/my_space.py; once for each."""
     input_size: Annotated[int | None, flag_help.default("the network's")] = None
     """Image size in pixels (images are square)."""
     crop: Annotated[float | None, flag_help.default("the network's", name="crop-pct")] = None
@@ -140,7 +142,7 @@ def evaluate(request: EvaluateSettings) -> Evaluation:
     from nas.export import loading
     from nas.util.machine import find_device
 
-    named = loading.find(request.models[0])
+    named = loading.find(request.models[0], *request.space)
     (image_set,) = request.sets
     folder = request.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{image_set.label}"
     device = find_device(request.device)
@@ -161,7 +163,7 @@ def evaluate_all(request: EvaluateSettings) -> Joint:
     from nas.util.machine import find_device
 
     device = find_device(request.device)
-    named = [loading.find(text) for text in request.models]
+    named = [loading.find(text, *request.space) for text in request.models]
     names = _names(request.models, [one.name for one in named])
     folder = request.output or Path("evaluations")
     found = Joint([], [one.label for one in request.sets], folder, [])

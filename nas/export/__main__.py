@@ -49,14 +49,16 @@ def main(args: Sequence[str] | None = None) -> int:
         folder = command.settings.output
         trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}")
+        # Code that came with the weights runs only for who names it.
+        space = [] if exported.code is None else ["--space", folder / exported.code]
         if exported.searched:
             own = f"run:{command.settings.source}"
-            print(f"next\n  {typed('nas.evaluate', folder, '--data', own)}")
-            print(f"  {typed('nas.train', folder, '--data', own, '-o', trained)}")
+            print(f"next\n  {typed('nas.evaluate', folder, '--data', own, *space)}")
+            print(f"  {typed('nas.train', folder, '--data', own, '-o', trained, *space)}")
             return 0
         print("next (DIR: train/ and test/, with one folder per class)")
         if command.settings.weights is None:
-            print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained)}")
+            print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained, *space)}")
         else:
             print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR')}")
     return 0

@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import nas
-from nas.export import folder, model_card, released, sizes, source, summary, weights
+from nas.export import any_space, folder, model_card, released, sizes, source, summary, weights
 from nas.export import recipe as recipes
+from nas.export.exported import Exported, OtherForms, in_words, own_facts
 from nas.trial import weights as trained
 from nas.util import output
 from nas.util.errors import SettingError, setting
 from search_spaces.nexception.geometry import idle_choices
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from nas.export.settings import ExportSettings
     from nas.trial.weights import Kept
     from search_spaces.nexception.geometry import Geometry
     from search_spaces.nexception.network import NEXcepTion
 
-FORMAT = 1
-ONNX = "model.onnx"
-TORCH_EXPORT = "model.pt2"
 _SEARCHS_RECIPE = {folder.RECIPE_OF: "search"}
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What was written: the blocks, the totals (the network itself first), and the forms' differences.
-
-    ``note`` says how a run's network was chosen, and which choices shape nothing; "" without any.
-    ``searched`` is whether it is the network that a run searched, and takes that run's images.
-    """
-
-    rows: list[summary.Row]
-    totals: list[summary.Total]
-    differences: dict[str, float]
-    note: str = ""
-    searched: bool = False
 
 
 def export(order: ExportSettings) -> Exported:
@@ -52,9 +31,12 @@ def export(order: ExportSettings) -> Exported:
         from nas.export import formats
 
         formats.require_onnx()
-    found = source.find(order.source, trial=order.trial, config=order.config)
-    own_data = order.geometry == sizes.REDUCED
-    geometry = sizes.find(order.geometry, found, order.input_size)
+    found = source.find(order.source, trial=order.trial, config=order.config, space=order.space)
+    if found.space != source.SPACE:
+        return any_space.export(order, found)
+    name = order.geometry or sizes.USUAL
+    own_data = name == sizes.REDUCED
+    geometry = sizes.find(name, found, order.input_size)
     classes = len(found.class_names) if own_data and found.class_names else 1000
     classes = classes if order.num_classes is None else order.num_classes
     in_chans = found.in_chans if own_data and found.in_chans else 3
@@ -87,19 +69,7 @@ def export(order: ExportSettings) -> Exported:
     rows = summary.blocks(found.config, geometry, classes, in_chans)
     own = summary.total(order.output.name, rows, geometry)
     totals = [own, summary.xception(), *summary.nearest(own)]
-    differences: dict[str, float] = {}
-
-    def other_forms(staging: Path) -> None:
-        from nas.export import formats
-
-        shape = (in_chans, geometry.image_size, geometry.image_size)
-        if order.onnx:
-            output.doing("writing ONNX and comparing its answers")
-            differences[ONNX] = formats.write_onnx(model, staging / ONNX, shape)
-        if order.torch_export:
-            output.doing("writing torch.export's form and comparing its answers")
-            differences[TORCH_EXPORT] = formats.write_torch_export(model, staging / TORCH_EXPORT, shape)
-
+    forms = OtherForms(order, model, (in_chans, geometry.image_size, geometry.image_size))
     folder.write(
         order.output,
         model,
@@ -112,18 +82,18 @@ def export(order: ExportSettings) -> Exported:
             found.facts,
             order.licence,
             None if theirs is None else theirs.facts,
-            trained="" if kept is None else _in_words(kept, found),
+            trained="" if kept is None else in_words(kept, found),
         ),
         recipe=_recipe(found, geometry, own_data=own_data).to_yaml(),
-        own=_own(found, own, order.seed, kept, None if theirs is None else theirs.facts)
+        own=own_facts(found, own, order.seed, kept, None if theirs is None else theirs.facts)
         | (_SEARCHS_RECIPE if own_data and found.recipe else {}),
         model_args={"config": found.config, "geometry": geometry.to_json()},
         pretrained_cfg=_pretrained_cfg(found, geometry, classes, in_chans, order.licence, kept),
         class_names=found.class_names if classes == len(found.class_names) else (),
-        extra=other_forms,
+        extra=forms.write,
     )
     idle = idle_choices(geometry)
-    held = "" if kept is None else f"with the weights that the search kept, {_in_words(kept, found)}"
+    held = "" if kept is None else f"with the weights that the search kept, {in_words(kept, found)}"
     notes = [
         found.note,
         held,
@@ -131,7 +101,7 @@ def export(order: ExportSettings) -> Exported:
         f"in a pyramid {' and '.join(idle)} do nothing" if idle else "",
     ]
     fits = own_data and classes == len(found.class_names) and in_chans == found.in_chans
-    return Exported(rows, totals, differences, "; ".join(filter(None, notes)), fits)
+    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits)
 
 
 def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int, seed: int) -> NEXcepTion:
@@ -168,14 +138,6 @@ def _untrained(
     return field and f"another {field} makes another network of it than the search trained"
 
 
-def _in_words(kept: Kept, found: source.Source) -> str:
-    facts = kept.facts
-    return (
-        f"{facts['epochs']} epochs on {found.facts['data']}, top-1 {100 * facts['top1']:.2f}% on the "
-        "search's validation images"
-    )
-
-
 def _recipe(found: source.Source, geometry: Geometry, *, own_data: bool) -> recipes.Recipe:
     if own_data and found.recipe is not None:
         return found.recipe
@@ -202,31 +164,3 @@ def _pretrained_cfg(
     if kept is not None:  # judged on whole images, normalised so
         cfg |= {"crop_pct": 1.0, "mean": kept.facts["mean"], "std": kept.facts["std"]}
     return {**cfg, "pool_size": list(features.shape[-2:]), "license": license_}
-
-
-def _own(
-    found: source.Source,
-    own: summary.Total,
-    seed: int,
-    kept: Kept | None,
-    released: dict[str, Any] | None,
-) -> dict[str, Any]:
-    learned = released
-    if kept is not None:
-        facts = kept.facts
-        learned = {
-            "by": weights.BY_SEARCH,
-            "data": found.facts["data"],
-            "epochs": facts["epochs"],
-            "seed": facts["seed"],
-            "validation": {"top1": facts["top1"], "loss": facts["val_loss"]},
-        }
-    return {
-        "format": FORMAT,
-        "version": nas.__version__,
-        "source": found.facts,
-        "params": own.params,
-        "macs": own.macs,
-        "init_seed": seed if released is None else None,
-        "trained": learned,
-    }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.export import folder, weights
 from nas.util.errors import UserError, first_line
+from search_spaces.code import is_said, refusal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,12 +24,26 @@ class Named:
         timm_name: For ``timm.create_model``.
         path: The exported folder, or None.
         config: Its config.json, or nothing.
+        spaces: Code of spaces that may run, as the user named it.
     """
 
     name: str
     timm_name: str
     path: Path | None
     config: dict[str, Any]
+    spaces: tuple[str, ...] = ()
+
+    @property
+    def code(self) -> dict[str, Any] | None:
+        """The code that builds a folder's network, if that is not ours: file, class and SHA-256."""
+        code = self.config.get("model_args", {}).get("code")
+        return code if isinstance(code, dict) else None
+
+    @property
+    def beside(self) -> Path | None:
+        """That code as it lies beside the weights."""
+        code = self.code
+        return None if code is None or self.path is None else self.path / Path(str(code.get("file"))).name
 
     @property
     def trained(self) -> bool:
@@ -56,7 +71,7 @@ class Named:
     def model_args(self) -> dict[str, Any]:
         """What makes a folder's network what it is."""
         args = self.config.get("model_args", {})
-        return {key: args[key] for key in ("config", "geometry") if key in args}
+        return {key: args[key] for key in ("config", "geometry", "space", "code") if key in args}
 
     def create(self, *, weights: bool = False, **options: Any) -> nn.Module:
         """Creates the network.
@@ -72,28 +87,35 @@ class Named:
         from safetensors import SafetensorError
 
         import search_spaces.nexception.timm_models  # noqa: F401 - registers our models
+        from search_spaces.timm_models import trusting
 
         try:
-            model: nn.Module = timm.create_model(self.timm_name, pretrained=weights, **options)
+            with trusting(*self.spaces):
+                model: nn.Module = timm.create_model(self.timm_name, pretrained=weights, **options)
         except (RuntimeError, TypeError, ValueError, OSError, SafetensorError) as error:
             reason = first_line(error)
             raise UserError(f"{self.name}: cannot be created ({reason})") from error
         return model
 
 
-def find(text: str) -> Named:
+def find(text: str, *spaces: str | None) -> Named:
     """Finds what a user names.
 
     Args:
         text: An exported folder, or the name of a model that timm knows (ours included).
+        *spaces: Code that may run to build it, as the user said it by ``--space``.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is none, or it needs code that the user did not name.
     """
+    said = tuple(space for space in spaces if space is not None)
     path = Path(text).expanduser()
     if path.is_dir():
         config = folder.read_config(path)
-        return Named(path.resolve().name, f"local-dir:{path}", path, config)
+        named = Named(path.resolve().name, f"local-dir:{path}", path, config, said)
+        if named.code is not None and not is_said(named.code, said):
+            raise refusal(named.code, said, path)
+        return named
     import timm
 
     import search_spaces.nexception.timm_models  # noqa: F401 - registers our models

@@ -44,16 +44,16 @@ def searched(
     """
     return "\n".join(
         [
-            *_front_matter(license_),
+            *front_matter(license_),
             f"# {name}",
             "",
             "A network of the Xception family ([Xception](https://arxiv.org/abs/1610.02357), "
-            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). " + _weights(released, trained),
+            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). " + weights_line(released, trained),
             "",
-            *_source(source, own=bool(trained)),
+            *source_section(source, own=bool(trained)),
             *_architecture(config, geometry),
-            *_costs(totals),
-            *_blocks(rows),
+            *costs_section(totals),
+            *blocks_section(rows),
             *_loading(ours=True),
         ]
     )
@@ -80,10 +80,10 @@ def trained(
     tables = earlier[earlier.find("\n## ") + 1 :].rstrip() if "\n## " in earlier else ""
     return "\n".join(
         [
-            *_front_matter(license_),
+            *front_matter(license_),
             f"# {name}",
             "",
-            *_table(("", "measured"), figures.items()),
+            *table(("", "measured"), figures.items()),
             "## Training",
             "",
             "```yaml",
@@ -96,7 +96,8 @@ def trained(
     )
 
 
-def _weights(released: Mapping[str, Any] | None, trained: str) -> str:
+def weights_line(released: Mapping[str, Any] | None, trained: str) -> str:
+    """Where the weights come from, in a sentence."""
     if trained:
         return f"**The weights are the search's: {trained}.**"
     if released is None:
@@ -108,7 +109,8 @@ def _weights(released: Mapping[str, Any] | None, trained: str) -> str:
     )
 
 
-def _front_matter(license_: str) -> list[str]:
+def front_matter(license_: str) -> list[str]:
+    """What Hugging Face reads."""
     return [
         "---",
         f"license: {license_}",
@@ -123,7 +125,8 @@ def _front_matter(license_: str) -> list[str]:
     ]
 
 
-def _source(source: Mapping[str, Any], *, own: bool) -> list[str]:
+def source_section(source: Mapping[str, Any], *, own: bool) -> list[str]:
+    """Where the configuration comes from."""
     rows = []
     for key, value in source.items():
         text = f"{100 * value:.2f}%" if key.endswith("top1") else str(value)
@@ -131,7 +134,7 @@ def _source(source: Mapping[str, Any], *, own: bool) -> list[str]:
     note = []
     if "validation_top1" in source and not own:
         note = ["The accuracies are the reduced network's in the search, not this one's.", ""]
-    return ["## Source", "", *_table(("", ""), rows), *note]
+    return ["## Source", "", *table(("", ""), rows), *note]
 
 
 def _architecture(config: Config, geometry: Geometry) -> list[str]:
@@ -140,8 +143,8 @@ def _architecture(config: Config, geometry: Geometry) -> list[str]:
     rows = []
     for hp in search_spaces.get(SPACE).hyperparameters.values():
         mine, base = config[hp.name], default[hp.name]
-        shown = f"{_word(mine)} (no such layer)" if hp.name in idle else _changed(mine, base)
-        rows.append((hp.name, _word(base), shown, hp.meaning))
+        shown = f"{word(mine)} (no such layer)" if hp.name in idle else _changed(mine, base)
+        rows.append((hp.name, word(base), shown, hp.meaning))
     layout = "pyramid" if geometry.pyramid else "Xception's"
     note = []
     if idle:
@@ -152,7 +155,7 @@ def _architecture(config: Config, geometry: Geometry) -> list[str]:
     return [
         "## Architecture",
         "",
-        *_table(("", "Xception", "this network", "meaning"), rows),
+        *table(("", "Xception", "this network", "meaning"), rows),
         *note,
         f"Layout: {layout}; widths {_list(geometry.widths)}, middle blocks {_list(geometry.depths)}"
         + (f", exit {_list(geometry.exit_chs)}" if geometry.exit_chs else "")
@@ -161,20 +164,22 @@ def _architecture(config: Config, geometry: Geometry) -> list[str]:
     ]
 
 
-def _costs(totals: Sequence[Total]) -> list[str]:
+def costs_section(totals: Sequence[Total]) -> list[str]:
+    """What the network costs, beside others."""
     rows = [
         (other.name, str(other.image_size), format_count(other.params), format_count(other.macs))
         for other in totals
     ]
-    return ["## Cost", "", *_table(("network", "pixels", "params", "MACs"), rows)]
+    return ["## Cost", "", *table(("network", "pixels", "params", "MACs"), rows)]
 
 
-def _blocks(rows: Sequence[Row]) -> list[str]:
+def blocks_section(rows: Sequence[Row]) -> list[str]:
+    """The network's blocks and what each costs."""
     cells = [
         (row.name, "x".join(map(str, row.shape)), format_count(row.params), format_count(row.macs))
         for row in rows
     ]
-    return ["## Blocks", "", *_table(("block", "output", "params", "MACs"), cells)]
+    return ["## Blocks", "", *table(("block", "output", "params", "MACs"), cells)]
 
 
 def _loading(ours: bool) -> list[str]:
@@ -196,16 +201,18 @@ def _loading(ours: bool) -> list[str]:
     ]
 
 
-def _table(head: Sequence[str], rows: Any) -> list[str]:
+def table(head: Sequence[str], rows: Any) -> list[str]:
+    """A Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
 def _changed(value: Value, default: Value) -> str:
-    return _word(value) if value == default else f"**{_word(value)}**"
+    return word(value) if value == default else f"**{word(value)}**"
 
 
-def _word(value: Value) -> str:
+def word(value: Value) -> str:
+    """A value as people write it."""
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 

@@ -19,11 +19,15 @@ class ExportSettings:
 
     source: Annotated[str, tyro.conf.Positional]
     """A run folder (for its winner: confirmed if there is one, else the incumbent), a JSON file with a
-    configuration, or a named point: xception, nexception."""
+    configuration, or a named point of the space: xception, nexception."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to write."""
-    geometry: str = "t"
-    """t, s, tp, xception, reduced (the search's own network) or a JSON or YAML file of widths and depths."""
+    geometry: Annotated[str | None, flag_help.default("t; of another space its first")] = None
+    """A full size of the space (t, s, tp, xception), reduced (the search's own network) or, of nexception, a
+    JSON or YAML file of widths and depths."""
+    space: Annotated[str | None, flag_help.default("the run's; nexception")] = None
+    """The space of a file or a named point; for a run whose space is code of your own, that code, to have it
+    run."""
     trial: Annotated[int | None, flag_help.default("the winner")] = None
     """The trial of the run to export."""
     config: Annotated[Path | None, flag_help.default("the winner's")] = None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHORT = {"t": NEXCEPTION_T, "s": NEXCEPTION_S, "tp": NEXCEPTION_TP, "xception": XCEPTION}
 REDUCED = "reduced"
+USUAL = "t"  # where none is named
 
 _STEP = 8  # widths are multiples of it, as kernels on GPUs like them
 _WIDEST = 64.0  # times the given widths

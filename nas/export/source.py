@@ -12,14 +12,17 @@ from nas.export import weights
 from nas.export.recipe import of_search
 from nas.run.folder import Run
 from nas.run.state import SearchState
+from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util.documents import read_json
 from nas.util.errors import SettingError, UserError, setting
+from search_spaces.loading import resolved
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nas.export.recipe import Recipe
     from nas.run.state import Trial
-    from search_spaces.base import Config
-    from search_spaces.nexception.geometry import Geometry
+    from search_spaces.base import Config, SearchSpace
 
 SPACE = "nexception"
 
@@ -29,7 +32,7 @@ class Source:
     """A configuration and where it comes from.
 
     Attributes:
-        config: Canonical configuration of the ``nexception`` space.
+        config: Canonical configuration of the space.
         facts: Plain values for the model card: kind, name, trial, data, validation accuracy, ...
         reduced: The network that the search trained; None outside a run.
         class_names: Classes of that network's data.
@@ -38,20 +41,26 @@ class Source:
         weights: The reduced network's trained weights, if the run keeps them.
         untrained: Why there are none, and how to get them; "" outside a run.
         recipe: What the search trained by; None outside a run.
+        space: Its search space, as the user names it.
+        width: That of the reduced network; 0 outside a run, and for a space without widths.
     """
 
     config: Config
     facts: dict[str, Any]
-    reduced: Geometry | None = None
+    reduced: Any = None
     class_names: tuple[str, ...] = field(default=(), repr=False)
     note: str = ""
     in_chans: int | None = None
     weights: Path | None = None
     untrained: str = ""
     recipe: Recipe | None = None
+    space: str = SPACE
+    width: int = 0
 
 
-def find(text: str, *, trial: int | None = None, config: Path | None = None) -> Source:
+def find(
+    text: str, *, trial: int | None = None, config: Path | None = None, space: str | None = None
+) -> Source:
     """Finds what the user means.
 
     Args:
@@ -59,51 +68,58 @@ def find(text: str, *, trial: int | None = None, config: Path | None = None) -> 
         trial: Of a run, this trial instead of its winner: the confirmed one if ``nas.confirm`` was
             there, else the incumbent.
         config: This file's configuration in place of the run's winner.
+        space: Of a file or a point; of a run whose space is code, that code: nothing is run unasked.
 
     Raises:
         UserError: If there is none, or its configuration is not of the space.
     """
     path = Path(text).expanduser()
     if path.is_dir():
-        return _from_run(path, trial, config)
+        return _from_run(path, trial, config, space)
     if trial is not None:
         raise SettingError("trial", trial, f"only a run has trials; {text} is no run folder")
     if config is not None:
         raise SettingError("config", config, "goes with a run folder; to export the file, name it alone")
+    name = SPACE if space is None else resolved(space)
+    found = search_spaces.get(name)
     if path.is_file():
-        return Source(_read_config(path), {"kind": "file", "name": path.name})
-    points = search_spaces.get(SPACE).points
+        return Source(_read_config(path, found), {"kind": "file", "name": path.name}, space=name)
+    points = found.points
     if text not in points:
         raise UserError(
             f"{text}: no such run folder or file; must be one, or a named point: {', '.join(points)}"
         )
-    return Source(points[text], {"kind": "named point", "name": text})
+    return Source(points[text], {"kind": "named point", "name": text}, space=name)
 
 
-def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
+def _from_run(path: Path, trial: int | None, config: Path | None, said: str | None) -> Source:
     run = Run.open(path)
     search = run.read_search()
-    if search["space"]["name"] != SPACE:
-        raise UserError(
-            f"{path}: searched the space {search['space']['name']}; only {SPACE} networks have full sizes"
-        )
+    settings = SearchSettings.from_json(search["settings"])
+    refuse_foreign_space(settings, said)
+    name = settings.space.space
+    if said is not None and resolved(said) != name:
+        raise SettingError("space", said, f"{path} searched the space {name}; leave it out")
+    space = search_spaces.get(name)
+    if space.fingerprint != search["space"].get("fingerprint", space.fingerprint):
+        raise UserError(f"{path}: searched {name} when it offered other choices; put its code back as it was")
     state = SearchState.of(run.read_journal().events)
     facts: dict[str, Any] = {"kind": "run", "name": run.name, "data": search["data"]["name"]}
     note = ""
     if config is not None:
         if trial is not None:
             raise UserError(f"{setting('trial', trial)} and {setting('config', config)}: must be one of them")
-        chosen = _read_config(config)
+        chosen = _read_config(config, space)
         facts["configuration"] = config.name
         kept = None
     elif trial is None and (confirmed := record.read(run)) and (winner := record.winner(confirmed)):
-        chosen = search_spaces.get(SPACE).validate(winner["config"])
+        chosen = space.validate(winner["config"])
         facts |= _confirmed_figures(confirmed, winner)
         kept = weights.find(run, winner["config_id"], confirmed["epochs"], confirmed)
         note = _confirmed_note(confirmed, winner, state)
     else:
         found = _trial(path, state, trial)
-        chosen = search_spaces.get(SPACE).validate(found.config)
+        chosen = space.validate(found.config)
         facts |= _figures(found, state)
         kept = weights.find(run, found.config_id, found.epochs)
         if trial is None:
@@ -111,7 +127,7 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
     data = search["data"]
     reduced = None
     if "image_size" in data:
-        reduced = search_spaces.get(SPACE).reduced(search["width"], data["image_size"])
+        reduced = space.reduced(search["width"], data["image_size"])
     return Source(
         chosen,
         facts,
@@ -121,8 +137,18 @@ def _from_run(path: Path, trial: int | None, config: Path | None) -> Source:
         data.get("in_chans"),
         kept,
         "" if kept is not None else _untrained(run, search, trial, config),
-        of_search(search) if search["train"] else None,
+        _recipe(search, space, chosen),
+        name,
+        search["width"] or 0,
     )
+
+
+def _recipe(search: Mapping[str, Any], space: SearchSpace, config: Config) -> Recipe | None:
+    """What the search trained this configuration by."""
+    if not search["train"]:
+        return None
+    chosen = {name: config[name] for name in space.training if name in config}
+    return of_search({**search, "train": {**search["train"], **chosen}})
 
 
 def _untrained(run: Run, search: dict[str, Any], trial: int | None, config: Path | None) -> str:
@@ -183,11 +209,11 @@ def _confirmed_note(confirmed: dict[str, Any], winner: dict[str, Any], state: Se
     return note
 
 
-def _read_config(path: Path) -> Config:
+def _read_config(path: Path, space: SearchSpace) -> Config:
     values = read_json(path)
     if isinstance(values, dict) and isinstance(values.get("config"), dict):  # incumbent.json, for one
         values = values["config"]
     try:
-        return search_spaces.get(SPACE).validate(values)
+        return space.validate(values)
     except UserError as error:
         raise UserError(f"{path}: {error.given}") from None

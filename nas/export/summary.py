@@ -83,6 +83,41 @@ def blocks(config: Config, geometry: Geometry, num_classes: int, in_chans: int =
     ]
 
 
+def parts(model: nn.Module, image_size: int, in_chans: int) -> list[Row]:
+    """Counts any network by what it consists of directly; what it does besides is in no row.
+
+    Args:
+        model: On the meta device.
+        image_size: Height and width of the images, pixels.
+        in_chans: Image channels.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model = model.eval()
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, output: object) -> None:
+        if isinstance(output, torch.Tensor):
+            shapes[name] = tuple(output.shape[1:])
+
+    children = dict(model.named_children())
+    hooks = [
+        child.register_forward_hook(lambda _, __, output, key=name: note(key, output))
+        for name, child in children.items()
+    ]
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, in_chans, image_size, image_size, device="meta"))
+    for hook in hooks:
+        hook.remove()
+    flops, prefix = counter.get_flop_counts(), type(model).__name__
+    return [
+        Row(name, shapes[name], _params(child), sum(flops.get(f"{prefix}.{name}", {}).values()) // 2)
+        for name, child in children.items()
+        if name in shapes and not isinstance(child, torch.nn.Identity)
+    ]
+
+
 def total(name: str, rows: list[Row], geometry: Geometry) -> Total:
     """Sums the blocks up."""
     return Total(name, geometry.image_size, sum(row.params for row in rows), sum(row.macs for row in rows))

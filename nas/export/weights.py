@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import search_spaces
 from nas.confirm import record
+from nas.run.commands import space_flag
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.search.settings import SearchSettings, refuse_foreign_space
@@ -78,7 +79,7 @@ def load(search: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> nn
     """
     data = search["data"]
     space = search_spaces.get(search["settings"]["space"]["space"])
-    model = space.build(
+    model = space.network(
         config,
         space.reduced(search["width"], image_size=data["image_size"]),
         num_classes=len(data["class_names"]),
@@ -122,6 +123,5 @@ def missing(run: Run, search: Mapping[str, Any], confirmed: Mapping[str, Any] | 
     """Says that weights are not kept, and the command that makes some."""
     name = search["settings"]["space"]["space"]
     more = [] if confirmed is None else ["--seeds", confirmed["seeds"] + 1]
-    foreign = ["--space", name] if ":" in name else []
-    command = typed("nas.confirm", run.path, *more, *foreign)
+    command = typed("nas.confirm", run.path, *more, *space_flag(name))
     return f"{run.path}: keeps no trained weights of it (an older run?); train it again with: {command}"

@@ -27,7 +27,7 @@ def main(args: Sequence[str] | None = None) -> int:
     if settings.stages:
         from nas.profile import stages
 
-        networks = stages.look(settings.models, settings.input_size)
+        networks = stages.look(settings.models, settings.input_size, settings.space)
         stages.show(networks)
         if settings.output is not None:
             print(f"written to {settings.output}: {', '.join(stages.write(settings.output, networks))}")

@@ -176,7 +176,7 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
     cuda = device.type == "cuda"
     batch_size = settings.batch_size or (256 if cuda else 16)
     limit = settings.seconds or (GPU_SECONDS if cuda else CPU_SECONDS)
-    found = [loading.find(name) for name in settings.models]
+    found = [loading.find(name, *settings.space) for name in settings.models]
     accuracies = [_top1(named, settings) for named in found]
     short = f"{setting('batch_size', batch_size)}: out of memory; must be smaller"
     pixels = _Pixels(device)

@@ -126,17 +126,18 @@ class Network:
         return "×".join(map(str, (*shape[1:], shape[0])))
 
 
-def look(models: tuple[str, ...], input_size: int | None) -> list[Network]:
+def look(models: tuple[str, ...], input_size: int | None, spaces: tuple[str, ...] = ()) -> list[Network]:
     """Takes networks apart.
 
     Args:
         models: Exported folders, or models that timm knows.
         input_size: Side of the images in pixels, instead of each network's own.
+        spaces: Code of spaces that may run, as the user named it.
 
     Raises:
         UserError: If there is no such network, or the size does not fit it.
     """
-    named = [loading.find(model) for model in models]
+    named = [loading.find(model, *spaces) for model in models]
     flows = all(_has_flows(one) for one in named)
     return [_network(one, input_size, flows) for one in named]
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import search_spaces
 from nas.util.commands import typed
 from nas.util.quantities import format_duration
 from search_spaces.loading import is_code
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 
 _LONGER = 2  # times the limit that ended a search
-_FULL_SIZE = "nexception"  # the space whose networks have full sizes
 
 
 def space_flag(space: str) -> tuple[str, ...]:
@@ -60,11 +60,14 @@ class RunCommands:
         return self._line("nas.confirm", self.path, "--top", 3, "--seeds", 3, *space_flag(self.space))
 
     @property
-    def export(self) -> str | None:
-        """Builds the winner at full size; None where the space has no full sizes."""
-        if self.space != _FULL_SIZE:
-            return None
-        return self._line("nas.export", self.path, "--geometry", "t", "-o", Path("models", self.path.name))
+    def export(self) -> str:
+        """Builds the winner at the space's first full size, or as it was searched where there is none known.
+
+        What full sizes a user's own space has, its code alone would say, which is not run for that.
+        """
+        sizes = search_spaces.get(self.space).full_sizes if self.space in search_spaces.names() else {}
+        size, target = next(iter(sizes), "reduced"), Path("models", self.path.name)
+        return self._line("nas.export", self.path, "--geometry", size, "-o", target, *space_flag(self.space))
 
     @property
     def dashboard(self) -> str:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nas.export import folder
+from nas.export import folder, source
 from nas.export import recipe as recipes
 from nas.export.recipe import Recipe
 from nas.run.folder import Run
 from nas.util.errors import SettingError, UserError
+from search_spaces.loading import is_code
 
 AUTO, SEARCH, PAPER = "auto", "search", "paper"
 
@@ -32,12 +33,13 @@ def is_run(model: str) -> bool:
     return Run(Path(model).expanduser()).search_json.is_file()
 
 
-def choose(model: str, wanted: str) -> Fit:
+def choose(model: str, wanted: str, space: str | None = None) -> Fit:
     """Finds the recipe for a network.
 
     Args:
         model: A run folder, an exported folder, or the name of a model that timm knows.
         wanted: ``auto``, ``search``, ``paper`` or a YAML file.
+        space: The code of a run's space, if that is not ours.
 
     Raises:
         UserError: If there is no such recipe.
@@ -48,7 +50,11 @@ def choose(model: str, wanted: str) -> Fit:
         return Fit(recipes.read(Path(wanted).expanduser()), f"{wanted}, as asked")
     path = Path(model).expanduser()
     if is_run(model):
-        return Fit(recipes.of_search(Run.open(path).read_search()), _SEARCHED)
+        search = Run.open(path).read_search()
+        if is_code(search["settings"]["space"]["space"]):  # which may have chosen parts of the recipe
+            found = source.find(model, space=space).recipe
+            return Fit(found or recipes.of_search(search), _SEARCHED)
+        return Fit(recipes.of_search(search), _SEARCHED)
     file = path / folder.RECIPE
     if not file.is_file():
         if wanted == SEARCH:

@@ -44,10 +44,12 @@ def exported(model: str, options: TrainCommandSettings) -> tuple[str, TrainComma
         if os.environ.get("RANK", "0") != "0":
             _wait_for(target)
         else:
-            found = source.find(str(run.path))
+            found = source.find(str(run.path), space=options.space)
             if options.init == "weights" and found.weights is None:
                 raise SettingError("init", "weights", found.untrained)
-            export(ExportSettings(str(run.path), target, sizes.REDUCED, license=options.license))
+            export(
+                ExportSettings(str(run.path), target, sizes.REDUCED, options.space, license=options.license)
+            )
     return str(target), options
 
 

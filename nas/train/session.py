@@ -9,6 +9,7 @@ import os
 import shutil
 import statistics
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nas.data import scan
@@ -57,7 +58,7 @@ def train(model: str, options: TrainCommandSettings, recipe: Recipe) -> dict[str
     tracking.require(options.log)
     if fit.is_run(model):
         model, options = searched.exported(model, options)
-    named = loading.find(model)
+    named = loading.find(model, options.space)
     curves.refuse_twins(options.output, options.beside)
     beside = [
         (*curves.read(path), path) for path in options.beside
@@ -152,7 +153,10 @@ def _work(
     def create() -> nn.Module:
         model = named.create(weights=weights, num_classes=len(pictures.class_names), **arguments)
         if options.grad_checkpointing:
-            model.set_grad_checkpointing()  # type: ignore[operator]
+            enable: Any = getattr(model, "set_grad_checkpointing", None)
+            if enable is None:
+                raise SettingError("grad_checkpointing", None, f"{named.name} cannot do that; leave it out")
+            enable()
         return model
 
     data_config = _data_config(resolve_model_data_config(create()), named, options)
@@ -222,7 +226,13 @@ def _publish(
         model_args=named.model_args,
         pretrained_cfg={"input_size": list(data_config["input_size"]), "license": license_},
         class_names=pictures.class_names,
+        extra=None if named.beside is None else partial(_beside, named.beside),
     )
+
+
+def _beside(code: Path, staging: Path) -> None:
+    """The network's code goes with its weights."""
+    shutil.copyfile(code, staging / code.name)
 
 
 def _check_classes(named: Named, pictures: Pictures, options: TrainCommandSettings) -> None:

@@ -23,6 +23,8 @@ class TrainCommandSettings:
     data: str = OWN
     """folder:DIR (train/ and test/ or val/, one folder per class), cifar100, cifar10, digits, npz:FILE or
     run:DIR (all training images of that run); own: those of the run that is trained."""
+    space: Annotated[str | None, flag_help.default("none")] = None
+    """Code of a run's or folder's own search space that may run, such as DIR/my_space.py."""
     data_dir: Path = Path("data")
     """Where downloads are kept."""
     max_images: Annotated[int | None, flag_help.default("all")] = None

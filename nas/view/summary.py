@@ -85,7 +85,7 @@ def next_commands(run: Run, search: Mapping[str, Any], reason: str, *, found: bo
 def confirmed_commands(run: Run) -> list[str]:
     """Commands to type once the best configurations were trained again."""
     known = RunCommands.of(run.path, run.read_search(), interpreter())
-    return [command for command in (known.report, known.export) if command is not None]
+    return [known.report, known.export]
 
 
 def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:

@@ -32,6 +32,12 @@ class NEXcepTionSpace(SearchSpace):
     name = "nexception"
     title = "Xception to NEXcepTion: stem, kernels, pooling, bottleneck, SE, activations, norms"
     presets: ClassVar[Mapping[str, int]] = {"tiny": 16, "small": 64, "paper": 512}
+    full_sizes: ClassVar[Mapping[str, Any]] = {
+        "t": geometry.NEXCEPTION_T,
+        "s": geometry.NEXCEPTION_S,
+        "tp": geometry.NEXCEPTION_TP,
+        "xception": geometry.XCEPTION,
+    }
     hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = {
         hp.name: hp
         for hp in (

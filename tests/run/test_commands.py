@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import search_spaces
 from analysis.frames import load
 from analysis.report import findings
 from nas.run.commands import RunCommands
@@ -72,7 +73,16 @@ def test_a_space_of_ones_own_is_named_and_nothing_it_has_not_is_offered():
     commands = RunCommands(Path("runs/a"), "my.module:Space", HOUR, None)
     assert commands.confirm.endswith("--space my.module:Space")
     assert str(commands.resume("")).endswith("--space my.module:Space")
-    assert commands.export is None
+    assert "--geometry reduced" in commands.export
+    assert commands.export.endswith("--space my.module:Space")
+
+
+@pytest.mark.parametrize("space", search_spaces.names())
+def test_the_size_that_is_offered_is_one_that_the_space_has(space):
+    words = shlex.split(RunCommands(Path("runs/a"), space, HOUR, None).export)
+    size = words[words.index("--geometry") + 1]
+    assert size in (*search_spaces.get(space).full_sizes, "reduced")
+    assert (size == "reduced") == (not search_spaces.get(space).full_sizes)
 
 
 def test_an_exported_network_is_trained_into_a_folder(monkeypatch):
@@ -101,5 +111,5 @@ def test_the_report_gives_the_command_that_began_the_run(finished_run, tmp_path)
 )
 def test_code_that_is_not_ours_is_named_by_every_command_that_would_run_it(space):
     commands = RunCommands(Path("runs/plain"), space, 72 * HOUR, 40)
-    for command in (commands.confirm, commands.resume("budget"), commands.resume("")):
+    for command in (commands.confirm, commands.export, commands.resume("budget"), commands.resume("")):
         assert shlex.split(command)[-2:] == ["--space", space]
