@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import search_spaces
 from nas.util.quantities import format_count
 from search_spaces.nexception import build
-from search_spaces.nexception.geometry import XCEPTION
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -125,8 +124,9 @@ def total(name: str, rows: list[Row], geometry: Geometry) -> Total:
 
 def xception(num_classes: int = 1000) -> Total:
     """The original network at its own size (arXiv:1610.02357)."""
-    rows = blocks(search_spaces.get("nexception").points["xception"], XCEPTION, num_classes)
-    return total("xception", rows, XCEPTION)
+    space = search_spaces.get("nexception")
+    size = space.full_sizes["xception"]
+    return total("xception", blocks(space.points["xception"], size, num_classes), size)
 
 
 def nearest(own: Total) -> list[Total]:

@@ -158,7 +158,7 @@ def test_other_images_are_refused(searched: Path, tmp_path: Path) -> None:
 def test_another_network_gets_initial_weights_and_says_so(searched: Path, tmp_path: Path, capsys) -> None:
     args = ["--geometry", "reduced", "--num-classes", "7", "-o", str(tmp_path / "seven")]
     assert export.main([str(searched), *args]) == 0
-    assert "initial weights: --num-classes makes another network" in capsys.readouterr().out
+    assert "initial weights: another num_classes makes another network" in capsys.readouterr().out
     config = folder.read_config(tmp_path / "seven")
     assert config["smacnas"]["trained"] is None
     assert config["num_classes"] == 7
