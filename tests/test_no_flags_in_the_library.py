@@ -18,7 +18,8 @@ SPELLS = re.compile(r"(^|/)(__main__|view|plan_view|cli|commands)\.py$|^nas/view
 # A trial's reason as journals have held it since the first one.
 STORED = {"nas/run/journal.py": {"--trial-timeout"}}
 _FLAG = re.compile(r"(?<!var\()(?<![\w-])-(-[a-z]|o\b)")
-_WHOLE_COMMANDS = {"typed", "_line"}
+_WHOLE_COMMANDS = {"typed", "self._line"}
+_HELP = {"flag_help.default", "flag_help.group"}
 
 
 def library() -> list[str]:
@@ -35,7 +36,7 @@ def flags(source: str) -> Iterator[str]:
         for inner in ast.walk(node)
         if (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
         or isinstance(node, ast.List)
-        or (isinstance(node, ast.Call) and getattr(node.func, "id", "") in _WHOLE_COMMANDS)
+        or (isinstance(node, ast.Call) and ast.unparse(node.func) in {*_WHOLE_COMMANDS, *_HELP})
     }
     for node in ast.walk(tree):
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in passed:
@@ -65,6 +66,7 @@ def test_the_search_finds_them(source: str) -> None:
         '["uv", "--quiet"]',
         'typed("nas.search", "--resume", 1)',
         'x = "var(--ink)"',
+        'flag_help.default("follows from --width")',
     ],
 )
 def test_help_and_whole_commands_may_have_them(source: str) -> None:

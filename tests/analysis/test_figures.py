@@ -27,7 +27,7 @@ from analysis.report import findings
 
 
 def all_figures(run: Run):
-    found = by_budget.importances(run, by_budget.Settings(engine="local", trees=8, bootstrap=2))
+    found = by_budget.importances(run, by_budget.ImportanceSettings(engine="local", trees=8, bootstrap=2))
     yield from figures_importance.all_figures(run, found, marginals.marginals(run, trees=8)).items()
     yield "network", figures_network.network(run)
     for draw in ("progress", "budgets", "learning_curves", "size", "parallel"):

@@ -43,7 +43,7 @@ def suspended(lab: Lab, whom: str) -> Row:
     problems = [] if (code := search.wait()) == 0 else [f"exit code {code}: {search.said[-200:]}"]
     events = journal.read(Run(run).journal).events
     # Not its time against the unharmed one's: on a busy machine that is another.
-    left_out = from_iso(events[-1]["time"]) - from_iso(events[0]["time"]) - events[-1]["clock"]
+    left_out = from_iso(events[-1].time) - from_iso(events[0].time) - events[-1].clock
     if left_out < _STOP - 1:
         problems.append(f"stopped for {_STOP} s, of which only {left_out:.1f} s count as no budget")
     said = Run(run).log.read_text()
