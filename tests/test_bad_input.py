@@ -66,7 +66,7 @@ FLAGS = [
     (["--trials", "many"], r"--trials"),
     (["--trial-timeout", "soon"], r"--trial-timeout 'soon'.*72h"),
     (["--optimizer", "magic"], r"--optimizer.*smac"),
-    (["--space", "resnet"], r"resnet.*nexception"),
+    (["--space", "resnext"], r"resnext.*nexception"),
     (["--max-epochs", "44"], r"--max-epochs 44.*15 and 45"),
     (["--min-epochs", "0"], r"--min-epochs 0.*at least 1"),
     (["--eta", "1"], r"--eta 1.*at least 2"),

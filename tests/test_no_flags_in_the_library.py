@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROOMS = ("nas", "analysis", "search_spaces")
 # The command lines, what they show on a terminal, and whole commands for people to type.
-SPELLS = re.compile(r"(^|/)(__main__|view|plan_view|cli|commands)\.py$|^nas/view/")
+SPELLS = re.compile(r"(^|/)(__main__|view|plan_view|cli|given|commands)\.py$|^nas/view/")
 # A trial's reason as journals have held it since the first one.
 STORED = {"nas/run/journal.py": {"--trial-timeout"}}
 _FLAG = re.compile(r"(?<!var\()(?<![\w-])-(-[a-z]|o\b)")
@@ -39,6 +39,8 @@ def flags(source: str) -> Iterator[str]:
         or (isinstance(node, ast.Call) and ast.unparse(node.func) in {*_WHOLE_COMMANDS, *_HELP})
     }
     for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and getattr(node.values[0], "value", "") == "--":
+            yield ast.unparse(node)
         if not isinstance(node, ast.Constant) or not isinstance(node.value, str) or id(node) in passed:
             continue
         if _FLAG.search(node.value):
@@ -53,7 +55,14 @@ def test_no_text_of_the_library_holds_a_flag(path: str) -> None:
 
 @pytest.mark.parametrize(
     "source",
-    ['f(f"{x}: use --device cpu")', 'y = "a (--budget)"', 'x = "--name"', 'f"-o {x}"', '("--top", 3)'],
+    [
+        'f(f"{x}: use --device cpu")',
+        'y = "a (--budget)"',
+        'x = "--name"',
+        'f"-o {x}"',
+        'f"--{name} 1"',
+        '("--top", 3)',
+    ],
 )
 def test_the_search_finds_them(source: str) -> None:
     assert list(flags(source))

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.acceptance  # some twenty programs, one after another
 SPACE = """
 from search_spaces.base import Float, Hyperparameter, Reduced, SearchSpace
 

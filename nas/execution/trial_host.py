@@ -100,8 +100,7 @@ class Bench:
         self._recipe = settings.train.resolve(like, len(data.train), flip=data.flip)
         for name in self._space.training:
             if getattr(settings.train, name) is not None:
-                flag = f"--{name.replace('_', '-')}"
-                raise UserError(f"{flag}: the search chooses it, as it is in the space; leave the flag out")
+                raise SettingError(name, None, "the search chooses it, as it is in the space; leave it out")
         self._geometry = self._space.reduced(width, image_size=self._image_size)
         self._store = checkpoint.CheckpointStore(
             settings.checkpoints, settings.quota_bytes, self._note, weights=settings.weights

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from nas.util import flag_help
-from nas.util.errors import SettingError, UserError
+from nas.util.errors import SettingError
 
 OWN = "own"
 
@@ -73,6 +73,6 @@ class TrainCommandSettings:
         for name, low in lowest.items():
             value = getattr(self, name)
             if value is not None and value < low:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
+                raise SettingError(name, value, f"must be at least {low}")
         if not 0 <= self.seed < 2**31 - self.seeds:
             raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")

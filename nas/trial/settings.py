@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Annotated, Literal
 
 from nas.util import flag_help
-from nas.util.errors import SettingError, UserError
+from nas.util.errors import SettingError
 
 OptimizerName = Literal["lamb", "sgd", "adamw"]
 ScheduleName = Literal["constant", "cosine"]
@@ -102,7 +102,7 @@ class TrainSettings:
         for name, (low, high, text) in _RANGES.items():
             value = getattr(self, name)
             if value is not None and not low <= value <= high:
-                raise UserError(f"--{name.replace('_', '-')} {value}: must be {text}")
+                raise SettingError(name, value, f"must be {text}")
         if self.lr is not None and not (0 < self.lr < math.inf):
             raise SettingError("lr", self.lr, "must be above 0")
 

@@ -75,5 +75,5 @@ def test_values_out_of_range_are_named(setting, value):
     with pytest.raises(UserError) as caught:
         TrainSettings(**{setting: value})
     message = str(caught.value)
-    assert message.startswith(f"--{setting.replace('_', '-')} {value}: must be ")
+    assert message.startswith(f"{setting}={value}: must be ")
     assert "\n" not in message
