@@ -65,8 +65,9 @@ def test_a_command(page: Path, command: str, folder: Path) -> None:
 @pytest.mark.acceptance
 def test_the_guides_space_can_be_registered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import search_spaces
+    from search_spaces import registry
 
-    monkeypatch.setattr(search_spaces, "_TARGETS", dict(search_spaces._TARGETS))
+    monkeypatch.setattr(registry, "_TARGETS", dict(registry._TARGETS))
     monkeypatch.syspath_prepend(str(folder))
     *_, line = blocks(ROOT / "docs" / "how-to" / "own-space.md", "python")
     (folder / "registered.py").write_text(line)

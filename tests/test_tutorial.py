@@ -19,10 +19,10 @@ def shorter(command: str) -> str:
     """The same with a part of the images, and limits of trials in place of minutes."""
     if "nas.search" in command and "--resume" not in command:
         command += " --image-size 8 --max-images 200 --threads 1" + (
-            "" if "--plan" in command else " --trials 8"
+            "" if "--plan" in command else " --trials 24"
         )
     elif "nas.search" in command:
-        command += " --trials 10"
+        command += " --trials 28"
     if "nas.train" in command:
         command = re.sub(
             r"--epochs \d+ --batch-size \d+", "--epochs 1 --batch-size 20 --max-images 60", command
