@@ -39,7 +39,7 @@ def test_the_pages_code_runs_in_order(tmp_path: Path) -> None:
     assert len(blocks) >= 7
     smaller = f"import functools, nas\nnas.run_search = functools.partial(nas.run_search, {TINY})\n"
     out = python("-", folder=tmp_path, typed=smaller + "\n".join(blocks))
-    assert out.splitlines()[-1] == "val_fraction 2.0: must lie between 0 and 1, for example 0.1"
+    assert out.splitlines()[-1] == "val_fraction=2.0: must lie between 0 and 1, for example 0.1"
     runs = tmp_path / "runs"
     assert {path.name for path in runs.iterdir()} == {"first", "mine"}
     assert (runs / "first" / "analysis" / "report.html").is_file()

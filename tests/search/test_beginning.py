@@ -36,6 +36,11 @@ def command(*args: str) -> subprocess.Popen[str]:
     )
 
 
+def complaints(err: str) -> list[str]:
+    """What is said on standard error, but for what is being done."""
+    return [line for line in err.splitlines() if not line.endswith(" ...")]
+
+
 def test_searches_without_a_name_that_begin_in_the_same_second_get_names_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,7 +99,7 @@ def test_resume_auto_says_what_it_does_however_its_flags_are_spelled(tmp_path: P
     for said in (f"--resume auto: starts {path}\n", f"--resume auto: continues {path}\n"):
         process = command(*args)
         out, err = process.communicate(timeout=120)
-        assert (process.returncode, err) == (0, "")
+        assert (process.returncode, complaints(err)) == (0, [])
         assert out.startswith(said)
 
 
@@ -103,7 +108,7 @@ def test_two_commands_without_a_name_at_once(tmp_path: Path) -> None:
     both = [command(*TINY, "--trials", "1", "--runs-dir", str(tmp_path)) for _ in range(2)]
     for process in both:
         _, err = process.communicate(timeout=120)
-        assert (process.returncode, err) == (0, "")
+        assert (process.returncode, complaints(err)) == (0, [])
     names = {path.name for path in tmp_path.iterdir()}
     assert len(names) == 2
     for name in names:
@@ -125,7 +130,7 @@ def test_other_versions_are_told_in_one_line_and_the_search_goes_on(tmp_path: Pa
     run.search_json.write_bytes(orjson.dumps(stored))
     process = command("--resume", str(run.path), "--space", TINY[1], "--trials", "2")
     out, err = process.communicate(timeout=120)
-    assert (process.returncode, err) == (0, "")
+    assert (process.returncode, complaints(err)) == (0, [])
     lines = [line for line in out.splitlines() if "other versions than before" in line]
     assert len(lines) == 1
     assert "torch 2.1.0 -> " in lines[0]
