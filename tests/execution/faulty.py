@@ -27,6 +27,7 @@ FAULTS = (
     "gil",
     "host_memory",
     "device",
+    "harmless",
 )
 
 

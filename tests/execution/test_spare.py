@@ -144,7 +144,7 @@ def test_a_preparation_that_hangs_holds_up_no_other_trial(executor: LocalExecuto
     until_told(executor)
     for trial in (3, 4):
         executor.submit(spec(trial, fault(), timeout=20.0))
-        executor.prepare(spec(trial + 1, {"fault": "none", "n": trial + 1}))
+        executor.prepare(spec(trial + 1, fault("harmless")))
         (end,) = [r for r in collect(executor) if isinstance(r, TrialEnded)]
         assert (end.trial, end.error is None) == (trial, False)
     executor._spare.close()  # type: ignore[union-attr]
@@ -152,11 +152,11 @@ def test_a_preparation_that_hangs_holds_up_no_other_trial(executor: LocalExecuto
 
 def test_a_second_process_that_is_killed_costs_nothing(executor: LocalExecutor) -> None:
     executor.submit(spec(1, fault()))
-    executor.prepare(spec(2, {"fault": "none", "n": 2}))
+    executor.prepare(spec(2, fault("harmless")))
     collect(executor)
     os.kill(until_told(executor), signal.SIGKILL)
     time.sleep(0.3)
-    executor.submit(spec(2, {"fault": "none", "n": 2}))
+    executor.submit(spec(2, fault("harmless")))
     assert collect(executor)[-1].error is not None  # type: ignore[union-attr]
 
 
