@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import numpy as np
 
 from nas.data.listing import find
 from nas.util.errors import SettingError
+from nas.util.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,17 +92,13 @@ def cached(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArr
 
 
 def _write(path: Path, images: NDArray[np.uint8]) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        with replacing(path) as temporary, temporary.open("wb") as file:
             np.save(file, images, allow_pickle=False)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise SettingError(
             "data_dir", None, f"cannot write {path.parent} ({error.strerror}); must be a writable folder"
         ) from error
