@@ -16,6 +16,7 @@ from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util.documents import read_json
 from nas.util.errors import SettingError, UserError, setting
 from search_spaces.loading import resolved
+from search_spaces.registry import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from nas.export.recipe import Recipe
     from nas.run.state import Trial
     from search_spaces.base import Config, SearchSpace
-
-SPACE = "nexception"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Source:
     weights: Path | None = None
     untrained: str = ""
     recipe: Recipe | None = None
-    space: str = SPACE
+    space: str = DEFAULT
     width: int = 0
 
 
@@ -80,7 +79,7 @@ def find(
         raise SettingError("trial", trial, f"only a run has trials; {text} is no run folder")
     if config is not None:
         raise SettingError("config", config, "goes with a run folder; to export the file, name it alone")
-    name = SPACE if space is None else resolved(space)
+    name = DEFAULT if space is None else resolved(space)
     found = search_spaces.get(name)
     if path.is_file():
         return Source(_read_config(path, found), {"kind": "file", "name": path.name}, space=name)

@@ -220,7 +220,7 @@ def _publish(
     folder.write(
         target,
         model,
-        card=model_card.trained(named.name, named.ours, figures, recipe.to_yaml(), license_, earlier),
+        card=model_card.trained(named.name, named.timm_module, figures, recipe.to_yaml(), license_, earlier),
         recipe=recipe.to_yaml(),
         own={**own, "trained": trained},
         model_args=named.model_args,
