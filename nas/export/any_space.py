@@ -86,7 +86,7 @@ def export(order: ExportSettings, found: Source) -> Exported:
         ),
         recipe=recipe.to_yaml(),
         own=own_facts(found, own, order.seed, kept, None)
-        | ({folder.RECIPE_OF: "search"} if by_search else {}),
+        | ({folder.RECIPE_OF: "search", folder.CHOSEN: list(found.chosen)} if by_search else {}),
         model_args=model_args,
         pretrained_cfg=_pretrained_cfg(model, size.image_size, classes, in_chans)
         | {"license": order.licence}
