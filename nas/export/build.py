@@ -86,7 +86,7 @@ def export(settings: ExportSettings) -> Exported:
         ),
         recipe=_recipe(found, size).to_yaml(),
         own=own_facts(found, totals[0], settings.seed, kept, facts)
-        | ({folder.RECIPE_OF: "search"} if by_search else {}),
+        | ({folder.RECIPE_OF: "search", folder.CHOSEN: list(found.chosen)} if by_search else {}),
         model_args=model_args,
         pretrained_cfg=_pretrained_cfg(model, space, size, (classes, in_chans), kept)
         | {"license": settings.licence},

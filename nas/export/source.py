@@ -39,7 +39,8 @@ class Source:
         in_chans: Channels of that data's images; None outside a run.
         weights: The reduced network's trained weights, if the run keeps them.
         untrained: Why there are none, and how to get them; "" outside a run.
-        recipe: What the search trained by; None outside a run.
+        recipe: What the search trained it by; None outside a run.
+        chosen: Those of the recipe's settings that the search chose for it.
         space: Its search space, as the user names it.
         width: That of the reduced network; 0 outside a run, and for a space without widths.
     """
@@ -53,6 +54,7 @@ class Source:
     weights: Path | None = None
     untrained: str = ""
     recipe: Recipe | None = None
+    chosen: tuple[str, ...] = ()
     space: str = DEFAULT
     width: int = 0
 
@@ -137,6 +139,7 @@ def _from_run(path: Path, trial: int | None, config: Path | None, said: str | No
         kept,
         "" if kept is not None else _untrained(run, search, trial, config),
         _recipe(search, space, chosen),
+        tuple(name for name in space.training if name in chosen),
         name,
         search["width"] or 0,
     )
