@@ -52,8 +52,8 @@ def _end(config: Mapping[str, Any], unit: int, size: int, act: str) -> list[Part
     features = _FEATURES * unit
     if config["head"] == "after_pooling":
         wide = _conv("1×1 conv", _LAST_EXPANSION * config["width_5"] * unit, act)
-        head = ("global average pool", f"1×1 conv, {features} · {act}", "linear")
-        return [Part("last layer", (wide,), size), Part("head", head, 0)]
+        after = ("global average pool", f"1×1 conv, {features} · {act}", "linear")
+        return [Part("last layer", (wide,), size), Part("head", after, 0)]
     last = (
         f"1×1 conv, ×{_LAST_EXPANSION} · norm · {act}",
         f"depthwise 3×3 · norm · {act}",
