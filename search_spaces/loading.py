@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".py"
 _REDUCED = "reduced"
+_INACTIVE = "inactive"  # as analysis.levels has it
 _TRIED, _LEAST = 2000, 20  # draws, of which so many must be allowed
 _LISTED = 100_000  # configurations that can be listed instead
 
@@ -73,8 +74,12 @@ def load(name: str, target: str) -> SearchSpace:
         if not isinstance(found, type) or not issubclass(found, SearchSpace):
             raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
         space = found()
-        if not isinstance(space.hyperparameters, Mapping):
+        if not isinstance(getattr(space, "hyperparameters", {}), Mapping):
             raise UserError("hyperparameters: must be a tuple of Hyperparameter, Integer and Float")
+        if not getattr(space, "hyperparameters", {}):
+            raise UserError(
+                "has no hyperparameters; give it hyperparameters = (...) or space = a ConfigSpace"
+            )
         check(space.hyperparameters)  # those that are a property are known only now
         _check(space)
         return space
@@ -86,6 +91,8 @@ def load(name: str, target: str) -> SearchSpace:
             hint = "; write a notebook's class to a file, and give its path"
         elif isinstance(error, ModuleNotFoundError) and error.name == place.partition(".")[0]:
             hint = "; it must lie in the folder you are in, or in one that PYTHONPATH names"
+        elif type(error).__name__ == "ForbiddenValueError":
+            hint = "; the default configuration must be allowed: give other defaults"
         raise UserError(f"search space {name}: cannot be loaded ({first_line(error)}){hint}") from error
     except (Exception, SystemExit) as error:  # a user's module may do anything
         said = f"{type(error).__name__} ({first_line(error)})"
@@ -162,8 +169,6 @@ def _check(space: SearchSpace) -> None:
     Raises:
         UserError: Naming the hyperparameter or attribute.
     """
-    if not space.hyperparameters:
-        raise UserError("has no hyperparameters; give it hyperparameters = (...) or space = a ConfigSpace")
     _ = space.asked
     _check_words(space)
     for name, width in space.presets.items():
@@ -176,6 +181,12 @@ def _check(space: SearchSpace) -> None:
     rules = space.rules
     if rules is None:
         return
+    for j, name in enumerate(rules.names):
+        if rules.conditional(j) and _INACTIVE in space.hyperparameters[name].choices:
+            raise UserError(
+                f"hyperparameter {name}: choice {_INACTIVE!r} is what tables call it where its condition "
+                "does not hold; call it otherwise"
+            )
     import numpy as np
 
     if space.size > _LISTED and len(rules.draw(_TRIED, np.random.RandomState(0))) < _LEAST:
