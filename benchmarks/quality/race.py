@@ -15,7 +15,7 @@ from nas.search.loop import Limits, Search
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
-    from benchmarks.quality.opponents import Maker
+    from benchmarks.quality.others import Maker
     from benchmarks.quality.problems import TrueError
     from nas.execution.simulated import Answer
     from nas.optimizers.protocol import Fidelity

@@ -16,8 +16,9 @@ from benchmarks.quality import levers, proxy, surrogate, variants
 from benchmarks.quality.compare import at, read, regrets
 from benchmarks.quality.nexception_table import Options, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
-from benchmarks.quality.problems import NexceptionSurrogate, load
+from benchmarks.quality.problems import NexceptionSurrogate
 from benchmarks.quality.race import race, search
+from benchmarks.quality.registry import load
 from benchmarks.quality.report import markdown, summary
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.smac.candidates import Candidates
