@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from nas.optimizers.settings import MODEL
-from nas.run.folder import Run
-from nas.search import afterwards
-from nas.search.afterwards import AfterwardsFlags
+from nas.search.afterwards_flags import AfterwardsFlags
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util import cli, flag_help, given
 from nas.util.errors import SettingError, UserError
@@ -20,6 +18,7 @@ from nas.util.errors import SettingError, UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nas.run.folder import Run
     from nas.search.notify import Notifier
     from nas.search.session import View
 
@@ -100,6 +99,8 @@ def main(args: Sequence[str] | None = None) -> int:
         pairs=True,
         renamed=RENAMED,
     )
+    from nas.search import afterwards
+
     steps, settings = command.after.steps, command.settings
     afterwards.check(steps, settings.space.space)
 
@@ -122,7 +123,8 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _search(command: Command, folder: Path | None, notifier: Notifier, *, auto: bool) -> tuple[Run, str]:
     """Begins or continues a search, if it has not ended for good; says why it ended."""
-    from nas.search import session
+    from nas.run.folder import Run
+    from nas.search import afterwards, session
     from nas.search.view import choose
     from nas.view import summary
 
@@ -190,6 +192,8 @@ def _named_folder(args: Sequence[str]) -> Path | None:
 
 def _stored(folder: Path) -> Command:
     """What a run was begun with."""
+    from nas.run.folder import Run
+
     search = Run.open(folder).read_search()
     try:
         after = AfterwardsFlags(then=tuple(search.get("then", ())))

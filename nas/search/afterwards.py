@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -15,11 +15,11 @@ import search_spaces
 from nas.run.commands import space_flag
 from nas.run.folder import write_json
 from nas.run.state import SearchState
-from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, kept, parse, training_seconds
+from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, kept, training_seconds
 from nas.search.settings import SearchSettings, refuse_changes
-from nas.util import attached, flag_help, locks, signals
+from nas.util import attached, locks, signals
 from nas.util.errors import SettingError, UserError, one_line
-from nas.util.quantities import format_duration, parse_duration
+from nas.util.quantities import format_duration
 from nas.view.lines import STOP_REASONS, percent
 from nas.view.logfile import open_log
 
@@ -33,37 +33,6 @@ EXIT_FAILED = 3  # a step failed, the search did not
 _MODULES = {CONFIRM: "nas.confirm", REPORT: "analysis.report", EXPORT: "nas.export"}
 _REDUCED = "reduced"  # the size that was searched
 _VERSION = 1
-
-
-@dataclass(frozen=True)
-class AfterwardsFlags:
-    """What follows the search, and whom to tell."""
-
-    then: Annotated[tuple[str, ...], flag_help.default("nothing")] = ()
-    """What follows the search in the same command, in this order: confirm or confirm:SEEDS (three of the best
-    trained again; the budget counts it), report, export:SIZE into models/NAME. --resume goes on with it."""
-    notify: Annotated[str | None, flag_help.default("nobody")] = None
-    """A shell command to run at the end and when trials keep crashing, with SMACNAS_EVENT (end, crashes,
-    no_improvement), SMACNAS_RUN and SMACNAS_MESSAGE in its environment; to be given again with --resume."""
-    notify_after: Annotated[str | None, flag_help.default("never")] = None
-    """Run it too whenever nothing has improved for so long, such as 12h."""
-
-    def __post_init__(self) -> None:
-        parse(self.then)
-        if self.notify_after is not None:
-            parse_duration(self.notify_after, "notify_after")
-            if self.notify is None:
-                raise SettingError("notify_after", self.notify_after, "needs a command to run, notify")
-
-    @property
-    def steps(self) -> tuple[Step, ...]:
-        """What follows."""
-        return parse(self.then)
-
-    @property
-    def notify_seconds(self) -> float | None:
-        """Seconds without an improvement, None for never."""
-        return None if self.notify_after is None else parse_duration(self.notify_after, "notify_after")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from nas.run.state import SearchState
 from nas.run.steps import kept, parse, training_seconds
 from nas.search import __main__ as command
 from nas.search import afterwards, session
-from nas.search.afterwards import Afterwards, AfterwardsFlags, check, ended, finish, remember
+from nas.search.afterwards import Afterwards, check, ended, finish, remember
+from nas.search.afterwards_flags import AfterwardsFlags
 from nas.search.loop import Limits
 from nas.search.settings import SearchSettings
 from nas.util import locks
