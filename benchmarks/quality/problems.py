@@ -169,14 +169,17 @@ class NexceptionSurrogate:
 @lru_cache(maxsize=2)
 def load(name: str, fidelity: Fidelity | None = None) -> Any:
     """A problem by its name, loaded once in a process; ``fidelity``: other rungs of ``nexception``."""
-    if name == "nasbench201":
-        return NASBench201()
+    return NASBench201() if name == "nasbench201" else NexceptionSurrogate(_fitted(), fidelity)
+
+
+@lru_cache(maxsize=1)
+def _fitted() -> Curves:
+    """The surrogate of all trainings, the same for all rungs."""
     import pandas as pd
 
     from benchmarks.quality import surrogate
 
-    data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
-    return NexceptionSurrogate(surrogate.fit(data), fidelity)
+    return surrogate.fit(surrogate.trainings(pd.read_parquet(surrogate.TABLE)))
 
 
 def noise_at(pool: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

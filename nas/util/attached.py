@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, TextIO
+from typing import IO, TYPE_CHECKING
 
 from nas.util import signals
 
@@ -70,7 +70,7 @@ def _started(pipe: int, words: Sequence[str], *, quiet: bool) -> subprocess.Pope
 class _Passed:
     """Passes a process's standard error on, and keeps its last line."""
 
-    def __init__(self, stream: TextIO | None) -> None:
+    def __init__(self, stream: IO[str] | None) -> None:
         self.last = ""
         self._stream = stream
         self.thread = threading.Thread(target=self._pass, daemon=True)

@@ -175,7 +175,7 @@ def test_a_finished_training_is_not_repeated(run, networks, tmp_path):
 
 
 def test_trained_weights_are_gone_on_with(run, networks, tmp_path):
-    run(networks["batch"], tmp_path / "first", "--epochs", "1", "--lr", "0.01")
+    run(networks["batch"], tmp_path / "first", "--epochs", "2", "--lr", "0.01")
     model = tmp_path / "first" / "seed-0" / "batch"
     nothing = ("--epochs", "1", "--lr", "1e-9", "--warmup-epochs", "0", "--opt", "sgd", "--weight-decay", "0")
     run(model, tmp_path / "tuned", *nothing)
