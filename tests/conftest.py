@@ -200,6 +200,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(scope="module")
+def trials_here(one_thread: None) -> Iterator[None]:
+    """Searches train in this process: for tests of what a run finds, not of the process it trains in."""
+    from tests.execution.in_thread import InThread
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.execution.local.TrialProcess", InThread)
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_geometry() -> Geometry:
     """The smallest network of the space that still has every kind of block; made for 16x16 pixels."""

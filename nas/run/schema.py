@@ -32,6 +32,9 @@ def check_search(search: Mapping[str, Any]) -> None:
     _check(search, _SEARCH)
     if not all(isinstance(epochs, int) for epochs in search["rungs"]):
         raise ValueError("rungs: must be integers")
+    then = search.get("then", [])
+    if not isinstance(then, list) or not all(isinstance(step, str) for step in then):
+        raise ValueError("then: must be a list of texts")
 
 
 def _check(values: Mapping[str, Any], shape: Mapping[str, Any], at: str = "") -> None:

@@ -24,7 +24,7 @@ from nas.util.seeds import derive
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
@@ -44,6 +44,10 @@ _SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that 
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
+def _nothing(_: SearchState) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Limits:
     """When the loop stops.
@@ -52,11 +56,13 @@ class Limits:
         seconds: Clock seconds of the whole run.
         trials: Finished trials of the whole run, None for no limit.
         trial_timeout: Seconds until a trial counts as hanging, None to predict it.
+        kept: Which of the seconds are left to what follows the search, by what is known so far.
     """
 
     seconds: float
     trials: int | None = None
     trial_timeout: float | None = None
+    kept: Callable[[SearchState], float] = _nothing
 
 
 class Search(Conductor):
@@ -137,7 +143,7 @@ class Search(Conductor):
             self._look_ahead()
             self._announce()
             self._poll()
-            if self._clock.used() >= self._limits.seconds:
+            if self._clock.used() >= self._deadline():
                 self._stop = self._stop or "budget"
 
     def _count_slots(self) -> None:
@@ -162,11 +168,14 @@ class Search(Conductor):
             trial = self._next_trial()
             if trial is None:
                 return None
-            if self._clock.used() + self._predict(trial) > self._limits.seconds:
+            if self._clock.used() + self._predict(trial) > self._deadline():
                 self._queue.appendleft(trial)
                 return self._end_when_idle("budget")
             self._start(trial)
         return None
+
+    def _deadline(self) -> float:
+        return self._limits.seconds - self._limits.kept(self.state)
 
     def _limit_reached(self) -> bool:
         under_way = self.state.finished + len(self.state.running_trials())

@@ -24,6 +24,7 @@ from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
 from nas.execution.share import kept, settle
 from nas.optimizers import check, create
+from nas.run import steps
 from nas.run.events import SessionStarted
 from nas.run.folder import Run, write_json
 from nas.run.journal import Journal
@@ -130,7 +131,9 @@ def worker_settings(
     )
 
 
-def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = False) -> tuple[Run, str]:
+def begin(
+    path: Path, settings: SearchSettings, view: View, *, filled: bool = False, then: Sequence[str] = ()
+) -> tuple[Run, str]:
     """Begins a new run and searches until it stops.
 
     Args:
@@ -138,6 +141,7 @@ def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = Fa
         settings: All settings.
         view: Called with :class:`Watched`; gives a context manager that gives a listener.
         filled: The folder is there, with the images and nothing else.
+        then: What follows the search, as it is typed; part of the budget is kept for it.
 
     Returns:
         The run, and why it stopped.
@@ -163,7 +167,7 @@ def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = Fa
     ):
         _load_optimizer_meanwhile()
         facts = executor.start()
-        search = _describe(settings, facts)
+        search = {**_describe(settings, facts), **({"then": list(then)} if then else {})}
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
@@ -278,6 +282,15 @@ class Session:
         known = warm.read(self.run.earlier_json)
         return create(settings.choice.optimizer, self.space, settings.fidelity, seed, settings.smac, known)
 
+    def _kept(self, state: SearchState) -> float:
+        """Seconds of the budget that are left to what follows."""
+        training = steps.training_seconds(state, self.settings.fidelity.max_epochs)
+        return steps.kept(self._then, self.settings.budget.seconds, training)
+
+    @property
+    def _then(self) -> Sequence[steps.Step]:
+        return steps.parse(self.search.get("then", ()))
+
     def _loop(self, optimizer: Optimizer, journal: Journal, listeners: Sequence[Listener]) -> Search:
         events, budget = self.contents.events, self.settings.budget
         return Search(
@@ -287,7 +300,7 @@ class Session:
             space=self.space,
             fidelity=self.settings.fidelity,
             seed=self.settings.choice.seed,
-            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds),
+            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds, self._kept),
             optimizer=optimizer,
             executor=with_salvage(self.executor, self.run),
             clock=WallClock(used=events[-1].clock if events else 0.0),

@@ -84,7 +84,9 @@ def _time(snapshot: Snapshot) -> Bar:
         seconds = snapshot.used_seconds * (1 / by_trials - 1)
         left = f", about {format_duration(seconds)} to go ({moment(seconds)})"
     elif snapshot.status == RUNNING and by_time < 1:
-        left = f", ends by {moment(snapshot.budget_seconds - snapshot.used_seconds)}"
+        left = f", ends by {moment(snapshot.budget_seconds - snapshot.kept_seconds - snapshot.used_seconds)}"
+    if snapshot.status == RUNNING and snapshot.then:
+        left += f", then {escape(' '.join(snapshot.then))}"
     return Bar(
         "trials" if by_trials > by_time else "time",
         max(by_time, by_trials),

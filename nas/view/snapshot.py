@@ -7,7 +7,8 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nas.util.errors import one_line
+from nas.run import steps
+from nas.util.errors import UserError, one_line
 from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class Snapshot:
         optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
         host: Machine of the last session if it ended without a word, "" otherwise.
         silent_seconds: Seconds since that session was last heard of.
+        kept_seconds: Part of the budget that is left to what follows the search.
+        then: What follows it.
     """
 
     name: str
@@ -102,6 +105,8 @@ class Snapshot:
     workers: int
     host: str = ""
     silent_seconds: float = 0.0
+    kept_seconds: float = 0.0
+    then: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """Nested plain values."""
@@ -158,7 +163,18 @@ def take(
         workers=state.slots,
         host="" if seen is None else one_line(seen.host),
         silent_seconds=0.0 if seen is None else round(seen.silent_seconds, 3),
+        kept_seconds=_kept(state, search),
+        then=[one_line(step) for step in search.get("then", [])],
     )
+
+
+def _kept(state: SearchState, search: Mapping[str, Any]) -> float:
+    try:
+        following = steps.parse(search.get("then", []))
+    except UserError:  # of another version: the view has other things to say
+        return 0.0
+    training = steps.training_seconds(state, search["rungs"][-1]) if search["rungs"] else None
+    return steps.kept(following, search["limits"]["seconds"], training)
 
 
 def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:

@@ -113,8 +113,7 @@ def test_summary_ranks_by_mean_regret_and_tests_pairs(tmp_path: Path) -> None:
 
 
 def test_other_rungs_can_be_raced(problem: NexceptionSurrogate) -> None:
-    data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
-    other = NexceptionSurrogate(surrogate.fit(data), Fidelity(1, 9, 3))
+    other = load("nexception", fidelity=Fidelity(1, 9, 3))
     assert other.optimum.full_seconds == pytest.approx(problem.optimum.full_seconds / 2)
     assert race(other, make("random"), seed=0, evaluations=3)
 

@@ -50,7 +50,7 @@ class Pipe:
 @pytest.fixture
 def images():
     rng = np.random.default_rng(0)
-    return checked("noise", rng.integers(0, 256, (32, 16, 16, 3), dtype=np.uint8), np.arange(32) % 2)
+    return checked("noise", rng.integers(0, 256, (20, 16, 16, 3), dtype=np.uint8), np.arange(20) % 2)
 
 
 @pytest.fixture
