@@ -168,7 +168,7 @@ def _named_folder(args: Sequence[str]) -> Path | None:
 def _stored_settings(folder: Path) -> SearchSettings:
     from nas.run.folder import Run
 
-    return SearchSettings.from_json(Run.open(folder).read_search()["settings"])
+    return SearchSettings.of(Run.open(folder).read_search())
 
 
 if __name__ == "__main__":
