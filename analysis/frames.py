@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from nas.run.search_file import SearchFile
     from nas.run.state import Trial
     from search_spaces.base import Parameter
 
@@ -56,7 +57,7 @@ class Run:
 
     path: Path
     name: str
-    search: dict[str, Any]
+    search: SearchFile
     hyperparameters: dict[str, Hyperparameter]
     trials: pd.DataFrame
     curves: pd.DataFrame
@@ -76,7 +77,7 @@ class Run:
     @property
     def default(self) -> dict[str, Any]:
         """The base architecture; None for what is inactive."""
-        known: Mapping[str, Any] = self.search["space"]["default"]
+        known = self.search.space.default
         return {
             name: known.get(name) if levels.optional(hp) else hp.default
             for name, hp in self.hyperparameters.items()
@@ -85,7 +86,7 @@ class Run:
     @property
     def rungs(self) -> list[int]:
         """Budgets of the search, epochs, ascending."""
-        return [int(epochs) for epochs in self.search["rungs"]]
+        return self.search.rungs
 
     @property
     def measured(self) -> pd.DataFrame:
@@ -153,7 +154,7 @@ def load(path: Path) -> Run:
     )
 
 
-def _hyperparameters(path: Path, search: Mapping[str, Any]) -> dict[str, Hyperparameter]:
+def _hyperparameters(path: Path, search: SearchFile) -> dict[str, Hyperparameter]:
     """What the run searched, from its own record; words and order from the space if it is still there."""
     try:
         found = levels.of(orjson.loads(path.read_bytes()))
@@ -233,9 +234,9 @@ def _incumbents(contents: Contents, trials: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _begun_by(contents: Contents, search: Mapping[str, Any]) -> tuple[str, ...]:
+def _begun_by(contents: Contents, search: SearchFile) -> tuple[str, ...]:
     starts = [event for event in contents.events if isinstance(event, SessionStarted)]
-    return tuple(starts[0].command or ()) if starts else tuple(map(str, search.get("command", ())))
+    return tuple((starts[0] if starts else search).command or ())
 
 
 def _sessions(contents: Contents) -> pd.DataFrame:

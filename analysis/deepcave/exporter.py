@@ -60,7 +60,7 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         UserError: If the run's files are damaged.
     """
     search = run.read_search()
-    settings = search["settings"]
+    choice = search.settings.choice
     space = _configspace(run)
     try:
         found = levels.of(space)
@@ -83,10 +83,10 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": run.name,
-        "optimizer": settings["choice"]["optimizer"],
-        "seed": settings["choice"]["seed"],
-        "space": search["space"]["name"],
-        "data": search["data"]["name"],
+        "optimizer": choice.optimizer,
+        "seed": choice.seed,
+        "space": search.space.name,
+        "data": search.data.name,
         "configspace": space,
         "objectives": OBJECTIVES,
         "configs": configs,

@@ -100,7 +100,7 @@ def search(
     """
     trace = Trace(problem, [])
     with tempfile.TemporaryDirectory(dir=_memory()) as scratch:
-        run = Run.create(Path(scratch) / "run", {}, {})
+        run = Run(Path(scratch))
         clock = SimulatedClock()
         with Journal(run.journal, 0) as journal:
             loop = Search(

@@ -10,7 +10,7 @@ from nas.api import arguments, guard, spaces
 from nas.api.trials import Incumbent, Trial
 from nas.run import folder, standing
 from nas.run.state import SearchState
-from nas.util import given
+from nas.util import given, records
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Run:
     @property
     def search(self) -> dict[str, Any]:
         """What it was begun with: settings, data, space, hardware, versions."""
-        return self._folder.read_search()
+        return records.write(self._folder.read_search())
 
     @property
     def trials(self) -> list[Trial]:
@@ -126,9 +126,9 @@ class Run:
         if state.incumbent is None:
             raise UserError(
                 f"{self.path}: has no incumbent yet, no trial has succeeded at the highest budget of "
-                f"{search['rungs'][-1]} epochs"
+                f"{search.rungs[-1]} epochs"
             )
-        return Incumbent.of(state.trials[state.incumbent], state, search["space"]["default"])
+        return Incumbent.of(state.trials[state.incumbent], state, search.space.default)
 
     def trials_dataframe(self) -> pd.DataFrame:
         """One row a trial: what was chosen, what was measured, when; its columns are in docs/analysis.md."""
@@ -213,7 +213,7 @@ class Run:
             _, found, _ = session.confirm(self.path, wanted, where, view.choose(quiet=quiet))
         import pandas as pd
 
-        return pd.DataFrame(found["configurations"])
+        return pd.DataFrame([records.write(row) for row in found.configurations])
 
     def export(self, output: str | os.PathLike[str], **order: Any) -> Path:
         """Builds the best network as a folder that timm loads: weights, model card, recipe.

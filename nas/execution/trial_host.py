@@ -29,6 +29,7 @@ from nas.execution.messages import (
 )
 from nas.execution.saving import Saver
 from nas.execution.settings import named_width
+from nas.run.search_file import Data, Hardware
 from nas.trial import checkpoint
 from nas.trial.graphs import CudaRecorder, Eager, Recorder
 from nas.trial.kernels import FastLayers
@@ -37,6 +38,7 @@ from nas.trial.memory import free_memory, keep_freed_memory
 from nas.trial.timing import epoch_seconds
 from nas.trial.trainer import Trainer
 from nas.trial.weights import WeightsNotWritten, WeightStore
+from nas.util import records
 from nas.util.counts import count
 from nas.util.errors import SettingError, UserError
 from nas.util.machine import find_device, hardware, versions
@@ -110,17 +112,17 @@ class Bench:
             self._weights = WeightStore(settings.weights, settings.quota_bytes)
         self._saver = Saver(self._store, self._note, beside=device.type == "cuda")
         self.facts = Facts(
-            data={
-                "name": images.name,
-                "fingerprint": data.fingerprint,
-                "split_fingerprint": data.split_fingerprint,
-                "train_images": len(data.train),
-                "val_images": len(data.val),
-                "image_size": self._image_size,
-                "in_chans": data.in_chans,
-                "class_names": list(images.class_names),
-            },
-            hardware=hardware(device),
+            data=Data(
+                name=images.name,
+                fingerprint=data.fingerprint,
+                split_fingerprint=data.split_fingerprint,
+                train_images=len(data.train),
+                val_images=len(data.val),
+                image_size=self._image_size,
+                in_chans=data.in_chans,
+                class_names=list(images.class_names),
+            ),
+            hardware=records.read(Hardware, hardware(device)),
             versions=versions(),
             width=width,
             train=asdict(self._recipe),

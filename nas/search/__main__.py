@@ -196,10 +196,10 @@ def _stored(folder: Path) -> Command:
 
     search = Run.open(folder).read_search()
     try:
-        after = AfterwardsFlags(then=tuple(search.get("then", ())))
+        after = AfterwardsFlags(then=tuple(search.then or ()))
     except UserError as error:
         raise UserError(f"search.json: {error}") from None
-    return Command(settings=SearchSettings.from_json(search["settings"]), after=after)
+    return Command(settings=SearchSettings.of(search), after=after)
 
 
 if __name__ == "__main__":

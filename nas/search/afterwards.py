@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,11 +89,11 @@ def ended(run: Run, settings: SearchSettings) -> str:
         UserError: If settings differ that may not.
     """
     search = run.read_search()
-    stored = SearchSettings.from_json(search["settings"])
+    stored = SearchSettings.of(search)
     refuse_changes(stored, settings)
     state = SearchState.of(run.read_journal().events)
     limits, trials = settings.budget, settings.budget.trials
-    more_time = limits.seconds > search["limits"]["seconds"]
+    more_time = limits.seconds > search.limits.seconds
     over = {
         "budget": not more_time,
         "trials": trials is not None and state.finished >= trials,
@@ -105,16 +105,16 @@ def ended(run: Run, settings: SearchSettings) -> str:
 def remember(run: Run, then: Sequence[str]) -> None:
     """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it."""
     search = run.read_search()
-    if list(then) != search.get("then", []):
+    if list(then) != (search.then or []):
         with run.lock(), run.written():
-            write_json(run.search_json, {**search, "then": list(then)})
+            run.write_search(replace(search, then=list(then)))
 
 
 def budget_left(run: Run, steps: Sequence[Step]) -> float:
     """Seconds that a confirmation may take: what the search left, and what was planned in any case."""
     search, state = run.read_search(), SearchState.of(run.read_journal().events)
-    seconds = search["limits"]["seconds"]
-    planned = kept(steps, seconds, training_seconds(state, search["rungs"][-1]))
+    seconds = search.limits.seconds
+    planned = kept(steps, seconds, training_seconds(state, search.rungs[-1]))
     return max(seconds - state.clock, planned, 1.0)
 
 
@@ -226,7 +226,7 @@ class Afterwards:
         )
 
     def _export(self, step: Step) -> Outcome:
-        size = step.argument or _sizes(self._search["settings"]["space"]["space"])[0]
+        size = step.argument or _sizes(self._search.named_space)[0]
         target = self._target(size)
         code, said = self._call(step, ["--geometry", size, "-o", target, *self._space()])
         return Outcome(str(step), code, str(target) if code == 0 else said)
@@ -247,7 +247,7 @@ class Afterwards:
         return code, one_line(said.partition(": ")[2] or said or "it said nothing")
 
     def _space(self) -> tuple[str, ...]:
-        return space_flag(self._search["settings"]["space"]["space"])
+        return space_flag(self._search.named_space)
 
     def _verdict(self) -> str:
         """What the confirmation came to: the last line that ``nas.status`` prints."""

@@ -14,7 +14,6 @@ from nas.optimizers.protocol import Suggestion
 from nas.run import incumbent
 from nas.run.causes import from_outside
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
-from nas.run.folder import write_json
 from nas.run.state import BASELINE, SearchState, Trial
 from nas.search import crashes
 from nas.search.conductor import Conductor
@@ -368,7 +367,7 @@ class Search(Conductor):
     def _write_incumbent(self, trial: Trial) -> None:
         # The journal has it already, and the next start writes the file again.
         try:
-            write_json(self._run.incumbent_json, incumbent.describe(trial, self.state, self._space))
+            self._run.write_incumbent(incumbent.describe(trial, self.state, self._space))
         except OSError as error:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
 

@@ -84,9 +84,9 @@ class Plan:
     def advised_workers(self) -> int | None:
         """Trials at a time that would use a CPU's idle cores, None if none are idle or a GPU trains."""
         hardware = self.facts.hardware
-        if hardware["device"] != "cpu":
+        if hardware.device != "cpu" or not hardware.cores or not hardware.threads:
             return None
-        fit = int(str(hardware["cores"])) // int(str(hardware["threads"]))
+        fit = hardware.cores // hardware.threads
         return fit if fit > self.workers else None
 
 

@@ -27,9 +27,9 @@ def show(plan: Plan, console: Console | None = None) -> None:
     console = console or Console()
     data = plan.facts.data
     console.print(
-        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware['device']}"
-        f"{_width(plan)}, {data['name']}: {data['train_images']} training images, "
-        f"{data['val_images']} validation images\n"
+        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware.device}"
+        f"{_width(plan)}, {data.name}: {data.train_images} training images, "
+        f"{data.val_images} validation images\n"
     )
     console.print(_speeds(plan))
     console.print(_rungs(plan))

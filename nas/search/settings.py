@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from nas.execution.settings import MachineSettings
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
+from nas.run import search_file
 from nas.trial.settings import TrainSettings
-from nas.util import flag_help
+from nas.util import flag_help, records
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import parse_duration, parse_timeout
 from search_spaces import registry
@@ -121,6 +122,19 @@ class SearchSettings:
         warm_start = self.choice.warm_start
         settings["choice"]["warm_start"] = None if warm_start is None else str(warm_start)
         return settings
+
+    def recorded(self) -> search_file.Settings:
+        """The settings as ``search.json`` holds them."""
+        return records.read(search_file.Settings, self.to_json())
+
+    @classmethod
+    def of(cls, search: search_file.SearchFile) -> SearchSettings:
+        """Those of a run.
+
+        Raises:
+            UserError: As :meth:`from_json`.
+        """
+        return cls.from_json(records.write(search.settings))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SearchSettings:

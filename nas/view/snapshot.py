@@ -12,8 +12,9 @@ from nas.util.errors import UserError, one_line
 from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from nas.run.search_file import SearchFile
     from nas.run.standing import Standing
     from nas.run.state import SearchState, Trial
 
@@ -115,7 +116,7 @@ class Snapshot:
 
 def take(
     state: SearchState,
-    search: Mapping[str, Any],
+    search: SearchFile,
     *,
     name: str,
     status: str,
@@ -132,28 +133,27 @@ def take(
         used: Clock seconds used by now.
         seen: When and where it was last seen, if it is told apart.
     """
-    settings = search["settings"]
     elapsed = max(used, 1e-9)
     slot_seconds = state.slot_seconds + max(used - state.clock, 0.0) * state.slots
     return Snapshot(
         name=one_line(name),
         status=status,
         stop_reason=one_line(state.stopped),
-        space=one_line(search["space"]["name"]),
-        dataset=one_line(search["data"]["name"]),
-        device=one_line(search["hardware"]["device"]),
-        width=search["width"],
-        optimizer=one_line(settings["choice"]["optimizer"]),
-        budget_seconds=search["limits"]["seconds"],
+        space=one_line(search.space.name),
+        dataset=one_line(search.data.name),
+        device=one_line(search.hardware.device),
+        width=search.width,
+        optimizer=one_line(search.settings.choice.optimizer),
+        budget_seconds=search.limits.seconds,
         used_seconds=used,
-        trial_limit=search["limits"]["trials"],
+        trial_limit=search.limits.trials,
         finished=state.finished,
         crashed=len(state.crashed),
         sessions=len(state.sessions),
         running=[_running(trial, state, used) for trial in state.running_trials()]
         if status == "running"
         else [],
-        rungs=_rungs(state, search["rungs"]),
+        rungs=_rungs(state, search.rungs),
         incumbent=_leader(state, search),
         training_share=min(state.train_seconds / max(slot_seconds, 1e-9), 1.0),
         optimizer_share=min(state.ask_seconds / elapsed, 1.0),
@@ -164,17 +164,17 @@ def take(
         host="" if seen is None else one_line(seen.host),
         silent_seconds=0.0 if seen is None else round(seen.silent_seconds, 3),
         kept_seconds=_kept(state, search),
-        then=[one_line(step) for step in search.get("then", [])],
+        then=[one_line(step) for step in search.then or []],
     )
 
 
-def _kept(state: SearchState, search: Mapping[str, Any]) -> float:
+def _kept(state: SearchState, search: SearchFile) -> float:
     try:
-        following = steps.parse(search.get("then", []))
+        following = steps.parse(search.then or [])
     except UserError:  # of another version: the view has other things to say
         return 0.0
-    training = steps.training_seconds(state, search["rungs"][-1]) if search["rungs"] else None
-    return steps.kept(following, search["limits"]["seconds"], training)
+    training = steps.training_seconds(state, search.rungs[-1]) if search.rungs else None
+    return steps.kept(following, search.limits.seconds, training)
 
 
 def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:
@@ -220,12 +220,11 @@ def _rungs(state: SearchState, rungs: Sequence[int]) -> list[Rung]:
     return table
 
 
-def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
+def _leader(state: SearchState, search: SearchFile) -> Leader | None:
     if state.incumbent is None:
         return None
     trial = state.trials[state.incumbent]
     baseline = state.baseline(trial.epochs)
-    default: Mapping[str, Any] = search["space"]["default"]
     assert trial.error is not None
     return Leader(
         trial=trial.trial,
@@ -238,5 +237,5 @@ def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
         macs=trial.metrics.get("macs", math.nan),
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
-        changes=differences(trial.config, default),
+        changes=differences(trial.config, search.space.default),
     )

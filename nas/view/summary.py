@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nas.run.folder import Run
+    from nas.run.search_file import SearchFile
     from nas.run.state import Trial
 
 _TOP = 10
@@ -46,9 +47,9 @@ def show(run: Run, reason: str, console: Console | None = None) -> None:
         console.print(f"[red]the crash: {state.trials[state.crashed[-1]].reason}[/]\n")
     best = ranking(state)
     if best:
-        console.print(_table(best[:_TOP], search["space"]["default"]))
+        console.print(_table(best[:_TOP], search.space.default))
     if state.incumbent is not None:
-        console.print(_winner(state.trials[state.incumbent], state, search["space"]["default"]))
+        console.print(_winner(state.trials[state.incumbent], state, search.space.default))
     console.print(Text(f"run folder   {run.path}"))
     console.print(Text("next"))
     for command in next_commands(run, search, reason, found=state.incumbent is not None):
@@ -66,7 +67,7 @@ def ranking(state: SearchState) -> list[Trial]:
     return sorted(best.values(), key=lambda t: (-t.epochs, t.error if t.error is not None else 1.0, t.trial))
 
 
-def next_commands(run: Run, search: Mapping[str, Any], reason: str, *, found: bool) -> list[str]:
+def next_commands(run: Run, search: SearchFile, reason: str, *, found: bool) -> list[str]:
     """Commands to type next, in the order most people want them.
 
     Args:

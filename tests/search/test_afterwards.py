@@ -160,7 +160,7 @@ def test_what_came_of_it_is_said_and_the_code_tells(
 
 def test_a_search_is_over_once_its_limits_are_reached(run: Run) -> None:
     def settings(**budget: Any) -> SearchSettings:
-        stored = run.read_search()["settings"]
+        stored = SearchSettings.of(run.read_search()).to_json()
         return SearchSettings.from_json({**stored, "budget": {**stored["budget"], **budget}})
 
     assert ended(run, settings(trials=6)) == "trials"
@@ -174,7 +174,7 @@ def test_a_budget_that_is_used_up_is_over_unless_it_grows(simulate: Callable[...
     search = simulate("short", trials=None, seconds=259200.0 / 200)
     assert search.run() == "budget"
     run = Run(search.path)
-    stored = SearchSettings.from_json(run.read_search()["settings"])
+    stored = SearchSettings.of(run.read_search())
     shorter = stored.to_json() | {"budget": {**stored.to_json()["budget"], "budget": "20m"}}
     assert ended(run, SearchSettings.from_json(shorter)) == "budget"
     assert ended(run, stored) == ""  # 72 hours, where the run was given 20 minutes
@@ -214,10 +214,10 @@ def test_search_json_has_it_only_where_something_follows(run: Run) -> None:
     remember(run, ())
     assert run.search_json.read_bytes() == before
     remember(run, ALL)
-    assert run.read_search()["then"] == list(ALL)
+    assert run.read_search().then == list(ALL)
     assert command._stored(run.path).after == AfterwardsFlags(then=ALL)
     remember(run, ())
-    assert run.read_search().get("then", []) == []
+    assert run.read_search().then == []
 
 
 @pytest.mark.parametrize("then", ["confirm", [3], {"confirm": 1}, ["fly"]])
@@ -252,6 +252,6 @@ def test_an_ended_search_goes_on_with_what_follows_without_searching(
     monkeypatch.setattr(session, "resume", lambda *_: pytest.fail("there is nothing left to search"))
     assert command.main(["--resume", str(run.path), "--then", *ALL]) == 0
     assert commands.modules == ["nas.confirm", "analysis.report", "nas.export"]
-    assert run.read_search()["then"] == list(ALL)
+    assert run.read_search().then == list(ALL)
     assert command.main(["--resume", str(run.path), "--quiet"]) == 0  # it is known now, and done
     assert len(commands.called) == 3
