@@ -81,7 +81,7 @@ def by_problem(table: pd.DataFrame) -> str:
     lines = ["| problem | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
         part = table.loc[problem]
-        least = min(part[name].mean() for name in names)
+        least = np.nanmin([part[name].mean() for name in names])
         cells = []
         for name in names:
             if part[name].isna().all():
