@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -116,9 +117,15 @@ def test_what_follows_a_search_takes_the_space_too(here: Path, typed: Callable[.
 
 
 def test_a_plan_finds_the_ends_of_cost_itself(here: Path, typed: Callable[..., str]) -> None:
-    out = typed("nas.search", *SMALL, "--space", "my_space.py", "--plan", cwd=here)
-    assert "cheapest" in out
+    text = (here / "my_space.py").read_text()
+    slow = text.replace("from torch import nn\n", "import time; from torch import nn; time.sleep(0.05)\n")
+    assert slow != text
+    (here / "slow_space.py").write_text(slow)
+    out = typed("nas.search", *SMALL, "--space", "slow_space.py", "--plan", cwd=here)
     assert "dearest" in out
+    # Looking for it, which takes 64 networks, is no part of what the cheapest takes to build.
+    ((build, unit),) = re.findall(r"cheapest +\S+ +\S+ +([0-9.]+)(ms|s)", out)
+    assert 0.05 <= float(build) / (1000 if unit == "ms" else 1) < 2
 
 
 def test_a_builder_that_fails_is_a_crash_and_the_recipe_is_the_spaces(

@@ -158,9 +158,9 @@ class Bench:
 
     def measure(self, config: Config | str) -> Measurement | UserError:
         """Times a few steps of a configuration, or of an end of cost by its name, for the plan."""
-        begin = time.perf_counter()
         try:
-            config = self._named(config)
+            config = self._named(config)  # which may build many networks to find an end
+            begin = time.perf_counter()
             model = self._build(config, seed=0)
             self._counted(model)
             built = time.perf_counter() - begin
