@@ -130,6 +130,7 @@ class Simulation:
     fidelity: Fidelity = field(default_factory=lambda: Fidelity(1, 9, 3))
     smac: OptimizerSettings = field(default_factory=OptimizerSettings)
     space: str = "nexception"
+    replicates: float = 0.0
 
     def search(self, *listeners: Any) -> tuple[Search, Journal]:
         """Begins the run, or takes it up where its journal ends."""
@@ -150,6 +151,7 @@ class Simulation:
             executor=SimulatedExecutor(self.problem, clock, self.slots),
             clock=clock,
             listeners=listeners,
+            replicates=self.replicates,
         )
         return search, journal
 
@@ -163,7 +165,7 @@ class Simulation:
         settings = SearchSettings(
             budget=BudgetSettings(trials=self.trials),
             fidelity=self.fidelity,
-            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed),  # type: ignore[arg-type]
+            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed, replicates=self.replicates),  # type: ignore[arg-type]
             smac=self.smac,
             space=SpaceSettings(self.space),
         )

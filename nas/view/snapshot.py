@@ -65,6 +65,8 @@ class Leader:
     baseline_params: float | None
     baseline_macs: float | None
     changes: list[tuple[str, Any, Any]]
+    seeds: int = 1
+    error_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -227,11 +229,13 @@ def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
     baseline = state.baseline(trial.epochs)
     default: Mapping[str, Any] = search["space"]["default"]
     assert trial.error is not None
+    lead = state.lead
+    known = lead is not None and lead.error is not None and lead.low is not None and lead.high is not None
     return Leader(
         trial=trial.trial,
         config_id=trial.config_id,
         epochs=trial.epochs,
-        error=trial.error,
+        error=lead.error if known else trial.error,
         baseline_error=None if baseline is None else baseline.error,
         found_after_seconds=trial.clock_ended,
         params=trial.metrics.get("params", math.nan),
@@ -239,4 +243,6 @@ def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
         changes=differences(trial.config, default),
+        seeds=1 if lead is None else lead.seeds,
+        error_interval=(lead.low, lead.high) if known else None,
     )
