@@ -131,6 +131,7 @@ class Simulation:
     fidelity: Fidelity = field(default_factory=lambda: Fidelity(1, 9, 3))
     smac: OptimizerSettings = field(default_factory=OptimizerSettings)
     space: str = "nexception"
+    replicates: float = 0.0
 
     def search(self, *listeners: Any) -> tuple[Search, Journal]:
         """Begins the run, or takes it up where its journal ends."""
@@ -151,6 +152,7 @@ class Simulation:
             executor=SimulatedExecutor(self.problem, clock, self.slots),
             clock=clock,
             listeners=listeners,
+            replicates=self.replicates,
         )
         return search, journal
 
@@ -164,7 +166,7 @@ class Simulation:
         settings = SearchSettings(
             budget=BudgetSettings(trials=self.trials),
             fidelity=self.fidelity,
-            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed),  # type: ignore[arg-type]
+            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed, replicates=self.replicates),  # type: ignore[arg-type]
             smac=self.smac,
             space=SpaceSettings(self.space),
         )

@@ -110,6 +110,7 @@ def _trial(trial: Trial, config: int, more: Mapping[str, Any]) -> dict[str, Any]
         "trial": trial.trial,
         "config": config,
         "budget": trial.epochs,
+        **({"repeat": trial.repeat} if trial.repeat else {}),
         "costs": costs if trial.status == "success" else None,
         "start": trial.clock_started,
         "end": trial.clock_ended,

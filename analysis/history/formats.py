@@ -84,7 +84,7 @@ def _entry(row: Any, number: int, seed: int) -> dict[str, Any]:
     return {
         "config_id": number,
         "instance": None,
-        "seed": seed,
+        "seed": seed + int(row["replicate"]),
         "budget": float(row["epochs"]),
         "cost": row["error"] if row["status"] == "success" else _CRASH_COST,
         "time": row["seconds"],

@@ -29,6 +29,9 @@ class Other:
         """Not needed in a race."""
         raise NotImplementedError
 
+    def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
+        """Others are not told of further seeds."""
+
     def promotable(self) -> set[str]:
         """Checkpoints are simulated."""
         return set()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.run.incumbent import by_error_then_cost
+from nas.run.incumbent import ranked
 from nas.trial.weights import file_name
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from nas.run.state import SearchState
     from nas.trial.weights import WeightStore
 
@@ -25,21 +27,28 @@ def tidy(store: WeightStore, state: SearchState, max_epochs: int) -> None:
         state: The search so far.
         max_epochs: The highest rung, whose networks alone keep weights.
     """
-    best, lost = sorted_out(state, max_epochs)
+    best, lost = sorted_out(state, max_epochs, lambda key: store.path(key, max_epochs).is_file())
     store.prune([file_name(key, max_epochs) for key in lost], [file_name(key, max_epochs) for key in best])
 
 
-def sorted_out(state: SearchState, max_epochs: int) -> tuple[list[str], list[str]]:
-    """Configurations that keep their weights, the most important first, and those that do not."""
-    ended = [trial for trial in state.trials.values() if trial.epochs == max_epochs and trial.finished]
-    ranked = sorted(
-        (trial for trial in ended if trial.error is not None and not trial.cached),
-        key=lambda trial: (*by_error_then_cost(trial), trial.trial),
-    )
-    ids = list(dict.fromkeys(trial.config_id for trial in ranked))
+def sorted_out(
+    state: SearchState, max_epochs: int, there: Callable[[str], bool] = lambda _: True
+) -> tuple[list[str], list[str]]:
+    """Trainings that keep their weights, the most important first, and those that do not.
+
+    Of a configuration that was trained with several seeds, the best seed's are kept.
+
+    Args:
+        state: The search so far.
+        max_epochs: The highest rung.
+        there: Whether a training has weights.
+    """
+    ids = [lead.trial.config_id for lead in ranked(state, max_epochs)]
     baseline = state.baseline(max_epochs)
     wanted = ids[:1] if baseline is None else [*ids[:1], baseline.config_id]
-    best = list(dict.fromkeys([*wanted, *ids[:BEST]]))
-    running = {trial.config_id for trial in state.open_trials()}
-    lost = {trial.config_id for trial in ended} - set(best) - running
-    return best, sorted(lost)
+    chosen = dict.fromkeys([*wanted, *ids[:BEST]])
+    seeds = {name: state.seeds(name, max_epochs) for name in chosen}
+    best = [next((key for key in keys if there(key)), keys[0]) for keys in seeds.values()]
+    ended = {t.key for t in state.trials.values() if t.epochs == max_epochs and t.finished}
+    running = {trial.key for trial in state.open_trials()}
+    return best, sorted(ended - set(best) - running)

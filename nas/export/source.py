@@ -121,9 +121,11 @@ def _from_run(path: Path, trial: int | None, config: Path | None, said: str | No
         found = _trial(path, state, trial)
         chosen = space.validate(found.config)
         facts |= _figures(found, state)
-        kept = weights.find(run, found.config_id, found.epochs)
+        seeds = state.seeds(found.config_id, found.epochs) if trial is None else []
+        kept = weights.find(run, found.key, found.epochs, searched=seeds)
         if trial is None:
-            note = f"the incumbent, trial {found.trial}, judged by one seed: nas.confirm would try several"
+            by = "one seed: nas.confirm would try several" if len(seeds) < 2 else f"{len(seeds)} seeds"
+            note = f"the incumbent, trial {found.trial}, judged by {by}"
     data = search.data
     reduced = None if data.image_size is None else space.reduced(search.width, data.image_size)
     return Source(
@@ -175,6 +177,9 @@ def _figures(trial: Trial, state: SearchState) -> dict[str, Any]:
     facts: dict[str, Any] = {"trial": trial.trial, "config_id": trial.config_id, "epochs": trial.epochs}
     if trial.error is not None:
         facts["validation_top1"] = 1 - trial.error
+    lead = state.lead
+    if lead is not None and lead.trial == trial.trial and lead.low is not None and lead.error is not None:
+        facts |= {"validation_top1": 1 - lead.error, "seeds": lead.seeds}
     baseline = state.baseline(trial.epochs)
     if baseline is not None and baseline.error is not None:
         facts["baseline_validation_top1"] = 1 - baseline.error

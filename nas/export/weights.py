@@ -16,7 +16,7 @@ from nas.util.commands import typed
 from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
@@ -54,7 +54,8 @@ def incumbent_network(run: Run | Path | str, *, space: str | None = None) -> nn.
         if state.incumbent is None:
             raise UserError(f"{run.path}: has no best network yet, no trial reached the highest rung")
         trial = state.trials[state.incumbent]
-        path, config = find(run, trial.config_id, trial.epochs), trial.config
+        seeds = state.seeds(trial.config_id, trial.epochs)
+        path, config = find(run, trial.config_id, trial.epochs, searched=seeds), trial.config
     if path is None:
         raise UserError(missing(run, search, confirmed))
     return load(search, config, path)
@@ -105,7 +106,13 @@ def filled(model: nn.Module, kept: Kept, path: Path) -> nn.Module:
     return model.eval()
 
 
-def find(run: Run, config_id: str, epochs: int, confirmed: ConfirmedFile | None = None) -> Path | None:
+def find(
+    run: Run,
+    config_id: str,
+    epochs: int,
+    confirmed: ConfirmedFile | None = None,
+    searched: Sequence[str] = (),
+) -> Path | None:
     """Where a configuration's trained weights lie, None if they are not kept.
 
     Args:
@@ -113,12 +120,13 @@ def find(run: Run, config_id: str, epochs: int, confirmed: ConfirmedFile | None 
         config_id: The configuration.
         epochs: What it was trained for.
         confirmed: What ``confirmed.json`` holds: weights of its best seed are preferred to the search's.
+        searched: Keys of the trainings that the search gave the configuration, the best first.
     """
     store = weights.WeightStore(run.weights, 0)
-    keys = [config_id]
+    keys = [*searched, config_id]
     for row in () if confirmed is None else confirmed.configurations:
         if row.config_id == config_id:
-            keys = [*(record.checkpoint_key(config_id, repeat) for repeat in row.best_repeats), config_id]
+            keys = [*(record.checkpoint_key(config_id, repeat) for repeat in row.best_repeats), *keys]
     return next((path for key in keys if (path := store.path(key, epochs)).is_file()), None)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.run.posterior import posterior
 from nas.util import records
 from search_spaces.base import Config, Value
 
@@ -43,6 +44,8 @@ class IncumbentFile(records.Document):
         epochs: What it was trained for.
         error: ``1 - validation top-1``.
         metrics: Everything measured.
+        seeds: With how many it was trained, if any configuration was trained again with a further one.
+        interval: Where its error over all seeds lies with a probability of 95 %.
         found_after_seconds: Clock seconds at the trial's end.
         baseline: The base architecture's, None if it has no result at these epochs.
         changes_from_baseline: Where the two differ.
@@ -54,24 +57,60 @@ class IncumbentFile(records.Document):
     config: Config
     epochs: int
     error: float | None
+    seeds: int | None = None
+    interval: list[float] | None = None
     metrics: dict[str, float]
     found_after_seconds: float
     baseline: Baseline | None
     changes_from_baseline: list[Difference]
 
 
-def is_better(trial: Trial, state: SearchState, max_epochs: int) -> bool:
-    """Whether a trial takes the lead: trained to the highest rung, with less error than the leader.
+@dataclass(frozen=True)
+class Lead:
+    """Who leads, and by what is known of it.
 
-    Of equal errors the cheaper network's leads. Errors of different rungs are not compared: more epochs
-    alone would win.
+    Attributes:
+        trial: The configuration's own training.
+        error: Its error; once any was repeated, what is expected over all seeds.
+        seeds: With how many it was trained.
+        interval: Where its error over all seeds lies with a probability of 95 %, None before there are any
+            repeats.
     """
-    if trial.error is None or trial.epochs != max_epochs or trial.cached:
-        return False
-    if state.incumbent is None:
-        return True
-    leader = state.trials[state.incumbent]
-    return leader.error is None or by_error_then_cost(trial) < by_error_then_cost(leader)
+
+    trial: Trial
+    error: float
+    seeds: int = 1
+    interval: tuple[float, float] | None = None
+
+
+def leader(state: SearchState, max_epochs: int) -> Lead | None:
+    """The best configuration of the highest rung, None if there is none: see :func:`ranked`."""
+    if state.repeats(max_epochs):
+        return next(iter(ranked(state, max_epochs)), None)
+    ended = [t for t in state.trials.values() if t.epochs == max_epochs and not (t.repeat or t.cached)]
+    best = min((t for t in ended if t.error is not None), key=by_error_then_cost, default=None)
+    return None if best is None or best.error is None else Lead(best, best.error)
+
+
+def ranked(state: SearchState, max_epochs: int) -> list[Lead]:
+    """The configurations of the highest rung, the best first.
+
+    That is by error, or once any was trained with further seeds by the expected error over all seeds; those
+    of which a seed crashed come last. Of equals the cheaper network comes first, then the older trial. Errors
+    of different rungs are not compared: more epochs alone would win.
+    """
+    known = posterior(state, max_epochs)
+    found = [
+        (
+            one.crashed,
+            Lead(one.trial, one.mean, len(one.errors), one.interval)
+            if known.repeated
+            else Lead(one.trial, one.errors[0]),
+        )
+        for one in known.beliefs
+    ]
+    found.sort(key=lambda one: (one[0], one[1].error, one[1].trial.metrics.get("macs", float("inf"))))
+    return [lead for _, lead in found]
 
 
 def by_error_then_cost(trial: Trial) -> tuple[float, float]:
@@ -80,8 +119,9 @@ def by_error_then_cost(trial: Trial) -> tuple[float, float]:
     return error, trial.metrics.get("macs", float("inf"))
 
 
-def describe(trial: Trial, state: SearchState, space: SearchSpace) -> IncumbentFile:
+def describe(lead: Lead, state: SearchState, space: SearchSpace) -> IncumbentFile:
     """The leader with its figures, and the baseline's at equal epochs."""
+    trial = lead.trial
     baseline = state.baseline(trial.epochs)
     return IncumbentFile(
         space=space.name,
@@ -89,7 +129,9 @@ def describe(trial: Trial, state: SearchState, space: SearchSpace) -> IncumbentF
         config_id=trial.config_id,
         config=trial.config,
         epochs=trial.epochs,
-        error=trial.error,
+        error=lead.error,
+        seeds=None if lead.interval is None else lead.seeds,
+        interval=None if lead.interval is None else list(lead.interval),
         metrics=trial.metrics,
         found_after_seconds=round(trial.clock_ended, 3),
         baseline=None

@@ -15,7 +15,7 @@ from nas.run import incumbent
 from nas.run.causes import from_outside
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
 from nas.run.state import BASELINE, SearchState, Trial
-from nas.search import crashes
+from nas.search import crashes, replicates
 from nas.search.conductor import Conductor
 from nas.search.cost import CostModel
 from nas.search.translation import outcome, suggestion
@@ -90,8 +90,12 @@ class Search(Conductor):
         clock: Clock,
         listeners: Sequence[Listener] = (),
         weights: WeightStore | None = None,
+        replicates: float = 0.0,
     ) -> None:
-        """Takes up a run where its journal ends; ``events`` is empty for a new one."""
+        """Takes up a run where its journal ends; ``events`` is empty for a new one.
+
+        ``replicates`` is the share of the epochs that goes to further seeds of the best.
+        """
         super().__init__(
             state=SearchState.of(events),
             journal=journal,
@@ -106,6 +110,7 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._weights = weights
+        self._replicates = replicates
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
@@ -152,10 +157,9 @@ class Search(Conductor):
     def _finish_what_was_cut_off(self) -> None:
         """A kill may fall between a trial's end and what follows from it."""
         self._answer_from_record()
-        for trial in list(self.state.trials.values()):
-            self._crown(trial)
-        if self.state.incumbent is not None:
-            self._write_incumbent(self.state.trials[self.state.incumbent])
+        self._crown()
+        if (lead := incumbent.leader(self.state, self._fidelity.max_epochs)) is not None:
+            self._write_incumbent(lead)
         self._tidy_weights()
 
     # What to run next
@@ -232,9 +236,13 @@ class Search(Conductor):
         wanted = self._baseline()
         if wanted is None and (known := crashes.suspect(self.state)) is not None:
             return self._again(known, crashes.CHECK)
+        top, share = self._fidelity.max_epochs, self._replicates
+        if wanted is None and (known := replicates.due(self.state, top, share)) is not None:
+            return self._again(known, replicates.REPLICATE)
         wanted = wanted or self._optimizer.ask(speculative=speculative)
         if wanted is None:
-            return None
+            rest = replicates.next_best(self.state, top) if share and not speculative else None
+            return None if rest is None else self._again(rest, replicates.REPLICATE)
         return Asked(
             *self._now(),
             trial=len(self.state.trials) + 1,
@@ -336,8 +344,8 @@ class Search(Conductor):
         self._answer_from_record()
         self._dry = False
         self._cost.observe(trial)
-        self._crown(trial)
         if trial.epochs == self._fidelity.max_epochs:
+            self._crown()
             self._tidy_weights()
         self._give_up_on_crashes()
         if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
@@ -356,18 +364,35 @@ class Search(Conductor):
         self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
-        if trial.origin != BASELINE and not trial.repeat:
+        if trial.repeat:
+            if trial.error is not None and trial.epochs == self._fidelity.max_epochs:
+                self._optimizer.tell_repeat(trial.config, trial.epochs, trial.error)
+        elif trial.origin != BASELINE:
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
-    def _crown(self, trial: Trial) -> None:
-        if incumbent.is_better(trial, self.state, self._fidelity.max_epochs):
-            self._emit(NewIncumbent(*self._now(), trial=trial.trial, error=trial.error))
-            self._write_incumbent(trial)
+    def _crown(self) -> None:
+        """Says who leads, if that or what is known of it has changed."""
+        lead, said = incumbent.leader(self.state, self._fidelity.max_epochs), self.state.lead
+        if lead is None:
+            return
+        if said is None or (said.trial, said.error, said.seeds) != (lead.trial.trial, lead.error, lead.seeds):
+            low, high = lead.interval or (None, None)
+            self._emit(
+                NewIncumbent(
+                    *self._now(),
+                    trial=lead.trial.trial,
+                    error=lead.error,
+                    seeds=lead.seeds,
+                    low=low,
+                    high=high,
+                )
+            )
+            self._write_incumbent(lead)
 
-    def _write_incumbent(self, trial: Trial) -> None:
+    def _write_incumbent(self, lead: incumbent.Lead) -> None:
         # The journal has it already, and the next start writes the file again.
         try:
-            self._run.write_incumbent(incumbent.describe(trial, self.state, self._space))
+            self._run.write_incumbent(incumbent.describe(lead, self.state, self._space))
         except OSError as error:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
 

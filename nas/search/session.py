@@ -313,6 +313,7 @@ class Session:
             clock=WallClock(used=events[-1].clock if events else 0.0),
             listeners=listeners,
             weights=WeightStore(self.run.weights, self.settings.machine.quota_bytes),
+            replicates=self.settings.choice.replicates,
         )
 
 

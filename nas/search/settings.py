@@ -94,10 +94,15 @@ class ChoiceSettings:
     """smac: model-based; hyperband: the same rungs without a model; random: every trial at --max-epochs."""
     warm_start: Annotated[Path | None, flag_help.default("none")] = None
     """Run folder whose results the model starts from, even if on other images; it is copied, not changed."""
+    replicates: float = 0.15
+    """Share of the epochs for training the best few again with fresh seeds, once they differ by little more
+    than seeds do; 0: never, and the best single figure leads."""
     seed: int = 0
     """Master seed, from which those of the split, the optimiser and every trial are derived."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.replicates <= 0.5:
+            raise SettingError("replicates", self.replicates, "must lie between 0 and 0.5, for example 0.15")
         if not 0 <= self.seed < 2**31:
             raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")
 
@@ -155,6 +160,7 @@ class SearchSettings:
         }
         try:
             groups = {key: dict(values[key]) for key in parts}
+            groups["choice"].setdefault("replicates", 0.0)  # a run from before there were any goes on without
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
@@ -185,6 +191,7 @@ CHANGEABLE = {
     ("budget", "budget"),
     ("budget", "trials"),
     ("budget", "trial_timeout"),
+    ("choice", "replicates"),  # what is asked for from now on
     ("data", "dataset"),  # another path; the images are compared
     ("data", "data_dir"),
     ("machine", "device"),

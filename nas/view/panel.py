@@ -14,7 +14,7 @@ from nas.run.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
 from nas.util.quantities import format_count, format_duration
 from nas.util.timestamps import moment
 from nas.view.fitting import Bar, Figures, Indented
-from nas.view.lines import STOP_REASONS, percent
+from nas.view.lines import STOP_REASONS, over_seeds, percent
 from nas.view.spark import spark
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def _leader(snapshot: Snapshot) -> RenderableType:
         ("incumbent  ", "bold"),
         f"trial {leader.trial} ({leader.config_id}), top-1 ",
         (percent(leader.error), "bold green"),
+        over_seeds(leader.seeds, leader.error_interval),
         f" at {leader.epochs} epochs, {_against_baseline(leader)}",
         f"; found after {format_duration(leader.found_after_seconds)}",
     )

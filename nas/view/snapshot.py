@@ -66,6 +66,8 @@ class Leader:
     baseline_params: float | None
     baseline_macs: float | None
     changes: list[tuple[str, Any, Any]]
+    seeds: int = 1
+    error_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -226,11 +228,13 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
     trial = state.trials[state.incumbent]
     baseline = state.baseline(trial.epochs)
     assert trial.error is not None
+    lead = state.lead
+    known = lead is not None and lead.error is not None and lead.low is not None and lead.high is not None
     return Leader(
         trial=trial.trial,
         config_id=trial.config_id,
         epochs=trial.epochs,
-        error=trial.error,
+        error=lead.error if known else trial.error,
         baseline_error=None if baseline is None else baseline.error,
         found_after_seconds=trial.clock_ended,
         params=trial.metrics.get("params", math.nan),
@@ -238,4 +242,6 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
         changes=differences(trial.config, search.space.default),
+        seeds=1 if lead is None else lead.seeds,
+        error_interval=(lead.low, lead.high) if known else None,
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nas.optimizers.protocol import Earlier, Fidelity, Outcome
     from nas.optimizers.settings import OptimizerSettings
-    from search_spaces.base import SearchSpace
+    from search_spaces.base import Config, SearchSpace
 
 DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design", "promotion"
 RECALLED, BELIEVED = "earlier run", "prior"
@@ -133,6 +133,10 @@ class SmacOptimizer:
         self._selector.observe(
             trial.config, suggestion.epochs, None if crashed else float(error), blameless=outcome.blameless
         )
+
+    def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
+        """Reports a further training with another seed: the model learns from it, SMAC's history does not."""
+        self._selector.observe(self._candidates.encode(config), epochs, error)
 
     def promotable(self) -> set[str]:
         """Config ids that may yet be asked at a higher rung; crashed ones never are."""

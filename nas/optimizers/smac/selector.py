@@ -77,7 +77,8 @@ class DerivedSelector(ConfigSelector):
 
     def foreseen(self) -> dict[Configuration, float]:
         """What to expect at the highest rung of the configurations that finished a trial."""
-        return {self._yielded[name]: error for name, error in self._evidence.foreseen().items()}
+        known = self._evidence.foreseen()
+        return {self._yielded[name]: error for name, error in known.items() if name in self._yielded}
 
     def observe(
         self, config: Configuration, epochs: int, error: float | None, *, blameless: bool = False
