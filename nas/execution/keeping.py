@@ -1,4 +1,4 @@
-"""Which trained weights a run keeps: the incumbent's, the baseline's and the next best of the highest rung."""
+"""Which trained weights a run keeps: the incumbent's, the baseline's, the next best of the highest rung."""
 
 from __future__ import annotations
 
