@@ -1,4 +1,4 @@
-"""Do few epochs rank configurations as many do? Rank correlation between budgets."""
+"""Do few epochs rank configurations as many do? Rank correlation between rungs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _REPEATS = 1000
 
 
 def shared(run: Run, low: int, high: int) -> pd.DataFrame:
-    """Errors of the configurations measured at both budgets: ``config_id``, ``low``, ``high``."""
+    """Errors of the configurations measured at both rungs: ``config_id``, ``low``, ``high``."""
     errors = [run.budget(epochs).set_index("config_id")["error"] for epochs in (low, high)]
     return pd.concat(errors, axis=1, join="inner", keys=["low", "high"]).reset_index()
 
 
 def correlations(run: Run, seed: int = 0) -> pd.DataFrame:
-    """Spearman's rank correlation of the errors for each two budgets.
+    """Spearman's rank correlation of the errors for each two rungs.
 
     Only promoted configurations are seen at both, and these lie closer together than all would: that
     lowers a correlation.
 
     Returns:
-        One row a pair of budgets: ``low``, ``high``, ``configs``, ``rho`` (NaN for fewer than three),
+        One row a pair of rungs: ``low``, ``high``, ``configs``, ``rho`` (NaN for fewer than three),
         ``rho_low`` and ``rho_high`` (95 % percentile bootstrap interval, NaN for fewer than ten).
     """
     rows = []
@@ -45,7 +45,7 @@ def correlations(run: Run, seed: int = 0) -> pd.DataFrame:
 
 
 def verdict(row: pd.Series) -> str:
-    """Says in a sentence whether the lower budget of a row of :func:`correlations` is honest."""
+    """Says in a sentence whether the lower rung of a row of :func:`correlations` is honest."""
     budgets = f"{int(row['low'])} and {int(row['high'])} epochs"
     if row["configs"] < MIN_CONFIGS:
         return (

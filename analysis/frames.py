@@ -128,7 +128,7 @@ class Run:
         return row
 
     def baseline(self, epochs: int) -> pd.Series | None:
-        """The base architecture's own trial at a budget, None if it has not succeeded."""
+        """The base architecture's own trial at a rung, None if it has not succeeded."""
         rows = self.measured
         rows = rows[(rows["origin"] == "baseline") & (rows["epochs"] == epochs)]
         return None if rows.empty else rows.iloc[0]
@@ -144,7 +144,7 @@ class Run:
         return [name for name in self.hyperparameters if config[name] != default[name]]
 
     def budget(self, epochs: int) -> pd.DataFrame:
-        """The measured trials of one budget."""
+        """The measured trials of one rung."""
         return self.measured[self.measured["epochs"] == epochs]
 
 

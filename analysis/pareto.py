@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def candidates(run: Run) -> pd.DataFrame:
-    """Measured trials of the highest budget reached: errors of different budgets do not compare."""
+    """Measured trials of the highest rung reached: errors of different rungs do not compare."""
     measured = run.measured
     return measured[measured["epochs"] == measured["epochs"].max()]
 
@@ -22,7 +22,7 @@ def front(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
     """Trials that no other beats or equals in both error and cost, by rising cost.
 
     Args:
-        trials: Of one budget.
+        trials: Of one rung.
         cost: ``macs``, ``params`` or another column of which less is better.
     """
     ordered = trials.sort_values([cost, "error"], kind="stable")

@@ -50,7 +50,7 @@ class Column:
 
 
 def ordered(run: Run) -> pd.DataFrame:
-    """All trials: the highest budget first, of each the best first, then what has no error."""
+    """All trials: the highest rung first, of each the best first, then what has no error."""
     return run.trials.sort_values(["epochs", "error", "trial"], ascending=[False, True, True])
 
 

@@ -33,7 +33,7 @@ class ListCommand:
     """Name, size and title of every search space."""
 
     json: bool = False
-    """Print them as JSON."""
+    """Print the list as JSON."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class ShowCommand:
     name: Annotated[str, tyro.conf.Positional]
     """A name that `list` prints, path/to/file.py or module:Class."""
     json: bool = False
-    """Print them as JSON."""
+    """Print the description as JSON."""
 
 
 @dataclass(frozen=True)

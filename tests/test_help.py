@@ -11,7 +11,7 @@ from functools import cache
 import pytest
 
 from nas.__main__ import COMMANDS
-from nas.util import given
+from nas.util import user_input
 
 MODULES = [module for module, _ in COMMANDS.values() if module != "search_spaces"]  # has commands itself
 _FLAG = re.compile(r"^(?:-\w(?: \w+)?, )?(--[\w-]+)(?:, --no-[\w-]+)?(?: (\S+))?", re.MULTILINE)
@@ -103,11 +103,11 @@ def test_a_flag_takes_the_same_in_every_command() -> None:
 )
 def test_scripts_of_an_earlier_version_go_on_working(module: str, old: list[str], new: list[str]) -> None:
     renamed = importlib.import_module(f"{module}.__main__").RENAMED
-    assert given.respelled(old, renamed) == new
+    assert user_input.respelled(old, renamed) == new
     flag = new[0].partition("=")[0]
     assert flag in _help(module)
     assert old[0].partition("=")[0].replace("_", "-") in (flag, *renamed)
 
 
 def test_nothing_behind_two_dashes_is_respelled() -> None:
-    assert given.respelled(["--a", "--", "--a"], {"--a": "--b"}) == ["--b", "--", "--a"]
+    assert user_input.respelled(["--a", "--", "--a"], {"--a": "--b"}) == ["--b", "--", "--a"]

@@ -92,7 +92,7 @@ def _kind(epochs: int) -> str:
 
 
 def _kinds(run: Run) -> Spec:
-    """A colour for each budget, the best so far and the base architecture."""
+    """A colour for each rung, the best so far and the base architecture."""
     names = [_kind(epochs) for epochs in run.rungs]
     paints = [paint(colour(place)) for place in range(len(names))]
     return {"domain": [*names, "best so far", BASE_LABEL], "range": [*paints, INK, BASE]}

@@ -22,7 +22,7 @@ _LEAVES = (
 
 
 def parallel(run: Run) -> Spec:
-    """Configurations of the most used budget and their accuracy; a brush keeps those inside it."""
+    """Configurations of the most used rung and their accuracy; a brush keeps those inside it."""
     epochs = int(run.measured["epochs"].mode().iloc[0])
     trials = telling(run.budget(epochs))
     names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]

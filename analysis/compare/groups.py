@@ -39,7 +39,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
     Raises:
         UserError: If there are fewer than two runs, one is there twice, or their errors do not
-            compare: other data, another space, another highest budget.
+            compare: other data, another space, another highest rung.
     """
     if len(runs) < 2:
         raise UserError("compare: give at least two run folders")
@@ -62,7 +62,7 @@ def _check(first: Run, other: Run) -> None:
     for name, values in (
         ("search spaces", [run.search.space.fingerprint for run in (first, other)]),
         ("data", [run.search.data.fingerprint for run in (first, other)]),
-        ("highest budgets", [run.rungs[-1] for run in (first, other)]),
+        ("highest rungs", [run.rungs[-1] for run in (first, other)]),
     ):
         if values[0] != values[1]:
             raise UserError(

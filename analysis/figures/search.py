@@ -1,4 +1,4 @@
-"""Figures of the search itself: progress, budgets, learning curves, size, the whole space."""
+"""Figures of the search itself: progress, rungs, learning curves, size, the whole space."""
 
 from __future__ import annotations
 
@@ -103,14 +103,14 @@ def progress(run: Run) -> Figure:
 
 
 def budgets(run: Run) -> Figure:
-    """Error after few epochs against error after many, for each two budgets."""
+    """Error after few epochs against error after many, for each two rungs."""
     table = agreement.correlations(run)
     table = table[table["configs"] >= agreement.MIN_DRAWN]
     columns = max(min(len(table), 3), 1)
     rows = max(-(-len(table) // columns), 1)
     with drawing(2.9 * columns + 0.2, 3.1 * rows, rows=rows, columns=columns) as (figure, axes):
         if table.empty:
-            say(axes[0, 0], "no three configurations\nwere trained to two budgets yet")
+            say(axes[0, 0], "no three configurations\nwere trained to two rungs yet")
         for ax, (_, row) in zip(axes.flat, table.iterrows(), strict=False):
             both = agreement.shared(run, row["low"], row["high"])
             few = {"markersize": 4.5, "alpha": 0.75, "rasterized": len(both) > MANY_DOTS}
@@ -240,7 +240,7 @@ def size_titles(run: Run) -> list[str]:
 
 
 def parallel(run: Run) -> Figure:
-    """Every configuration of one budget as a line through its choices, coloured by its top-1."""
+    """Every configuration of one rung as a line through its choices, coloured by its top-1."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import LinearSegmentedColormap, Normalize
 

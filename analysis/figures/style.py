@@ -83,7 +83,7 @@ def budget_label(epochs: int | str) -> str:
 
 
 def colour(place: int) -> str:
-    """The colour of a budget, a group or a network by its place, round and round; never the base's."""
+    """The colour of a rung, a group or a network by its place, round and round; never the base's."""
     return SERIES[place % len(SERIES)]
 
 

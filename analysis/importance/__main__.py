@@ -29,7 +29,7 @@ class Command:
         default_factory=ImportanceSettings
     )
     json: bool = False
-    """Print them as JSON."""
+    """Print the importances as JSON."""
 
 
 @cli.flags(Command)

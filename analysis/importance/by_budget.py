@@ -1,4 +1,4 @@
-"""Which choices matter, budget by budget: LPI, fANOVA and the ablation path."""
+"""Which choices matter, rung by rung: LPI, fANOVA and the ablation path."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class ImportanceSettings:
     """How importances are computed."""
 
     engine: Literal["auto", "deepcave", "local"] = "auto"
-    """deepcave: its fANOVA, ablation and LPI; local: ours, without its environment; auto: deepcave if its
-    environment is built."""
+    """deepcave: DeepCAVE's fANOVA, ablation and LPI; local: ours, which need no further environment; auto:
+    deepcave if its environment is installed."""
     trees: int = 64
     """Trees per forest."""
     bootstrap: int = 10
@@ -47,7 +47,7 @@ class Importances:
     """What the methods say.
 
     Attributes:
-        table: One row a method, budget and hyperparameter or pair. ``method`` (``lpi``, ``lpi_stock``,
+        table: One row a method, rung and hyperparameter or pair. ``method`` (``lpi``, ``lpi_stock``,
             ``fanova``, ``fanova_pairs``, ``ablation``), ``engine``, ``budget`` (epochs as text, or
             ``overall``), ``trials``, ``hyperparameter``, ``partner`` (the pair's other one, else ""),
             ``importance`` (a share of the variance, 0 to 1; for ablation the error taken away),
@@ -67,14 +67,14 @@ class Importances:
 
 
 def importances(run: Run, settings: ImportanceSettings = ImportanceSettings()) -> Importances:
-    """Computes LPI, fANOVA and the ablation path for every budget with enough trials.
+    """Computes LPI, fANOVA and the ablation path for every rung with enough trials.
 
-    LPI and the ablation path are about the winner: the best at the highest budget that has one.
-    ``overall`` is about the highest budget too, but learns from the trials of all budgets: one
+    LPI and the ablation path are about the winner: the best at the highest rung that has one.
+    ``overall`` is about the highest rung too, but learns from the trials of all rungs: one
     forest that has the epochs as an input (see :func:`analysis.importance.engines.fit`).
 
     Raises:
-        UserError: If no budget has ten measured trials, or DeepCAVE's environment cannot be had.
+        UserError: If no rung has ten measured trials, or DeepCAVE's environment cannot be had.
     """
     import pandas as pd
 
@@ -136,7 +136,7 @@ def _check(run: Run) -> None:
         listed = ", ".join(f"{n} at {epochs} epochs" for epochs, n in counts.items())
         raise UserError(
             f"{run.path}: too few trials to tell what matters ({listed}); it takes "
-            f"{marginals.MIN_TRIALS} at one budget"
+            f"{marginals.MIN_TRIALS} at one rung"
         )
 
 
@@ -153,7 +153,7 @@ def _notes(run: Run) -> list[str]:
             )
         elif marginals.all_equal(run, epochs):
             notes.append(
-                f"{epochs} epochs: all {trials} trials have the same error; no choice can be told to matter"
+                f"{epochs} epochs: all {trials} trials have the same error; no choice can be seen to matter"
             )
         elif few := marginals.one_sided(run, epochs):
             notes.append(

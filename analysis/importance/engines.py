@@ -27,7 +27,7 @@ MOST_TRIALS = {"lpi": 1000, "fanova": 1000, "fanova_pairs": 500, "ablation": 100
 
 @dataclass(frozen=True)
 class Scores:
-    """What one method says about one budget.
+    """What one method says about one rung.
 
     Attributes:
         method: ``lpi``, ``lpi_stock``, ``fanova``, ``fanova_pairs`` or ``ablation``.
@@ -47,10 +47,10 @@ class Scores:
 
 
 def fit(run: Run, trials: pd.DataFrame, *, trees: int, seed: int) -> forest.Forest:
-    """Fits a forest to trials of one or more budgets.
+    """Fits a forest to trials of one or more rungs.
 
-    Trials of several budgets give one forest that has the epochs as an input, read at the most
-    epochs: good choices are promoted, bad ones are not, so what the low budgets saw of the bad ones
+    Trials of several rungs give one forest that has the epochs as an input, read at the most
+    epochs: good choices are promoted, bad ones are not, so what the low rungs saw of the bad ones
     has to count at the high ones.
 
     Args:
@@ -97,7 +97,7 @@ def _over_trees(
 def deepcave(
     run: Run, budgets: Sequence[int], centre: int, *, trees: int, seed: int
 ) -> dict[int, dict[str, Scores]]:
-    """Scores by DeepCAVE's own evaluators, budget by budget; its LPI under the name ``lpi_stock``.
+    """Scores by DeepCAVE's own evaluators, rung by rung; its LPI under the name ``lpi_stock``.
 
     Args:
         run: The run.
@@ -132,7 +132,7 @@ def deepcave(
 
 
 def sample(run: Run, epochs: int, most: int, seed: int) -> list[int]:
-    """Numbers of a budget's measured trials, a random part of them if there are more than ``most``."""
+    """Numbers of a rung's measured trials, a random part of them if there are more than ``most``."""
     numbers = run.budget(epochs)["trial"]
     if len(numbers) > most:
         numbers = numbers.sample(most, random_state=seed)

@@ -1,4 +1,4 @@
-"""Figures of importance: bars for each budget with error bars, as in NEXcepTion's Figure 4."""
+"""Figures of importance: bars for each rung with error bars, as in NEXcepTion's Figure 4."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def all_figures(run: Run, found: Importances, choices: pd.DataFrame) -> dict[str
 
 
 def bars(run: Run, found: Importances, method: str) -> Figure:
-    """Bars by hyperparameter and budget; error bars are bootstrap (or else tree) standard deviations."""
+    """Bars by hyperparameter and rung; error bars are bootstrap (or else tree) standard deviations."""
     table = found.of(method)
     budgets = list(dict.fromkeys(table["budget"]))
     order = _order(table, list(run.hyperparameters))
@@ -83,7 +83,7 @@ def bars(run: Run, found: Importances, method: str) -> Figure:
 
 
 def pairs(found: Importances) -> Figure:
-    """The strongest pairs at each budget."""
+    """The strongest pairs at each rung."""
     table = found.of("fanova_pairs")
     table = table[table["budget"] != "overall"]
     budgets = list(dict.fromkeys(table["budget"]))
@@ -118,7 +118,7 @@ def pairs(found: Importances) -> Figure:
 
 
 def ablation(run: Run, found: Importances) -> Figure:
-    """Predicted top-1 after each change, one path for each budget."""
+    """Predicted top-1 after each change, one path for each rung."""
     table = found.of("ablation")
     budgets = list(dict.fromkeys(table["budget"]))
     with drawing(8.6, 1.0 + 2.4 * max(len(budgets), 1), rows=max(len(budgets), 1)) as (figure, axes):

@@ -30,8 +30,8 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
     them says nothing and gives zeros.
 
     Args:
-        forest: Fitted to the trials of one budget.
-        centre: The configuration, usually the best of that budget.
+        forest: Fitted to the trials of one rung.
+        centre: The configuration, usually the best of that rung.
     """
     (base,) = forest.encode([centre])
     predictions = [

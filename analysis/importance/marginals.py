@@ -23,14 +23,14 @@ def enough(run: Run) -> list[int]:
 
 
 def marginals(run: Run, *, trees: int = forests.TREES, seed: int = 0) -> pd.DataFrame:
-    """Validation top-1 for each choice, budget by budget.
+    """Validation top-1 for each choice, rung by rung.
 
     The measured mean compares the trials as they came: a search tries good combinations more often,
     so part of a difference may be due to the other choices. The model's mean averages a forest's
     prediction over all combinations of the others, each with equal weight.
 
     Returns:
-        One row a budget, hyperparameter and choice: ``epochs``, ``hyperparameter``, ``choice``,
+        One row a rung, hyperparameter and choice: ``epochs``, ``hyperparameter``, ``choice``,
         ``trials``, ``top1``, ``low`` and ``high`` (95 % confidence interval of the mean by Student's
         t, within 0 and 1; NaN for fewer than three trials), ``model_top1``.
     """
@@ -80,15 +80,15 @@ def confidence(values: np.ndarray) -> tuple[float, float]:
 
 
 def all_equal(run: Run, epochs: int) -> bool:
-    """Whether the measured trials of a budget have one error, up to rounding."""
+    """Whether the measured trials of a rung have one error, up to rounding."""
     errors = run.budget(epochs)["error"].to_numpy(dtype=float)
     return not forests.tells_apart(float(errors.var()), errors)
 
 
 def one_sided(run: Run, epochs: int, share: float = 0.9) -> dict[str, str]:
-    """Hyperparameters of which nearly all trials of a budget have one choice, with that choice.
+    """Hyperparameters of which nearly all trials of a rung have one choice, with that choice.
 
-    Successive halving promotes the good ones: at the higher budgets a good choice may be the only one
+    Successive halving promotes the good ones: at the higher rungs a good choice may be the only one
     left, and an importance then rests on very few trials.
     """
     trials = run.budget(epochs)

@@ -163,7 +163,7 @@ def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
 
 
 def rungs(run: Run) -> list[dict[str, Any]]:
-    """One row a budget: how many trials, and how good."""
+    """One row a rung: how many trials, and how good."""
     rows = []
     for epochs in run.rungs:
         trials = run.trials[(run.trials["epochs"] == epochs) & ~run.trials["cached"]]
@@ -201,7 +201,7 @@ def changes(run: Run) -> list[dict[str, Any]]:
 
 
 def proxies(run: Run) -> list[str]:
-    """A sentence for each two budgets on whether the lower one is honest."""
+    """A sentence for each two rungs on whether the lower one is honest."""
     table = agreement.correlations(run)
     return [agreement.verdict(row) for _, row in table.iterrows()]
 

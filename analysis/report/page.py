@@ -22,9 +22,9 @@ _LABELS = {
     "network": "Block diagrams of the base architecture and of the winner",
     "progress": "Validation accuracy of every trial and of the best so far, over search time",
     "budgets": "Accuracy after few epochs against accuracy after many",
-    "importance-lpi": "Bars: local importance of each choice for each budget",
-    "importance-fanova": "Bars: fANOVA importance of each choice for each budget",
-    "importance-fanova-pairs": "Bars: importance of pairs of choices for each budget",
+    "importance-lpi": "Bars: local importance of each choice for each rung",
+    "importance-fanova": "Bars: fANOVA importance of each choice for each rung",
+    "importance-fanova-pairs": "Bars: importance of pairs of choices for each rung",
     "importance-ablation": "Predicted accuracy after each change from the base architecture to the winner",
     "marginals": "Mean accuracy for every value of every choice",
     "parallel": "Parallel coordinates of all configurations, coloured by accuracy",
@@ -160,7 +160,7 @@ def _importance(
 
     if not marginals.enough(run):
         why = (
-            f"No budget has {marginals.MIN_TRIALS} successful trials yet: too few to tell what matters. "
+            f"No rung has {marginals.MIN_TRIALS} successful trials yet: too few to tell what matters. "
             "One trial alone would look like an importance of 100 %."
         )
         return {"importance": None, "why_no_importance": why}

@@ -14,7 +14,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nas.search.settings import SearchSettings
-from nas.util import given
+from nas.util import user_input
 from nas.util.errors import SettingError, UserError, renamed
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def keywords() -> dict[str, tuple[str, str, Any]]:
     for group, part in get_type_hints(SearchSettings).items():
         for name, hint in get_type_hints(part, include_extras=True).items():
             plain = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
-            found[argument(given.flag(name, hint))] = (group, name, plain)
+            found[argument(user_input.flag(name, hint))] = (group, name, plain)
     return found
 
 
@@ -79,7 +79,7 @@ def settings(values: Mapping[str, Any], start: SearchSettings | None = None) -> 
         changed.setdefault(group, {})[field] = fitted(name, value, hint)
     with named():
         groups = {group: replace(getattr(start, group), **parts) for group, parts in changed.items()}
-        return given.checked(replace(start, **groups))
+        return user_input.checked(replace(start, **groups))
 
 
 def options(kind: type[T], values: Mapping[str, Any], **fixed: Any) -> T:
@@ -101,7 +101,7 @@ def options(kind: type[T], values: Mapping[str, Any], **fixed: Any) -> T:
             raise UserError(unknown(name, names))
         parts[name] = fitted(name, value, hints[name])
     with named():
-        return given.checked(kind(**parts, **fixed))
+        return user_input.checked(kind(**parts, **fixed))
 
 
 def unknown(name: str, known: Any) -> str:

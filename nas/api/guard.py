@@ -1,4 +1,4 @@
-"""A script that starts a search without ``if __name__ == "__main__":``, told before it does harm."""
+"""A script that starts a search without ``if __name__ == "__main__":``, detected before it does harm."""
 
 from __future__ import annotations
 

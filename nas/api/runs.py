@@ -1,4 +1,4 @@
-"""A run folder, opened: what it found, and what can be made of it."""
+"""An opened run folder: its results, and what can be made of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nas.api import arguments, guard, spaces
 from nas.api.trials import Incumbent, Trial
 from nas.run import folder, standing
 from nas.run.state import SearchState
-from nas.util import given, records
+from nas.util import records, user_input
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def open_run(path: str | os.PathLike[str]) -> Run:
 
 
 def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
-    """All runs of a folder, those that run first, then the latest.
+    """All runs of a folder: running ones first, then the most recent.
 
     Args:
         folder: The folder that holds the run folders.
@@ -54,7 +54,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
 
     from nas.status import listing
 
-    found = listing.read(given.path("folder", Path(folder).expanduser()))
+    found = listing.read(user_input.path("folder", Path(folder).expanduser()))
     rows = [run.to_json() for run in found.runs]
     table = pd.DataFrame(rows, columns=[field.name for field in fields(listing.Listed)])
     table.attrs["left_out"] = found.left_out
@@ -62,7 +62,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
 
 
 class Run:
-    """A search, finished or not. Everything is read from its folder anew whenever that has grown.
+    """A search, finished or not. Everything is read again when its folder has grown.
 
     Attributes:
         path: The folder.
@@ -74,7 +74,7 @@ class Run:
         Raises:
             UserError: If it is no run.
         """
-        self.path = given.path("path", Path(path))
+        self.path = user_input.path("path", Path(path))
         self._folder = folder.Run.open(self.path)
         self._read: tuple[tuple[int, int], SearchState] | None = None
 
@@ -106,12 +106,12 @@ class Run:
 
     @property
     def search(self) -> dict[str, Any]:
-        """What it was begun with: settings, data, space, hardware, versions."""
+        """What it was started with: settings, data, space, hardware, versions."""
         return records.write(self._folder.read_search())
 
     @property
     def trials(self) -> list[Trial]:
-        """All trials in the order asked."""
+        """All trials in the order in which they were proposed."""
         return [Trial.of(trial) for trial in self._state().trials.values()]
 
     @property
@@ -125,17 +125,17 @@ class Run:
         search = self._folder.read_search()
         if state.incumbent is None:
             raise UserError(
-                f"{self.path}: has no incumbent yet, no trial has succeeded at the highest budget of "
+                f"{self.path}: has no incumbent yet, no trial has succeeded at the highest rung of "
                 f"{search.rungs[-1]} epochs"
             )
         return Incumbent.of(state.trials[state.incumbent], state, search.space.default)
 
     def trials_dataframe(self) -> pd.DataFrame:
-        """One row a trial: what was chosen, what was measured, when; its columns are in docs/analysis.md."""
+        """One row per trial: its choices, measurements and times; docs/analysis.md explains the columns."""
         return self._frames().trials
 
     def curves_dataframe(self) -> pd.DataFrame:
-        """One row an epoch that was trained, with its ``trial`` and metrics."""
+        """One row per trained epoch, with its ``trial`` and metrics."""
         return self._frames().curves
 
     def network(self, *, space: str | SearchSpace | type[SearchSpace] | None = None) -> nn.Module:
@@ -145,7 +145,7 @@ class Run:
         that :meth:`normalisation` was applied to.
 
         Args:
-            space: The search's own space once more, if that is your code: no run folder runs code unasked.
+            space: The search's space again, if it is a custom one; its code is not run otherwise.
 
         Raises:
             UserError: If there is none yet, or its weights were not kept.
@@ -215,12 +215,12 @@ class Run:
 
         return pd.DataFrame([records.write(row) for row in found.configurations])
 
-    def export(self, output: str | os.PathLike[str], **order: Any) -> Path:
+    def export(self, output: str | os.PathLike[str], **settings: Any) -> Path:
         """Builds the best network as a folder that timm loads: weights, model card, recipe.
 
         Args:
             output: The folder to write.
-            **order: The settings of ``python -m nas.export``, such as ``geometry="reduced"`` for the
+            **settings: The settings of ``python -m nas.export``, such as ``geometry="reduced"`` for the
                 search's own network with its trained weights, ``geometry="t"`` for a full size, ``trial``,
                 ``num_classes``, ``onnx``.
 
@@ -233,7 +233,7 @@ class Run:
         from nas.export.build import export
         from nas.export.settings import ExportSettings
 
-        wanted = arguments.options(ExportSettings, {**order, "output": output}, source=str(self.path))
+        wanted = arguments.options(ExportSettings, {**settings, "output": output}, source=str(self.path))
         with arguments.named():
             export(wanted)
         return wanted.output
@@ -258,7 +258,7 @@ class Run:
             return report(self._frames(), wanted)
 
     def importance(self, **settings: Any) -> pd.DataFrame:
-        """Which choices matter, budget by budget.
+        """Which choices matter, rung by rung.
 
         Args:
             **settings: ``engine`` (``"auto"``, ``"deepcave"`` or ``"local"``), ``trees``, ``bootstrap``

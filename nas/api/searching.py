@@ -13,7 +13,7 @@ from nas.api.watching import Watcher
 from nas.run import folder
 from nas.search import session
 from nas.search.settings import SearchSettings, refuse_foreign_space
-from nas.util import given
+from nas.util import user_input
 from nas.util.errors import SettingError, UserError
 from search_spaces.registry import DEFAULT
 
@@ -52,7 +52,7 @@ def run_search(
         data: ``"cifar100"``, ``"cifar10"``, ``"digits"``, ``"npz:FILE"``, ``"folder:DIR"``; or images uint8
             ``(N, H, W)`` or ``(N, H, W, C)`` with their labels ``(N,)`` and, if there are, the classes'
             names, as a tuple; or a torch ``Dataset``. What is no name is copied into the run folder.
-        space: What is searched: a name, a :class:`nas.SearchSpace` of your own or an object of it.
+        space: What is searched: a name, a subclass of :class:`nas.SearchSpace` or an instance of one.
         budget: Time for the whole run: ``"72h"``, ``"1h30m"``, seconds or a ``timedelta``.
         trials: Stop after so many finished trials as well.
         name: The run folder's name; None: the data and the time.
@@ -75,7 +75,7 @@ def run_search(
         values["data"] = data
     wanted = arguments.settings(values)
     with arguments.named():
-        runs = given.path("runs_dir", Path(runs_dir))
+        runs = user_input.path("runs_dir", Path(runs_dir))
     watcher = Watcher(quiet=quiet, on_trial=on_trial, on_epoch=on_epoch)
     with arguments.named(), contextlib.ExitStack() as stack:
         path = (
@@ -103,13 +103,13 @@ def resume_search(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Goes on with a search where its journal ends, as if it had not been interrupted.
+    """Continues a search where its journal ends, as if it had not been interrupted.
 
     Args:
         run: The run, or its folder.
         budget: Time for the whole run, earlier sessions included; None: as before.
         trials: Finished trials of the whole run; None: as before.
-        space: The search's own space once more, if that is your code: no run folder runs code unasked.
+        space: The search's space again, if it is a custom one; its code is not run otherwise.
         on_trial: As for :func:`run_search`.
         on_epoch: As for :func:`run_search`.
         quiet: As for :func:`run_search`.
@@ -122,7 +122,7 @@ def resume_search(
     Raises:
         UserError: If it cannot be continued; it is left as it was.
     """
-    path = run.path if isinstance(run, Run) else given.path("run", Path(run))
+    path = run.path if isinstance(run, Run) else user_input.path("run", Path(run))
     stored = SearchSettings.of(folder.Run.open(path).read_search())
     said = None if space is None else spaces.name_of(space)
     with arguments.named():
@@ -150,8 +150,8 @@ def _unnamed(
 def _checked(name: str) -> str:
     if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
         raise SettingError("name", name, "must be a folder's name; runs_dir says where it lies", repr(name))
-    given.refuse_long_name("name", name)
-    return str(given.path("name", Path(name)))
+    user_input.refuse_long_name("name", name)
+    return str(user_input.path("name", Path(name)))
 
 
 def _say_what_takes_time(wanted: SearchSettings, *, quiet: bool) -> None:

@@ -13,7 +13,7 @@ _TO_A_FILE = "write it to a file, say my_space.py (in a notebook: %%writefile my
 
 
 def name_of(space: str | SearchSpace | type[SearchSpace]) -> str:
-    """How a trial process, which is another process, is told which space to search.
+    """The text by which a trial process, which is another process, finds the space.
 
     Args:
         space: A registered name, ``package.module:Class``, a subclass of ``SearchSpace`` or an object of one.

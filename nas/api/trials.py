@@ -69,7 +69,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Incumbent:
-    """The best network so far: of those trained to the highest budget, the one with the least error.
+    """The best network so far: the one with the lowest error at the highest rung.
 
     Attributes:
         trial: Number of its trial.

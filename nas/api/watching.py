@@ -1,4 +1,4 @@
-"""A search's listener that calls a user's functions, beside what is shown."""
+"""A search's listener that calls a user's functions in addition to what is shown."""
 
 from __future__ import annotations
 

@@ -54,5 +54,5 @@ class ConfirmMachineSettings:
     data_dir: Annotated[Path | None, flag_help.default("the search's")] = None
     """Where downloaded images are kept."""
     space: Annotated[str | None, flag_help.default("the search's")] = None
-    """The search's --space again, needed only if it is a module of your own: code that a run folder names is
-    never run unasked."""
+    """The search's --space again, needed only for a custom space: code that a run folder names is not run
+    without it."""

@@ -1,4 +1,4 @@
-"""Images that occur more than once: those in both training and validation make validation meaningless."""
+"""Images that occur more than once: copies in both training and validation make validation meaningless."""
 
 from __future__ import annotations
 

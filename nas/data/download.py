@@ -1,4 +1,4 @@
-"""How much a data set takes to download, so that it can be said before."""
+"""The size of a data set's download, so that it can be announced."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def has_test(root: Path) -> bool:
 
 
 def classes(folder: Path) -> dict[str, Path]:
-    """The class folders by name, sorted; composed characters (NFC), so that equal looks are equal names.
+    """The class folders by name, sorted; composed characters (NFC), so that names that look equal are equal.
 
     Raises:
         UserError: If a name is not UTF-8, or two look the same.

@@ -60,7 +60,7 @@ def load(
 
 
 def load_test(spec: str, *, data_dir: Path, image_size: int | None = None) -> ImageSet:
-    """Loads the test part, for the final judgement of a finished network.
+    """Loads the test set, for the final evaluation of a finished network.
 
     Args:
         spec: As for ``load``.

@@ -24,20 +24,20 @@ A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER.
 @cli.flags(EvaluateSettings, output="-o", dataset="--data")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    request = cli.parse(EvaluateSettings, prog=PROG, description=_DESCRIPTION, args=args, renamed=RENAMED)
+    settings = cli.parse(EvaluateSettings, prog=PROG, description=_DESCRIPTION, args=args, renamed=RENAMED)
 
     output.doing("loading PyTorch")
     from nas.evaluate import evaluation as run
     from nas.evaluate import joint
 
-    if len(request.models) > 1 or len(request.data) > 1:
-        found = run.evaluate_all(request)
+    if len(settings.models) > 1 or len(settings.data) > 1:
+        found = run.evaluate_all(settings)
         joint.show(found.lines, found.sets)
         for note in found.notes:
             print(f"note: {note}")
         print(f"written to {found.output}: {', '.join(joint.FILES)}, and a folder for each network and set")
         return 0
-    evaluation = run.evaluate(request)
+    evaluation = run.evaluate(settings)
     scores = evaluation.scores
     print(f"images                      {scores.images:>8,}")
     print(f"top-1                       {100 * scores.top1:>8.2f}%")

@@ -38,7 +38,7 @@ class EvaluateSettings:
         tuple[Literal["none", "imagenet-a", "imagenet-r", "imagenet-sketch"], ...]
     ] = ()
     """The robustness set that folder:DIR holds, which determines the classes; once for each --data, in the
-    same order. If left out: none."""
+    same order. Without the flag: none."""
     output: Annotated[
         Path | None,
         flag_help.default("evaluations/MODEL-DATA; evaluations for several", aliases=["-o"]),
@@ -48,7 +48,8 @@ class EvaluateSettings:
     data_dir: Path = Path("data")
     """Where downloads are kept."""
     space: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], flag_help.default("none")] = ()
-    """Code of an exported folder's own search space that may run, such as DIR/my_space.py; once for each."""
+    """Code of an exported folder's custom search space, such as DIR/my_space.py, which is not run otherwise;
+    once for each."""
     input_size: Annotated[int | None, flag_help.default("the network's")] = None
     """Image size in pixels (images are square)."""
     crop: Annotated[float | None, flag_help.default("the network's", name="crop-pct")] = None
@@ -56,7 +57,7 @@ class EvaluateSettings:
     batch_size: int = 256
     """Images per batch."""
     workers: int = 0
-    """Processes that load images; 0: none but this one."""
+    """Processes that load images; 0: this process loads them."""
     amp: Literal["auto", "off", "bf16", "fp16"] = "auto"
     """auto: bfloat16 on GPUs that support it, float16 on others, float32 on the CPU."""
     device: str = "auto"
@@ -133,7 +134,7 @@ class Joint:
     notes: list[str]
 
 
-def evaluate(request: EvaluateSettings) -> Evaluation:
+def evaluate(settings: EvaluateSettings) -> Evaluation:
     """Judges one network on one set.
 
     Raises:
@@ -142,16 +143,16 @@ def evaluate(request: EvaluateSettings) -> Evaluation:
     from nas.export import loading
     from nas.util.machine import find_device
 
-    named = loading.find(request.models[0], *request.space)
-    (image_set,) = request.sets
-    folder = request.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{image_set.label}"
-    device = find_device(request.device)
+    named = loading.find(settings.models[0], *settings.space)
+    (image_set,) = settings.sets
+    folder = settings.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{image_set.label}"
+    device = find_device(settings.device)
     model = _create(named, device)
-    images = _read(request, image_set, named, model.num_classes)
-    return _judge(request, named, model, image_set, images, folder)
+    images = _read(settings, image_set, named, model.num_classes)
+    return _judge(settings, named, model, image_set, images, folder)
 
 
-def evaluate_all(request: EvaluateSettings) -> Joint:
+def evaluate_all(settings: EvaluateSettings) -> Joint:
     """Judges several networks on several sets; all are looked for before the first is judged.
 
     The table is written anew after each, so that a kill loses one at most.
@@ -162,22 +163,22 @@ def evaluate_all(request: EvaluateSettings) -> Joint:
     from nas.export import loading
     from nas.util.machine import find_device
 
-    device = find_device(request.device)
-    named = [loading.find(text, *request.space) for text in request.models]
-    names = _names(request.models, [one.name for one in named])
-    folder = request.output or Path("evaluations")
-    found = Joint([], [one.label for one in request.sets], folder, [])
+    device = find_device(settings.device)
+    named = [loading.find(text, *settings.space) for text in settings.models]
+    names = _names(settings.models, [one.name for one in named])
+    folder = settings.output or Path("evaluations")
+    found = Joint([], [one.label for one in settings.sets], folder, [])
     pictures = []
     for one, name in zip(named, names, strict=True):
         output.doing(f"looking at {name} and its images")
-        line, classes = _line(request, one, name)
-        pictures.append([_read(request, image_set, one, classes) for image_set in request.sets])
+        line, classes = _line(settings, one, name)
+        pictures.append([_read(settings, image_set, one, classes) for image_set in settings.sets])
         found.lines.append(line)
     folders = _folder_names(names)
     for one, line, name, own in zip(named, found.lines, folders, pictures, strict=True):
         model = _create(one, device)
-        for image_set, images in zip(request.sets, own, strict=True):
-            done = _judge(request, one, model, image_set, images, folder / f"{name}-{image_set.label}")
+        for image_set, images in zip(settings.sets, own, strict=True):
+            done = _judge(settings, one, model, image_set, images, folder / f"{name}-{image_set.label}")
             line.scores[image_set.label] = done.scores
             found.notes.extend(f"{line.model}, {image_set.label}: {note}" for note in done.notes)
             joint.write(folder, found.lines, found.sets)
@@ -202,7 +203,7 @@ def _folder_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _line(request: EvaluateSettings, named: Named, name: str) -> tuple[joint.Line, int]:
+def _line(settings: EvaluateSettings, named: Named, name: str) -> tuple[joint.Line, int]:
     """Counts a network; also gives the number of its classes."""
     from timm.data import resolve_model_data_config
 
@@ -212,10 +213,10 @@ def _line(request: EvaluateSettings, named: Named, name: str) -> tuple[joint.Lin
     config = resolve_model_data_config(model)
     channels, *size = config["input_size"]
     try:
-        stats = count(model, request.input_size or size[-1], channels)
+        stats = count(model, settings.input_size or size[-1], channels)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise SettingError(
-            "input_size", request.input_size or size[-1], f"does not fit {name} ({first_line(error)})"
+            "input_size", settings.input_size or size[-1], f"does not fit {name} ({first_line(error)})"
         ) from None
     return joint.Line(name, stats.macs, stats.params), int(model.num_classes)
 
@@ -228,18 +229,18 @@ def _create(named: Named, device: torch.device) -> Any:
 
 
 def _read(
-    request: EvaluateSettings, image_set: ImageSet, named: Named, num_classes: int
+    settings: EvaluateSettings, image_set: ImageSet, named: Named, num_classes: int
 ) -> tuple[Pictures, list[int] | None]:
     """The pictures, and which of the network's outputs to choose among, None for all."""
     from nas.evaluate import suites
 
     if image_set.suite == "none":
-        return _pictures(image_set.data, request.data_dir, named, num_classes), None
+        return _pictures(image_set.data, settings.data_dir, named, num_classes), None
     return suites.read(image_set.suite, image_set.data, num_classes)
 
 
 def _judge(
-    request: EvaluateSettings,
+    settings: EvaluateSettings,
     named: Named,
     model: Any,
     image_set: ImageSet,
@@ -258,22 +259,22 @@ def _judge(
     found, outputs = images
     device = next(model.parameters()).device
     config = resolve_model_data_config(model)
-    size = request.input_size or config["input_size"][-1]
+    size = settings.input_size or config["input_size"][-1]
     channels = config["input_size"][0]
     if channels not in (1, 3):
         raise UserError(f"{named.name}: takes {channels}-channel images; must take 1 or 3")
-    config |= {"input_size": (channels, size, size), "crop_pct": request.crop or config["crop_pct"]}
+    config |= {"input_size": (channels, size, size), "crop_pct": settings.crop or config["crop_pct"]}
     output.doing(f"judging {len(found.labels):,} images")
-    short = f"{setting('batch_size', request.batch_size)}: out of memory; must be smaller"
+    short = f"{setting('batch_size', settings.batch_size)}: out of memory; must be smaller"
     try:
         with out_of_memory_is(short):
             predictions = predict(
                 model,
                 Transformed(found, transforms.judging(config)),
                 device,
-                batch_size=request.batch_size,
-                workers=request.workers,
-                amp=autocast_dtype(request.amp, device),
+                batch_size=settings.batch_size,
+                workers=settings.workers,
+                amp=autocast_dtype(settings.amp, device),
                 classes=outputs,
             )
     except UserError as error:

@@ -1,4 +1,4 @@
-"""Which executor a search gets: the plain one for one trial at a time, Dask's for more."""
+"""Which executor a search uses: the local one for one trial at a time, Dask's for more."""
 
 from __future__ import annotations
 

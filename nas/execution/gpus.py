@@ -83,18 +83,18 @@ def parse_listing(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Claim:
-    """A GPU taken; given back with :meth:`release` or with the process, however it ends."""
+    """A claimed GPU; it is free again after :meth:`release` or when the process ends, however it does."""
 
     name: str
     lock: contextlib.ExitStack
 
     def release(self) -> None:
-        """Gives it back."""
+        """Releases it."""
         self.lock.close()
 
 
 def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
-    """Takes the GPU that fewest processes of this machine have claimed, the first of equals.
+    """Claims the GPU that the fewest processes of this machine have claimed, the first in a tie.
 
     So workers need not be told which GPU is whose, wherever they come from; with as many workers
     as GPUs each has its own, with twice as many each GPU serves two.

@@ -1,4 +1,4 @@
-"""Whose trained weights a run keeps: the leader's, the baseline's and the next best's at the highest rung."""
+"""Which trained weights a run keeps: the incumbent's, the baseline's, the next best of the highest rung."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ class LocalExecutor:
         return answer
 
     def submit(self, spec: TrialSpec) -> None:
-        """Starts a trial, where it was prepared if it was; a process that was lost is replaced first."""
+        """Starts a trial, in the process that prepared it if one did; a lost process is replaced first."""
         prepared = None if self._spare is None else self._spare.take(spec)
         if prepared is not None:
             assert self._spare is not None
@@ -100,7 +100,7 @@ class LocalExecutor:
         self._begin(replace(spec, alone=spec.alone and self._spare is None))
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Has the trial prepared that comes next, unless the one that runs needs all memory.
+        """Has the next trial prepared, unless the running one needs all memory.
 
         The process that trains a configuration now is the best prepared to go on with it.
         """
@@ -131,7 +131,7 @@ class LocalExecutor:
         return reports
 
     def _look_after(self, place: TrialProcess, spec: TrialSpec) -> list[Report]:
-        """Puts the deadline off while the trial's process, and not this one, is stopped."""
+        """Extends the deadline while the trial's process, but not this one, is paused."""
         now = self._awake.now()
         passed, self._looked = now - self._looked, now
         before = self._halted
@@ -148,7 +148,7 @@ class LocalExecutor:
         return [halted, Note(f"trial {spec.trial}: its process is stopped; that time is not counted")]
 
     def pause(self) -> None:
-        """Asks the running trial to stop at its epoch's end."""
+        """Asks the running trial to stop at the end of its epoch."""
         if self._place is not None and self._running is not None:
             self._place.send(messages.PAUSE)
 
@@ -164,7 +164,7 @@ class LocalExecutor:
         return answer
 
     def ask(self, request: object) -> object:
-        """Sends a request and waits for its answer; how the process ended, in words, if it did instead."""
+        """Sends a request and returns its answer, or how the process ended, in words."""
         assert self._place is not None
         self._place.send(request)
         answer = self._place.receive()
@@ -182,7 +182,7 @@ class LocalExecutor:
             self._drop()
 
     def abandon(self) -> None:
-        """Kills the process from another thread; the one that waits for it finds out and goes on."""
+        """Kills the process from another thread; the thread that waits for it notices and continues."""
         if self._place is not None:
             self._place.process.kill()
 
@@ -230,7 +230,7 @@ class LocalExecutor:
             self._drop()
 
     def _crowded(self) -> bool:
-        """Whether the second process may have had the memory that the trial lacked."""
+        """Whether the second process may have used the memory that the trial needed."""
         return self._spare is not None and self._running is not None and not self._running.alone
 
     def _once_more(self, report: TrialEnded) -> Note:

@@ -1,4 +1,4 @@
-"""What goes between the search loop and the places where trials run."""
+"""Messages between the search's loop and the places where trials run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Measure:
 
 @dataclass(frozen=True)
 class Pace:
-    """Asks for the speed of a configuration within a window that other processes' windows coincide with.
+    """Asks for the speed of a configuration, measured at the same time as in other processes.
 
     The process gets ready, says :data:`READY`, and begins when it is told :data:`GO`.
     """
@@ -38,7 +38,7 @@ class Pace:
 
 @dataclass(frozen=True)
 class Coming:
-    """Says which trial this process will probably be given next, so that it can prepare."""
+    """Announces the trial that this process will probably run next, so that it can prepare."""
 
     spec: TrialSpec
 
@@ -77,7 +77,7 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the place where trials run says of itself and of the data, once it is ready.
+    """What the place where trials run reports about itself and the data once it is ready.
 
     Attributes:
         data: Name, fingerprint, counts and classes of the data and its split.
@@ -133,7 +133,7 @@ class TrialEnded:
 
 @dataclass(frozen=True)
 class TrialPaused:
-    """A trial that stopped at an epoch's end with a checkpoint, as it was asked to."""
+    """A trial that stopped on request at the end of an epoch, with a checkpoint."""
 
     trial: int
 
@@ -147,7 +147,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Halted:
-    """Further seconds for which a signal stopped the trial's process while the search ran."""
+    """Additional seconds for which a signal paused the trial's process while the search ran."""
 
     trial: int
     seconds: float

@@ -33,11 +33,11 @@ _QUIT = 5  # seconds that its servers get to end
 
 
 class NoDaemon(Exception):
-    """There is no MPS to be had; the message says why, in one line."""
+    """MPS is not available; the message says why, in one line."""
 
 
 class Daemon:
-    """A daemon of one's own, from the first line to :meth:`close` or the end of this process.
+    """A separate daemon that lives until :meth:`close` or the end of this process.
 
     Attributes:
         environment: Variables that have a process use it.

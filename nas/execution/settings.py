@@ -28,13 +28,14 @@ class MachineSettings:
     cuda_graphs: Annotated[bool | None, flag_help.default("on a GPU")] = None
     """Launch each training step and validation batch as one CUDA graph; the results are the same."""
     reference: bool = False
-    """Compute the plain way: no fast layers, CUDA graphs or fixed batch shapes; one trial per GPU."""
+    """Use PyTorch's layers only: no faster ones, CUDA graphs or fixed batch shapes; one trial per GPU."""
     checkpoint_quota: str = "20GB"
     """Disk space for checkpoints of configurations that may be promoted, and the best networks' weights."""
     workers: Annotated[int | None, flag_help.default("one per GPU", name="trial-workers")] = None
     """Number of trials to run at a time on this machine, or of workers to request from --cluster."""
     trials_per_gpu: int | Literal["auto"] = "auto"
-    """Trials that share a GPU if --trial-workers is not given; auto: as many as pay off, by measurement."""
+    """Trials that share a GPU if --trial-workers is not given; auto: as many as a measurement shows to be
+    fastest."""
     dask_scheduler: str = "none"
     """Run trials on the workers of this running Dask scheduler: tcp://HOST:PORT or tls://HOST:PORT."""
     cluster: str = "none"

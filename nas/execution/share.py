@@ -172,7 +172,7 @@ def _share(
     """Fills in what was decided.
 
     Raises:
-        NoDaemon: If MPS is not to be had.
+        NoDaemon: If MPS is not available.
     """
     if before is not None and before.cards != shared.cards:
         before = None

@@ -61,7 +61,7 @@ class Spare:
             self._told, self._busy = self._wanted, True
 
     def take(self, spec: TrialSpec) -> TrialProcess | None:
-        """The process that was told to prepare this trial, if it lives; it is the caller's from now on."""
+        """The process that prepares this trial, if it lives; the caller owns it from now on."""
         self.look()
         told, process = self._told, self._process
         if process is None or told is None:

@@ -1,4 +1,4 @@
-"""The trial process: what it is told, and its main loop.
+"""The trial process: its messages and its main loop.
 
 Light to import, since the search imports it too; torch comes in with :mod:`nas.execution.trial_host`.
 """

@@ -19,15 +19,15 @@ class ExportSettings:
 
     source: Annotated[str, tyro.conf.Positional]
     """A run folder (for its winner: confirmed if there is one, else the incumbent), a JSON file with a
-    configuration, or a named point of the space: xception, nexception."""
+    configuration, or a named point of the space, such as xception or nexception."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to write."""
-    geometry: Annotated[str | None, flag_help.default("t; of another space its first")] = None
-    """A full size of the space (t, s, tp, xception), reduced (the search's own network) or, of nexception, a
-    JSON or YAML file of widths and depths."""
+    geometry: Annotated[str | None, flag_help.default("the first of the space; t for nexception")] = None
+    """A full size of the space (t, s, tp or xception for nexception), reduced (the network that the search
+    trained) or, if the space reads them, a JSON or YAML file of widths and depths."""
     space: Annotated[str | None, flag_help.default("the run's; nexception")] = None
-    """The space of a file or a named point; for a run whose space is code of your own, that code, to have it
-    run."""
+    """The search space of a JSON file or named point; for a run of a custom space, its code, which is not run
+    otherwise."""
     trial: Annotated[int | None, flag_help.default("the winner")] = None
     """The trial of the run to export."""
     config: Annotated[Path | None, flag_help.default("the winner's")] = None
@@ -35,7 +35,7 @@ class ExportSettings:
     num_classes: Annotated[
         int | None, flag_help.default("1000; with --geometry reduced those of the search's data")
     ] = None
-    """Classes."""
+    """Number of classes."""
     input_size: Annotated[int | None, flag_help.default("the geometry's")] = None
     """Image size in pixels (images are square)."""
     in_chans: Annotated[int | None, flag_help.default("3; with --geometry reduced those of the data")] = None

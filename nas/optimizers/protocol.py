@@ -26,7 +26,8 @@ class Fidelity:
     max_epochs: int = 45
     """Epochs of the highest rung; must be --min-epochs x --eta^k."""
     eta: int = 3
-    """From rung to rung, --eta times as many epochs for one in --eta of the configurations."""
+    """Each rung trains --eta times as many epochs as the one below, for the best 1 in --eta of its
+    configurations."""
 
     def __post_init__(self) -> None:
         if self.min_epochs < 1:

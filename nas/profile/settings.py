@@ -22,7 +22,8 @@ class ProfileSettings:
     output: Annotated[Path | None, flag_help.default("print only", aliases=["-o"])] = None
     """Folder for profile.csv, profile.md, profile.json and the plots."""
     space: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], flag_help.default("none")] = ()
-    """Code of an exported folder's own search space that may run, such as DIR/my_space.py; once for each."""
+    """Code of an exported folder's custom search space, such as DIR/my_space.py, which is not run otherwise;
+    once for each."""
     batch_size: Annotated[int | None, flag_help.default("256 on a GPU, 16 on the CPU")] = None
     """Batch size for throughput and memory."""
     input_size: Annotated[int | None, flag_help.default("each network's")] = None

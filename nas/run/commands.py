@@ -19,7 +19,7 @@ _LONGER = 2  # times the limit that ended a search
 
 
 def space_flag(space: str) -> tuple[str, ...]:
-    """What a command needs that builds networks: code that is not ours runs only for who names it."""
+    """The ``--space`` that a command needs for networks of a custom space, whose code runs only if named."""
     return ("--space", space) if is_code(space) else ()
 
 

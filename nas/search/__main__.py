@@ -12,7 +12,7 @@ import tyro
 from nas.optimizers.settings import MODEL
 from nas.search.afterwards_flags import AfterwardsFlags
 from nas.search.settings import SearchSettings, refuse_foreign_space
-from nas.util import cli, flag_help, given
+from nas.util import cli, flag_help, user_input
 from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class RunFlags:
     runs_dir: Path = Path("runs")
     """Folder that holds the run folders."""
     resume: Annotated[Path | None, flag_help.default("a new run")] = None
-    """Run folder to continue, with its own settings; --budget may be longer. auto: continue the run called
-    --name if it exists, else start it, so that all tasks of a job array can use the same command."""
+    """Run folder to continue with the settings it began with; only limits such as --budget may be raised.
+    auto: continue the run called --name if it exists, else start it, so that all tasks of a job array can use
+    the same command."""
     plan: bool = False
     """Measure this device, print what fits into the budget, and do not search."""
     quiet: bool = False
@@ -63,7 +64,7 @@ class RunFlags:
                 raise SettingError(
                     "name", self.name, "must be a folder's name; --runs-dir says where it lies"
                 )
-            given.refuse_long_name("name", self.name)
+            user_input.refuse_long_name("name", self.name)
 
 
 @dataclass(frozen=True)
@@ -81,9 +82,9 @@ class Command:
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     args = sys.argv[1:] if args is None else args
-    given.refuse_empty(args)
+    user_input.refuse_empty(args)
     resumed = _given(args, "--resume")
-    folder = None if resumed is None else given.path("resume", Path(resumed))
+    folder = None if resumed is None else user_input.path("resume", Path(resumed))
     if resumed == _AUTO:
         folder = _named_folder(args)
     default = Command()
@@ -185,8 +186,8 @@ def _named_folder(args: Sequence[str]) -> Path | None:
     name = _given(args, "--name")
     if name is None:
         raise UserError("--resume auto: needs --name, by which all tasks find the same run")
-    runs = given.path("runs_dir", Path(_given(args, "--runs-dir") or RunFlags.runs_dir))
-    folder = runs / given.path("name", Path(name))
+    runs = user_input.path("runs_dir", Path(_given(args, "--runs-dir") or RunFlags.runs_dir))
+    folder = runs / user_input.path("name", Path(name))
     return folder if folder.exists() else None
 
 

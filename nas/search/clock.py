@@ -9,7 +9,7 @@ from nas.util.awake import AwakeClock
 
 
 class Clock(Protocol):
-    """Tells how much of the budget is used; a simulation brings its own."""
+    """How much of the time budget is used; a simulation has a clock of another class."""
 
     def used(self) -> float:
         """Seconds the search has run, earlier sessions included."""
@@ -20,12 +20,12 @@ class Clock(Protocol):
         ...
 
     def leave_out(self, seconds: float) -> None:
-        """Takes back seconds in which nothing could be done."""
+        """Does not count seconds in which nothing could be done."""
         ...
 
     @property
     def stood_still(self) -> float:
-        """Seconds that were left out so far because this process stood still."""
+        """Seconds not counted so far because this process was paused."""
         ...
 
 
@@ -54,10 +54,10 @@ class WallClock:
         return time.time()
 
     def leave_out(self, seconds: float) -> None:
-        """Takes back seconds in which nothing could be done."""
+        """Does not count seconds in which nothing could be done."""
         self._start += seconds
 
     @property
     def stood_still(self) -> float:
-        """Seconds that were left out so far because this process stood still."""
+        """Seconds not counted so far because this process was paused."""
         return self._awake.stood_still

@@ -1,4 +1,4 @@
-"""Runs trials and journals what becomes of them: what a search and a confirmation have in common."""
+"""Runs trials and journals their results: what a search and a confirmation have in common."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _GRACE = 45.0  # seconds a running trial gets to reach its epoch's end at the en
 
 
 class Conductor(ABC):
-    """An executor at work, its reports in a journal, until all is done or it is told to stop.
+    """Runs an executor and journals its reports until all trials are done or it is asked to stop.
 
     Which trials run, and what follows from their ends, is a subclass's affair.
 
@@ -46,7 +46,7 @@ class Conductor(ABC):
         clock: Clock,
         listeners: Sequence[Listener],
     ) -> None:
-        """Takes up the work where ``state`` ends."""
+        """Continues from ``state``."""
         self.state = state
         self._journal = journal
         self._executor = executor
@@ -61,12 +61,12 @@ class Conductor(ABC):
         return self._clock.used()
 
     def stop(self, reason: str) -> None:
-        """Asks it to wind down; asked twice, running trials are not waited for."""
+        """Asks it to stop; after a second call it does not wait for running trials."""
         self._hurry = bool(self._stop)
         self._stop = self._stop or reason
 
     def run(self, session: SessionStarted) -> str:
-        """Works until there is nothing left, a limit, a stop or a fatal error.
+        """Works until nothing is left to do, a limit is reached, a stop is asked for or a fatal error occurs.
 
         Args:
             session: Facts of this session, for the journal; its time is set here.
@@ -91,7 +91,7 @@ class Conductor(ABC):
 
     @abstractmethod
     def _work(self) -> None:
-        """Starts trials and polls until ``_stop`` says why no more."""
+        """Starts trials and polls until ``_stop`` gives a reason to stop."""
 
     @abstractmethod
     def _take_end(self, trial: Trial, report: TrialEnded) -> None:

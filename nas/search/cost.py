@@ -39,7 +39,7 @@ class CostModel:
         self._spread = 0.0
 
     def observe(self, trial: Trial) -> None:
-        """Learns from a finished trial; crashed and cached ones teach nothing."""
+        """Learns from a finished trial; crashed and cached ones are ignored."""
         from_epoch = int(trial.metrics.get("from_epoch", 0))
         new = [m for epoch, m in trial.curve.items() if epoch > from_epoch]
         if trial.status != "success" or trial.cached or not new:
@@ -55,7 +55,7 @@ class CostModel:
         return bool(self._per_epoch)
 
     def seconds(self, config_id: str, config: Config, epochs: int) -> float:
-        """Predicts wall seconds of training ``epochs`` more epochs, on the safe side.
+        """Predicts the wall-clock seconds of ``epochs`` more epochs, rather too many than too few.
 
         Args:
             config_id: Hash of the configuration; one that ran before is known by its own speed.
@@ -81,7 +81,7 @@ class CostModel:
         return fixed + epochs * per_epoch
 
     def timeout(self, config_id: str, config: Config, epochs: int) -> float:
-        """Seconds after which such a trial counts as hanging."""
+        """Seconds after which such a trial is considered hung."""
         return max(_TIMEOUT_FACTOR * self.seconds(config_id, config, epochs), _TIMEOUT_LEAST)
 
     def _fit(self) -> None:
@@ -108,7 +108,7 @@ class CostModel:
         self._spread = float(np.sqrt(np.mean(left_out**2)))
 
     def _features(self, config: Config) -> list[tuple[tuple[str, object], float]]:
-        """What tells of a configuration's cost, each with how much of it there is."""
+        """Features of a configuration from which its cost is predicted, with their values."""
         found: list[tuple[tuple[str, object], float]] = []
         for name, value in config.items():
             if name in self._ranges:
@@ -120,14 +120,14 @@ class CostModel:
 
 
 def _share(value: float, low: float, high: float) -> float:
-    """How far a value is on its range, by ratios where there are any: costs go with powers of widths."""
+    """Position of a value in its range, on a logarithmic scale where possible: costs are powers of widths."""
     if low > 0:
         return math.log(max(value, low) / low) / math.log(high / low)
     return (value - low) / (high - low)
 
 
 def _ranges(configs: list[Config]) -> dict[str, tuple[float, float]]:
-    """Hyperparameters of which more than a few numbers were seen, with the least and the greatest."""
+    """Hyperparameters with more than a few different numbers so far, with the lowest and the highest."""
     seen: dict[str, set[float]] = {}
     for config in configs:
         for name, value in config.items():

@@ -13,11 +13,11 @@ class Listener(Protocol):
     """Whoever watches a search: a log file, a terminal."""
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Something was journaled; ``state`` includes it."""
+        """An event was journaled; ``state`` includes it."""
         ...
 
     def note(self, text: str) -> None:
-        """Something worth a line happened that is no event."""
+        """Something happened that deserves a line but is not an event."""
         ...
 
     def tick(self) -> None:

@@ -65,7 +65,7 @@ class Limits:
 
 
 class Search(Conductor):
-    """Asks, runs, journals and tells until a limit is reached.
+    """Asks the optimiser, runs trials, journals them and tells the optimiser, until a limit is reached.
 
     The order of calls to the optimiser is a function of the journal alone. With one slot: the
     next trial is always asked while the current one trains, before its end is looked at. So a
@@ -92,7 +92,7 @@ class Search(Conductor):
         weights: WeightStore | None = None,
         replicates: float = 0.0,
     ) -> None:
-        """Takes up a run where its journal ends; ``events`` is empty for a new one.
+        """Continues a run where its journal ends; ``events`` is empty for a new one.
 
         ``replicates`` is the share of the epochs that goes to further seeds of the best.
         """
@@ -121,7 +121,7 @@ class Search(Conductor):
         self._queue = deque(self.state.open_trials())
 
     def run(self, session: SessionStarted) -> str:
-        """Searches until a limit, a stop or a fatal error.
+        """Searches until a limit is reached, a stop is asked for or a fatal error occurs.
 
         Args:
             session: Facts of this session, for the journal.
@@ -155,7 +155,7 @@ class Search(Conductor):
             self._emit(Slots(*self._now(), count=self._executor.slots), durable=False)
 
     def _finish_what_was_cut_off(self) -> None:
-        """A kill may fall between a trial's end and what follows from it."""
+        """Completes what follows from a trial's end, in case the search was killed in between."""
         self._answer_from_record()
         self._crown()
         if (lead := incumbent.leader(self.state, self._fidelity.max_epochs)) is not None:
@@ -219,7 +219,7 @@ class Search(Conductor):
             self._executor.prepare(self._spec(self._queue[0], _TIMEOUT_UNKNOWN))
 
     def _ask(self, *, speculative: bool) -> bool:
-        """Puts one trial into the queue; False if there is none to be had now."""
+        """Puts one trial into the queue; False if there is none now."""
         while True:
             begin = time.perf_counter()
             asked = self._proposal(speculative=speculative)
@@ -266,7 +266,7 @@ class Search(Conductor):
         )
 
     def _baseline(self) -> Suggestion | None:
-        """The space's default at the next rung it has not been asked at: the measure of all others."""
+        """The space's default at the next rung where it has not been queued yet: the baseline."""
         for epochs in self._fidelity.rungs:
             last = self.state.trials.get(self.state.baselines.get(epochs, 0))
             if last is None or (last.status == "crashed" and self._is_worth_another_try(last)):
@@ -276,14 +276,14 @@ class Search(Conductor):
         return None
 
     def _is_worth_another_try(self, baseline: Trial) -> bool:
-        """Whether it crashed by no fault of its own, and has not done so again and again."""
+        """Whether it crashed for an external reason, and not repeatedly."""
         if not from_outside(baseline.reason):
             return False
         lost = [self.state.trials[number] for number in self.state.crashed if number > self._earlier]
         return sum(t.origin == BASELINE and t.epochs == baseline.epochs for t in lost) < _BASELINE_TRIES
 
     def _answer_from_record(self) -> None:
-        """Ends queued trials whose configuration was already trained to their budget."""
+        """Ends queued trials whose configuration was already trained for as many epochs."""
         for trial in list(self._queue):
             known = self.state.answered(trial.config_id, trial.epochs)
             if known is not None and not trial.repeat:
@@ -415,7 +415,7 @@ class Search(Conductor):
         self._saved = self._clock.used()
 
     def _replay(self, events: Iterable[Event]) -> None:
-        """Feeds the optimiser and the cost model what happened, in the order it happened."""
+        """Tells the optimiser and the cost model all earlier results, in their order."""
         for event in events:
             if isinstance(event, Asked):
                 trial = self.state.trials[event.trial]

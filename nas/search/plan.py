@@ -1,4 +1,4 @@
-"""What a budget buys on this device, measured before the weekend instead of after it."""
+"""How many trials fit into a time budget on this device, measured before the search begins."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class RungPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a budget buys.
+    """What fits into a time budget.
 
     Attributes:
         measured: Timings of the named points and of the typical mean.
@@ -186,7 +186,7 @@ def arrange(
 
 
 def _drawn(measure: Callable[[Config], Measurement], sample: list[Config]) -> list[Measurement]:
-    """Measures what can be trained: a search takes the others for crashes.
+    """Measures the configurations that can be trained; a search records the others as crashes.
 
     Raises:
         UserError: If nothing can.

@@ -1,4 +1,4 @@
-"""One session of a run: begins or resumes it, searches, and leaves the folder in order."""
+"""One session of a run: begins or resumes it, searches, and leaves the folder consistent."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Watched:
-    """What a view may look at while a session runs."""
+    """What a view can read while a session runs."""
 
     run: Run
     search: SearchFile
@@ -76,7 +76,7 @@ def default_name(settings: SearchSettings) -> str:
 
 @contextlib.contextmanager
 def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
-    """A name of its own for a run's folder, also if two searches begin in the same second.
+    """A unique name for a run's folder, even if two searches begin in the same second.
 
     Meanwhile a hidden file keeps others from taking it; at the end nothing is left that was not there.
 
@@ -178,7 +178,7 @@ def begin(
 
 
 def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
-    """Takes up a run where its journal ends and searches until it stops.
+    """Continues a run where its journal ends and searches until it stops.
 
     Args:
         path: The run's folder.
@@ -351,7 +351,7 @@ def _size(size: float) -> float | None:
 
 
 def changes(before: SearchFile, now: Mapping[str, str]) -> list[str]:
-    """What runs otherwise than it did when a run was last searched, a line each; nothing if all is as it was.
+    """What differs from the run's last session, one line each; nothing if nothing does.
 
     Args:
         before: ``search.json`` as it was.

@@ -54,7 +54,7 @@ class SpaceSettings:
     """What is searched."""
 
     space: str = registry.DEFAULT
-    """Search space: a name that `python -m search_spaces list` prints, a file of your own or module:Class."""
+    """Search space: a name that `python -m search_spaces list` prints, path/to/file.py or module:Class."""
     width: str = "auto"
     """Width of the reduced network: tiny, small, paper or a number; auto: paper on a GPU, tiny on a CPU."""
 

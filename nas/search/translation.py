@@ -1,4 +1,4 @@
-"""A trial of the journal as the optimiser knows it: its suggestion, and the outcome it gets."""
+"""A trial of the journal in the optimiser's terms: its suggestion and its outcome."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from nas.util.sign import can_redraw, in_foreground
+from nas.util.spinner import can_redraw, in_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""What a search takes over from an earlier one: ``--warm-start runs/old``."""
+"""What a search uses of an earlier one: ``--warm-start runs/old``."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Command:
     run: Annotated[Path, tyro.conf.Positional] = Path("runs")
     """The run folder, or a folder of runs, which are listed: those that run first, then the latest."""
     json: bool = False
-    """Print it as JSON."""
+    """Print the status as JSON."""
     svg: Annotated[Path | None, flag_help.default("print it")] = None
     """Write it to an SVG picture instead, for a page or a talk."""
     watch: bool = False
@@ -108,7 +108,7 @@ def _list(command: Command) -> int:
 
 
 def _watch(command: Command) -> None:
-    from nas.util.sign import can_redraw
+    from nas.util.spinner import can_redraw
 
     if command.json:
         _watch_json(Watcher(command.run))

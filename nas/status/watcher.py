@@ -27,7 +27,7 @@ class Watcher:
 
         Args:
             path: Its folder.
-            listen: Is told of each event, and of what they amount to.
+            listen: Called with each event and the state after it.
 
         Raises:
             UserError: If the folder is no run.

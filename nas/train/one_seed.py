@@ -55,7 +55,7 @@ class Work:
         name: The network's, and of the folder it is published in.
         accelerator: Precision, the other processes.
         device: This process's.
-        options: Where and on what.
+        settings: Where and on what.
         recipe: How.
         create: Makes a fresh network; its weights follow from torch's random state.
         pictures: The training part, before the held-out share is taken.
@@ -70,7 +70,7 @@ class Work:
     name: str
     accelerator: Accelerator
     device: torch.device
-    options: TrainCommandSettings
+    settings: TrainCommandSettings
     recipe: Recipe
     create: Callable[[], nn.Module]
     pictures: Pictures
@@ -103,19 +103,19 @@ class _Run:
         self._folder = folder
         self._seed = seed
         self._main = work.accelerator.is_main_process
-        options, recipe = work.options, work.recipe
+        settings, recipe = work.settings, work.recipe
         train, self._val = work.pictures, None
-        if options.val_fraction:
+        if settings.val_fraction:
             # The same images for every seed, so that seeds differ in training alone.
             split = stratified_split(
-                work.pictures.labels, options.val_fraction, derive(options.seed, "split")
+                work.pictures.labels, settings.val_fraction, derive(settings.seed, "split")
             )
             train, self._val = work.pictures.take(split.train), work.pictures.take(split.val)
         self._train = train
         self._batches = Batches(
             len(train),
             recipe.batch_size,
-            options.accumulate,
+            settings.accumulate,
             recipe.repeats,
             seed,
             work.accelerator.process_index,
@@ -143,9 +143,9 @@ class _Run:
 
     def run(self) -> dict[str, Any]:
         work, epochs = self._work, self._work.recipe.epochs + self._work.recipe.cooldown_epochs
-        quiet = work.options.quiet or not self._main
+        quiet = work.settings.quiet or not self._main
         first = self._resume()
-        tracking.begin(work.accelerator, work.options.log, work.options.output, self._seed, work.recipe)
+        tracking.begin(work.accelerator, work.settings.log, work.settings.output, self._seed, work.recipe)
         output.doing("")
         with choose(quiet=quiet, updates=self._batches.updates, epochs=epochs) as self._view:
             for note in (*work.notes, shortfall(work.recipe, self._batches.updates)):
@@ -161,22 +161,22 @@ class _Run:
         return self._finish()
 
     def _epoch(self, epoch: int, first: int, epochs: int, peak: PeakMemory) -> None:
-        trainer, options = self._trainer, self._work.options
+        trainer, settings = self._trainer, self._work.settings
         self._batches.begin(epoch, first)
         speed = Speed(self._work.recipe.batch_size)
 
         def on_update(done: int, loss: float | None) -> None:
             self._view.update(epoch, done, loss, speed.tick())
-            if done % options.checkpoint_steps == 0 and done < self._batches.updates:
+            if done % settings.checkpoint_steps == 0 and done < self._batches.updates:
                 self._save(epoch, done)
 
         short = (
             f"{setting('batch_size', self._work.recipe.batch_size)}: out of memory; split it by a larger "
-            f"{setting('accumulate')} than {options.accumulate}, or add {setting('grad_checkpointing')}"
+            f"{setting('accumulate')} than {settings.accumulate}, or add {setting('grad_checkpointing')}"
         )
         try:
             with out_of_memory_is(short):
-                loss = trainer.epoch(iter(self._loader), epoch, first, options.accumulate, on_update)
+                loss = trainer.epoch(iter(self._loader), epoch, first, settings.accumulate, on_update)
         except UserError as error:
             raise from_reader(error) from None
         seconds = speed.seconds
@@ -225,7 +225,7 @@ class _Run:
         accelerator = self._work.accelerator
         rank, processes = accelerator.process_index, accelerator.num_processes
         at_once = max(2 * self._batches.size, 64)
-        accumulate = self._work.options.accumulate
+        accumulate = self._work.settings.accumulate
         with out_of_memory_is(
             f"{setting('accumulate', accumulate)}: out of memory with {at_once} images at once; "
             "must be larger"

@@ -22,36 +22,36 @@ if TYPE_CHECKING:
 _PATIENCE = 600.0  # seconds that torchrun's other processes wait for the first one's export
 
 
-def exported(model: str, options: TrainCommandSettings) -> tuple[str, TrainCommandSettings]:
+def exported(model: str, settings: TrainCommandSettings) -> tuple[str, TrainCommandSettings]:
     """Exports a run's best network at the size that was searched into the output folder, once.
 
     A training that goes on takes the folder as it is, whatever the search has found since.
 
     Args:
         model: The run folder.
-        options: What the command line says.
+        settings: What the command line says.
 
     Returns:
-        The exported folder, and the options with the run's images for ``own``.
+        The exported folder, and the settings with the run's images for ``own``.
 
     Raises:
         UserError: If there is no such network, or no trained weights of it where they are asked for.
     """
     run = Run.open(Path(model).expanduser())
-    target = place(run, options.output)
-    if options.data == OWN:
-        options = replace(options, data=f"{images.KIND}:{run.path}")
+    target = place(run, settings.output)
+    if settings.data == OWN:
+        settings = replace(settings, data=f"{images.KIND}:{run.path}")
     if not (target / folder.CONFIG).is_file():
         if os.environ.get("RANK", "0") != "0":
             _wait_for(target)
         else:
-            found = source.find(str(run.path), space=options.space)
-            if options.init == "weights" and found.weights is None:
+            found = source.find(str(run.path), space=settings.space)
+            if settings.init == "weights" and found.weights is None:
                 raise SettingError("init", "weights", found.untrained)
             export(
-                ExportSettings(str(run.path), target, sizes.REDUCED, options.space, license=options.license)
+                ExportSettings(str(run.path), target, sizes.REDUCED, settings.space, license=settings.license)
             )
-    return str(target), options
+    return str(target), settings
 
 
 def _wait_for(target: Path) -> None:

@@ -41,12 +41,12 @@ _SEEN = (
 )
 
 
-def train(model: str, options: TrainCommandSettings, recipe: Recipe) -> dict[str, Any]:
+def train(model: str, settings: TrainCommandSettings, recipe: Recipe) -> dict[str, Any]:
     """Trains a network with one or several seeds.
 
     Args:
         model: An exported folder, or the name of a model that timm knows.
-        options: Where and on what.
+        settings: Where and on what.
         recipe: How.
 
     Returns:
@@ -55,40 +55,40 @@ def train(model: str, options: TrainCommandSettings, recipe: Recipe) -> dict[str
     Raises:
         UserError: If anything the user gave is wrong.
     """
-    tracking.require(options.log)
+    tracking.require(settings.log)
     if fit.is_run(model):
-        model, options = searched.exported(model, options)
-    named = loading.find(model, options.space)
-    curves.refuse_twins(options.output, options.beside)
+        model, settings = searched.exported(model, settings)
+    named = loading.find(model, settings.space)
+    curves.refuse_twins(settings.output, settings.beside)
     beside = [
-        (*curves.read(path), path) for path in options.beside
+        (*curves.read(path), path) for path in settings.beside
     ]  # now, so that it does not fail in the end
-    output.doing(f"looking at the images of {options.data}")
-    pictures = images.load(options.data, data_dir=options.data_dir)
+    output.doing(f"looking at the images of {settings.data}")
+    pictures = images.load(settings.data, data_dir=settings.data_dir)
     test = None
-    if images.has_test(options.data):  # looked into now, so that it does not fail in the end
-        test = images.load(options.data, data_dir=options.data_dir, test=True)
-    if options.max_images is not None:
-        pictures = pictures.limited(options.max_images, options.seed)
+    if images.has_test(settings.data):  # looked into now, so that it does not fail in the end
+        test = images.load(settings.data, data_dir=settings.data_dir, test=True)
+    if settings.max_images is not None:
+        pictures = pictures.limited(settings.max_images, settings.seed)
     learned = named.trained and not named.by_search  # whose weights have seen what is held out here
-    weights = options.init == "weights" or (options.init == "auto" and learned)
-    _check_classes(named, pictures, options)
+    weights = settings.init == "weights" or (settings.init == "auto" and learned)
+    _check_classes(named, pictures, settings)
     output.doing("building the network and finding the device")
-    accelerator = _accelerator(options)
-    _look_at_files(pictures, test, options, accelerator)
-    with _held(options.output, accelerator):
-        work = _work(named, options, recipe, pictures, test, accelerator, weights=weights)
+    accelerator = _accelerator(settings)
+    _look_at_files(pictures, test, settings, accelerator)
+    with _held(settings.output, accelerator):
+        work = _work(named, settings, recipe, pictures, test, accelerator, weights=weights)
         _same_training(named, work, weights=weights)
         results = [
-            one_seed.run(work, options.output / f"seed-{seed}", seed)
-            for seed in range(options.seed, options.seed + options.seeds)
+            one_seed.run(work, settings.output / f"seed-{seed}", seed)
+            for seed in range(settings.seed, settings.seed + settings.seeds)
         ]
         summary = summarise(named.name, results)
         if accelerator.is_main_process:
-            with written(setting("output", options.output), "must be a folder"):
-                write_json(options.output / SUMMARY, summary)
-            own = (named.name, [result["curve"] for result in results], options.output)
-            _draw(options.output, [own, *beside])
+            with written(setting("output", settings.output), "must be a folder"):
+                write_json(settings.output / SUMMARY, summary)
+            own = (named.name, [result["curve"] for result in results], settings.output)
+            _draw(settings.output, [own, *beside])
         accelerator.end_training()
     return summary
 
@@ -101,13 +101,13 @@ def _draw(target: Path, trainings: list[tuple[str, list[curves.Curve], Path]]) -
 
 
 def _look_at_files(
-    pictures: Pictures, test: Pictures | None, options: TrainCommandSettings, accelerator: Accelerator
+    pictures: Pictures, test: Pictures | None, settings: TrainCommandSettings, accelerator: Accelerator
 ) -> None:
     """Has every file read once, by one process, before hours go into training on them."""
     if accelerator.is_main_process:
-        progress = view.FileProgress(quiet=options.quiet)
+        progress = view.FileProgress(quiet=settings.quiet)
         for part in (pictures, *([] if test is None else [test])):
-            notes = scan.scan(part, options.data_dir / "cache", progress)
+            notes = scan.scan(part, settings.data_dir / "cache", progress)
             for note in (*part.notes, *notes):
                 progress.note(note)
     accelerator.wait_for_everyone()
@@ -134,7 +134,7 @@ def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _work(
     named: Named,
-    options: TrainCommandSettings,
+    settings: TrainCommandSettings,
     recipe: Recipe,
     pictures: Pictures,
     test: Pictures | None,
@@ -152,47 +152,47 @@ def _work(
 
     def create() -> nn.Module:
         model = named.create(weights=weights, num_classes=len(pictures.class_names), **arguments)
-        if options.grad_checkpointing:
+        if settings.grad_checkpointing:
             enable: Any = getattr(model, "set_grad_checkpointing", None)
             if enable is None:
                 raise SettingError("grad_checkpointing", None, f"{named.name} cannot do that; leave it out")
             enable()
         return model
 
-    data_config = _data_config(resolve_model_data_config(create()), named, options)
+    data_config = _data_config(resolve_model_data_config(create()), named, settings)
 
     def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
         shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
         began_with = named.config.get("pretrained_cfg", {}).get("license") if weights else None
-        license_ = options.license or str(began_with or "apache-2.0")
-        _publish(target, model, result, named, options, recipe, pictures, data_config, license_)
+        license_ = settings.license or str(began_with or "apache-2.0")
+        _publish(target, model, result, named, settings, recipe, pictures, data_config, license_)
 
     return one_seed.Work(
         name=named.name,
         accelerator=accelerator,
         device=with_index(accelerator.device),
-        options=options,
+        settings=settings,
         recipe=recipe,
         create=create,
         pictures=pictures,
         test=test,
         data_config=data_config,
         eval_transform=transforms.judging(data_config),
-        workers=_workers() if options.workers is None else options.workers,
+        workers=_workers() if settings.workers is None else settings.workers,
         finish=finish,
-        notes=(_SEEN,) if weights and named.by_search and options.val_fraction else (),
+        notes=(_SEEN,) if weights and named.by_search and settings.val_fraction else (),
     )
 
 
-def _data_config(config: dict[str, Any], named: Named, options: TrainCommandSettings) -> dict[str, Any]:
+def _data_config(config: dict[str, Any], named: Named, settings: TrainCommandSettings) -> dict[str, Any]:
     channels, *size = config["input_size"]
     if channels not in (1, 3):
         raise UserError(
             f"{named.name}: takes {channels}-channel images; must be exported with "
             f"{setting('in_chans', 1)} or 3"
         )
-    if options.input_size is not None:
-        size = [options.input_size, options.input_size]
+    if settings.input_size is not None:
+        size = [settings.input_size, settings.input_size]
     return {**config, "input_size": (channels, *size)}
 
 
@@ -201,18 +201,18 @@ def _publish(
     model: nn.Module,
     result: dict[str, Any],
     named: Named,
-    options: TrainCommandSettings,
+    settings: TrainCommandSettings,
     recipe: Recipe,
     pictures: Pictures,
     data_config: dict[str, Any],
     license_: str,
 ) -> None:
-    figures = {"data": options.data, "seed": str(result["seed"]), "epochs": str(result["epochs"])}
+    figures = {"data": settings.data, "seed": str(result["seed"]), "epochs": str(result["epochs"])}
     for part, scores in (("held-out", result["best"]), ("test", result["test"])):
         if scores is not None:
             figures[f"{part} top-1"] = f"{100 * scores['top1']:.2f}%"
             figures[f"{part} top-5"] = f"{100 * scores['top5']:.2f}%"
-    trained = {key: value for key, value in result.items() if key != "curve"} | {"data": options.data}
+    trained = {key: value for key, value in result.items() if key != "curve"} | {"data": settings.data}
     of_recipe = (folder.RECIPE_OF, folder.CHOSEN)
     own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k not in of_recipe}
     earlier = ""
@@ -236,14 +236,14 @@ def _beside(code: Path, staging: Path) -> None:
     shutil.copyfile(code, staging / code.name)
 
 
-def _check_classes(named: Named, pictures: Pictures, options: TrainCommandSettings) -> None:
-    if named.path is None or options.new_head:
+def _check_classes(named: Named, pictures: Pictures, settings: TrainCommandSettings) -> None:
+    if named.path is None or settings.new_head:
         return
     has, wants = named.config.get("num_classes"), len(pictures.class_names)
     if has != wants:
         raise SettingError(
             "data",
-            options.data,
+            settings.data,
             f"has {wants} classes, {named.path} {has}; add {setting('new_head')}, or export with "
             f"{setting('num_classes', wants)}",
         )
@@ -252,7 +252,7 @@ def _check_classes(named: Named, pictures: Pictures, options: TrainCommandSettin
         ours, theirs = next(pair for pair in pairs if pair[0] != pair[1])
         raise SettingError(
             "data",
-            options.data,
+            settings.data,
             f"class {theirs} stands where {named.path} has {ours}; add {setting('new_head')}",
         )
 
@@ -275,24 +275,24 @@ def _on_gpu(device: str) -> bool:
     return device != "cpu" and torch.cuda.is_available()
 
 
-def _accelerator(options: TrainCommandSettings) -> Accelerator:
+def _accelerator(settings: TrainCommandSettings) -> Accelerator:
     import torch
     from accelerate import Accelerator
     from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
 
     from nas.evaluate.predict import autocast_dtype
 
-    cuda = _on_gpu(options.device)
-    if options.amp == "fp16" and not cuda:
+    cuda = _on_gpu(settings.device)
+    if settings.amp == "fp16" and not cuda:
         raise SettingError("amp", "fp16", f"needs a GPU; use {setting('amp', 'off')} or bf16")
-    dtype = autocast_dtype(options.amp, torch.device("cuda" if cuda else "cpu"))
+    dtype = autocast_dtype(settings.amp, torch.device("cuda" if cuda else "cpu"))
     precision = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
     return Accelerator(
         cpu=not cuda,
         mixed_precision=precision,
-        log_with=None if options.log == "none" else options.log,
+        log_with=None if settings.log == "none" else settings.log,
         project_config=ProjectConfiguration(
-            project_dir=str(options.output), logging_dir=str(options.output / "logs")
+            project_dir=str(settings.output), logging_dir=str(settings.output / "logs")
         ),
     )
 
@@ -323,35 +323,35 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
     """
     from nas.util.machine import hardware, versions
 
-    options = work.options
+    settings = work.settings
     kept = ("data", "max_images", "val_fraction", "input_size", "seed", "accumulate", "amp", "new_head")
     identity: dict[str, Any] = {
         "model": named.name,
         "init": "weights" if weights else "scratch",
         **asdict(work.recipe),
-        **{key: getattr(options, key) for key in kept},
+        **{key: getattr(settings, key) for key in kept},
         "fingerprint": work.pictures.fingerprint,
     }
-    path = options.output / _TRAIN
+    path = settings.output / _TRAIN
     if path.is_file():
         begun = {**asdict(Recipe()), **json.loads(path.read_text())["training"]}  # settings that came later
         for key, value in identity.items():
             if key == "fingerprint" and begun.get(key) != value:
                 raise SettingError(
                     "data",
-                    options.data,
-                    f"not the images that {options.output} was begun with; put those "
+                    settings.data,
+                    f"not the images that {settings.output} was begun with; put those "
                     f"back, or give another {setting('output')}",
                 )
             if begun.get(key) != value:
                 raise SettingError(
                     "output",
-                    options.output,
+                    settings.output,
                     f"was begun with {key} {begun.get(key)}, not {value}; give another",
                 )
     elif work.accelerator.is_main_process:
         facts = {"training": identity, "hardware": hardware(work.device), "versions": versions()}
-        with written(setting("output", options.output), "must be a folder"):
+        with written(setting("output", settings.output), "must be a folder"):
             write_json(path, facts)
     work.accelerator.wait_for_everyone()
 

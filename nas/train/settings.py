@@ -23,9 +23,10 @@ class TrainCommandSettings:
     """Folder for the results; the same command continues from its last checkpoint."""
     data: str = OWN
     """folder:DIR (train/ and test/ or val/, one folder per class), cifar100, cifar10, digits, npz:FILE or
-    run:DIR (all training images of that run); own: those of the run that is trained."""
+    run:DIR (all training images of that run); own: the images of the run that MODEL names."""
     space: Annotated[str | None, flag_help.default("none")] = None
-    """Code of a run's or folder's own search space that may run, such as DIR/my_space.py."""
+    """Code of the custom search space of a run or folder, such as DIR/my_space.py; it is not run
+    otherwise."""
     data_dir: Path = Path("data")
     """Where downloads are kept."""
     max_images: Annotated[int | None, flag_help.default("all")] = None
@@ -36,8 +37,8 @@ class TrainCommandSettings:
     input_size: Annotated[int | None, flag_help.default("the network's")] = None
     """Image size in pixels (images are square)."""
     init: Literal["auto", "weights", "scratch"] = "auto"
-    """weights: start from those of the folder or run; scratch: from random ones; auto: weights if nas.train
-    made them."""
+    """weights: start from those of the folder or run; scratch: start from random ones; auto: weights if
+    nas.train made them."""
     new_head: bool = False
     """Replace the classifier of an exported folder whose number of classes differs."""
     seeds: int = 1
@@ -55,7 +56,7 @@ class TrainCommandSettings:
     device: str = "auto"
     """auto (a GPU if there is one; with torchrun one per process), cpu, cuda or cuda:N."""
     workers: Annotated[int | None, flag_help.default("cores - 1, at most 7")] = None
-    """Processes that load images; 0: none but this one."""
+    """Processes that load images; 0: this process loads them."""
     checkpoint_steps: int = 1000
     """Updates between checkpoints; there is always one after each epoch."""
     log: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"

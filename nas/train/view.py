@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from nas.util.quantities import format_duration, format_size
-from nas.util.sign import can_redraw
+from nas.util.spinner import can_redraw
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -56,7 +56,7 @@ class TrainSettings:
     """How trials are trained. Defaults depend on the width of the network and the number of images."""
 
     optimizer: Annotated[OptimizerName | None, flag_help.default("lamb", name="opt")] = None
-    """Optimizer of the weights: lamb (the paper's), sgd (with Nesterov momentum) or adamw."""
+    """Optimizer of the weights: lamb (as in the NEXcepTion paper), sgd (with Nesterov momentum) or adamw."""
     lr: Annotated[float | None, flag_help.default("follows from --opt, the width and --batch-size")] = None
     """Peak learning rate."""
     weight_decay: Annotated[float | None, flag_help.default("0.02")] = None

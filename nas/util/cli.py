@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import tyro
 
-from nas.util import given, output, signals
+from nas.util import output, signals, user_input
 from nas.util.errors import EXIT_BAD_INPUT, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from nas.util.sign import Sign
+    from nas.util.spinner import Spinner
 
 T = TypeVar("T")
 
@@ -45,7 +45,8 @@ def parse(
         default: Values to start from instead of the class's own.
         args: The arguments; the process's own if None.
         pairs: Give every switch a ``--no-`` form, for defaults that come from elsewhere.
-        renamed: Spellings of earlier versions, which go on working, as :func:`given.respelled` takes them.
+        renamed: Spellings of earlier versions, which go on working, as :func:`user_input.respelled` takes
+            them.
 
     Raises:
         UserError: If a flag is unknown, a value does not fit or is nothing that files can hold.
@@ -53,7 +54,7 @@ def parse(
     said = io.StringIO()
     config = _CONFIG if pairs else (*_CONFIG, tyro.conf.FlagCreatePairsOff)
     args = sys.argv[1:] if args is None else args
-    given.refuse_empty(args)
+    user_input.refuse_empty(args)
     try:
         with flags(settings), contextlib.redirect_stderr(said):
             start = tyro.MISSING_NONPROP if default is None else default
@@ -61,12 +62,12 @@ def parse(
                 settings,
                 prog=prog,
                 description=description.replace("``", "`"),
-                args=given.respelled(args, renamed or {}),
+                args=user_input.respelled(args, renamed or {}),
                 default=start,
                 config=config,
             )
         with flags(settings):
-            return given.checked(found)
+            return user_input.checked(found)
     except SystemExit as exit_:
         if exit_.code in (0, None):
             raise
@@ -87,11 +88,11 @@ def flags(settings: type, **others: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(_spelled(error, {**given.flags(settings), **others})) from None
+        raise UserError(_spelled(error, {**user_input.flags(settings), **others})) from None
 
 
 def _spelled(error: UserError, known: Mapping[str, str]) -> str:
-    return error.spelled(lambda field: known.get(field) or given.flag(field.rpartition(".")[2]), " ")
+    return error.spelled(lambda field: known.get(field) or user_input.flag(field.rpartition(".")[2]), " ")
 
 
 def _flatten(box: str) -> str:
@@ -112,9 +113,9 @@ def run(main: Callable[[], int], prog: str, *, answer: bool = False) -> None:
         answer: What it prints is what it is for: without a reader it may end at once, and what cannot be
             written is an error. Otherwise its work is in files, and goes on whatever becomes of its output.
     """
-    with output.opened(answer=answer, quiet=_is_quiet()) as (out, sign):
+    with output.opened(answer=answer, quiet=_is_quiet()) as (out, spinner):
         try:
-            code = _code(main, prog, sign)
+            code = _code(main, prog, spinner)
             if out is not None:
                 out.flush()
         except OSError as error:
@@ -133,7 +134,7 @@ def _is_quiet() -> bool:
     return "--quiet" in sys.argv or os.environ.get("RANK", "0") != "0"  # one of torchrun's speaks for all
 
 
-def _code(main: Callable[[], int], prog: str, sign: Sign) -> int:
+def _code(main: Callable[[], int], prog: str, spinner: Spinner) -> int:
     try:
         with signals.raised():
             return main()
@@ -147,4 +148,4 @@ def _code(main: Callable[[], int], prog: str, sign: Sign) -> int:
     except SystemExit as exit_:  # --help
         return exit_.code if isinstance(exit_.code, int) else 0
     finally:
-        sign.say("")
+        spinner.say("")

@@ -17,7 +17,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Any, TextIO
 
-from nas.util.sign import Sign
+from nas.util.spinner import Spinner
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +45,11 @@ class Output(io.TextIOWrapper):
 
 
 class _Sink(io.RawIOBase):
-    """A file descriptor; for a view (``lasting``) writing never fails and, if so told, never waits."""
+    """A file descriptor; for a view (``lasting``) writing never fails and, on request, never waits."""
 
-    def __init__(self, number: int, sign: Sign, *, lasting: bool) -> None:
+    def __init__(self, number: int, spinner: Spinner, *, lasting: bool) -> None:
         self.failed: OSError | None = None
-        self._number, self._sign, self._lasting = number, sign, lasting
+        self._number, self._spinner, self._lasting = number, spinner, lasting
         self._hasty: int | None = None  # the same, but for writing that does not wait
         self._stalled = False
 
@@ -69,7 +69,7 @@ class _Sink(io.RawIOBase):
             OSError: If it cannot be written and is no view.
         """
         view = memoryview(data).cast("B")
-        with self._sign.hidden(ends_line=view[-1:] == b"\n"):
+        with self._spinner.hidden(ends_line=view[-1:] == b"\n"):
             done = 0
             try:
                 while done < len(view):
@@ -121,7 +121,7 @@ class _Sink(io.RawIOBase):
 
 
 @contextlib.contextmanager
-def opened(*, answer: bool, quiet: bool) -> Iterator[tuple[Output | None, Sign]]:
+def opened(*, answer: bool, quiet: bool) -> Iterator[tuple[Output | None, Spinner]]:
     """Puts a command's standard streams through here; a test's own are left alone.
 
     Args:
@@ -134,22 +134,22 @@ def opened(*, answer: bool, quiet: bool) -> Iterator[tuple[Output | None, Sign]]
     """
     _fill_gaps()
     codecs.register_error("plain", _plain)
-    sign = Sign()
+    spinner = Spinner()
     before = sys.stdout, sys.stderr
     out = err = None
     if sys.stdout is sys.__stdout__:
-        sys.stdout = out = Output(_Sink(1, sign, lasting=not answer), _encoding(sys.stdout))
+        sys.stdout = out = Output(_Sink(1, spinner, lasting=not answer), _encoding(sys.stdout))
     if sys.stderr is sys.__stderr__:
-        sys.stderr = err = Output(_Sink(2, sign, lasting=True), _encoding(sys.stderr))
+        sys.stderr = err = Output(_Sink(2, spinner, lasting=True), _encoding(sys.stderr))
     ours = [stream for stream in (out, err) if stream is not None]
     # A terminal, or else standard error: what standard output gives to a pipe or file is for others to read.
     shown = next((stream for stream in ours if stream.isatty()), err)
     if not quiet and shown is not None:
-        sign.show_on(shown)
+        spinner.show_on(shown)
     try:
-        yield out, sign
+        yield out, spinner
     finally:
-        sign.end()
+        spinner.end()
         for stream in ours:
             with contextlib.suppress(OSError):
                 stream.flush()
@@ -160,7 +160,7 @@ def doing(text: str) -> None:
     """Says what is being done from now on, if it takes long enough to be worth a word; "" for nothing."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, Output):
-            stream.sink._sign.say(text)
+            stream.sink._spinner.say(text)
             return
 
 

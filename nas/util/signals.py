@@ -39,7 +39,7 @@ class Ended(BaseException):
 
 @contextlib.contextmanager
 def handled(stop: Callable[[str], None]) -> Iterator[None]:
-    """Turns the signals that ask for an end into calls of ``stop``, one for each wish.
+    """Turns the signals that ask for an end into calls of ``stop``, one for each request.
 
     Ctrl-C counts every time, since a second one means hurry. Any other signal within a second of the
     last is the same wish again.

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.segment import ControlType, Segment
 
-from nas.util.sign import can_redraw, in_foreground
+from nas.util.spinner import can_redraw, in_foreground
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -56,7 +56,7 @@ def test_repeats_are_one_group_and_labels_say_what_differs(make) -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"rungs": [1, 3]}, "their highest budgets differ"),
+        ({"rungs": [1, 3]}, "their highest rungs differ"),
         ({"data": {"name": "simulated", "fingerprint": "other"}}, "their data differ"),
         ({"space": {"name": "nexception", "fingerprint": "other"}}, "their search spaces differ"),
     ],

@@ -94,7 +94,7 @@ def test_a_run_of_equal_errors_says_so(write_run: Callable[..., object], tmp_pat
     shares = found.table[found.table["method"] != "ablation"]["importance"]
     assert shares.between(0, 1).all()
     assert shares.any() == (kind == "most equal")
-    said = [note for note in found.notes if "have the same error; no choice can be told to matter" in note]
+    said = [note for note in found.notes if "have the same error; no choice can be seen to matter" in note]
     assert bool(said) == (kind == "all equal")
 
 

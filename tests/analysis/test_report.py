@@ -334,7 +334,7 @@ def test_small_and_unlucky_runs(n_trials, value, said: str, write_run, tmp_path:
     text, page = make(write_run(tmp_path / "r", n_trials, lambda *_: value))
     assert said in text
     assert set(SECTIONS) <= set(page.ids)
-    assert "No budget has 10 successful trials yet" in text
+    assert "No rung has 10 successful trials yet" in text
 
 
 def test_a_run_that_goes_on(write_run, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated
 import pytest
 import tyro
 
-from nas.util import cli, given
+from nas.util import cli, user_input
 from nas.util.errors import SettingError, UserError, from_reader, setting
 
 
@@ -96,7 +96,7 @@ def test_an_error_of_a_reading_process_is_its_last_line() -> None:
 
 
 def test_every_field_of_a_command_has_its_flag() -> None:
-    assert given.flags(Command) == {
+    assert user_input.flags(Command) == {
         "run": "RUN",
         "output": "--output",
         "optimizer": "--optimizer",

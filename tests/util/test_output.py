@@ -191,7 +191,7 @@ def test_it_is_not_there_where_nobody_wants_it(reason: str) -> None:
 
 @pytest.mark.parametrize("answer", [False, True])
 def test_a_pipe_gets_a_line_about_what_takes_long(answer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = "from nas.util import sign; sign._WORTH_A_LINE = 0.5\n" + BUSY.format(
+    script = "from nas.util import spinner; spinner._WORTH_A_LINE = 0.5\n" + BUSY.format(
         first=0.1, second=2.0, answer=answer
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
@@ -205,8 +205,8 @@ def test_a_pipe_gets_a_line_about_what_takes_long(answer: bool, monkeypatch: pyt
 # With a line about everything, however short it takes.
 EAGER = """
 import runpy, sys, time
-from nas.util import sign
-sign._WORTH_A_LINE, sign._FRAME = 0.0, 0.001
+from nas.util import spinner
+spinner._WORTH_A_LINE, spinner._FRAME = 0.0, 0.001
 from nas.util import output
 say = output.doing
 output.doing = lambda text: (say(text), time.sleep(0.05 if text else 0))

@@ -1,4 +1,4 @@
-"""A sign of life while a command has nothing to show yet: a spinner on a terminal, a line in a pipe."""
+"""What a command is doing while it has nothing to show yet: a spinner on a terminal, a line in a pipe."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FRAMES, _PLAIN_FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", "|/-\\"
 _ERASE = b"\r\x1b[J"
 
 
-class Sign:
+class Spinner:
     """Says what is being done, until something else is printed or the command ends.
 
     Whatever is printed goes through :meth:`hidden`, so that the spinner is never in its way.
@@ -44,7 +44,7 @@ class Sign:
         self._spins = can_redraw(stream)
         self._frames = _FRAMES if "utf" in stream.encoding.lower() else _PLAIN_FRAMES
         os.register_at_fork(after_in_child=self._forget)
-        self._thread = threading.Thread(target=self._go_on, name="sign", daemon=True)
+        self._thread = threading.Thread(target=self._go_on, name="spinner", daemon=True)
         self._thread.start()
 
     def say(self, text: str) -> None:
@@ -122,7 +122,7 @@ class Sign:
 
 
 def can_redraw(stream: TextIO) -> bool:
-    """Whether a stream is a terminal that moves its cursor when told to."""
+    """Whether a stream is a terminal that supports cursor movement."""
     return stream.isatty() and os.environ.get("TERM", "").lower() not in ("dumb", "unknown")
 
 
