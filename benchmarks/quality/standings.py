@@ -81,14 +81,13 @@ def by_problem(table: pd.DataFrame) -> str:
     lines = ["| problem | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
         part = table.loc[problem]
-        least = part.mean().min()
+        mean = part.mean()
         cells = []
         for name in names:
             if part[name].isna().all():
                 cells.append("not run")
                 continue
-            text = f"{part[name].mean():.2f}"
-            text = f"**{text}**" if part[name].mean() == least else text
+            text = f"**{mean[name]:.2f}**" if mean[name] == mean.min() else f"{mean[name]:.2f}"
             p = p_value(part[OURS], part[name]) if name != OURS else np.nan
             cells.append(f"{text} *" if p < _LEVEL else text)
         aside = " (aside)" if PROBLEMS[problem].aside else ""
