@@ -76,7 +76,7 @@ class Chain:
         best = self._singles[0]
         for pair, single in zip(self._pairs, self._singles[1:], strict=True):
             best = np.min(best[:, None] + pair, axis=0) + single
-        return float(best.min())
+        return float(np.min(best))
 
 
 class ChainFunction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -80,7 +80,7 @@ def by_problem(table: pd.DataFrame) -> str:
     names = [OURS, *sorted(set(table.columns) - {OURS})]
     lines = ["| problem | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
-        part = table.loc[problem]
+        part: Any = table.loc[problem]
         mean = part.mean()
         cells = []
         for name in names:
