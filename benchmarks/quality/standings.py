@@ -57,7 +57,7 @@ def pooled(table: pd.DataFrame) -> str:
     problem, so that problems of large errors do not outweigh the others.
     """
     scaled = table.div(table.groupby("problem").transform("mean").mean(axis=1), axis=0)
-    ranks = table.dropna().rank(axis=1).mean()
+    ranks = table.rank(axis=1).mean()
     lines = [
         "| optimiser | races | regret, of the problem's mean | mean rank | ours ahead, tied, behind | p |",
         "|---|---|---|---|---|---|",

@@ -131,6 +131,8 @@ def test_races_of_other_terms_are_not_counted(tmp_path: Path) -> None:
     (tmp_path / "r").write_text(json.dumps(row) + "\n" + json.dumps({**row, "repeat": 1})[:30])
     assert results.read(tmp_path / "r", options) == [row]
     assert results.read(tmp_path / "r", Options(**{**SHORT, "minutes": 2.0})) == []
+    places = [results.terms(Options(**{**SHORT, "dataset": f"npz:{place}/a.npz"})) for place in ("x", "y")]
+    assert places[0] == places[1] != results.terms(options)
 
 
 @pytest.mark.parametrize(("name", "value"), [("minutes", 0.0), ("seeds", -1), ("cores", 4096)])
