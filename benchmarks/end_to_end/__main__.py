@@ -13,6 +13,7 @@ import shutil
 import sys
 from dataclasses import asdict
 from datetime import datetime, timezone
+from typing import Any
 
 import torch
 import tyro
@@ -49,11 +50,12 @@ def one(options: Options, repeat: int) -> dict[str, object]:
     base = search_spaces.get(options.space).default
     configs = {config_id(config): config for config in (base, *(w.config for w in winners.values()))}
     fresh = {name: judge.accuracies(options, data, config, repeat) for name, config in configs.items()}
+    machine = hardware(torch.device(options.device))
     return {
         "repeat": repeat,
         "terms": results.terms(options),
         "date": datetime.now(timezone.utc).date().isoformat(),
-        "hardware": hardware(torch.device(options.device)),
+        "hardware": {name: machine[name] for name in ("device", "cpu", "cores")},
         "racers": {
             name: {**asdict(winner), "fresh": fresh[config_id(winner.config)]}
             for name, winner in winners.items()
@@ -62,8 +64,8 @@ def one(options: Options, repeat: int) -> dict[str, object]:
     }
 
 
-def _all(row: dict[str, object], options: Options) -> bool:
-    return set(options.racers) <= set(row["racers"])  # type: ignore[call-overload]
+def _all(row: dict[str, Any], options: Options) -> bool:
+    return set(options.racers) <= set(row["racers"])
 
 
 def main() -> None:

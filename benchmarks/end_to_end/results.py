@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,18 +11,21 @@ from scipy import stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from benchmarks.end_to_end.settings import Options
 
 BASE = "base"
-_SAME = ("dataset", "minutes", "learn", "judge", "test", "space", "width", "min_epochs", "max_epochs", "eta")
-_SAME_TOO = ("seeds", "cores", "device")
+_SAME = (
+    *("minutes", "learn", "judge", "test", "space", "width", "min_epochs", "max_epochs", "eta"),
+    *("seeds", "cores", "device"),
+)
 
 
 def terms(options: Options) -> dict[str, Any]:
-    """What two races must share to be compared."""
-    return {name: getattr(options, name) for name in (*_SAME, *_SAME_TOO)}
+    """What two races must share to be compared; of a file of images its name, wherever it lies."""
+    kind, _, place = options.dataset.partition(":")
+    same = {name: getattr(options, name) for name in _SAME}
+    return {"dataset": f"{kind}:{Path(place).name}" if place else kind, **same}
 
 
 def read(path: Path, options: Options) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 def execute(options: Options) -> None:
     """Runs what is missing, all opponents and problems of a seed before the next one's."""
-    done = {key(row) for row in read(options.traces)}
+    done = {key(row) for row in read(options.traces) if not row.get("failed")}
     wanted = [
         (problem, opponent, seed, options.evaluations)
         for seed in range(options.seeds)
@@ -136,8 +136,8 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def standing(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The races that count: of ours, those of the edition that raced last."""
-    rows = list(rows)
+    """The races that count: of ours, those of the last edition; of one that failed, the last try."""
+    rows = list({key(row): row for row in rows}.values())
     last = {row["opponent"]: row.get("edition", "") for row in rows}
     return [row for row in rows if row.get("edition", "") == last[row["opponent"]]]
 

@@ -32,7 +32,7 @@ class CrashingFunction(DrawnFunction):
         super().__init__(seed)
         rng = np.random.default_rng([seed, _STREAM])
         _, codes = coded()
-        weight = np.sum([rng.normal(size=int(np.max(code)) + 1)[code] for code in codes], axis=0)
+        weight = np.sum(np.array([rng.normal(size=int(np.max(code)) + 1)[code] for code in codes]), axis=0)
         weight -= np.median(weight)
         self.crashes = weight * np.sign(-weight[self.index[config_id(self.space.default)]]) > 0
 

@@ -43,7 +43,7 @@ def _others(parameter: Parameter, value: Value, rng: random.Random) -> list[Valu
     moved = [rng.gauss(float(value), _STEP * span) for _ in range(_TRIES)]
     inside = [min(max(number, parameter.lower), parameter.upper) for number in moved]
     if isinstance(parameter, Integer):
-        return sorted({round(number) for number in inside} - {int(value)})
+        return [*sorted({round(number) for number in inside} - {int(value)})]
     return [*inside]
 
 

@@ -121,7 +121,7 @@ class StockSmac(Other):
         """Asks SMAC."""
         if speculative:
             return None
-        from ConfigSpace.exceptions import ConfigurationSpaceExhaustedException
+        from smac.main.exceptions import ConfigurationSpaceExhaustedException
 
         try:
             info = self._facade.ask()

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from nas.optimizers.protocol import Fidelity, Optimizer, Outcome, Suggestion
     from search_spaces.base import Config, SearchSpace
 
-_REPEATS = 300  # suggestions in a row that were answered before
+_REPEATS = 50  # suggestions in a row that were answered before
 
 
 class Maker(Protocol):

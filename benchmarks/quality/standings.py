@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def pooled(table: pd.DataFrame) -> str:
     problem, so that problems of large errors do not outweigh the others.
     """
     scaled = table.div(table.groupby("problem").transform("mean").mean(axis=1), axis=0)
-    ranks = table.dropna().rank(axis=1).mean()
+    ranks = table.rank(axis=1).mean()
     lines = [
         "| optimiser | races | regret, of the problem's mean | mean rank | ours ahead, tied, behind | p |",
         "|---|---|---|---|---|---|",
@@ -80,15 +80,14 @@ def by_problem(table: pd.DataFrame) -> str:
     names = [OURS, *sorted(set(table.columns) - {OURS})]
     lines = ["| problem | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
     for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
-        part = table.loc[problem]
-        least = np.nanmin([part[name].mean() for name in names])
+        part: Any = table.loc[problem]
+        mean = part.mean()
         cells = []
         for name in names:
             if part[name].isna().all():
                 cells.append("not run")
                 continue
-            text = f"{part[name].mean():.2f}"
-            text = f"**{text}**" if part[name].mean() == least else text
+            text = f"**{mean[name]:.2f}**" if mean[name] == mean.min() else f"{mean[name]:.2f}"
             p = p_value(part[OURS], part[name]) if name != OURS else np.nan
             cells.append(f"{text} *" if p < _LEVEL else text)
         aside = " (aside)" if PROBLEMS[problem].aside else ""

@@ -20,6 +20,7 @@ from benchmarks.end_to_end.user_loop import Options as UserOptions
 from benchmarks.end_to_end.user_loop import asked, study, winner
 from benchmarks.quality.optuna_samplers import suggested
 from nas.util.errors import SettingError, UserError
+from search_spaces.base import COST_ENDS
 
 ROOT = Path(__file__).parents[2]
 SHORT: dict[str, Any] = {
@@ -68,7 +69,7 @@ def test_every_program_gets_the_same(tmp_path: Path) -> None:
 def test_optuna_begins_with_the_spaces_named_points() -> None:
     space = search_spaces.get("nexception")
     made = study(UserOptions(Path("x"), Path("y")), space)
-    wanted = [config for name, config in space.points.items() if name not in ("cheapest", "costliest")]
+    wanted = [config for name, config in space.points.items() if name not in COST_ENDS]
     for config in wanted:
         trial = made.ask()
         assert {name: suggested(trial, h) for name, h in space.hyperparameters.items()} == config
@@ -118,7 +119,7 @@ def test_the_table_says_who_is_ahead_and_how_sure_that_is() -> None:
     rows[0]["racers"]["ours"]["fresh"] = [0.71, 0.71]  # type: ignore[index]
     lines = results.table(rows, ("ours", "optuna")).splitlines()
     assert lines[2].startswith("| ours | 10 | 20 | 80.0 % | 72.2 ± ")
-    assert lines[2].endswith("| ")  # no p against itself
+    assert lines[2].endswith("|  |")  # no p against itself
     assert float(lines[3].split("|")[-2]) < 0.01
     assert lines[4].startswith("| base |  |  |  | 50.0 ± 0.0 % |")
     assert "too few" in results.table(rows[:2], ("ours", "optuna"))
@@ -130,6 +131,8 @@ def test_races_of_other_terms_are_not_counted(tmp_path: Path) -> None:
     (tmp_path / "r").write_text(json.dumps(row) + "\n" + json.dumps({**row, "repeat": 1})[:30])
     assert results.read(tmp_path / "r", options) == [row]
     assert results.read(tmp_path / "r", Options(**{**SHORT, "minutes": 2.0})) == []
+    places = [results.terms(Options(**{**SHORT, "dataset": f"npz:{place}/a.npz"})) for place in ("x", "y")]
+    assert places[0] == places[1] != results.terms(options)
 
 
 @pytest.mark.parametrize(("name", "value"), [("minutes", 0.0), ("seeds", -1), ("cores", 4096)])
