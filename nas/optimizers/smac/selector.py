@@ -154,7 +154,15 @@ class DerivedSelector(ConfigSelector):
         if self._tune_on is not None:
             self._model.tune(self._tune_on.warped())
             self._tune_on = None
-        self._model.learn(known.lesson().warped(), derive(self._seed, "train", known.finished))
-        (least,) = self._model.leaders(1)[1]
-        self._acquisition_function.update(model=self._model, eta=least, finished=known.finished)
+        self._model.learn(self._lesson(), derive(self._seed, "train", known.finished))
+        self._inform()
         return True
+
+    def _lesson(self) -> Lesson:
+        """What the model learns from."""
+        return self._evidence.lesson().warped()
+
+    def _inform(self) -> None:
+        """Tells the acquisition function what it needs to know of the model."""
+        (least,) = self._model.leaders(1)[1]
+        self._acquisition_function.update(model=self._model, eta=least, finished=self._evidence.finished)
