@@ -63,13 +63,12 @@ class PoolSearch(AbstractAcquisitionMaximizer):
                 (Gardner et al., ICML 2014). None: nothing is known to crash.
         """
         self._survival = survival
-        pool = [*self._candidates.unseen(_POOL, seen, self._rng)]
+        pool = [*self._drawn(_POOL, seen)]
         n_random = len(pool)
         if not pool:
             return []
         taken = {key(row) for row in pool}
-        leaders, _ = self._acquisition_function.model.leaders(_STARTS)
-        pool += self._neighbours_of(leaders, seen, taken)
+        pool += self._neighbours_of(self._leaders(), seen, taken)
         scores = self._score(pool)
         tried = np.zeros(0, dtype=np.int64)
         for _ in range(_ROUNDS):
@@ -80,10 +79,24 @@ class PoolSearch(AbstractAcquisitionMaximizer):
             tried = np.union1d(tried, starts)
             pool += found
             scores = np.concatenate([scores, self._score(found)])
-        order = np.argsort(-scores, kind="stable")[:n_points]
+        order, values = self._best(pool, scores, n_points)
         origins = [RANDOM if i < n_random else NEIGHBOUR for i in order]
         best = [self._candidates.decode(pool[i], origin) for i, origin in zip(order, origins, strict=True)]
-        return list(zip(scores[order], best, strict=True))
+        return list(zip(values, best, strict=True))
+
+    def _leaders(self) -> Vector:
+        """The best of what was tried ``(N, D)``: their neighbours are candidates."""
+        return self._acquisition_function.model.leaders(_STARTS)[0]
+
+    def _drawn(self, n: int, seen: Container[bytes]) -> Vector:
+        """At most ``n`` random configurations."""
+        return self._candidates.unseen(n, seen, self._rng)
+
+    def _best(self, pool: Sequence[Vector], scores: Vector, n: int) -> tuple[NDArray[np.int64], Vector]:
+        """Places in the pool of the best, and what they are worth, best first."""
+        del pool
+        order = np.argsort(-scores, kind="stable")[:n]
+        return order, scores[order]
 
     def _neighbours_of(
         self, starts: Iterable[Vector], seen: Container[bytes], taken: set[bytes]
