@@ -1,0 +1,80 @@
+"""Which network of a configuration is counted, and how it is built."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import search_spaces
+from nas import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nas.run.objectives import Objectives
+    from search_spaces.base import SearchSpace
+
+REDUCED = "reduced"
+# What nas.export builds at a full size unless told otherwise.
+_CLASSES, _CHANNELS = 1000, 3
+
+
+@dataclass(frozen=True)
+class CountTask:
+    """The network whose costs count.
+
+    Attributes:
+        space: The search space, as the user named it.
+        network: A full size of the space, or ``reduced``.
+        width: Width of the reduced network.
+        image_size: Height and width of the search's images, pixels.
+        num_classes: Width of the classifier.
+        in_chans: Image channels.
+        own: The space's own costs that are wanted.
+    """
+
+    space: str
+    network: str
+    width: int
+    image_size: int
+    num_classes: int
+    in_chans: int
+    own: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, space: str, objectives: Objectives, data: Mapping[str, Any], width: int) -> CountTask:
+        """The task of a search.
+
+        Args:
+            space: As the user named it.
+            objectives: What is weighed.
+            data: What the trial process says of the images.
+            width: What it says of the width.
+        """
+        found = search_spaces.get(space)
+        reduced = objectives.network == REDUCED
+        classes = len(data.get("class_names", ())) or _CLASSES
+        return cls(
+            space,
+            objectives.network,
+            width,
+            int(data["image_size"]),
+            classes if reduced else _CLASSES,
+            int(data["in_chans"]) if reduced else _CHANNELS,
+            tuple(name for name in objectives.names if name in found.costs),
+        )
+
+    def geometry(self, space: SearchSpace) -> tuple[Any, int]:
+        """The geometry that is built, and the height and width of its images, pixels."""
+        if self.network == REDUCED:
+            return space.reduced(self.width, self.image_size), self.image_size
+        geometry = space.full_sizes[self.network]
+        return geometry, int(getattr(geometry, "image_size", self.image_size))
+
+    @property
+    def identity(self) -> str:
+        """Names what counts of another task or version must not be mixed with."""
+        values = json.dumps([__version__, asdict(self)], sort_keys=True)
+        return hashlib.sha256(values.encode()).hexdigest()[:12]
