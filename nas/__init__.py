@@ -15,6 +15,7 @@ _PLACES = {
     "run_search": "nas.api.searching",
     "resume_search": "nas.api.searching",
     "open_run": "nas.api.runs",
+    "list_runs": "nas.api.runs",
     "Run": "nas.api.runs",
     "Trial": "nas.api.trials",
     "Incumbent": "nas.api.trials",

@@ -1,6 +1,6 @@
 """What the API's names are, for type checkers: ``__init__.py`` imports them only when they are asked for."""
 
-from nas.api.runs import Run, open_run
+from nas.api.runs import Run, list_runs, open_run
 from nas.api.searching import resume_search, run_search
 from nas.api.trials import Incumbent, Trial
 from nas.util.errors import UserError
@@ -17,6 +17,7 @@ __all__ = [
     "SearchSpace",
     "Trial",
     "UserError",
+    "list_runs",
     "open_run",
     "resume_search",
     "run_search",

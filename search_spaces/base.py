@@ -22,6 +22,7 @@ from search_spaces.hyperparameters import (
     Integer,
     Parameter,
     Value,
+    by_name,
     check,
     plain,
 )
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from search_spaces.diagram import Part
+    from search_spaces.exporting import Exporting
     from search_spaces.rules import Rules
 
 __all__ = [
@@ -153,7 +155,7 @@ class SearchSpace(ABC):
             cls.hyperparameters = read(cls.space)
         found = getattr(cls, "hyperparameters", {})
         if isinstance(found, tuple | list):
-            found = cls.hyperparameters = _by_name(found)
+            found = cls.hyperparameters = by_name(found)
         if isinstance(found, Mapping):
             check(found)
 
@@ -316,6 +318,13 @@ class SearchSpace(ABC):
         """
         return []
 
+    @cached_property
+    def exporting(self) -> Exporting:
+        """Its networks outside a search: timm's arguments, model card, weights of others; all optional."""
+        from search_spaces.exporting import Exporting
+
+        return Exporting(self)
+
     def validate(self, config: Any) -> Config:
         """Gives the canonical form of a configuration: plain Python values, keys sorted.
 
@@ -396,13 +405,3 @@ class SearchSpace(ABC):
 def _values(hp: Parameter) -> Sequence[Value]:
     """All values of a hyperparameter that has finitely many."""
     return range(hp.lower, hp.upper + 1) if isinstance(hp, Integer) else hp.choices
-
-
-def _by_name(hyperparameters: Sequence[Parameter]) -> dict[str, Parameter]:
-    found: dict[str, Parameter] = {}
-    for hp in hyperparameters:
-        name = getattr(hp, "name", None)
-        if name in found:
-            raise UserError(f"hyperparameter {name}: is there twice")
-        found[str(name)] = hp
-    return found

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Value = str | int | float | bool
 Config = dict[str, Value]
@@ -302,3 +302,18 @@ def check(hyperparameters: Mapping[str, Parameter]) -> None:
         hp.check()
         if hp.name != key:
             raise UserError(f"hyperparameter {hp.name}: stands under the key {key!r}; must be its name")
+
+
+def by_name(hyperparameters: Sequence[Parameter]) -> dict[str, Parameter]:
+    """A mapping of a sequence.
+
+    Raises:
+        UserError: If one of them is there twice.
+    """
+    found: dict[str, Parameter] = {}
+    for hp in hyperparameters:
+        name = getattr(hp, "name", None)
+        if name in found:
+            raise UserError(f"hyperparameter {name}: is there twice")
+        found[str(name)] = hp
+    return found

@@ -16,6 +16,8 @@ from nas.util.errors import UserError
 if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
 
+DEFAULT = "nexception"  # where none is named
+
 _TARGETS: dict[str, str] = {}
 
 

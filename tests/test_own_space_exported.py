@@ -168,7 +168,9 @@ def test_full_sizes_are_the_spaces(here: Path) -> None:
     assert config["num_features"] == 64
     assert config["smacnas"]["trained"] is None
     assert "big, huge, reduced" in program(f"{line} t -o models/t", here, 2)
-    assert "is for networks of the space nexception" in program(f"{line} big --match-macs 1M -o m", here, 2)
+    assert "networks of the space own cannot be scaled" in program(
+        f"{line} big --match-macs 1M -o m", here, 2
+    )
     program(f"{line} big --onnx --num-classes 10 -o models/big", here)
     assert (here / "models" / "big" / "model.onnx").is_file()
     point = program("nas.export default --space own_space.py --geometry reduced -o p", here, 2)

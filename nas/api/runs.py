@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,31 @@ def open_run(path: str | os.PathLike[str]) -> Run:
         UserError: If it is none.
     """
     return Run(path)
+
+
+def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
+    """All runs of a folder, those that run first, then the latest.
+
+    Args:
+        folder: The folder that holds the run folders.
+
+    Returns:
+        One row a run, with what ``python -m nas.status FOLDER --json`` says of it: ``name``, ``path``,
+        ``status``, ``used_seconds``, ``finished``, ``best_error``, ``confirmed`` (a dict or None) and others.
+        ``attrs["left_out"]`` names what could not be read, with the reason.
+
+    Raises:
+        UserError: If there is no such folder.
+    """
+    import pandas as pd
+
+    from nas.status import listing
+
+    found = listing.read(given.path("folder", Path(folder).expanduser()))
+    rows = [run.to_json() for run in found.runs]
+    table = pd.DataFrame(rows, columns=[field.name for field in fields(listing.Listed)])
+    table.attrs["left_out"] = found.left_out
+    return table
 
 
 class Run:

@@ -15,6 +15,7 @@ from nas.search import session
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util import given
 from nas.util.errors import SettingError, UserError
+from search_spaces.registry import DEFAULT
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +33,7 @@ _DATA = "arrays"  # what a run without a name is called after, if the data have 
 def run_search(
     data: Any = "cifar100",
     *,
-    space: str | SearchSpace | type[SearchSpace] = "nexception",
+    space: str | SearchSpace | type[SearchSpace] = DEFAULT,
     budget: str | float | timedelta = "72h",
     trials: int | None = None,
     name: str | None = None,

@@ -1,136 +1,171 @@
-"""Builds a found network at full size and writes its folder."""
+"""Builds a found network and writes its folder, with the space's code if that is not ours."""
 
 from __future__ import annotations
 
+import copy
+import shutil
 from typing import TYPE_CHECKING, Any
 
-from nas.export import any_space, folder, model_card, released, sizes, source, summary, weights
+import search_spaces
+from nas.export import folder, model_card, sizes, source, summary, weights
 from nas.export import recipe as recipes
 from nas.export.exported import Exported, OtherForms, in_words, own_facts
 from nas.trial import weights as trained
 from nas.util import output
-from nas.util.errors import SettingError, setting
-from search_spaces.nexception.geometry import idle_choices
+from nas.util.errors import SettingError, UserError, first_line, setting
+from search_spaces.code import described, trusting
+from search_spaces.loading import is_code
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import nn
+
     from nas.export.settings import ExportSettings
+    from nas.export.sizes import Size
+    from nas.export.source import Source
     from nas.trial.weights import Kept
-    from search_spaces.nexception.geometry import Geometry
-    from search_spaces.nexception.network import NEXcepTion
-
-_SEARCHS_RECIPE = {folder.RECIPE_OF: "search"}
+    from search_spaces.base import SearchSpace
+    from search_spaces.exporting import ReleasedWeights
 
 
-def export(order: ExportSettings) -> Exported:
+def export(settings: ExportSettings) -> Exported:
     """Exports a network.
 
     Raises:
         UserError: If anything about it is wrong; nothing is written then.
     """
-    if order.onnx:
+    if settings.onnx:
         from nas.export import formats
 
         formats.require_onnx()
-    found = source.find(order.source, trial=order.trial, config=order.config, space=order.space)
-    if found.space != source.SPACE:
-        return any_space.export(order, found)
-    name = order.geometry or sizes.USUAL
-    own_data = name == sizes.REDUCED
-    geometry = sizes.find(name, found, order.input_size)
-    classes = len(found.class_names) if own_data and found.class_names else 1000
-    classes = classes if order.num_classes is None else order.num_classes
-    in_chans = found.in_chans if own_data and found.in_chans else 3
-    in_chans = in_chans if order.in_chans is None else order.in_chans
-    theirs = None
-    if order.weights is not None:
-        output.doing("reading the released weights")
-        theirs = released.read(order.weights, found.config, geometry)
-        if order.num_classes not in (None, theirs.num_classes):
-            raise SettingError(
-                "num_classes",
-                classes,
-                f"{setting('weights', order.weights)} have {theirs.num_classes}; "
-                f"leave it out, and let nas.train {setting('new_head')} replace the classifier",
-            )
-        classes = theirs.num_classes
-    if order.match_macs is not None:
-        target = sizes.parse_count(order.match_macs)
-        geometry = sizes.match_macs(found.config, geometry, target, classes)
+    found = source.find(settings.source, trial=settings.trial, config=settings.config, space=settings.space)
+    space = search_spaces.get(found.space)
+    size = sizes.find(settings.geometry, found, settings.input_size)
+    classes, in_chans = _ends(settings, found, size)
+    released = None
+    if settings.weights is not None:
+        released = _released(settings, space, found, size)
+        classes = released.num_classes
+    if settings.match_macs is not None:
+        size = sizes.match_macs(space, found.config, size, settings.match_macs, classes)
 
-    output.doing("building the network" if own_data else "building the network at full size")
-    model = _build(found, geometry, classes, in_chans, order.seed)
-    untrained = _untrained(order, found, geometry, classes, in_chans) if own_data else ""
+    output.doing("building the network" if size.reduced else "building the network at full size")
+    file, code = described(space) if is_code(found.space) else (None, None)
+    model, model_args = _build(settings, found, space, size, (classes, in_chans), code)
+    untrained = _untrained(settings, found, classes, in_chans) if size.reduced else ""
     kept = None
-    if theirs is not None:
-        model.load_state_dict(theirs.state)
-    elif own_data and found.weights is not None and not untrained:
+    if released is not None:
+        model.load_state_dict(released.state)
+    elif size.reduced and found.weights is not None and not untrained:
         kept = trained.read(found.weights)
         weights.filled(model, kept, found.weights)
-    rows = summary.blocks(found.config, geometry, classes, in_chans)
-    own = summary.total(order.output.name, rows, geometry)
-    totals = [own, summary.xception(), *summary.nearest(own)]
-    forms = OtherForms(order, model, (in_chans, geometry.image_size, geometry.image_size))
+    rows, totals = _counted(settings.output.name, model, space, size, in_chans)
+    learned = "" if kept is None else in_words(kept, found)
+    forms = OtherForms(settings, model, (in_chans, size.image_size, size.image_size))
+
+    def beside(staging: Path) -> None:
+        if file is not None:
+            shutil.copyfile(file, staging / file.name)
+        forms.write(staging)
+
+    facts = None if released is None else released.facts
+    by_search = size.reduced and found.recipe is not None
     folder.write(
-        order.output,
+        settings.output,
         model,
-        card=model_card.searched(
-            order.output.name,
-            found.config,
-            geometry,
-            rows,
-            totals,
-            found.facts,
-            order.licence,
-            None if theirs is None else theirs.facts,
-            trained="" if kept is None else in_words(kept, found),
+        card=model_card.exported(
+            settings.output.name,
+            space,
+            found,
+            size.geometry,
+            (rows, totals),
+            model_card.Weights(settings.licence, learned, facts),
+            code,
         ),
-        recipe=_recipe(found, geometry, own_data=own_data).to_yaml(),
-        own=own_facts(found, own, order.seed, kept, None if theirs is None else theirs.facts)
-        | (_SEARCHS_RECIPE if own_data and found.recipe else {}),
-        model_args={"config": found.config, "geometry": geometry.to_json()},
-        pretrained_cfg=_pretrained_cfg(found, geometry, classes, in_chans, order.licence, kept),
+        recipe=_recipe(found, size).to_yaml(),
+        own=own_facts(found, totals[0], settings.seed, kept, facts)
+        | ({folder.RECIPE_OF: "search", folder.CHOSEN: list(found.chosen)} if by_search else {}),
+        model_args=model_args,
+        pretrained_cfg=_pretrained_cfg(model, space, size, (classes, in_chans), kept)
+        | {"license": settings.licence},
         class_names=found.class_names if classes == len(found.class_names) else (),
-        extra=forms.write,
+        extra=beside,
     )
-    idle = idle_choices(geometry)
-    held = "" if kept is None else f"with the weights that the search kept, {in_words(kept, found)}"
     notes = [
         found.note,
-        held,
+        learned and f"with the weights that the search kept, {learned}",
         untrained and f"initial weights: {untrained}",
-        f"in a pyramid {' and '.join(idle)} do nothing" if idle else "",
+        space.exporting.note(size.geometry),
     ]
-    fits = own_data and classes == len(found.class_names) and in_chans == found.in_chans
-    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits)
+    fits = size.reduced and classes == len(found.class_names) and in_chans == found.in_chans
+    name = None if code is None else code["file"]
+    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits, name)
 
 
-def _build(found: source.Source, geometry: Geometry, classes: int, in_chans: int, seed: int) -> NEXcepTion:
+def _ends(settings: ExportSettings, found: Source, size: Size) -> tuple[int, int]:
+    """Classes and image channels: what is asked, else those of the search's data at its size."""
+    classes = len(found.class_names) if size.reduced and found.class_names else 1000
+    in_chans = found.in_chans if size.reduced and found.in_chans else 3
+    return settings.num_classes or classes, settings.in_chans or in_chans
+
+
+def _released(settings: ExportSettings, space: SearchSpace, found: Source, size: Size) -> ReleasedWeights:
+    assert settings.weights is not None
+    output.doing("reading the released weights")
+    released = space.exporting.read_weights(settings.weights, found.config, size.geometry)
+    if settings.num_classes not in (None, released.num_classes):
+        raise SettingError(
+            "num_classes",
+            settings.num_classes,
+            f"{setting('weights', settings.weights)} have {released.num_classes}; "
+            f"leave it out, and let nas.train {setting('new_head')} replace the classifier",
+        )
+    return released
+
+
+def _build(
+    settings: ExportSettings,
+    found: Source,
+    space: SearchSpace,
+    size: Size,
+    ends: tuple[int, int],
+    code: Mapping[str, str] | None,
+) -> tuple[nn.Module, dict[str, Any]]:
+    """The network with its initial weights, and what makes timm build it again."""
     import timm
     import torch
 
-    from search_spaces.nexception import timm_models
+    from search_spaces import timm_models
 
-    torch.manual_seed(seed)
-    model: NEXcepTion = timm.create_model(
-        timm_models.GENERIC,
-        config=found.config,
-        geometry=geometry.to_json(),
-        num_classes=classes,
-        in_chans=in_chans,
-        pretrained_cfg=timm_models.pretrained_cfg(geometry, classes, in_chans),
-    )
-    return model.eval()
+    timm_models.make_known()
+    if code is None:
+        name, model_args = space.exporting.timm_model(found.config, size.geometry, size.written)
+    else:
+        name = timm_models.ARCHITECTURE
+        model_args = {"config": found.config, "geometry": size.written, "code": code}
+    classes, in_chans = ends
+    torch.manual_seed(settings.seed)
+    with trusting(found.space):
+        try:
+            model: nn.Module = timm.create_model(name, num_classes=classes, in_chans=in_chans, **model_args)
+        except UserError:
+            raise
+        except Exception as error:  # whatever a user's builder raises
+            raise UserError(
+                f"{settings.source}: cannot be built ({type(error).__name__}: {first_line(error)})"
+            ) from error
+    return model.eval(), model_args
 
 
-def _untrained(
-    order: ExportSettings, found: source.Source, geometry: Geometry, classes: int, in_chans: int
-) -> str:
+def _untrained(settings: ExportSettings, found: Source, classes: int, in_chans: int) -> str:
     """Why the search's network is exported without its weights, "" if it is not."""
     if found.untrained:
         return found.untrained
     asked = {
-        "match_macs": order.match_macs is not None,
-        "input_size": geometry != found.reduced,
+        "match_macs": settings.match_macs is not None,
+        "input_size": settings.input_size not in (None, getattr(found.reduced, "image_size", None)),
         "num_classes": classes != len(found.class_names),
         "in_chans": in_chans != found.in_chans,
     }
@@ -138,29 +173,41 @@ def _untrained(
     return field and f"another {field} makes another network of it than the search trained"
 
 
-def _recipe(found: source.Source, geometry: Geometry, *, own_data: bool) -> recipes.Recipe:
-    if own_data and found.recipe is not None:
+def _recipe(found: Source, size: Size) -> recipes.Recipe:
+    if size.reduced and found.recipe is not None:
         return found.recipe
-    return recipes.published(geometry.name)
+    return recipes.published(str(getattr(size.geometry, "name", "")))
+
+
+def _counted(
+    name: str, model: nn.Module, space: SearchSpace, size: Size, in_chans: int
+) -> tuple[list[summary.Row], list[summary.Total]]:
+    """The network's blocks; and its cost, and that of networks to compare with.
+
+    Raises:
+        UserError: If it does not take the images.
+    """
+    from nas.util.counts import count
+
+    try:
+        ghost = copy.deepcopy(model).to("meta")
+        stats = count(ghost, size.image_size, in_chans)
+        rows = summary.rows(ghost, space.exporting.blocks(ghost), size.image_size, in_chans)
+    except Exception as error:  # whatever a user's network raises
+        raise SettingError(
+            "input_size", size.image_size, f"the network does not take such images ({first_line(error)})"
+        ) from error
+    own = summary.Total(name, size.image_size, stats.params, stats.macs)
+    known = [summary.reference(space, one) for one in space.exporting.references()]
+    return rows, [own, *known, *summary.nearest(own)]
 
 
 def _pretrained_cfg(
-    found: source.Source,
-    geometry: Geometry,
-    classes: int,
-    in_chans: int,
-    license_: str,
-    kept: Kept | None,
+    model: nn.Module, space: SearchSpace, size: Size, ends: tuple[int, int], kept: Kept | None
 ) -> dict[str, Any]:
-    import torch
-
-    from search_spaces.nexception import build, timm_models
-
-    size = geometry.image_size
-    with torch.device("meta"):
-        model = build(found.config, geometry, 0, in_chans).eval()
-        features = model.forward_features(torch.empty(1, in_chans, size, size))
-    cfg = timm_models.pretrained_cfg(geometry, classes, in_chans)
-    if kept is not None:  # judged on whole images, normalised so
-        cfg |= {"crop_pct": 1.0, "mean": kept.facts["mean"], "std": kept.facts["std"]}
-    return {**cfg, "pool_size": list(features.shape[-2:]), "license": license_}
+    classes, in_chans = ends
+    cfg = space.exporting.pretrained_cfg(model, size.geometry, size.image_size, classes, in_chans)
+    if kept is None:
+        return cfg
+    # Judged on whole images, normalised so.
+    return cfg | {"crop_pct": 1.0, "mean": kept.facts["mean"], "std": kept.facts["std"]}

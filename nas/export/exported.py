@@ -44,7 +44,7 @@ class Exported:
 class OtherForms:
     """The forms that were asked for, of a network that takes images of ``shape`` ``(C, H, W)``."""
 
-    order: ExportSettings
+    settings: ExportSettings
     model: nn.Module
     shape: tuple[int, int, int]
     differences: dict[str, float] = field(default_factory=dict)
@@ -57,10 +57,10 @@ class OtherForms:
         """
         from nas.export import formats
 
-        if self.order.onnx:
+        if self.settings.onnx:
             output.doing("writing ONNX and comparing its answers")
             self.differences[ONNX] = formats.write_onnx(self.model, staging / ONNX, self.shape)
-        if self.order.torch_export:
+        if self.settings.torch_export:
             output.doing("writing torch.export's form and comparing its answers")
             target = staging / TORCH_EXPORT
             self.differences[TORCH_EXPORT] = formats.write_torch_export(self.model, target, self.shape)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OWN_KEY = "smacnas"  # of config.json: what timm does not ask for
 RECIPE_OF = "recipe"  # in there: whose recipe.yaml is, if it is the search's
+CHOSEN = "chosen"  # in there: which of its settings the search chose for this network
 CARD = "README.md"
 RECIPE = "recipe.yaml"
 CONFIG = "config.json"

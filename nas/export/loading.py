@@ -58,9 +58,18 @@ class Named:
         return isinstance(trained, dict) and trained.get("by") == weights.BY_SEARCH
 
     @property
-    def ours(self) -> bool:
-        """Whether the network is of the search space."""
-        return str(self.config.get("architecture", self.timm_name)).startswith("nexception")
+    def timm_module(self) -> str | None:
+        """What must be imported for timm to know the network, None if it does anyway."""
+        import timm
+
+        from search_spaces.timm_models import make_known
+
+        make_known()
+        name = str(self.config.get("architecture", self.timm_name)).partition(".")[0]
+        if not timm.is_model(name):
+            return None
+        module = timm.model_entrypoint(name).__module__
+        return None if module.partition(".")[0] == "timm" else module
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -86,9 +95,9 @@ class Named:
         import timm
         from safetensors import SafetensorError
 
-        import search_spaces.nexception.timm_models  # noqa: F401 - registers our models
-        from search_spaces.timm_models import trusting
+        from search_spaces.timm_models import make_known, trusting
 
+        make_known()
         try:
             with trusting(*self.spaces):
                 model: nn.Module = timm.create_model(self.timm_name, pretrained=weights, **options)
@@ -118,8 +127,9 @@ def find(text: str, *spaces: str | None) -> Named:
         return named
     import timm
 
-    import search_spaces.nexception.timm_models  # noqa: F401 - registers our models
+    from search_spaces.timm_models import make_known
 
+    make_known()
     if timm.is_model(text.partition(".")[0]) and "/" not in text:
         return Named(text, text, None, {})
     close = difflib.get_close_matches(text, timm.list_models(), n=1)

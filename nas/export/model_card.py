@@ -2,66 +2,78 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import search_spaces
 from nas.util.quantities import format_count
-from search_spaces.nexception.geometry import idle_choices
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nas.export.source import Source
     from nas.export.summary import Row, Total
-    from search_spaces.base import Config, Value
-    from search_spaces.nexception.geometry import Geometry
+    from search_spaces.base import Config, SearchSpace, Value
 
-SPACE = "nexception"
+_INACTIVE = "–"
+_PLACE = "PATH_OF_THIS_FOLDER"
 
 
-def searched(
+@dataclass(frozen=True)
+class Weights:
+    """What a card says of an exported network's weights.
+
+    Attributes:
+        license: In Hugging Face's words.
+        trained: How the search trained them, in words; "" if it did not.
+        released: Where they come from, if they are the authors' own.
+    """
+
+    license: str
+    trained: str = ""
+    released: Mapping[str, Any] | None = None
+
+
+def exported(
     name: str,
-    config: Config,
-    geometry: Geometry,
-    rows: Sequence[Row],
-    totals: Sequence[Total],
-    source: Mapping[str, Any],
-    license_: str,
-    released: Mapping[str, Any] | None = None,
-    trained: str = "",
+    space: SearchSpace,
+    source: Source,
+    geometry: Any,
+    counted: tuple[Sequence[Row], Sequence[Total]],
+    weights: Weights,
+    code: Mapping[str, str] | None = None,
 ) -> str:
-    """The card of a network of the search space that ``nas.train`` has not trained.
+    """The card of a network of a search space that ``nas.train`` has not trained.
 
     Args:
         name: Title.
-        config: Its configuration.
+        space: Its search space.
+        source: Its configuration, and where that comes from.
         geometry: Its widths and depths.
-        rows: Its blocks.
-        totals: The network itself, Xception, and others to compare with.
-        source: Where the configuration comes from.
-        license_: Of the weights, in Hugging Face's words.
-        released: Where the weights come from, if they are the authors' own.
-        trained: How the search trained its weights, in words; "" if it did not.
+        counted: Its blocks; and the network itself and others to compare with.
+        weights: Where they come from.
+        code: Of a space that is not ours: file, class and SHA-256.
     """
+    rows, totals = counted
+    loading = _loading(space.exporting.timm_module) if code is None else _loading_code(code)
     return "\n".join(
         [
-            *front_matter(license_),
+            *_front_matter(weights.license),
             f"# {name}",
             "",
-            "A network of the Xception family ([Xception](https://arxiv.org/abs/1610.02357), "
-            "[NEXcepTion](https://arxiv.org/abs/2212.08448)). " + weights_line(released, trained),
+            f"{space.exporting.introduction} {_weights_line(weights)}",
             "",
-            *source_section(source, own=bool(trained)),
-            *_architecture(config, geometry),
-            *costs_section(totals),
-            *blocks_section(rows),
-            *_loading(ours=True),
+            *_source(source.facts, own=bool(weights.trained)),
+            *_architecture(space, source.config, geometry),
+            *_costs(totals),
+            *_blocks(rows),
+            *loading,
         ]
     )
 
 
 def trained(
     name: str,
-    ours: bool,
+    timm_module: str | None,
     figures: Mapping[str, str],
     recipe: str,
     license_: str,
@@ -71,7 +83,7 @@ def trained(
 
     Args:
         name: Title.
-        ours: Whether it is of the search space, and loading needs this package.
+        timm_module: What must be imported to load it, None if timm knows it.
         figures: What was measured, in words.
         recipe: YAML.
         license_: Of the weights, in Hugging Face's words.
@@ -80,36 +92,36 @@ def trained(
     tables = earlier[earlier.find("\n## ") + 1 :].rstrip() if "\n## " in earlier else ""
     return "\n".join(
         [
-            *front_matter(license_),
+            *_front_matter(license_),
             f"# {name}",
             "",
-            *table(("", "measured"), figures.items()),
+            *_table(("", "measured"), figures.items()),
             "## Training",
             "",
             "```yaml",
             recipe.rstrip(),
             "```",
             "",
-            tables or "\n".join(_loading(ours)).rstrip(),
+            tables or "\n".join(_loading(timm_module)).rstrip(),
             "",
         ]
     )
 
 
-def weights_line(released: Mapping[str, Any] | None, trained: str) -> str:
+def _weights_line(weights: Weights) -> str:
     """Where the weights come from, in a sentence."""
-    if trained:
-        return f"**The weights are the search's: {trained}.**"
-    if released is None:
+    if weights.trained:
+        return f"**The weights are the search's: {weights.trained}.**"
+    if weights.released is None:
         return "**The weights are the initial ones: it has not been trained.**"
     return (
-        f"**The weights are those that {released['by']} trained on ImageNet-1K and released**, under other "
-        f"names (`{released['file']}`, SHA-256 `{released['sha256']}`). They came without a licence: nobody "
-        "but their authors can allow their use."
+        f"**The weights are those that {weights.released['by']} trained on ImageNet-1K and released**, under "
+        f"other names (`{weights.released['file']}`, SHA-256 `{weights.released['sha256']}`). They came "
+        "without a licence: nobody but their authors can allow their use."
     )
 
 
-def front_matter(license_: str) -> list[str]:
+def _front_matter(license_: str) -> list[str]:
     """What Hugging Face reads."""
     return [
         "---",
@@ -125,7 +137,7 @@ def front_matter(license_: str) -> list[str]:
     ]
 
 
-def source_section(source: Mapping[str, Any], *, own: bool) -> list[str]:
+def _source(source: Mapping[str, Any], *, own: bool) -> list[str]:
     """Where the configuration comes from."""
     rows = []
     for key, value in source.items():
@@ -134,87 +146,84 @@ def source_section(source: Mapping[str, Any], *, own: bool) -> list[str]:
     note = []
     if "validation_top1" in source and not own:
         note = ["The accuracies are the reduced network's in the search, not this one's.", ""]
-    return ["## Source", "", *table(("", ""), rows), *note]
+    return ["## Source", "", *_table(("", ""), rows), *note]
 
 
-def _architecture(config: Config, geometry: Geometry) -> list[str]:
-    default = search_spaces.get(SPACE).default
-    idle = idle_choices(geometry)
-    rows = []
-    for hp in search_spaces.get(SPACE).hyperparameters.values():
-        mine, base = config[hp.name], default[hp.name]
-        shown = f"{word(mine)} (no such layer)" if hp.name in idle else _changed(mine, base)
-        rows.append((hp.name, word(base), shown, hp.meaning))
-    layout = "pyramid" if geometry.pyramid else "Xception's"
-    note = []
-    if idle:
-        note = [
-            f"In a pyramid {' and '.join(idle)} do nothing: the layers between stages are ConvNeXt's.",
-            "",
-        ]
+def _architecture(space: SearchSpace, config: Config, geometry: Any) -> list[str]:
+    said, base = space.exporting, space.default
+    idle, rows = said.idle(geometry), []
+    for name, hp in space.hyperparameters.items():
+        mine, other = _word(config.get(name)), _word(base.get(name))
+        shown = mine if mine == other else f"**{mine}**"
+        rows.append((name, other, f"{mine} (no such layer)" if name in idle else shown, hp.meaning))
     return [
         "## Architecture",
         "",
-        *table(("", "Xception", "this network", "meaning"), rows),
-        *note,
-        f"Layout: {layout}; widths {_list(geometry.widths)}, middle blocks {_list(geometry.depths)}"
-        + (f", exit {_list(geometry.exit_chs)}" if geometry.exit_chs else "")
-        + f"; made for {geometry.image_size}x{geometry.image_size} pixels.",
-        "",
+        *_table(("", said.base, "this network", "meaning"), rows),
+        *(line for paragraph in said.layout(geometry) for line in (paragraph, "")),
     ]
 
 
-def costs_section(totals: Sequence[Total]) -> list[str]:
+def _costs(totals: Sequence[Total]) -> list[str]:
     """What the network costs, beside others."""
     rows = [
         (other.name, str(other.image_size), format_count(other.params), format_count(other.macs))
         for other in totals
     ]
-    return ["## Cost", "", *table(("network", "pixels", "params", "MACs"), rows)]
+    return ["## Cost", "", *_table(("network", "pixels", "params", "MACs"), rows)]
 
 
-def blocks_section(rows: Sequence[Row]) -> list[str]:
+def _blocks(rows: Sequence[Row]) -> list[str]:
     """The network's blocks and what each costs."""
     cells = [
         (row.name, "x".join(map(str, row.shape)), format_count(row.params), format_count(row.macs))
         for row in rows
     ]
-    return ["## Blocks", "", *table(("block", "output", "params", "MACs"), cells)]
+    return ["## Blocks", "", *_table(("block", "output", "params", "MACs"), cells)]
 
 
-def _loading(ours: bool) -> list[str]:
-    first = (
-        ["import search_spaces.nexception.timm_models  # makes the architecture known to timm"]
-        if ours
-        else []
-    )
+def _loading(timm_module: str | None) -> list[str]:
+    known = [] if timm_module is None else [f"import {timm_module}  # makes the architecture known to timm"]
     return [
         "## Loading",
         "",
         "```python",
         "import timm",
-        *first,
+        *known,
         "",
-        'model = timm.create_model("local-dir:PATH_OF_THIS_FOLDER", pretrained=True).eval()',
+        f'model = timm.create_model("local-dir:{_PLACE}", pretrained=True).eval()',
         "```",
         "",
     ]
 
 
-def table(head: Sequence[str], rows: Any) -> list[str]:
+def _loading_code(code: Mapping[str, str]) -> list[str]:
+    return [
+        "## Loading",
+        "",
+        "```python",
+        "import timm",
+        "from search_spaces.timm_models import trusting  # makes the architecture known to timm",
+        "",
+        f'folder = "{_PLACE}"',
+        f'with trusting(f"{{folder}}/{code["file"]}"):  # read it first: this runs it',
+        '    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()',
+        "```",
+        "",
+        f"The network is built by `{code['class']}` in `{code['file']}` (SHA-256 `{code['sha256']}`), which "
+        f"is run only where it is named. Commands want it named again, with the flag for the space.",
+        "",
+    ]
+
+
+def _table(head: Sequence[str], rows: Any) -> list[str]:
     """A Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
-def _changed(value: Value, default: Value) -> str:
-    return word(value) if value == default else f"**{word(value)}**"
-
-
-def word(value: Value) -> str:
+def _word(value: Value | None) -> str:
     """A value as people write it."""
+    if value is None:
+        return _INACTIVE
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
-
-
-def _list(values: Sequence[int]) -> str:
-    return ", ".join(map(str, values))

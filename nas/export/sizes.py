@@ -1,52 +1,82 @@
-"""How large the exported network is: a published geometry, the search's own, or scaled to a cost."""
+"""How large the exported network is: a full size of its space, the search's own, or scaled to a cost."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.util.documents import read_yaml
-from nas.util.errors import SettingError, UserError
-from search_spaces.nexception.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP, XCEPTION, Geometry
+import search_spaces
+from nas.util.errors import SettingError, UserError, setting
+from search_spaces.sizes import FULL_SIZE, IMAGE_SIZE, USUAL_SIZE, WIDTH, at_size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nas.export.source import Source
+    from search_spaces.base import Config, SearchSpace
 
-SHORT = {"t": NEXCEPTION_T, "s": NEXCEPTION_S, "tp": NEXCEPTION_TP, "xception": XCEPTION}
 REDUCED = "reduced"
-USUAL = "t"  # where none is named
 
-_STEP = 8  # widths are multiples of it, as kernels on GPUs like them
 _WIDEST = 64.0  # times the given widths
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
-def find(name: str, source: Source, image_size: int | None = None) -> Geometry:
-    """Gives the geometry a user names.
+@dataclass(frozen=True)
+class Size:
+    """How large a network is.
+
+    Attributes:
+        geometry: What its space builds it at.
+        image_size: Side of the images, pixels.
+        reduced: Whether it is the size that was searched.
+        written: Plain values that make the geometry again, see :func:`search_spaces.sizes.sized`; without
+            a full size or a width for a geometry from a file.
+    """
+
+    geometry: Any
+    image_size: int
+    reduced: bool
+    written: dict[str, Any]
+
+
+def find(name: str | None, source: Source, image_size: int | None = None) -> Size:
+    """Gives the size a user names.
 
     Args:
-        name: ``t``, ``s``, ``tp``, ``xception``, ``reduced`` (the search's own) or a JSON or YAML file.
+        name: A full size of the space, ``reduced`` (the search's own) or a JSON or YAML file of a geometry;
+            the space's first full size if None.
         source: What is exported; only a run has a reduced geometry.
         image_size: Side of the images in pixels, instead of the geometry's own.
 
     Raises:
         UserError: If there is none of that name, or the file holds none.
     """
-    if name in SHORT:
-        geometry = SHORT[name]
-    elif name == REDUCED:
-        if source.reduced is None:
-            raise SettingError("geometry", REDUCED, "only the export of a run has one; must be t, s, tp, ...")
-        geometry = source.reduced
-    elif Path(name).is_file():
-        geometry = _read(Path(name))
+    space = search_spaces.get(source.space)
+    if name is None:
+        name = next(iter(space.full_sizes), None if source.reduced is None else REDUCED)
+        if name is None:
+            asked = setting("geometry", REDUCED)
+            raise UserError(f"{space.name} has no full_sizes; export a run of it, with {asked}")
+    written: dict[str, Any] = {}
+    reduced = name == REDUCED and source.reduced is not None
+    if reduced:
+        geometry, written = source.reduced, {WIDTH: source.width}
+    elif name in space.full_sizes:
+        geometry, written = space.full_sizes[name], {FULL_SIZE: name}
+    elif name != REDUCED and Path(name).is_file():
+        geometry = space.exporting.read_geometry(Path(name))
     else:
-        raise SettingError("geometry", name, f"no such file; must be {', '.join(SHORT)}, {REDUCED} or a file")
-    return geometry if image_size is None else replace(geometry, image_size=image_size)
+        raise _unknown(name, source, space)
+    side = image_size or getattr(geometry, IMAGE_SIZE, None) or USUAL_SIZE
+    return Size(at_size(geometry, image_size), side, reduced, {**written, IMAGE_SIZE: side})
+
+
+def _unknown(name: str, source: Source, space: SearchSpace) -> SettingError:
+    names = ", ".join([*space.full_sizes, *([] if source.reduced is None else [REDUCED])])
+    if name == REDUCED:
+        has = f"{space.name} has {names}" if names else f"{space.name} has no full_sizes either"
+        return SettingError("geometry", name, f"only the export of a run has it; {has}")
+    return SettingError("geometry", name, f"no such file; must be {names or 'a run of it'}, or a file")
 
 
 def parse_count(text: str, field: str = "match_macs") -> float:
@@ -62,68 +92,51 @@ def parse_count(text: str, field: str = "match_macs") -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def match_macs(config: Mapping[str, Any], geometry: Geometry, target: float, num_classes: int) -> Geometry:
+def match_macs(space: SearchSpace, config: Config, size: Size, macs: str, num_classes: int) -> Size:
     """Widens or narrows every layer by one factor until the network costs what is asked.
 
     Args:
-        config: Configuration of the ``nexception`` space.
-        geometry: Where to start; its depths and input size stay.
-        target: Multiply-accumulates of one image, as :mod:`nas.util.counts` counts them.
+        space: Search space.
+        config: Configuration of it.
+        size: Where to start; its depths and input size stay.
+        macs: Multiply-accumulates of one image, as :mod:`nas.util.counts` counts them, such as ``4.5G``.
         num_classes: Width of the classifier.
 
     Returns:
-        The geometry whose cost is nearest, widths in multiples of 8.
+        The size whose cost is nearest.
 
     Raises:
-        UserError: If the narrowest or widest such network is still more than a tenth off.
+        UserError: If the narrowest or widest such network is still more than a tenth off, or the space has
+            no networks that can be scaled.
     """
+    target = parse_count(macs)
+    scaled = space.exporting.scaled
+
+    def cost(geometry: Any) -> int:
+        import torch
+
+        from nas.util.counts import count
+
+        with torch.device("meta"):
+            return count(space.network(config, geometry, num_classes), size.image_size).macs
+
     low, high = 0.0, 1.0
-    while _macs(config, _scaled(geometry, high), num_classes) < target and high < _WIDEST:
+    while cost(scaled(size.geometry, high)) < target and high < _WIDEST:
         low, high = high, 2 * high
-    candidates = {_scaled(geometry, factor) for factor in (low, high)}
+    candidates = {scaled(size.geometry, factor) for factor in (low, high)}
     while len(candidates) > 1 and high - low > 1 / 2048:
         middle = (low + high) / 2
-        if _macs(config, _scaled(geometry, middle), num_classes) < target:
+        if cost(scaled(size.geometry, middle)) < target:
             low = middle
         else:
             high = middle
-        candidates = {_scaled(geometry, factor) for factor in (low, high)}
-    costs = {candidate: _macs(config, candidate, num_classes) for candidate in candidates}
+        candidates = {scaled(size.geometry, factor) for factor in (low, high)}
+    costs = {candidate: cost(candidate) for candidate in candidates}
     best = min(costs, key=lambda candidate: abs(costs[candidate] - target))
     if abs(costs[best] - target) > target / 10:
         raise SettingError(
             "match_macs",
             f"{target:.3g}",
-            f"nearest to it is {costs[best]:.3g}, with widths {best.widths}; "
-            "choose another geometry or input size",
+            f"nearest to it is {costs[best]:.3g}; choose another geometry or input size",
         )
-    return best
-
-
-def _read(path: Path) -> Geometry:
-    values = read_yaml(path, "geometry")
-    try:
-        return Geometry.from_json(values)
-    except UserError as error:
-        raise SettingError("geometry", path, error.given) from None
-
-
-def _scaled(geometry: Geometry, factor: float) -> Geometry:
-    def scale(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(scale, value))
-        return max(_STEP, round(value * factor / _STEP) * _STEP)
-
-    widths = [field.name for field in fields(Geometry) if field.name.endswith(("chs", "widths"))]
-    scaled = {name: scale(getattr(geometry, name)) for name in widths}
-    return replace(geometry, name=f"{geometry.name.partition('_scaled')[0]}_scaled", **scaled)
-
-
-def _macs(config: Mapping[str, Any], geometry: Geometry, num_classes: int) -> int:
-    import torch
-
-    from nas.util.counts import count
-    from search_spaces.nexception import build
-
-    with torch.device("meta"):
-        return count(build(config, geometry, num_classes), geometry.image_size).macs
+    return replace(size, geometry=best)

@@ -16,6 +16,7 @@ from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util.documents import read_json
 from nas.util.errors import SettingError, UserError, setting
 from search_spaces.loading import resolved
+from search_spaces.registry import DEFAULT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from nas.export.recipe import Recipe
     from nas.run.state import Trial
     from search_spaces.base import Config, SearchSpace
-
-SPACE = "nexception"
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ class Source:
         in_chans: Channels of that data's images; None outside a run.
         weights: The reduced network's trained weights, if the run keeps them.
         untrained: Why there are none, and how to get them; "" outside a run.
-        recipe: What the search trained by; None outside a run.
+        recipe: What the search trained it by; None outside a run.
+        chosen: Those of the recipe's settings that the search chose for it.
         space: Its search space, as the user names it.
         width: That of the reduced network; 0 outside a run, and for a space without widths.
     """
@@ -54,7 +54,8 @@ class Source:
     weights: Path | None = None
     untrained: str = ""
     recipe: Recipe | None = None
-    space: str = SPACE
+    chosen: tuple[str, ...] = ()
+    space: str = DEFAULT
     width: int = 0
 
 
@@ -80,7 +81,7 @@ def find(
         raise SettingError("trial", trial, f"only a run has trials; {text} is no run folder")
     if config is not None:
         raise SettingError("config", config, "goes with a run folder; to export the file, name it alone")
-    name = SPACE if space is None else resolved(space)
+    name = DEFAULT if space is None else resolved(space)
     found = search_spaces.get(name)
     if path.is_file():
         return Source(_read_config(path, found), {"kind": "file", "name": path.name}, space=name)
@@ -138,6 +139,7 @@ def _from_run(path: Path, trial: int | None, config: Path | None, said: str | No
         kept,
         "" if kept is not None else _untrained(run, search, trial, config),
         _recipe(search, space, chosen),
+        tuple(name for name in space.training if name in chosen),
         name,
         search["width"] or 0,
     )

@@ -7,16 +7,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import search_spaces
 from nas.util.quantities import format_count
-from search_spaces.nexception import build
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console
     from torch import nn
 
-    from search_spaces.base import Config
-    from search_spaces.nexception.geometry import Geometry
+    from search_spaces.base import SearchSpace
+    from search_spaces.exporting import Reference
 
 # timm's networks of 0.2 to 18 GMACs that papers compare with.
 REFERENCES = (
@@ -56,37 +56,12 @@ class Total:
     macs: int
 
 
-def blocks(config: Config, geometry: Geometry, num_classes: int, in_chans: int = 3) -> list[Row]:
-    """Counts a network block by block; nothing is computed."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with torch.device("meta"):
-        model = build(config, geometry, num_classes, in_chans).eval()
-    parts: dict[str, nn.Module] = {"stem": model.stem}
-    for i, stage in enumerate(model.stages):
-        parts |= {f"stages.{i}.{name}": block for name, block in stage.named_children()}
-    parts |= {"tail": model.tail, "head": model.head}
-    shapes: dict[str, tuple[int, ...]] = {}
-    for name, part in parts.items():
-        part.register_forward_hook(lambda _, __, output, key=name: shapes.update({key: (*output.shape[1:],)}))
-    size = geometry.image_size
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, in_chans, size, size, device="meta"))
-    flops = counter.get_flop_counts()
-    prefix = type(model).__name__
-    return [
-        Row(name, shapes[name], _params(part), sum(flops.get(f"{prefix}.{name}", {}).values()) // 2)
-        for name, part in parts.items()
-        if not isinstance(part, torch.nn.Identity)
-    ]
-
-
-def parts(model: nn.Module, image_size: int, in_chans: int) -> list[Row]:
-    """Counts any network by what it consists of directly; what it does besides is in no row.
+def rows(model: nn.Module, blocks: Mapping[str, nn.Module], image_size: int, in_chans: int) -> list[Row]:
+    """Counts a network block by block; what it does besides is in no row, and nothing is computed.
 
     Args:
         model: On the meta device.
+        blocks: Parts of it, by their names in it.
         image_size: Height and width of the images, pixels.
         in_chans: Image channels.
     """
@@ -100,10 +75,9 @@ def parts(model: nn.Module, image_size: int, in_chans: int) -> list[Row]:
         if isinstance(output, torch.Tensor):
             shapes[name] = tuple(output.shape[1:])
 
-    children = dict(model.named_children())
     hooks = [
-        child.register_forward_hook(lambda _, __, output, key=name: note(key, output))
-        for name, child in children.items()
+        block.register_forward_hook(lambda _, __, output, key=name: note(key, output))
+        for name, block in blocks.items()
     ]
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.empty(1, in_chans, image_size, image_size, device="meta"))
@@ -111,22 +85,22 @@ def parts(model: nn.Module, image_size: int, in_chans: int) -> list[Row]:
         hook.remove()
     flops, prefix = counter.get_flop_counts(), type(model).__name__
     return [
-        Row(name, shapes[name], _params(child), sum(flops.get(f"{prefix}.{name}", {}).values()) // 2)
-        for name, child in children.items()
-        if name in shapes and not isinstance(child, torch.nn.Identity)
+        Row(name, shapes[name], _params(block), sum(flops.get(f"{prefix}.{name}", {}).values()) // 2)
+        for name, block in blocks.items()
+        if name in shapes and not isinstance(block, torch.nn.Identity)
     ]
 
 
-def total(name: str, rows: list[Row], geometry: Geometry) -> Total:
-    """Sums the blocks up."""
-    return Total(name, geometry.image_size, sum(row.params for row in rows), sum(row.macs for row in rows))
+def reference(space: SearchSpace, known: Reference, num_classes: int = 1000) -> Total:
+    """What a space's network costs that others are compared with."""
+    import torch
 
+    from nas.util.counts import count
 
-def xception(num_classes: int = 1000) -> Total:
-    """The original network at its own size (arXiv:1610.02357)."""
-    space = search_spaces.get("nexception")
-    size = space.full_sizes["xception"]
-    return total("xception", blocks(space.points["xception"], size, num_classes), size)
+    size = known.geometry.image_size
+    with torch.device("meta"):
+        stats = count(space.network(known.config, known.geometry, num_classes), size)
+    return Total(known.name, size, stats.params, stats.macs)
 
 
 def nearest(own: Total) -> list[Total]:

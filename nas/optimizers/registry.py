@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from nas.util.errors import SettingError, setting
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from nas.optimizers.objectives import Costs
     from nas.optimizers.protocol import Earlier, Fidelity, Optimizer
     from search_spaces.base import Config, SearchSpace
 
@@ -31,6 +33,9 @@ def _random(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, 
     return full_budget, replace(settings, initial_configs=0, random_probability=1.0)
 
 
+ERROR = "error"
+MOST_COSTS = 2  # beside the error: the exact formulas of improvement are for two and three objectives
+
 _RECIPES: dict[str, Recipe] = {"smac": _smac, "hyperband": _hyperband, "random": _random}
 
 
@@ -46,6 +51,7 @@ def create(
     seed: int,
     settings: OptimizerSettings | None = None,
     earlier: Sequence[Earlier] = (),
+    costs: Costs | None = None,
 ) -> Optimizer:
     """Makes an optimiser that has seen nothing yet.
 
@@ -58,16 +64,18 @@ def create(
         seed: Everything random is derived from it.
         settings: For ``hyperband`` and ``random`` those that concern a model count for nothing.
         earlier: Results of an earlier search to begin with.
+        costs: What counts beside the error, and limits; None: nothing.
 
     Raises:
-        UserError: If there is no such optimiser, or the space has no choice that ``settings`` name.
+        UserError: If there is no such optimiser, the space has no choice that ``settings`` name, or ``costs``
+            cannot be weighed.
     """
     settings = settings or OptimizerSettings()
-    check(name, space, settings)
+    check(name, space, settings, costs)
     from nas.optimizers.smac.adapter import SmacOptimizer
 
     recipe = _RECIPES[name](fidelity, settings)
-    return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier)
+    return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier, costs=costs)
 
 
 def expected(
@@ -100,12 +108,15 @@ def expected(
     return [Earlier(config, error) for config, error in zip(configs.values(), errors, strict=True)]
 
 
-def check(name: str, space: SearchSpace, settings: OptimizerSettings) -> None:
+def check(name: str, space: SearchSpace, settings: OptimizerSettings, costs: Costs | None = None) -> None:
     """Finds what is wrong without making an optimiser, which takes seconds.
 
     Raises:
-        UserError: If there is no such optimiser, or ``settings`` name a prior that it cannot use.
+        UserError: If there is no such optimiser, ``settings`` name a prior that it cannot use, or ``costs``
+            cannot be weighed.
     """
+    if costs is not None:
+        _check_costs(costs)
     if name not in _RECIPES:
         close = difflib.get_close_matches(name.lower(), _RECIPES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
@@ -120,3 +131,17 @@ def check(name: str, space: SearchSpace, settings: OptimizerSettings) -> None:
                 None,
                 f"{setting('optimizer', name)} has no model to go with it; leave one of them out",
             )
+
+
+def _check_costs(costs: Costs) -> None:
+    for name in costs.objectives:
+        if name == ERROR:
+            raise SettingError("objectives", name, "is always weighed; name what is to be low beside it")
+        if costs.objectives.count(name) > 1:
+            raise SettingError("objectives", name, "is named twice")
+    if len(costs.objectives) > MOST_COSTS:
+        given = " ".join((ERROR, *costs.objectives))
+        raise SettingError("objectives", given, f"may be {MOST_COSTS + 1} at most, {ERROR} among them")
+    for name, limit in costs.limits.items():
+        if not (math.isfinite(limit) and limit > 0):
+            raise SettingError(f"max_{name.replace('-', '_')}", limit, "must be a number above 0")

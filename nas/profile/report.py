@@ -118,7 +118,7 @@ def _bubbles(profiles: Sequence[Profile], label: str, cost: Callable[[Profile], 
     axes = figure.subplots()
     most = max(profile.params for profile in profiles)
     for profile in profiles:
-        ours = profile.model.startswith("nexception")
+        ours = not _is_timms(profile.model)
         place = (cost(profile), profile.top1 or 0.0)
         area = max(_LARGEST * profile.params / most, _SMALLEST)
         axes.scatter(*place, s=area, color=_OURS if ours else _OTHERS, alpha=0.6, edgecolors=_INK)
@@ -139,6 +139,12 @@ def _bubbles(profiles: Sequence[Profile], label: str, cost: Callable[[Profile], 
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=150)
     return buffer.getvalue()
+
+
+def _is_timms(name: str) -> bool:
+    import timm
+
+    return timm.is_model(name) and timm.model_entrypoint(name).__module__.startswith("timm.")
 
 
 def _replace(path: Path, contents: bytes) -> None:

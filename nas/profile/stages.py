@@ -138,19 +138,19 @@ def look(models: tuple[str, ...], input_size: int | None, spaces: tuple[str, ...
         UserError: If there is no such network, or the size does not fit it.
     """
     named = [loading.find(model, *spaces) for model in models]
-    flows = all(_has_flows(one) for one in named)
-    return [_network(one, input_size, flows) for one in named]
+    networks = [(one, one.create()) for one in named]
+    flows = all(_has_flows(one, network) for one, network in networks)
+    return [_network(one, network, input_size, flows) for one, network in networks]
 
 
-def _has_flows(named: Named) -> bool:
-    pyramid = named.timm_name == "nexception_tp" or named.model_args.get("geometry", {}).get("pyramid", False)
-    return named.timm_name == _XCEPTION or (named.ours and not pyramid)
+def _has_flows(named: Named, network: nn.Module) -> bool:
+    """Whether a network is laid out as Xception: with an entry, a middle and an exit flow."""
+    return named.timm_name == _XCEPTION or bool(getattr(network, "flows", False))
 
 
-def _network(named: Named, input_size: int | None, flows: bool) -> Network:
+def _network(named: Named, model: Any, input_size: int | None, flows: bool) -> Network:
     from timm.data import resolve_model_data_config
 
-    model: Any = named.create()
     channels, size = resolve_model_data_config(model)["input_size"][:2]
     size = input_size or size
     model = model.to("meta").eval()

@@ -13,6 +13,7 @@ from nas.trial.settings import TrainSettings
 from nas.util import flag_help
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import parse_duration, parse_timeout
+from search_spaces import registry
 from search_spaces.loading import is_code, resolved
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class BudgetSettings:
 class SpaceSettings:
     """What is searched."""
 
-    space: str = "nexception"
+    space: str = registry.DEFAULT
     """Search space: a name that `python -m search_spaces list` prints, a file of your own or module:Class."""
     width: str = "auto"
     """Width of the reduced network: tiny, small, paper or a number; auto: paper on a GPU, tiny on a CPU."""

@@ -1,4 +1,6 @@
-"""How far a search has come, whether running, stopped or dead: ``python -m nas.status runs/<name>``."""
+"""How far a search has come, whether running, stopped or dead: ``python -m nas.status runs/<name>``.
+
+Of a folder with runs, such as ``runs``, all of them are listed."""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ _EVERY = 1.0  # seconds between two looks
 class Command:
     """How far a search has come."""
 
-    run: Annotated[Path, tyro.conf.Positional]
-    """The run folder."""
+    run: Annotated[Path, tyro.conf.Positional] = Path("runs")
+    """The run folder, or a folder of runs, which are listed: those that run first, then the latest."""
     json: bool = False
     """Print it as JSON."""
     svg: Annotated[Path | None, flag_help.default("print it")] = None
@@ -53,9 +55,13 @@ def _confirmation(found: dict[str, Any] | None, path: Path, search: Mapping[str,
 @cli.flags(Command)
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
+    from nas.status import listing
+
     command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
     if command.svg is not None and (command.watch or command.json):
         raise UserError("--svg draws one picture: leave out --watch and --json")
+    if listing.holds_runs(command.run):
+        return _list(command)
     if command.watch:
         with contextlib.suppress(KeyboardInterrupt):
             _watch(command)
@@ -80,6 +86,22 @@ def main(args: Sequence[str] | None = None) -> int:
     Console().print(panel.draw(snapshot))
     if snapshot.status != "running" and snapshot.incumbent is not None:
         print(_confirmation(watcher.confirmed(), command.run, watcher.search))
+    return 0
+
+
+def _list(command: Command) -> int:
+    for flag, said in (("watch", command.watch), ("svg", command.svg is not None)):
+        if said:
+            raise SettingError(flag, None, f"shows one run; {command.run} holds several, name one of them")
+    from nas.status import listing
+
+    found = listing.read(command.run)
+    if command.json:
+        print(_dumped(found.to_json(), indent=True))
+    else:
+        from nas.status import table
+
+        table.show(found, command.run)
     return 0
 
 
@@ -125,9 +147,12 @@ def _watch_panel(watcher: Watcher) -> None:
 
 
 def _as_json(watcher: Watcher, snapshot: Snapshot, *, indent: bool) -> str:
+    return _dumped({**snapshot.to_json(), "confirmed": watcher.confirmed()}, indent=indent)
+
+
+def _dumped(values: dict[str, Any], *, indent: bool) -> str:
     import orjson
 
-    values = {**snapshot.to_json(), "confirmed": watcher.confirmed()}
     return orjson.dumps(values, option=orjson.OPT_INDENT_2 if indent else None).decode()
 
 

@@ -71,7 +71,7 @@ def main(args: Sequence[str] | None = None) -> int:
             "data", None, "must be given, such as folder:DIR; only a run folder has images of its own"
         )
     # What the command line does not say comes from the recipe of the network it names.
-    found = fit.choose(first.model, _wanted(first), first.settings.space)
+    found = fit.choose(first.model, _wanted(first), first.settings.space, first.settings.output)
     settings = TrainCommandSettings(tyro.MISSING, val_fraction=0.0) if run else tyro.MISSING_NONPROP
     default = Command(tyro.MISSING, settings, first.which, first.recipe_file, found.recipe)
     command = cli.parse(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import search_spaces
 from nas.export import folder, source
 from nas.export import recipe as recipes
 from nas.export.recipe import Recipe
 from nas.run.folder import Run
 from nas.util.errors import SettingError, UserError
 from search_spaces.loading import is_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 AUTO, SEARCH, PAPER = "auto", "search", "paper"
 
@@ -33,13 +37,19 @@ def is_run(model: str) -> bool:
     return Run(Path(model).expanduser()).search_json.is_file()
 
 
-def choose(model: str, wanted: str, space: str | None = None) -> Fit:
+def place(run: Run, output: Path) -> Path:
+    """Where the best network of a run is exported to, to be trained."""
+    return output / run.name
+
+
+def choose(model: str, wanted: str, space: str | None = None, output: Path | None = None) -> Fit:
     """Finds the recipe for a network.
 
     Args:
         model: A run folder, an exported folder, or the name of a model that timm knows.
         wanted: ``auto``, ``search``, ``paper`` or a YAML file.
         space: The code of a run's space, if that is not ours.
+        output: Where it is trained: a training of a run's network that has begun keeps its recipe.
 
     Raises:
         UserError: If there is no such recipe.
@@ -50,20 +60,23 @@ def choose(model: str, wanted: str, space: str | None = None) -> Fit:
         return Fit(recipes.read(Path(wanted).expanduser()), f"{wanted}, as asked")
     path = Path(model).expanduser()
     if is_run(model):
-        search = Run.open(path).read_search()
-        if is_code(search["settings"]["space"]["space"]):  # which may have chosen parts of the recipe
-            found = source.find(model, space=space).recipe
-            return Fit(found or recipes.of_search(search), _SEARCHED)
-        return Fit(recipes.of_search(search), _SEARCHED)
+        run = Run.open(path)
+        begun = None if output is None else place(run, output)
+        if begun is None or not (begun / folder.RECIPE).is_file():
+            return _of_run(run, space)
+        path = begun
     file = path / folder.RECIPE
     if not file.is_file():
         if wanted == SEARCH:
             raise _none(model)
         return Fit(recipes.published(model), "Table 1's of the paper, which is for networks of full size")
-    by_search = _config(path).get(folder.OWN_KEY, {}).get(folder.RECIPE_OF) == SEARCH
-    if wanted == SEARCH and not by_search:
+    own = _config(path).get(folder.OWN_KEY, {})
+    if own.get(folder.RECIPE_OF) == SEARCH:
+        chosen = own.get(folder.CHOSEN)
+        return _by_search(recipes.read(file), chosen if isinstance(chosen, list) else ())
+    if wanted == SEARCH:
         raise _none(model)
-    return Fit(recipes.read(file), _SEARCHED if by_search else f"{file}, which came with the network")
+    return Fit(recipes.read(file), f"{file}, which came with the network")
 
 
 def shortfall(recipe: Recipe, updates: int) -> str:
@@ -90,7 +103,27 @@ def shortfall(recipe: Recipe, updates: int) -> str:
     return f"the recipe wants a longer training: {', and '.join(problems)}; take {advice}"
 
 
+def _of_run(run: Run, space: str | None) -> Fit:
+    """What a run's best network was trained by."""
+    search = run.read_search()
+    name = search["settings"]["space"]["space"]
+    if is_code(name) or search_spaces.get(name).training:  # the network may have chosen parts of it
+        found = source.find(str(run.path), space=space)
+        if found.recipe is not None:
+            return _by_search(found.recipe, found.chosen)
+    return _by_search(recipes.of_search(search), ())
+
+
+def _by_search(recipe: Recipe, chosen: Iterable[str]) -> Fit:
+    """The search's recipe, and which settings of it the search chose for the network itself."""
+    fields = [_FIELDS.get(name, name) for name in chosen]
+    values = [f"{name} {getattr(recipe, name):g}" for name in fields if hasattr(recipe, name)]
+    theirs = f"; with what it chose for this network: {', '.join(values)}" if values else ""
+    return Fit(recipe, f"{_SEARCHED}{theirs}")
+
+
 _SEARCHED = "the search's own, which its reduced networks were trained by"
+_FIELDS = {"crop": "crop_padding"}  # settings of the search's recipe by another name
 
 
 def _config(path: Path) -> dict[str, Any]:

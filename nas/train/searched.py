@@ -12,6 +12,7 @@ from nas.export import folder, images, sizes, source
 from nas.export.build import export
 from nas.export.settings import ExportSettings
 from nas.run.folder import Run
+from nas.train.fit import place
 from nas.train.settings import OWN
 from nas.util.errors import SettingError, UserError
 
@@ -37,7 +38,7 @@ def exported(model: str, options: TrainCommandSettings) -> tuple[str, TrainComma
         UserError: If there is no such network, or no trained weights of it where they are asked for.
     """
     run = Run.open(Path(model).expanduser())
-    target = options.output / run.name
+    target = place(run, options.output)
     if options.data == OWN:
         options = replace(options, data=f"{images.KIND}:{run.path}")
     if not (target / folder.CONFIG).is_file():

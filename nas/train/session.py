@@ -213,14 +213,15 @@ def _publish(
             figures[f"{part} top-1"] = f"{100 * scores['top1']:.2f}%"
             figures[f"{part} top-5"] = f"{100 * scores['top5']:.2f}%"
     trained = {key: value for key, value in result.items() if key != "curve"} | {"data": options.data}
-    own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k != folder.RECIPE_OF}
+    of_recipe = (folder.RECIPE_OF, folder.CHOSEN)
+    own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k not in of_recipe}
     earlier = ""
     if named.path is not None and (named.path / folder.CARD).is_file():
         earlier = (named.path / folder.CARD).read_text()
     folder.write(
         target,
         model,
-        card=model_card.trained(named.name, named.ours, figures, recipe.to_yaml(), license_, earlier),
+        card=model_card.trained(named.name, named.timm_module, figures, recipe.to_yaml(), license_, earlier),
         recipe=recipe.to_yaml(),
         own={**own, "trained": trained},
         model_args=named.model_args,

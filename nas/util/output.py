@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _NO_READER = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET, errno.ESHUTDOWN}
 _PATIENCE = 1.0  # seconds
 _PLAIN = {"–": "-", "—": "-", "−": "-", "→": "->", "±": "+-", "×": "x", "…": "...", "·": ".", "█": "#"}
+_PLAIN |= dict(zip("▁▂▃▄▅▆▇", "_.,-=+*", strict=True))
 _PLAIN |= dict.fromkeys("─━═╌╴╶╸╺", "-") | dict.fromkeys("│┃║", "|")
 
 

@@ -12,8 +12,10 @@ from rich.text import Text
 
 from nas.run.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
 from nas.util.quantities import format_count, format_duration
+from nas.util.timestamps import moment
 from nas.view.fitting import Bar, Figures, Indented
 from nas.view.lines import STOP_REASONS, percent
+from nas.view.spark import spark
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -21,13 +23,17 @@ if TYPE_CHECKING:
     from nas.view.snapshot import Leader, RunningTrial, Snapshot
 
 _MOST_TRIALS = 8  # running trials drawn, so that the panel fits a terminal
-_STATUS_STYLE = {RUNNING: "green", STOPPED: "cyan", DEAD: "red", COPIED: "yellow", AWAY: "yellow"}
+_MOST_CURVES = 3  # with as many, there is room for their curves too
+STATUS_STYLE = {RUNNING: "green", STOPPED: "cyan", DEAD: "red", COPIED: "yellow", AWAY: "yellow"}
 
 
 def draw(snapshot: Snapshot) -> RenderableType:
     """One panel with everything in it."""
     parts: list[RenderableType] = [_head(snapshot), _time(snapshot)]
-    parts += [_trial(trial) for trial in snapshot.running[:_MOST_TRIALS]]
+    for trial in snapshot.running[:_MOST_TRIALS]:
+        parts.append(_trial(trial))
+        if len(snapshot.running) <= _MOST_CURVES and len(trial.curve) > 1:
+            parts.append(_curve(trial, snapshot.incumbent))
     hidden = len(snapshot.running) - _MOST_TRIALS
     if hidden > 0:
         parts.append(Text(f"and {hidden} trials more", style="dim"))
@@ -36,7 +42,7 @@ def draw(snapshot: Snapshot) -> RenderableType:
         Text(f"crashed  {reason}", style="yellow", overflow="ellipsis", no_wrap=True)
         for reason in snapshot.crash_reasons
     ]
-    style = _STATUS_STYLE[snapshot.status]
+    style = STATUS_STYLE[snapshot.status]
     title = f"[bold]{escape(snapshot.name)}[/] [{style}]{escape(standing(snapshot))}[/]"
     return Panel(Group(*parts), title=title, title_align="left", border_style=style, box=box.ROUNDED)
 
@@ -74,8 +80,11 @@ def _time(snapshot: Snapshot) -> Bar:
     limit = "" if snapshot.trial_limit is None else f" of {snapshot.trial_limit}"
     crashes = f", [yellow]{snapshot.crashed} crashed[/]" if snapshot.crashed else ""
     left = ""
-    if 0 < by_trials < 1 and by_trials > by_time and snapshot.status == RUNNING:
-        left = f", about {format_duration(snapshot.used_seconds * (1 / by_trials - 1))} to go"
+    if snapshot.status == RUNNING and 0 < by_trials < 1 and by_trials > by_time:
+        seconds = snapshot.used_seconds * (1 / by_trials - 1)
+        left = f", about {format_duration(seconds)} to go ({moment(seconds)})"
+    elif snapshot.status == RUNNING and by_time < 1:
+        left = f", ends by {moment(snapshot.budget_seconds - snapshot.used_seconds)}"
     return Bar(
         "trials" if by_trials > by_time else "time",
         max(by_time, by_trials),
@@ -98,6 +107,15 @@ def _trial(trial: RunningTrial) -> Bar:
         progress(trial),
         aside=f"  [dim]{trial.config_id} {trial.origin}[/]",
     )
+
+
+def _curve(trial: RunningTrial, leader: Leader | None) -> Indented:
+    """Top-1 by epoch; a full block is what the incumbent reached, or the trial itself if that is more."""
+    leading = None if leader is None else 1 - leader.error
+    text = Text(f"{spark(trial.curve, leading)}  {100 * trial.curve[0]:.2f}% to {100 * trial.curve[-1]:.2f}%")
+    if leading is not None:
+        text.append(f"; the incumbent has {100 * leading:.2f}%", style="dim")
+    return Indented([text])
 
 
 def _rungs(snapshot: Snapshot) -> Figures:

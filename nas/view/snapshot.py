@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import one_line
@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial under way; ``eta_seconds`` is None until an epoch has been timed."""
+    """A trial under way; ``eta_seconds`` is None until an epoch has been timed.
+
+    Attributes:
+        curve: Top-1 after each epoch that it was trained for so far, 0..1.
+    """
 
     trial: int
     config_id: str
@@ -29,6 +33,7 @@ class RunningTrial:
     seconds: float
     eta_seconds: float | None
     top1: float | None
+    curve: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -172,6 +177,7 @@ def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:
         seconds=max(used - trial.clock_started, 0.0),
         eta_seconds=eta,
         top1=trial.curve[done]["top1"] if trial.curve else None,
+        curve=[top1 for _, seen in sorted(trial.curve.items()) if (top1 := seen.get("top1")) is not None],
     )
 
 

@@ -65,7 +65,7 @@ def _stage(number: int) -> list[Parameter]:
             (3, 5, 7),
             kernel,
             f"kernel size of the depthwise convolutions {stage}, pixels",
-            "MnasNet (arXiv:1807.11626) 4.1, Once-for-All (arXiv:1908.09791) 3.2",
+            "MnasNet (arXiv:1807.11626), Once-for-All (arXiv:1908.09791) 3.2",
             ordinal=True,
         ),
         Hyperparameter(
@@ -94,9 +94,9 @@ def _stage(number: int) -> list[Parameter]:
 class MobileNetSpace(SearchSpace):
     """MobileNetV2's layout with kernel, expansion, squeeze-and-excitation, depth and width of each stage.
 
-    Five stages are chosen one by one, as in the factorised space of MnasNet (arXiv:1807.11626, section
-    4.1). What the three papers agree on stays: a stem of stride 2, a first block that does not expand,
-    strides, 1280 features.
+    Five stages are chosen one by one, as in the factorised space of MnasNet (arXiv:1807.11626). What the
+    three papers agree on stays: a stem of stride 2, a first block that does not expand, strides, 1280
+    features.
     """
 
     name = "mobilenet"

@@ -32,6 +32,9 @@ class NEXcepTion(nn.Module):
             from 0.
         drop_rate: Probability with which a feature before the classifier is dropped in training.
         global_pool: timm's name of the pooling before the classifier; "" for none.
+
+    Attributes:
+        flows: Whether it has Xception's entry, middle and exit flow.
     """
 
     def __init__(
@@ -74,6 +77,7 @@ class NEXcepTion(nn.Module):
             )
         else:
             self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
+        self.flows = not geometry.pyramid
         self.feature_info = _feature_info(geometry, self.stem.out_chs)
 
     def forward_features(self, x: Tensor) -> Tensor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces.base import Config, Hyperparameter, SearchSpace
 from search_spaces.nexception import diagram, geometry
 from search_spaces.nexception.builder import build
+from search_spaces.nexception.exporting import NEXcepTionExporting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -160,6 +162,11 @@ class NEXcepTionSpace(SearchSpace):
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
         """Stem, blocks, tail and head; see :mod:`search_spaces.nexception.diagram`."""
         return diagram.parts(config, width, image_size)
+
+    @cached_property
+    def exporting(self) -> NEXcepTionExporting:
+        """Xception beside, geometries in files, and the weights that the authors released."""
+        return NEXcepTionExporting(self)
 
     def build(
         self,

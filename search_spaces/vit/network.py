@@ -58,7 +58,7 @@ class Tokens(nn.Module):
 
     ``patch`` is ViT's (arXiv:2010.11929, section 3.1). ``conv`` is a 3x3 convolution of stride 2 for each
     halving, with batch norm and ReLU, whose channels double up to ``C``, then a 1x1 convolution
-    (arXiv:2106.14881, section 3).
+    (arXiv:2106.14881).
 
     Args:
         img_size: Height and width of the images, pixels.

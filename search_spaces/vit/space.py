@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from search_spaces.vit.sizes import Geometry
 
 DEIT = "DeiT (arXiv:2012.12877)"
-AUTOFORMER = "AutoFormer (arXiv:2107.00651) 3.2"
+AUTOFORMER = "AutoFormer (arXiv:2107.00651)"
 
 
 def _words(meaning: str, source: str) -> dict[str, str]:
@@ -30,7 +30,7 @@ def _choices() -> ConfigurationSpace:
         "layer_scale",
         (False, True),
         default=False,
-        meta=_words("a learnt factor for each channel of a branch", "CaiT (arXiv:2103.17239) 2"),
+        meta=_words("a learnt factor for each channel of a branch", "CaiT (arXiv:2103.17239)"),
     )
     init = Float(
         "layer_scale_init",
@@ -39,7 +39,7 @@ def _choices() -> ConfigurationSpace:
         log=True,
         meta=_words(
             "what the factors are at first: of each branch, or of the norm behind it",
-            "CaiT (arXiv:2103.17239) 2, DeiT III (arXiv:2204.07118) 3",
+            "CaiT (arXiv:2103.17239), DeiT III (arXiv:2204.07118)",
         ),
     )
     space.add(
@@ -49,7 +49,7 @@ def _choices() -> ConfigurationSpace:
             default="patch",
             meta=_words(
                 "one convolution over each patch, or 3x3 convolutions of stride 2 with batch norm",
-                "Early Convolutions Help Transformers See Better (arXiv:2106.14881) 3",
+                "Early Convolutions Help Transformers See Better (arXiv:2106.14881)",
             ),
         ),
         Categorical(
@@ -86,7 +86,7 @@ def _choices() -> ConfigurationSpace:
             "mlp_ratio",
             (2, 6),
             default=4,
-            meta=_words("channels inside a block's MLP, times those of a token", f"{DEIT} 3, {AUTOFORMER}"),
+            meta=_words("channels inside a block's MLP, times those of a token", f"{DEIT}, {AUTOFORMER}"),
         ),
         Categorical(
             "norm_place",
@@ -94,7 +94,7 @@ def _choices() -> ConfigurationSpace:
             default="pre",
             meta=_words(
                 "layer norm before attention and MLP, or after them within the branch",
-                "ViT (arXiv:2010.11929) 3.1, Swin V2 (arXiv:2111.09883) 3.2",
+                "ViT (arXiv:2010.11929) 3.1, Swin V2 (arXiv:2111.09883)",
             ),
         ),
         Categorical(

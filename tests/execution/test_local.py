@@ -7,39 +7,19 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import EpochDone, Note, Report, TrialEnded, TrialPaused, TrialSpec
-from nas.execution.settings import WorkerSettings
-from nas.trial.settings import TrainSettings
 from nas.util.errors import UserError
 from search_spaces.base import config_id
+from tests.execution.small_workers import settings
 
 HERE = str(Path(__file__).parent)
-
-
-def settings(folder: Path, **changes: object) -> WorkerSettings:
-    values: dict[str, object] = {
-        "space": "faulty:FaultySpace",
-        "width": "tiny",
-        "dataset": "digits",
-        "data_dir": folder / "data",
-        "image_size": 8,
-        "max_images": 200,
-        "val_fraction": 0.2,
-        "seed": 0,
-        "max_epochs": 4,
-        "train": TrainSettings(batch_size=16),
-        "device": "cpu",
-        "threads": 1,
-        "checkpoints": folder / "checkpoints",
-        "quota_bytes": 10**9,
-        "checkpoint_every": 0.0,
-    }
-    return WorkerSettings(**{**values, **changes})  # type: ignore[arg-type]
+eager = partial(settings, checkpoint_every=0.0)  # with a checkpoint after each epoch
 
 
 def spec(trial: int, fault: str = "none", epochs: int = 2, timeout: float = 120.0) -> TrialSpec:
@@ -61,7 +41,7 @@ def finish(executor: LocalExecutor, job: TrialSpec) -> tuple[TrialEnded | TrialP
 @pytest.fixture(scope="module")
 def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
     sys.path.insert(0, HERE)  # spawned processes get this path too
-    place = LocalExecutor(settings(tmp_path_factory.mktemp("faults")))
+    place = LocalExecutor(eager(tmp_path_factory.mktemp("faults")))
     place.start()
     yield place
     place.close()
@@ -126,7 +106,7 @@ def test_a_promoted_trial_continues_and_equals_a_straight_one(
     promoted, _ = finish(executor, spec(2, epochs=4))
     assert isinstance(promoted, TrialEnded)
     assert promoted.metrics["from_epoch"] == 2
-    fresh = LocalExecutor(settings(tmp_path))
+    fresh = LocalExecutor(eager(tmp_path))
     fresh.start()
     straight, _ = finish(fresh, spec(1, epochs=4))
     fresh.close()
@@ -160,7 +140,7 @@ def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -
 
 
 def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
-    place = LocalExecutor(settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
+    place = LocalExecutor(eager(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
     place.start()
     config = {**__import__("search_spaces").get("nexception").default}
     job = TrialSpec(1, config_id(config), config, 9, seed=1, timeout=300)
@@ -175,7 +155,7 @@ def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     assert isinstance(reports[-1], TrialPaused)
     assert done < 9
     place.close()
-    again = LocalExecutor(settings(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
+    again = LocalExecutor(eager(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
     again.start()
     ended, _ = finish(again, job)
     again.close()
@@ -190,7 +170,7 @@ def test_the_trial_process_ends_when_the_search_is_killed(tmp_path: Path, fault:
     if child == 0:  # the search: starts a trial that hangs, tells its process's number, is killed
         try:
             sys.path.insert(0, HERE)
-            place = LocalExecutor(settings(tmp_path))
+            place = LocalExecutor(eager(tmp_path))
             place.start()
             place.submit(spec(1, fault))
             time.sleep(1)
@@ -228,7 +208,7 @@ def test_bad_settings_are_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], message: str
 ) -> None:
     monkeypatch.syspath_prepend(HERE)
-    place = LocalExecutor(settings(tmp_path, **changes))
+    place = LocalExecutor(eager(tmp_path, **changes))
     with pytest.raises(UserError) as error:
         place.start()
     assert message in str(error.value)

@@ -18,7 +18,7 @@ from nas.execution.saving import Saver
 from nas.execution.trial_host import Bench
 from nas.trial.checkpoint import CheckpointNotWritten, CheckpointStore
 from nas.trial.snapshot import Snapshot
-from tests.execution.test_spare import settings
+from tests.execution.small_workers import settings
 
 SPEC = TrialSpec(1, "a" * 12, {"fault": "none"}, epochs=2, seed=1, timeout=10)
 CPU = torch.device("cpu")

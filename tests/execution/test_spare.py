@@ -17,34 +17,14 @@ import search_spaces
 from nas.execution.faults import kind_of
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import DEVICE, MEMORY, EpochDone, Note, Report, TrialEnded, TrialSpec
-from nas.execution.settings import WorkerSettings
 from nas.execution.simulated import SimulatedExecutor
 from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
+from tests.execution.small_workers import settings
 
 pytestmark = pytest.mark.acceptance  # each starts two trial processes
 
 HERE = str(Path(__file__).parent)
-
-
-def settings(folder: Path, **changes: Any) -> WorkerSettings:
-    made = WorkerSettings(
-        space="faulty:FaultySpace",
-        width="tiny",
-        dataset="digits",
-        data_dir=folder / "data",
-        image_size=8,
-        max_images=200,
-        val_fraction=0.2,
-        seed=0,
-        max_epochs=4,
-        train=TrainSettings(batch_size=16),
-        device="cpu",
-        threads=1,
-        checkpoints=folder / "checkpoints",
-        quota_bytes=10**9,
-    )
-    return replace(made, **changes)
 
 
 def spec(trial: int, config: dict[str, Any], epochs: int = 2, timeout: float = 100.0) -> TrialSpec:

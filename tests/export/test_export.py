@@ -241,6 +241,11 @@ def test_a_kill_leaves_no_folder_of_that_name(tmp_path):
         (["{tmp}/no.json"], "no.json: no such run folder or file"),
         (["{tmp}/list.json"], "list.json: configuration: must be an object"),
         (["{tmp}/text.json"], "text.json: cannot be read as JSON"),
+        (["resnet50", "--space", "resnet", "--geometry", "t"], "--geometry t: no such file; must be tiny"),
+        (["resnet50", "--space", "resnet", "--geometry", "{tmp}/list.json"], "resnet reads none from files"),
+        (["resnet50", "--space", "resnet", "--geometry", "reduced"], "a run has it; resnet has tiny, small"),
+        (["resnet50", "--space", "resnet", "--match-macs", "1G"], "of the space resnet cannot be scaled"),
+        (["resnet50", "--space", "resnet", "--weights", "w"], "no released weights of the space resnet"),
         (["nexception", "--geometry", "{tmp}/list.json"], "geometry: expected an object with the keys name"),
         (["nexception", "--geometry", "{tmp}/text.json"], "text.json: cannot be read"),
     ],
@@ -255,6 +260,20 @@ def test_mistakes_are_one_line(args, words, finished_run, tmp_path):
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_space_says_what_stands_beside_its_networks(tmp_path):
+    for point, space, size in (("vit", "vit", "small"), ("xception", "nexception", "xception")):
+        name = next(iter(search_spaces.get(space).points)) if point == "vit" else point
+        assert main([name, "--space", space, "--geometry", size, "-o", str(tmp_path / space), "--quiet"]) == 0
+    vit, xception = ((tmp_path / space / "README.md").read_text() for space in ("vit", "nexception"))
+    assert "A network of the search space vit: " in vit
+    assert "| depth | 6 | 6 | blocks" in vit
+    assert "| layer_scale_init | – | – |" in vit
+    assert "import search_spaces.timm_models  # makes" in vit
+    assert "A network of the Xception family" in xception
+    assert "Layout: Xception's; widths 128, 256, 728, middle blocks 0, 0, 8, exit 1024" in xception
+    assert "import search_spaces.nexception.timm_models  # makes" in xception
 
 
 def test_a_geometry_file_that_is_no_yaml_is_named_once(tmp_path):

@@ -19,10 +19,10 @@ import search_spaces
 import search_spaces.nexception.timm_models
 from nas.evaluate import __main__ as evaluate
 from nas.export import __main__ as export
-from nas.export import folder, released
+from nas.export import folder
 from nas.train import __main__ as train
 from nas.util.errors import UserError
-from search_spaces.nexception import build
+from search_spaces.nexception import build, released
 from search_spaces.nexception.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import search_spaces
+from nas.optimizers.objectives import Costs
 from nas.optimizers.protocol import Optimizer, Outcome, Suggestion
 from search_spaces.base import Config, Hyperparameter, SearchSpace
 
@@ -30,12 +31,37 @@ def measured_error(config: Config, epochs: int, seed: int = 0) -> float:
     return min(true_error(config) + 0.25 * (1 + 0.3 * noise.gauss(0, 1)) / epochs**0.7, 1.0)
 
 
+def counted(config: Config) -> dict[str, float]:
+    """Costs over the nexception space that can be counted: anywhere from 46 to 713 million MACs."""
+    kernels = int(config["kernel_mid"]) ** 2 * (2 if config["bottleneck"] else 1)
+    kernels += 3 * int(config["kernel_down"]) ** 2
+    extras = 30 * bool(config["se"]) + 20 * (config["stem"] == "conv")
+    extras += {"relu": 0, "gelu": 5, "elu": 4, "celu": 3}[str(config["activation"])]
+    return {"macs": 1e6 * (10 + kernels + extras), "params": 1e5 * (10 + kernels + 10 * bool(config["se"]))}
+
+
+def cost_of(config: Config) -> dict[str, float]:
+    """All costs over the nexception space, the measured one too."""
+    noise = random.Random(f"{sorted(config.items())}").gauss(0, 1)
+    macs = counted(config)["macs"]
+    return {
+        **counted(config),
+        "latency": macs * (1.5 if config["pool"] == "blur" else 1) * (1 + 0.02 * noise),
+    }
+
+
+def some_costs(*objectives: str, **limits: float) -> Costs:
+    """Costs of the nexception space: ``macs`` and ``params`` are counted, ``latency`` is measured."""
+    return Costs(objectives, limits, lambda configs: [counted(c) for c in configs], ("latency",))
+
+
 @dataclass
 class Driver:
     """Runs trials in a made-up order and keeps the record of calls a journal would keep."""
 
     optimizer: Optimizer
     objective: Callable[[Config, int], float | None] = measured_error
+    costs: Callable[[Config], dict[str, float]] = lambda config: {}
     pending: list[Suggestion] = field(default_factory=list)
     record: list[tuple[Suggestion, Outcome | None]] = field(default_factory=list)
     clock: float = 0.0
@@ -51,7 +77,10 @@ class Driver:
         suggestion = self.pending.pop(index)
         error = self.objective(suggestion.config, suggestion.epochs)
         start, self.clock = self.clock, self.clock + suggestion.epochs
-        outcome = Outcome(error, float(suggestion.epochs), start, self.clock, reason="" if error else "boom")
+        metrics = self.costs(suggestion.config) if error else {}
+        outcome = Outcome(
+            error, float(suggestion.epochs), start, self.clock, metrics, reason="" if error else "boom"
+        )
         self.optimizer.tell(suggestion, outcome)
         self.record.append((suggestion, outcome))
         return outcome
@@ -112,6 +141,16 @@ def grid() -> type[GridSpace]:
 @pytest.fixture(scope="session")
 def driver() -> type[Driver]:
     return Driver
+
+
+@pytest.fixture(scope="session")
+def costs() -> Callable[..., Costs]:
+    return some_costs
+
+
+@pytest.fixture(scope="session")
+def costs_of() -> Callable[[Config], dict[str, float]]:
+    return cost_of
 
 
 @pytest.fixture(scope="session")

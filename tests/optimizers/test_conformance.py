@@ -29,6 +29,14 @@ every = pytest.mark.parametrize("name", names())
 every_setting = pytest.mark.parametrize(
     ("name", "setting"), [*((name, EAGER) for name in names()), ("smac", EAGER_HYPERBAND)]
 )
+# Objectives beside the error, and limits: a tenth of the space keeps them.
+WEIGHED: list[tuple[str, OptimizerSettings, tuple[str, ...], dict[str, float]]] = [
+    *((name, EAGER, (), {}) for name in names()),
+    ("smac", EAGER_HYPERBAND, (), {}),
+    *((name, EAGER, (), {"macs": 112e6}) for name in names()),
+    ("smac", EAGER_HYPERBAND, (), {"macs": 90e6, "params": 6e6}),
+]
+every_aim = pytest.mark.parametrize(("name", "setting", "objectives", "limits"), WEIGHED)
 slow_examples = settings(
     deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -44,7 +52,7 @@ def muddle(driver: Any, rng: random.Random, *, asks: int, depth: int) -> None:
 
 
 @pytest.mark.usefixtures("few_trees")
-@every_setting
+@every_aim
 @slow_examples
 @given(
     seed=st.integers(0, 10**6),
@@ -56,6 +64,10 @@ def muddle(driver: Any, rng: random.Random, *, asks: int, depth: int) -> None:
 def test_replay_at_any_point_equals_no_break(
     name: str,
     setting: OptimizerSettings,
+    objectives: tuple[str, ...],
+    limits: dict[str, float],
+    costs: Any,
+    costs_of: Any,
     space: SearchSpace,
     driver: Any,
     seed: int,
@@ -68,12 +80,13 @@ def test_replay_at_any_point_equals_no_break(
         draw = random.Random(f"{seed}/{epochs}/{config_id(config)}")
         return None if draw.random() < crashes else draw.random()
 
-    unbroken = driver(create(name, space, fidelity, seed, setting), objective)
+    aim = costs(*objectives, **limits) if objectives or limits else None
+    unbroken = driver(create(name, space, fidelity, seed, setting, costs=aim), objective, costs_of)
     muddle(unbroken, random.Random(seed), asks=32, depth=depth)
 
     # Every call after the cut is made again; asks that gave None before it left no trace.
     calls = round(cut * len(unbroken.record))
-    resumed = create(name, space, fidelity, seed, setting)
+    resumed = create(name, space, fidelity, seed, setting, costs=aim)
     unbroken.replay_into(resumed, calls)
     for suggestion, outcome in unbroken.record[calls:]:
         if outcome is None:
@@ -93,12 +106,16 @@ def test_equal_calls_give_equal_answers_and_other_seeds_others(
 
 
 @pytest.mark.usefixtures("few_trees")
-@every_setting
+@every_aim
 @slow_examples
 @given(seed=st.integers(0, 10**6), depth=st.integers(1, 4), crashes=st.sampled_from([0.0, 0.3]))
 def test_trials_are_valid_and_promotions_follow_success(
     name: str,
     setting: OptimizerSettings,
+    objectives: tuple[str, ...],
+    limits: dict[str, float],
+    costs: Any,
+    costs_of: Any,
     space: SearchSpace,
     driver: Any,
     seed: int,
@@ -109,7 +126,8 @@ def test_trials_are_valid_and_promotions_follow_success(
         draw = random.Random(f"{seed}/{epochs}/{config_id(config)}")
         return None if draw.random() < crashes else draw.random()
 
-    run = driver(create(name, space, FIDELITY, seed, setting), objective)
+    aim = costs(*objectives, **limits) if objectives or limits else None
+    run = driver(create(name, space, FIDELITY, seed, setting, costs=aim), objective, costs_of)
     muddle(run, random.Random(seed), asks=40, depth=depth)
     ended: dict[tuple[str, int], float | None] = {}
     asked = set()
@@ -120,6 +138,7 @@ def test_trials_are_valid_and_promotions_follow_success(
             continue
         assert suggestion.config == space.validate(suggestion.config)
         assert suggestion.epochs in FIDELITY.rungs
+        assert aim is None or aim.fits(aim.known([suggestion.config])[0])
         assert place not in asked
         lower = [ended.get((place[0], epochs)) for epochs in FIDELITY.rungs if (place[0], epochs) in asked]
         assert (suggestion.origin == "promotion") == bool(lower)

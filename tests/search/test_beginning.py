@@ -18,6 +18,7 @@ from nas.search import __main__ as search
 from nas.search import session
 from nas.search.settings import SearchSettings
 from nas.util.errors import UserError
+from tests.complaints import complaints
 
 TINY = [
     *("--space", "tests.faults.tiny:TinySpace", "--width", "tiny", "--threads", "1", "--dataset", "digits"),
@@ -34,11 +35,6 @@ def command(*args: str) -> subprocess.Popen[str]:
         stderr=pipe,
         text=True,
     )
-
-
-def complaints(err: str) -> list[str]:
-    """What is said on standard error, but for what is being done."""
-    return [line for line in err.splitlines() if not line.endswith(" ...")]
 
 
 def test_searches_without_a_name_that_begin_in_the_same_second_get_names_of_their_own(

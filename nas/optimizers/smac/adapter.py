@@ -12,6 +12,7 @@ from nas.optimizers.prior import Prior
 from nas.optimizers.protocol import Suggestion
 from nas.optimizers.smac.candidates import Candidates, distinct, key
 from nas.optimizers.smac.facade import CRASH_COST, make_facade
+from nas.optimizers.smac.feasible import Feasible
 from nas.optimizers.smac.snapshot import write_snapshot
 from nas.util.errors import UserError
 from nas.util.seeds import derive
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ConfigSpace import Configuration
+    from ConfigSpace import Configuration, ConfigurationSpace
 
+    from nas.optimizers.objectives import Costs
     from nas.optimizers.protocol import Earlier, Fidelity, Outcome
     from nas.optimizers.settings import OptimizerSettings
     from search_spaces.base import SearchSpace
@@ -44,6 +46,7 @@ class SmacOptimizer:
         *,
         seed: int,
         earlier: Sequence[Earlier] = (),
+        costs: Costs | None = None,
     ) -> None:
         """Starts with an empty history.
 
@@ -52,6 +55,7 @@ class SmacOptimizer:
         """
         configspace = space.configspace()
         self._candidates = Candidates(configspace)
+        self._feasible = None if costs is None else self._feasible_part(space, configspace, costs, seed)
         recalled = [(self._candidates.encode(e.config, RECALLED), e.error) for e in earlier]
         recalled.sort(key=lambda pair: pair[1])
         prior = Prior.parse(settings.prior, space)
@@ -68,6 +72,7 @@ class SmacOptimizer:
             prior=prior,
             seed=seed,
             earlier=recalled,
+            feasible=self._feasible,
         )
         self._brackets = self._facade.intensifier
         self._selector = self._brackets.config_selector
@@ -165,16 +170,33 @@ class SmacOptimizer:
         named = [(DEFAULT, space.default)]
         named += [(POINT, point) for name, point in space.points.items() if name not in COST_ENDS]
         chosen: dict[bytes, Configuration] = {}
-        for config in [*(self._candidates.encode(*point[::-1]) for point in named), *recalled[:_RECALLED]]:
+        points = self._fitting([self._candidates.encode(*point[::-1]) for point in named])
+        for config in [*points, *self._fitting(recalled)[:_RECALLED]]:
             if len(chosen) < n:
                 chosen.setdefault(key(config.get_array()), config)
         fresh = 0 if recalled else n - len(chosen)
         believed = prior.sample(_DRAWS * fresh, rng) if prior else ()
-        for row in distinct(believed, chosen)[:fresh]:
-            chosen[key(row)] = self._candidates.decode(row, BELIEVED)
+        likely = [self._candidates.decode(row, BELIEVED) for row in distinct(believed, chosen)]
+        for config in self._fitting(likely)[:fresh]:
+            chosen[key(config.get_array())] = config
             fresh -= 1
-        rows = self._candidates.unseen(fresh, chosen, rng)
+        unseen = self._candidates.unseen if self._feasible is None else self._feasible.draw
+        rows = unseen(fresh, chosen, rng)
         return [*chosen.values(), *(self._candidates.decode(row, INITIAL) for row in rows)]
+
+    def _feasible_part(
+        self, space: SearchSpace, configspace: ConfigurationSpace, costs: Costs, seed: int
+    ) -> Feasible:
+        points = [space.default, *space.points.values()]  # the cheapest is where few others keep a limit
+        anchors = [self._candidates.encode(point) for point in points]
+        return Feasible(configspace, self._candidates, costs, anchors, derive(seed, "costs"))
+
+    def _fitting(self, configs: Sequence[Configuration]) -> list[Configuration]:
+        """Those that keep the known limits."""
+        if self._feasible is None or not configs:
+            return list(configs)
+        fits = self._feasible.model.fitting([config.get_array() for config in configs])
+        return [config for config, good in zip(configs, fits, strict=True) if good]
 
     def _id(self, config: Configuration) -> str:
         if config not in self._ids:

@@ -17,6 +17,7 @@ from smac.runhistory import RunHistory
 from nas.optimizers.smac.acquisition import BelievedImprovement
 from nas.optimizers.smac.brackets import StepwiseHalving, StepwiseHyperband
 from nas.optimizers.smac.candidates import Candidates
+from nas.optimizers.smac.constrained import FeasibleSearch, FeasibleSelector
 from nas.optimizers.smac.forest import Forest
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from nas.optimizers.smac.maximizer import PoolSearch
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from nas.optimizers.prior import Prior
     from nas.optimizers.protocol import Fidelity
     from nas.optimizers.settings import OptimizerSettings
+    from nas.optimizers.smac.feasible import Feasible
 
 # A hair above the worst error: an incumbent that crashed gives way even to one that gets all wrong.
 CRASH_COST = 1.0 + 1e-6
@@ -102,6 +104,7 @@ def make_facade(
     prior: Prior | None,
     seed: int,
     earlier: Sequence[tuple[Configuration, float]] = (),
+    feasible: Feasible | None = None,
 ) -> QuietFacade:
     """Puts SMAC together.
 
@@ -115,6 +118,7 @@ def make_facade(
         prior: What the user believes.
         seed: Of everything random.
         earlier: What another search measured.
+        feasible: What keeps the limits, if there are costs.
     """
     logging.getLogger("smac").addHandler(logging.NullHandler())  # else Python prints warnings to stderr
     scenario = Scenario(
@@ -129,17 +133,19 @@ def make_facade(
         seed=seed,
     )
     forest = settings.model == "forest"
+    costly: dict[str, Any] = {} if feasible is None else {"feasible": feasible}
+    maximizer, selector = (FeasibleSearch, FeasibleSelector) if costly else (PoolSearch, DerivedSelector)
     brackets = StepwiseHyperband if settings.brackets == "hyperband" else StepwiseHalving
     return QuietFacade(
         scenario,
         target_function=None,
         model=Forest(scenario) if forest else ChoiceProcess(space),
         acquisition_function=BelievedImprovement(prior, log=forest) if prior else EI(log=forest),
-        acquisition_maximizer=PoolSearch(scenario, candidates),
+        acquisition_maximizer=maximizer(scenario, candidates, **costly),
         initial_design=_InitialDesign(scenario, initial),
         random_design=ProbabilityRandomDesign(settings.random_probability, seed=seed),
         intensifier=brackets(scenario, fidelity.eta),
-        config_selector=DerivedSelector(
+        config_selector=selector(
             scenario,
             candidates,
             seed=seed,
@@ -147,6 +153,7 @@ def make_facade(
             min_trials=min_trials,
             rungs=fidelity.rungs,
             earlier=[(config.get_array(), error) for config, error in earlier],
+            **costly,
         ),
         logging_level=False,
     )

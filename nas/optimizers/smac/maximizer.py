@@ -53,7 +53,7 @@ class PoolSearch(AbstractAcquisitionMaximizer):
             seen: Keys of rows that are not to be proposed again.
             n_points: How many to give at most.
         """
-        pool = [*self._candidates.unseen(_POOL, seen, self._rng)]
+        pool = [*self._drawn(_POOL, seen)]
         n_random = len(pool)
         if not pool:
             return []
@@ -70,10 +70,20 @@ class PoolSearch(AbstractAcquisitionMaximizer):
             tried = np.union1d(tried, starts)
             pool += found
             scores = np.concatenate([scores, self._score(found)])
-        order = np.argsort(-scores, kind="stable")[:n_points]
+        order, values = self._best(pool, scores, n_points)
         origins = [RANDOM if i < n_random else NEIGHBOUR for i in order]
         best = [self._candidates.decode(pool[i], origin) for i, origin in zip(order, origins, strict=True)]
-        return list(zip(scores[order], best, strict=True))
+        return list(zip(values, best, strict=True))
+
+    def _drawn(self, n: int, seen: Container[bytes]) -> Vector:
+        """At most ``n`` random configurations."""
+        return self._candidates.unseen(n, seen, self._rng)
+
+    def _best(self, pool: Sequence[Vector], scores: Vector, n: int) -> tuple[NDArray[np.int64], Vector]:
+        """Places in the pool of the best, and what they are worth, best first."""
+        del pool
+        order = np.argsort(-scores, kind="stable")[:n]
+        return order, scores[order]
 
     def _neighbours_of(
         self, starts: Iterable[Vector], seen: Container[bytes], taken: set[bytes]

@@ -102,9 +102,13 @@ class DerivedSelector(ConfigSelector):
         rng = np.random.RandomState(seed)
         if rng.random_sample() >= self._random_probability and self._learn():
             self._acquisition_maximizer.reseed(derive(seed, "maximize"))
-            ((_, config),) = self._acquisition_maximizer.search(self._yielded, 1)
-            return config
-        return self._candidates.decode(self._candidates.unseen(1, self._yielded, rng)[0], RANDOM)
+            for _, config in self._acquisition_maximizer.search(self._yielded, 1):
+                return config
+        return self._candidates.decode(self._random(rng), RANDOM)
+
+    def _random(self, rng: np.random.RandomState) -> NDArray[np.float64]:
+        """A random configuration ``(D,)`` that was not yielded."""
+        return self._candidates.unseen(1, self._yielded, rng)[0]
 
     def _learn(self) -> bool:
         """Brings the model up to date; False if there is too little to learn from."""

@@ -18,8 +18,8 @@ from nas.execution.dask.sites import Running
 from nas.execution.messages import EpochDone, Note, Report, TrialEnded, TrialPaused, TrialSpec
 from nas.execution.settings import WorkerSettings
 from nas.trial import weights
-from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
+from tests.execution.small_workers import settings
 
 HERE = str(Path(__file__).parent)
 
@@ -28,30 +28,15 @@ HERE = str(Path(__file__).parent)
 def executor(cluster: Any, tmp_path: Path) -> Iterator[DaskExecutor]:
     sys.path.insert(0, HERE)
     (tmp_path / "run").mkdir()
-    made = DaskExecutor(Running(cluster.address), settings(tmp_path / "run"), say=print)
+    made = DaskExecutor(Running(cluster.address), dying(tmp_path / "run"), say=print)
     yield made
     made.close()
     sys.path.remove(HERE)
 
 
-def settings(run: Path) -> WorkerSettings:
-    return WorkerSettings(
-        space="deadly:DeadlySpace",
-        width="tiny",
-        dataset="digits",
-        data_dir=run / "data",
-        image_size=8,
-        max_images=200,
-        val_fraction=0.2,
-        seed=0,
-        max_epochs=8,
-        train=TrainSettings(batch_size=16),
-        device="cpu",
-        threads=1,
-        checkpoints=run / "checkpoints",
-        quota_bytes=10**9,
-        checkpoint_every=0.0,
-        weights=run / "weights",
+def dying(run: Path) -> WorkerSettings:
+    return settings(
+        run, space="deadly:DeadlySpace", max_epochs=8, checkpoint_every=0.0, weights=run / "weights"
     )
 
 

@@ -10,12 +10,12 @@ import argparse
 import hashlib
 import pickle
 import zipfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
 from nas.util.errors import SettingError, setting
-from search_spaces.nexception import build
+from search_spaces.exporting import ReleasedWeights
+from search_spaces.nexception.builder import build
 from search_spaces.nexception.geometry import NEXCEPTION_S, NEXCEPTION_T, NEXCEPTION_TP
 
 if TYPE_CHECKING:
@@ -35,22 +35,7 @@ _LAYERS = {"0": "sepconv1", "1": "norm1", "3": "sepconv2", "4": "norm2", "5": "s
 _SHORTCUT = {"0": "skip", "1": "skipbn"}
 
 
-@dataclass(frozen=True)
-class Released:
-    """The weights of one file.
-
-    Attributes:
-        state: They, under our names.
-        num_classes: Outputs of the classifier.
-        facts: Plain values for config.json: what they are, file, SHA-256.
-    """
-
-    state: dict[str, Tensor]
-    num_classes: int
-    facts: dict[str, Any]
-
-
-def read(path: Path, config: Config, geometry: Geometry) -> Released:
+def read(path: Path, config: Config, geometry: Geometry) -> ReleasedWeights:
     """Reads a released file for a network that is to be exported.
 
     Args:
@@ -77,7 +62,7 @@ def read(path: Path, config: Config, geometry: Geometry) -> Released:
     names = {key: released_name(key, pyramid=geometry.pyramid) for key in _shapes(geometry, 1)}
     state = {ours: theirs[name] for ours, name in names.items()}
     facts = {"by": "NEXcepTion's authors", "file": path.name, "sha256": _digest(path)}
-    return Released(state, len(state[_CLASSIFIER]), facts)
+    return ReleasedWeights(state, len(state[_CLASSIFIER]), facts)
 
 
 def released_name(key: str, *, pyramid: bool) -> str:

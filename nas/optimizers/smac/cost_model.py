@@ -1,0 +1,96 @@
+"""What is known and what is guessed of costs that can be counted before a configuration is trained."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr
+
+from nas.optimizers.smac.candidates import Candidates, key
+from nas.optimizers.smac.evidence import Lesson
+from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from search_spaces.base import plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ConfigSpace import ConfigurationSpace
+    from numpy.typing import NDArray
+
+    from nas.optimizers.objectives import Costs
+
+    Vector = NDArray[np.float64]
+    Exact = Mapping[str, float]
+
+_LEAST_COST = 1e-12  # costs go by their logarithm
+
+
+class CostModel:
+    """Exact costs of some configurations, and a Gaussian process of each cost's logarithm for the others.
+
+    Counting a cost takes milliseconds a configuration, so that of thousands of candidates only a few can be
+    counted; the processes say which.
+    """
+
+    def __init__(self, space: ConfigurationSpace, candidates: Candidates, costs: Costs) -> None:
+        """Starts with nothing counted."""
+        self._candidates, self._costs = candidates, costs
+        names = dict.fromkeys((*costs.objectives, *costs.limits))
+        self.names = tuple(name for name in names if name not in costs.measured)
+        self._processes = {name: ChoiceProcess(space) for name in self.names}
+        self._counted: dict[bytes, Exact] = {}
+
+    def exact(self, rows: Sequence[Vector] | Vector) -> list[Exact]:
+        """Counts the costs of configurations, each once."""
+        fresh = {key(row): row for row in rows if key(row) not in self._counted}
+        if fresh:
+            configs = [plain(self._candidates.decode(row)) for row in fresh.values()]
+            self._counted.update(zip(fresh, self._costs.known(configs), strict=True))
+        return [self._counted[key(row)] for row in rows]
+
+    def fitting(self, rows: Sequence[Vector] | Vector) -> list[bool]:
+        """Whether configurations keep the limits; counts them."""
+        return [self._costs.fits(costs) for costs in self.exact(rows)]
+
+    def excess(self, rows: Sequence[Vector] | Vector) -> Vector:
+        """By how much configurations exceed the limits, on a logarithmic scale ``(N,)``; counts them."""
+        return np.array(
+            [
+                max((logs(costs[n]) - logs(limit) for n, limit in self._limits(costs)), default=0.0)
+                for costs in self.exact(rows)
+            ]
+        )
+
+    def learn(self, rows: Vector, *, tune: bool) -> None:
+        """Learns from configurations, which are counted; ``tune``: length scales too."""
+        counted = self.exact(rows)
+        for name, process in self._processes.items():
+            data = Lesson.of(rows, logs([costs.get(name, np.inf) for costs in counted]))
+            data = data.part(np.isfinite(data.errors))
+            if tune:
+                process.tune(data)
+            process.learn(data)
+
+    def foresee(self, name: str, rows: Vector) -> tuple[Vector, Vector]:
+        """Mean and standard deviation ``(N,)`` of a cost's logarithm."""
+        mean, variance = self._processes[name].predict(rows)
+        assert variance is not None
+        return mean.ravel(), np.sqrt(variance.ravel())
+
+    def probability(self, rows: Vector) -> Vector:
+        """How likely configurations keep the limits ``(N,)``."""
+        likely = np.ones(len(rows))
+        for name, limit in self._costs.limits.items():
+            if name in self._processes:
+                mean, deviation = self.foresee(name, rows)
+                likely *= ndtr((logs(limit) - mean) / deviation)
+        return likely
+
+    def _limits(self, costs: Exact) -> list[tuple[str, float]]:
+        return [(name, limit) for name, limit in self._costs.limits.items() if name in costs]
+
+
+def logs(costs: Sequence[float] | float) -> Vector:
+    """The logarithms of costs."""
+    return np.log(np.maximum(np.asarray(costs, dtype=np.float64), _LEAST_COST))

@@ -1,0 +1,25 @@
+"""A curve in one line of text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_BLOCKS = "▁▂▃▄▅▆▇█"
+_WIDEST = 30  # columns
+
+
+def spark(values: Sequence[float], top: float | None = None) -> str:
+    """Draws values as blocks: the lowest is the smallest, a full one is ``top`` or the highest.
+
+    Args:
+        values: At least one; of more than there are columns for, each column shows the last of its share.
+        top: What else a full block may stand for.
+    """
+    columns = min(len(values), _WIDEST)
+    shown = [values[(place + 1) * len(values) // columns - 1] for place in range(columns)]
+    low, high = min(values), max([*values, *([] if top is None else [top])])
+    span = (high - low) or 1.0
+    return "".join(_BLOCKS[round((value - low) / span * (len(_BLOCKS) - 1))] for value in shown)

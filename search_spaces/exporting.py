@@ -1,0 +1,149 @@
+"""What an export asks of a search space beyond its networks; a space overrides what it has to say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from nas.util.errors import SettingError
+from search_spaces.timm_config import ARCHITECTURE, classifier, pretrained_cfg
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from search_spaces.hyperparameters import Config
+
+
+class Space(Protocol):
+    """What is needed of a :class:`search_spaces.base.SearchSpace`."""
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    full_sizes: ClassVar[Mapping[str, Any]]
+
+    @property
+    def points(self) -> dict[str, Config]:
+        """Configurations worth a name."""
+
+
+@dataclass(frozen=True)
+class ReleasedWeights:
+    """Weights that a paper's authors released.
+
+    Attributes:
+        state: The weights, under this package's names.
+        num_classes: Outputs of the classifier.
+        facts: Plain values for config.json: by whom, file, SHA-256.
+    """
+
+    state: dict[str, Tensor]
+    num_classes: int
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network that others of its space are compared with."""
+
+    name: str
+    config: Config
+    geometry: Any
+
+
+class Exporting:
+    """Full-size networks of a search space: how timm makes them, and what their model card says.
+
+    Attributes:
+        space: The space.
+        timm_module: What is imported to make its architecture known to timm.
+        base: The base architecture's name, as the head of a column.
+        recipes: By the name of a full size or of a timm model: where its published recipe differs from
+            :class:`nas.export.recipe.Recipe`.
+    """
+
+    timm_module: ClassVar[str] = "search_spaces.timm_models"
+    base: ClassVar[str] = "base"
+    recipes: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+
+    @property
+    def introduction(self) -> str:
+        """What kind of network it is, in a sentence."""
+        return f"A network of the search space {self.space.name}: {self.space.title.rstrip('.')}."
+
+    def timm_model(
+        self, config: Config, geometry: Any, written: Mapping[str, Any]
+    ) -> tuple[str, dict[str, Any]]:
+        """The name of timm's model, and the arguments of ``timm.create_model`` that give this network.
+
+        Args:
+            config: Configuration.
+            geometry: What it is built at.
+            written: The same as plain values, see :func:`search_spaces.sizes.sized`.
+        """
+        del geometry
+        return ARCHITECTURE, {"config": config, "geometry": dict(written), "space": self.space.name}
+
+    def pretrained_cfg(
+        self, model: nn.Module, geometry: Any, image_size: int, num_classes: int, in_chans: int
+    ) -> dict[str, Any]:
+        """What timm wants to know of a network: input, crop, name of the last layer."""
+        del geometry
+        cfg = pretrained_cfg(image_size, num_classes, in_chans)
+        last = classifier(model, num_classes)
+        return cfg if last is None else {**cfg, "classifier": last}
+
+    def blocks(self, model: nn.Module) -> dict[str, nn.Module]:
+        """The parts whose costs are listed, by their names in the network."""
+        return dict(model.named_children())
+
+    def references(self) -> list[Reference]:
+        """Networks to compare with, besides timm's of about the same size."""
+        return []
+
+    def read_geometry(self, path: Path) -> Any:
+        """Reads a geometry from a JSON or YAML file.
+
+        Raises:
+            UserError: If the file holds none, or the space has none in files.
+        """
+        names = ", ".join(self.space.full_sizes)
+        raise SettingError("geometry", path, f"{self.space.name} reads none from files; it has {names}")
+
+    def scaled(self, geometry: Any, factor: float) -> Any:
+        """The geometry with all widths times a factor, rounded.
+
+        Raises:
+            UserError: If the space has no such geometries.
+        """
+        del geometry, factor
+        raise SettingError("match_macs", None, f"networks of the space {self.space.name} cannot be scaled")
+
+    def read_weights(self, path: Path, config: Config, geometry: Any) -> ReleasedWeights:
+        """Reads a file of weights that the authors of a paper released. Nothing in it is run.
+
+        Raises:
+            UserError: If it holds anything but this network's weights, or there are none.
+        """
+        del config, geometry
+        raise SettingError("weights", path, f"no released weights of the space {self.space.name} are known")
+
+    def idle(self, geometry: Any) -> tuple[str, ...]:
+        """Hyperparameters that shape no layer at this size."""
+        del geometry
+        return ()
+
+    def note(self, geometry: Any) -> str:
+        """Says so, in a clause; "" if all count."""
+        del geometry
+        return ""
+
+    def layout(self, geometry: Any) -> list[str]:
+        """Paragraphs of the model card about the size."""
+        del geometry
+        return []
