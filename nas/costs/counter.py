@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from pathlib import Path
 
-    from nas.costs.task import CountTask
+    from nas.execution.counted import CountedNetwork
     from search_spaces.base import Config
 
 _CHUNK = 16  # configurations a request: what a killed process loses
@@ -38,7 +38,7 @@ class Counter:
         reasons: Why networks could not be built, by config id.
     """
 
-    def __init__(self, task: CountTask) -> None:
+    def __init__(self, task: CountedNetwork) -> None:
         """Starts nothing yet."""
         self._task = task
         self._known: dict[str, dict[str, float]] = {}

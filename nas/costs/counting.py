@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
 
-    from nas.costs.task import CountTask
+    from nas.execution.counted import CountedNetwork
     from search_spaces.base import Config
 
     Counts = dict[str, float]
 
 
-def main(pipe: Connection, task: CountTask) -> None:
+def main(pipe: Connection, task: CountedNetwork) -> None:
     """Entry point of the process: answers each list of configurations until the pipe closes.
 
     Args:
@@ -47,7 +47,7 @@ def _told(count: Callable[[Config], Counts], config: Config) -> Counts | str:
         return f"{type(error).__name__}: {error}".strip().partition("\n")[0][:300]
 
 
-def _counter(task: CountTask) -> Callable[[Config], Counts]:
+def _counter(task: CountedNetwork) -> Callable[[Config], Counts]:
     import torch
 
     import search_spaces

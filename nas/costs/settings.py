@@ -83,7 +83,9 @@ class CostSettings:
         try:
             words = shlex.split(command)
         except ValueError as error:
-            raise SettingError("latency_command", command, f"not a command ({error})", repr(command)) from None
+            raise SettingError(
+                "latency_command", command, f"not a command ({error})", repr(command)
+            ) from None
         if not any(ONNX in word for word in words):
             raise SettingError(
                 "latency_command", command, f"must have {ONNX} where the network's file stands", repr(command)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nas.run.objectives import KNEE
+
 if TYPE_CHECKING:
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState, Trial
     from search_spaces.base import SearchSpace
 
@@ -21,6 +24,34 @@ def is_better(trial: Trial, state: SearchState, max_epochs: int) -> bool:
         return True
     leader = state.trials[state.incumbent]
     return leader.error is None or by_error_then_cost(trial) < by_error_then_cost(leader)
+
+
+def next_leader(
+    trial: Trial, state: SearchState, max_epochs: int, objectives: Objectives | None
+) -> Trial | None:
+    """Who takes the lead now that a trial has ended; None if nobody does.
+
+    Args:
+        trial: The one that ended.
+        state: The search so far, the trial included.
+        max_epochs: The highest rung.
+        objectives: What is weighed beside the error, None for nothing. A network beyond a limit never leads;
+            with the knee preferred another one than the trial may lead because of it.
+    """
+    if objectives is None:
+        return trial if is_better(trial, state, max_epochs) else None
+    if trial.error is None or trial.epochs != max_epochs or trial.cached or not objectives.fits(trial):
+        return None
+    if objectives.prefer == KNEE:
+        leader = objectives.winner(objectives.front(state, max_epochs))
+        return None if leader is None or leader.trial == state.incumbent else leader
+    now = None if state.incumbent is None else state.trials[state.incumbent]
+    better = now is None or _place(trial, objectives) < _place(now, objectives)
+    return trial if better and (now is None or now.error is not None) else None
+
+
+def _place(trial: Trial, objectives: Objectives) -> tuple[float, ...]:
+    return (*objectives.point(trial), *by_error_then_cost(trial), trial.trial)
 
 
 def by_error_then_cost(trial: Trial) -> tuple[float, float]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nas.run.journal import Journal
     from nas.search.clock import Clock
     from nas.search.listener import Listener
+    from nas.search.weighing import Weighing
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
@@ -84,6 +85,7 @@ class Search(Conductor):
         clock: Clock,
         listeners: Sequence[Listener] = (),
         weights: WeightStore | None = None,
+        weighing: Weighing | None = None,
     ) -> None:
         """Takes up a run where its journal ends; ``events`` is empty for a new one."""
         super().__init__(
@@ -100,6 +102,8 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._weights = weights
+        self._weighing = weighing
+        self._objectives = None if weighing is None else weighing.objectives
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
@@ -150,6 +154,7 @@ class Search(Conductor):
             self._crown(trial)
         if self.state.incumbent is not None:
             self._write_incumbent(self.state.trials[self.state.incumbent])
+        self._write_front()
         self._tidy_weights()
 
     # What to run next
@@ -279,7 +284,13 @@ class Search(Conductor):
             seed=derive(self._seed, "train", trial.config_id),
             timeout=timeout,
             known_epochs=self._known_epochs(trial),
+            costs=self._measured(trial.config_id),
         )
+
+    def _measured(self, name: str) -> dict[str, float]:
+        if self._weighing is None:
+            return {}
+        return self._weighing.measured(self.state, name, self.state.reached.get(name, 0))
 
     def _keep(self) -> dict[str, float]:
         """Config ids whose checkpoints may still be continued, with their errors so far."""
@@ -303,6 +314,7 @@ class Search(Conductor):
         self._cost.observe(trial)
         self._crown(trial)
         if trial.epochs == self._fidelity.max_epochs:
+            self._write_front()
             self._tidy_weights()
         self._give_up_on_crashes()
         if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
@@ -317,14 +329,17 @@ class Search(Conductor):
         reason: str = "",
         cached: bool = False,
     ) -> None:
+        if self._weighing is not None:
+            metrics = self._weighing.metrics(trial.config, metrics)
         self._emit_end(trial, error, metrics, reason=reason, cached=cached)
         if trial.origin != BASELINE:
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
     def _crown(self, trial: Trial) -> None:
-        if incumbent.is_better(trial, self.state, self._fidelity.max_epochs):
-            self._emit(NewIncumbent(*self._now(), trial=trial.trial, error=trial.error))
-            self._write_incumbent(trial)
+        leader = incumbent.next_leader(trial, self.state, self._fidelity.max_epochs, self._objectives)
+        if leader is not None:
+            self._emit(NewIncumbent(*self._now(), trial=leader.trial, error=leader.error))
+            self._write_incumbent(leader)
 
     def _write_incumbent(self, trial: Trial) -> None:
         # The journal has it already, and the next start writes the file again.
@@ -333,9 +348,17 @@ class Search(Conductor):
         except OSError as error:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
 
+    def _write_front(self) -> None:
+        if self._weighing is None:
+            return
+        try:
+            self._weighing.write_front(self._run, self.state, self._space, self._fidelity.max_epochs)
+        except OSError as error:
+            self._note(f"{self._run.front_json}: not written ({error.strerror})")
+
     def _tidy_weights(self) -> None:
         if self._weights is not None:
-            keeping.tidy(self._weights, self.state, self._fidelity.max_epochs)
+            keeping.tidy(self._weights, self.state, self._fidelity.max_epochs, self._objectives)
 
     def _give_up_on_crashes(self) -> None:
         gists = {gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}

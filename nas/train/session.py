@@ -262,7 +262,7 @@ def _accelerator(options: TrainCommandSettings) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
 
-    from nas.evaluate.predict import autocast_dtype
+    from nas.trial.passes import autocast_dtype
 
     cuda = options.device == "auto" and torch.cuda.is_available()
     if options.amp == "fp16" and not cuda:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import one_line
+from nas.view import front
 from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
     from nas.run.standing import Standing
     from nas.run.state import SearchState, Trial
+    from nas.view.front import FrontView
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,7 @@ class Snapshot:
         optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
         host: Machine of the last session if it ended without a word, "" otherwise.
         silent_seconds: Seconds since that session was last heard of.
+        front: The networks beaten by none in error and costs, None for a search of the error alone.
     """
 
     name: str
@@ -102,10 +105,14 @@ class Snapshot:
     workers: int
     host: str = ""
     silent_seconds: float = 0.0
+    front: FrontView | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Nested plain values."""
-        return asdict(self)
+        """Nested plain values, without a front where the error alone is weighed."""
+        values = asdict(self)
+        if self.front is None:
+            del values["front"]
+        return values
 
 
 def take(
@@ -158,6 +165,7 @@ def take(
         workers=state.slots,
         host="" if seen is None else one_line(seen.host),
         silent_seconds=0.0 if seen is None else round(seen.silent_seconds, 3),
+        front=front.take(state, search),
     )
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import search_spaces
 from nas import __version__
+from search_spaces.sizes import IMAGE_SIZE, USUAL_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from nas.run.objectives import Objectives
     from search_spaces.base import SearchSpace
 
 REDUCED = "reduced"
@@ -22,7 +22,7 @@ _CLASSES, _CHANNELS = 1000, 3
 
 
 @dataclass(frozen=True)
-class CountTask:
+class CountedNetwork:
     """The network whose costs count.
 
     Attributes:
@@ -44,26 +44,29 @@ class CountTask:
     own: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, space: str, objectives: Objectives, data: Mapping[str, Any], width: int) -> CountTask:
-        """The task of a search.
+    def of(
+        cls, space: str, network: str, data: Mapping[str, Any], width: int, names: Iterable[str] = ()
+    ) -> CountedNetwork:
+        """That of a search.
 
         Args:
             space: As the user named it.
-            objectives: What is weighed.
+            network: A full size of the space, or ``reduced``.
             data: What the trial process says of the images.
             width: What it says of the width.
+            names: Costs that are wanted; those that are not the space's own count for nothing.
         """
         found = search_spaces.get(space)
-        reduced = objectives.network == REDUCED
+        reduced = network == REDUCED
         classes = len(data.get("class_names", ())) or _CLASSES
         return cls(
             space,
-            objectives.network,
+            network,
             width,
             int(data["image_size"]),
             classes if reduced else _CLASSES,
             int(data["in_chans"]) if reduced else _CHANNELS,
-            tuple(name for name in objectives.names if name in found.costs),
+            tuple(name for name in names if name in found.costs),
         )
 
     def geometry(self, space: SearchSpace) -> tuple[Any, int]:
@@ -71,10 +74,10 @@ class CountTask:
         if self.network == REDUCED:
             return space.reduced(self.width, self.image_size), self.image_size
         geometry = space.full_sizes[self.network]
-        return geometry, int(getattr(geometry, "image_size", self.image_size))
+        return geometry, int(getattr(geometry, IMAGE_SIZE, None) or USUAL_SIZE)
 
     @property
     def identity(self) -> str:
-        """Names what counts of another task or version must not be mixed with."""
+        """Names what counts of another network or version must not be mixed with."""
         values = json.dumps([__version__, asdict(self)], sort_keys=True)
         return hashlib.sha256(values.encode()).hexdigest()[:12]
