@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from nas.run.events import RepeatAsked
+from nas.run.objectives import KNEE, knee_place
 from nas.run.state import SearchState
 from nas.trial.weights import file_name
 from nas.util.errors import UserError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from nas.confirm.candidates import Candidate
     from nas.run.events import Event
     from nas.run.folder import Run
+    from nas.run.objectives import Objectives
     from nas.run.state import Trial
     from nas.trial.weights import WeightStore
 
@@ -67,7 +70,14 @@ class Record:
         ]
 
 
-def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds: int) -> dict[str, Any]:
+def summarise(
+    record: Record,
+    chosen: Sequence[Candidate],
+    *,
+    epochs: int,
+    seeds: int,
+    objectives: Objectives | None = None,
+) -> dict[str, Any]:
     """What ``confirmed.json`` holds.
 
     Configurations are compared on the repeats that all of them have ended, so that a confirmation
@@ -78,6 +88,7 @@ def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds
         chosen: The configurations.
         epochs: Budget of every training.
         seeds: Repeats wanted of each.
+        objectives: What the search weighs beside the error: one beyond a limit cannot win.
     """
     trials = {
         one.config_id: [record.trial(one.config_id, repeat) for repeat in range(1, seeds + 1)]
@@ -99,9 +110,26 @@ def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds
         "seeds": seeds,
         "compared": [place + 1 for place in compared],
         "complete": len(compared) == seeds,
-        "winner": whole[0]["config_id"] if whole else None,
+        "winner": _winner(whole, objectives),
         "configurations": rows,
     }
+
+
+def _winner(rows: Sequence[Mapping[str, Any]], objectives: Objectives | None) -> str | None:
+    """Config id of the best row; rows are sorted by error."""
+    if objectives is not None:
+        limits = objectives.limits.items()
+        rows = [
+            row for row in rows if all(row.get("costs", {}).get(n, math.inf) <= limit for n, limit in limits)
+        ]
+    if rows and objectives is not None and objectives.prefer == KNEE:
+        known = [row for row in rows if all(name in row.get("costs", {}) for name in objectives.costs)]
+        points = [
+            (row["mean_error"], *(row["costs"][name] for name in objectives.costs), place)
+            for place, row in enumerate(known)
+        ]
+        rows = [known[knee_place(points)]] if points else []
+    return rows[0]["config_id"] if rows else None
 
 
 def _row(
@@ -133,6 +161,7 @@ def _row(
         "params": metrics.get("params"),
         "macs": metrics.get("macs"),
         "crashes": [trial.reason for trial in ended if trial.error is None],
+        **({"costs": dict(one.costs)} if one.costs else {}),
     }
 
 

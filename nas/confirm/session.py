@@ -13,6 +13,7 @@ from nas.execution.local import LocalExecutor
 from nas.run import journal
 from nas.run.events import ConfirmationStarted, Ended
 from nas.run.folder import CONFIRMING, Run, write_json
+from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.search.clock import WallClock
 from nas.search.cost import CostModel
@@ -102,7 +103,9 @@ def _confirm(
             wish.top,
             run.path,
             settings.space.space,
+            Objectives.of(search),
         ),
+        objectives=Objectives.of(search),
         seeds=wish.seeds,
         epochs=settings.fidelity.max_epochs,
         seed=settings.choice.seed,
@@ -128,7 +131,7 @@ def _confirm(
             executor=executor,
             clock=clock,
             view=view,
-            session=_session(run, search, facts, wish),
+            session=_session(run, search, facts, wish, len(task.chosen) - 1),
             notes=[] if facts is None else changes(search, {"versions": facts.versions}),
             weights=WeightStore(run.weights, settings.machine.quota_bytes),
         )
@@ -206,15 +209,19 @@ def _read(run: Run) -> journal.Contents:
     return journal.read(run.confirm_journal)
 
 
-def _session(run: Run, search: dict[str, Any], facts: Facts | None, wish: ConfirmSettings) -> SessionStarted:
+def _session(
+    run: Run, search: dict[str, Any], facts: Facts | None, wish: ConfirmSettings, top: int
+) -> SessionStarted:
     here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
     return ConfirmationStarted(
-        "", 0.0, **session_facts(run, here), top=wish.top, seeds=wish.seeds, budget_seconds=wish.seconds
+        "", 0.0, **session_facts(run, here), top=top, seeds=wish.seeds, budget_seconds=wish.seconds
     )
 
 
 def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> dict[str, Any]:
-    found = record.summarise(work.record, task.chosen, epochs=task.epochs, seeds=task.seeds)
+    found = record.summarise(
+        work.record, task.chosen, epochs=task.epochs, seeds=task.seeds, objectives=task.objectives
+    )
     try:
         write_json(run.confirmed_json, found)
     except OSError as error:

@@ -33,6 +33,7 @@ class RunCommands:
         seconds: Its time budget.
         trials: Its limit of trials, None without one.
         python: The interpreter.
+        front: Whether it weighs costs beside the error.
     """
 
     path: Path
@@ -40,13 +41,19 @@ class RunCommands:
     seconds: float
     trials: int | None
     python: str = "python"
+    front: bool = False
 
     @classmethod
     def of(cls, path: Path, search: Mapping[str, Any], python: str = "python") -> RunCommands:
         """Takes what is needed from ``search.json``."""
         limits = search["limits"]
         return cls(
-            path, search["settings"]["space"]["space"], limits["seconds"], limits.get("trials"), python
+            path,
+            search["settings"]["space"]["space"],
+            limits["seconds"],
+            limits.get("trials"),
+            python,
+            bool(search.get("objectives", {}).get("costs")),
         )
 
     @property
@@ -57,7 +64,8 @@ class RunCommands:
     @property
     def confirm(self) -> str:
         """Trains the best again with several seeds."""
-        return self._line("nas.confirm", self.path, "--top", 3, "--seeds", 3, *space_flag(self.space))
+        top = () if self.front else ("--top", 3)
+        return self._line("nas.confirm", self.path, *top, "--seeds", 3, *space_flag(self.space))
 
     @property
     def export(self) -> str:

@@ -129,16 +129,23 @@ def knee(front: Sequence[Trial], objectives: Objectives) -> Trial:
 
     A compromise solution (M. Zeleny, Multiple Criteria Decision Making, 1973) with the Euclidean distance.
     """
-    points = [objectives.point(trial) for trial in front]
-    low = [min(values) for values in zip(*points, strict=True)]
-    high = [max(values) for values in zip(*points, strict=True)]
+    return front[knee_place([(*objectives.point(trial), trial.trial) for trial in front])]
+
+
+def knee_place(points: Sequence[Sequence[float]]) -> int:
+    """Which of points is nearest to the best of everything; of equals the least, whose last number decides.
+
+    Args:
+        points: Objectives, and a number that tells points apart.
+    """
+    *objectives, _ = zip(*points, strict=True)
+    low = [min(values) for values in objectives]
+    high = [max(values) for values in objectives]
 
     def distance(point: Sequence[float]) -> float:
-        return sum(((p - a) / (b - a)) ** 2 for p, a, b in zip(point, low, high, strict=True) if b > a)
+        return sum(((p - a) / (b - a)) ** 2 for p, a, b in zip(point, low, high, strict=False) if b > a)
 
-    return min(
-        zip(front, points, strict=True), key=lambda pair: (distance(pair[1]), *pair[1], pair[0].trial)
-    )[0]
+    return min(range(len(points)), key=lambda place: (distance(points[place]), *points[place]))
 
 
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
