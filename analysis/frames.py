@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pandas as pd
 
-from analysis import levels
+from analysis import levels, spaces
 from nas.run import folder
 from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.journal import Contents
@@ -132,7 +132,7 @@ def load(path: Path) -> Run:
     opened = folder.Run.open(path)
     running = opened.is_locked()
     search = opened.read_search()
-    hyperparameters = _hyperparameters(opened.configspace_json, search["space"]["name"])
+    hyperparameters = _hyperparameters(opened.configspace_json, search)
     contents = opened.read_journal()
     state = SearchState.of(contents.events)
     trials = _trials(state.trials.values(), hyperparameters)
@@ -153,7 +153,7 @@ def load(path: Path) -> Run:
     )
 
 
-def _hyperparameters(path: Path, space_name: str) -> dict[str, Hyperparameter]:
+def _hyperparameters(path: Path, search: Mapping[str, Any]) -> dict[str, Hyperparameter]:
     """What the run searched, from its own record; words and order from the space if it is still there."""
     try:
         found = levels.of(orjson.loads(path.read_bytes()))
@@ -167,15 +167,10 @@ def _hyperparameters(path: Path, space_name: str) -> dict[str, Hyperparameter]:
         RecursionError,
     ) as error:
         raise UserError(f"{path}: not readable as a configuration space ({error})") from None
-    known = _registered(space_name)
+    space = spaces.registered(search)
+    known = {} if space is None else space.hyperparameters
     order = [name for name in known if name in found] + [name for name in found if name not in known]
     return {name: _with_words(found[name], known.get(name)) for name in order}
-
-
-def _registered(space_name: str) -> Mapping[str, Parameter]:
-    import search_spaces
-
-    return search_spaces.get(space_name).hyperparameters if space_name in search_spaces.names() else {}
 
 
 def _with_words(found: Hyperparameter, known: Parameter | None) -> Hyperparameter:

@@ -4,17 +4,19 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
 
 import search_spaces
 from nas.util import cli, output
 from nas.util.commands import typed
-from nas.util.errors import EXIT_BAD_INPUT, UserError, one_line
+from nas.util.errors import UserError, one_line
 from nas.util.quantities import format_whole
 from search_spaces.hyperparameters import Hyperparameter
 
@@ -26,11 +28,46 @@ if TYPE_CHECKING:
 PROG = "python -m search_spaces"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+@dataclass(frozen=True)
+class ListCommand:
+    """Name, size and title of every search space."""
 
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}; {PROG} --help lists the commands")
+    json: bool = False
+    """Print them as JSON."""
+
+
+@dataclass(frozen=True)
+class ShowCommand:
+    """Choices, defaults, meanings and named points of a search space."""
+
+    name: Annotated[str, tyro.conf.Positional]
+    """A name that `list` prints, path/to/file.py or module:Class."""
+    json: bool = False
+    """Print them as JSON."""
+
+
+@dataclass(frozen=True)
+class NewCommand:
+    """Write a commented file that is a search space, to begin a custom one with."""
+
+    file: Annotated[Path, tyro.conf.Positional]
+    """The file to write, such as my_space.py."""
+
+
+@dataclass(frozen=True)
+class CheckCommand:
+    """Try a search space, and say what is wrong with it."""
+
+    file: Annotated[str, tyro.conf.Positional]
+    """path/to/file.py, module:Class or a name that `list` prints."""
+
+
+COMMANDS: dict[str, type[ListCommand | ShowCommand | NewCommand | CheckCommand]] = {
+    "list": ListCommand,
+    "show": ShowCommand,
+    "new": NewCommand,
+    "check": CheckCommand,
+}
 
 
 def describe(space: SearchSpace) -> dict[str, Any]:
@@ -60,21 +97,6 @@ def _values(hp: Parameter) -> dict[str, Any]:
     if isinstance(hp, Hyperparameter):
         return {"choices": list(hp.choices)}
     return {"lower": hp.lower, "upper": hp.upper, "log": hp.log, "kind": type(hp).__name__.lower()}
-
-
-def _parse(args: Sequence[str] | None) -> argparse.Namespace:
-    parser = _Parser(prog=PROG, description="The base architectures that can be searched.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="{list,show,new,check}")
-    every = commands.add_parser("list", help="name, size and title of every search space")
-    show = commands.add_parser("show", help="choices, defaults, meanings and named points of one")
-    show.add_argument("name", metavar="NAME", help="a name that `list` prints, a file or module:Class")
-    new = commands.add_parser("new", help="write a commented file that is a space, to begin your own with")
-    new.add_argument("file", metavar="FILE", help="the file to write, such as my_space.py")
-    check = commands.add_parser("check", help="try a space and say what is wrong with it")
-    check.add_argument("name", metavar="FILE", help="a file, module:Class, or a name that `list` prints")
-    for command in (every, show):
-        command.add_argument("--json", action="store_true", help="for machines")
-    return parser.parse_args(args)
 
 
 def _word(value: Value) -> str:
@@ -177,35 +199,57 @@ def _check(name: str) -> None:
     print(f"nothing wrong; search it with:\n  {typed('nas.search', '--space', name, '--dataset', 'digits')}")
 
 
-def _answer(args: Sequence[str] | None) -> None:
-    options = _parse(args)
-    if options.command == "list":
-        spaces = [search_spaces.get(name) for name in search_spaces.names()]
-        if options.json:
-            print(json.dumps([describe(space) for space in spaces], indent=2))
-        else:
-            _print_list(spaces)
-    elif options.command == "new":
-        _begin(Path(options.file))
-    elif options.command == "check":
-        _check(options.name)
-    else:
-        space = search_spaces.get(options.name)
-        if options.json:
-            print(json.dumps(describe(space), indent=2))
-        else:
-            _print_space(space)
+def usage() -> str:
+    """What there is, a line for each command."""
+    lines = [f"  {name:<5}  {(kind.__doc__ or '').rstrip('.')}" for name, kind in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"usage: {PROG} {{{','.join(COMMANDS)}}} ...",
+            "",
+            "The base architectures that can be searched.",
+            "",
+            *lines,
+            "",
+            f"{PROG} COMMAND --help says more.",
+        ]
+    )
+
+
+def _parse(args: Sequence[str]) -> ListCommand | ShowCommand | NewCommand | CheckCommand:
+    """Reads the command line.
+
+    Raises:
+        UserError: If there is no such command, or what follows it does not fit.
+    """
+    if not args or args[0] not in COMMANDS:
+        said = repr(args[0]) if args else "a command is missing"
+        raise UserError(f"{said}: must be one of {', '.join(COMMANDS)}; {PROG} --help says what they do")
+    kind = COMMANDS[args[0]]
+    return cli.parse(kind, prog=f"{PROG} {args[0]}", description=kind.__doc__ or "", args=args[1:])
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
-    try:
-        _answer(args)
-        sys.stdout.flush()
-    except UserError as error:
-        print(f"{PROG}: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    """Runs the command; returns its exit code."""
+    args = sys.argv[1:] if args is None else args
+    if args and args[0] in ("-h", "--help"):
+        print(usage())
+        return 0
+    command = _parse(args)
+    if isinstance(command, NewCommand):
+        _begin(command.file)
+    elif isinstance(command, CheckCommand):
+        _check(command.file)
+    elif isinstance(command, ListCommand):
+        spaces = [search_spaces.get(name) for name in search_spaces.names()]
+        _print_json([describe(space) for space in spaces]) if command.json else _print_list(spaces)
+    else:
+        space = search_spaces.get(command.name)
+        _print_json(describe(space)) if command.json else _print_space(space)
     return 0
+
+
+def _print_json(values: object) -> None:
+    print(json.dumps(values, indent=2))
 
 
 if __name__ == "__main__":

@@ -152,6 +152,8 @@ class SearchSpace(ABC):
         if own.get("space") is not None:
             from search_spaces.configspaces import read
 
+            if "hyperparameters" in own:
+                raise UserError(f"{cls.__name__}: has hyperparameters and a space; must have one of them")
             cls.hyperparameters = read(cls.space)
         found = getattr(cls, "hyperparameters", {})
         if isinstance(found, tuple | list):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib.util
 import inspect
 import shlex
 from contextvars import ContextVar
@@ -38,19 +37,30 @@ def trusting(*spaces: str) -> Iterator[None]:
         _TRUSTED.reset(token)
 
 
-def described(space: SearchSpace) -> tuple[Path, dict[str, str]]:
-    """The file that a space is written in, and what is kept of it: its name, its class and its SHA-256.
+def described(space: SearchSpace, name: str) -> tuple[Path, dict[str, str]]:
+    """The file that a space is in, and what is kept of it: its name, its class and its SHA-256.
+
+    Args:
+        space: The space.
+        name: As the user named it; of a module, that is kept too, since its file alone may not do.
 
     Raises:
         UserError: If it is written in no file.
     """
     cls = type(space)
     try:
-        path = Path(inspect.getfile(cls))
-        found = _sha256(path)
+        path = _file(name) if is_file(name) else Path(inspect.getfile(cls))
+        if path is None:
+            raise FileNotFoundError(name)
+        kept = {"file": path.name, "class": cls.__qualname__, "sha256": _sha256(path)}
     except (OSError, TypeError) as error:
         raise UserError(f"search space {space.name}: its code is in no file; write it to one") from error
-    return path, {"file": path.name, "class": cls.__qualname__, "sha256": found}
+    return path, kept if is_file(name) else kept | {"module": cls.__module__}
+
+
+def named(code: Mapping[str, str], folder: str) -> str:
+    """What to say to have code run that an exported folder names: its module, or the file in the folder."""
+    return f"{code['module']}:{code['class']}" if "module" in code else f"{folder}/{code['file']}"
 
 
 def find(name: Any, code: Any) -> SearchSpace:
@@ -74,7 +84,8 @@ def find(name: Any, code: Any) -> SearchSpace:
     said = _TRUSTED.get()
     for one in said:
         if is_code(one) and (path := _file(one)) is not None and _sha256(path) == code["sha256"]:
-            return registry.get(f"{path}:{code['class']}" if is_file(one) else one)
+            place = path if is_file(one) else type(registry.get(one)).__module__
+            return registry.get(f"{place}:{code['class']}")
     raise refusal(code, said)
 
 
@@ -82,6 +93,9 @@ def refusal(code: Mapping[str, Any], said: tuple[str, ...], folder: Path | None 
     """Says that code is not run, and what to say to have it run."""
     file = Path(str(code.get("file"))).name
     beside = shlex.quote(file if folder is None else str(folder / file))
+    if isinstance(code.get("module"), str):  # which is not looked for: that alone could run code
+        module = shlex.quote(f"{code['module']}:{code.get('class')}")
+        beside = f"{module} where that can be imported, or {beside}"
     if said:
         digest = str(code.get("sha256"))[:12]
         return SettingError(
@@ -99,23 +113,22 @@ def refusal(code: Mapping[str, Any], said: tuple[str, ...], folder: Path | None 
 
 
 def is_said(code: Mapping[str, Any], said: tuple[str, ...]) -> bool:
-    """Whether one of the named spaces is this code; nothing is run."""
+    """Whether one of the named spaces is this code; no file is run, a module that was named is imported."""
     files = [path for one in said if is_code(one) and (path := _file(one)) is not None]
     return any(_sha256(path) == code.get("sha256") for path in files)
 
 
 def _file(name: str) -> Path | None:
-    """Where a space's code is, None if there is no such file."""
+    """Where a space's code is, None if there is no such file.
+
+    Raises:
+        UserError: If it is a module's, and there is none.
+    """
+    if not is_file(name):
+        return Path(inspect.getfile(type(registry.get(name))))
     place, _, attribute = name.rpartition(":")
-    place = place or attribute
-    if is_file(name):
-        path = Path(place).expanduser().resolve()
-        return path if path.is_file() else None
-    with contextlib.suppress(ImportError, ValueError, AttributeError):
-        spec = importlib.util.find_spec(place)
-        if spec is not None and spec.origin is not None and Path(spec.origin).is_file():
-            return Path(spec.origin)
-    return None
+    path = Path(place or attribute).expanduser().resolve()
+    return path if path.is_file() else None
 
 
 def _sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from ConfigSpace import (
     CategoricalHyperparameter,
     ConfigurationSpace,
@@ -18,7 +19,7 @@ from nas.util.errors import UserError
 from search_spaces.hyperparameters import Float, Hyperparameter, Integer, Parameter, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _KNOWN = (
     CategoricalHyperparameter,
@@ -49,8 +50,8 @@ def _read(hp: Any) -> Parameter:
             f"hyperparameter {hp.name}: is a {kind}; must be a categorical, ordinal, uniform integer, "
             "uniform float or constant (what you believe goes to the prior)"
         )
-    meta = hp.meta or {}
-    words: dict[str, Any] = {"meaning": str(meta.get("meaning", "")), "source": str(meta.get("source", ""))}
+    meta = _meta(hp)
+    words: dict[str, Any] = {name: str(meta.get(name) or "") for name in ("meaning", "source")}
     if isinstance(hp, UniformIntegerHyperparameter):
         return Integer(hp.name, int(hp.lower), int(hp.upper), int(hp.default_value), **words, log=hp.log)
     if isinstance(hp, UniformFloatHyperparameter):
@@ -64,6 +65,23 @@ def _read(hp: Any) -> Parameter:
         raise UserError(f"hyperparameter {hp.name}: has weights; leave them out and give a prior instead")
     choices = tuple(_own(choice) for choice in (hp.sequence if ordinal else hp.choices))
     return Hyperparameter(hp.name, choices, _own(hp.default_value), **words, ordinal=ordinal)
+
+
+def _meta(hp: Any) -> Mapping[str, Any]:
+    """What a hyperparameter says of itself.
+
+    Raises:
+        UserError: If that cannot be written down with the space.
+    """
+    meta = hp.meta or {}
+    try:
+        orjson.dumps(meta)
+        kept = isinstance(meta, dict)
+    except TypeError:
+        kept = False
+    if not kept:
+        raise UserError(f"hyperparameter {hp.name}: meta must be text by name, as {{'meaning': '...'}}")
+    return dict(meta)
 
 
 def _own(value: Any) -> Any:

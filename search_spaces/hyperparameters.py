@@ -76,9 +76,11 @@ def _unfit(value: Any) -> str:
     return ""
 
 
-def _check_name(name: Any) -> None:
+def _check_words(name: Any, *words: Any) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UserError(f"hyperparameter {name!r}: its name must be letters, digits, _-.:, a letter first")
+    if not all(isinstance(text, str) for text in words):
+        raise UserError(f"hyperparameter {name}: its meaning and source must be text")
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Hyperparameter:
         Raises:
             UserError: Naming the hyperparameter and what is wrong with it.
         """
-        _check_name(self.name)
+        _check_words(self.name, self.meaning, self.source)
         if not isinstance(self.choices, (tuple, list)) or not self.choices:
             raise UserError(f"hyperparameter {self.name}: must have choices, as a tuple")
         for choice in self.choices:
@@ -190,7 +192,7 @@ class _Range:
         Raises:
             UserError: Naming the hyperparameter and what is wrong with it.
         """
-        _check_name(self.name)
+        _check_words(self.name, self.meaning, self.source)
         for name, value in (("lower", self.lower), ("upper", self.upper), ("default", self.default)):
             if problem := _unfit(value) or self._foreign(value):
                 raise UserError(f"hyperparameter {self.name}: {name} {value!r} {problem}")

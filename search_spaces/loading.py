@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import math
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
 
 _SUFFIX = ".py"
+_REDUCED = "reduced"
+_INACTIVE = "inactive"  # as analysis.levels has it
 _TRIED, _LEAST = 2000, 20  # draws, of which so many must be allowed
 _LISTED = 100_000  # configurations that can be listed instead
 
@@ -71,13 +74,25 @@ def load(name: str, target: str) -> SearchSpace:
         if not isinstance(found, type) or not issubclass(found, SearchSpace):
             raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
         space = found()
+        if not isinstance(getattr(space, "hyperparameters", {}), Mapping):
+            raise UserError("hyperparameters: must be a tuple of Hyperparameter, Integer and Float")
+        if not getattr(space, "hyperparameters", {}):
+            raise UserError(
+                "has no hyperparameters; give it hyperparameters = (...) or space = a ConfigSpace"
+            )
         check(space.hyperparameters)  # those that are a property are known only now
         _check(space)
         return space
     except UserError as error:
         raise UserError(f"search space {name}: {error.given}") from error
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        hint = "; write a notebook's class to a file, and give its path" if place == "__main__" else ""
+        hint = ""
+        if place == "__main__":
+            hint = "; write a notebook's class to a file, and give its path"
+        elif isinstance(error, ModuleNotFoundError) and error.name == place.partition(".")[0]:
+            hint = "; it must lie in the folder you are in, or in one that PYTHONPATH names"
+        elif type(error).__name__ == "ForbiddenValueError":
+            hint = "; the default configuration must be allowed: give other defaults"
         raise UserError(f"search space {name}: cannot be loaded ({first_line(error)}){hint}") from error
     except (Exception, SystemExit) as error:  # a user's module may do anything
         said = f"{type(error).__name__} ({first_line(error)})"
@@ -154,18 +169,24 @@ def _check(space: SearchSpace) -> None:
     Raises:
         UserError: Naming the hyperparameter or attribute.
     """
-    if not space.hyperparameters:
-        raise UserError("has no hyperparameters; give it hyperparameters = (...) or space = a ConfigSpace")
     _ = space.asked
+    _check_words(space)
     for name, width in space.presets.items():
         if type(width) is not int or width < 1:
             raise UserError(f"presets: {name} is {width!r}; must be a whole number of at least 1")
     if "width" in space.asked and "geometry" not in space.asked and not space.presets:
         raise UserError("build asks for width; give it presets, such as {'tiny': 16, 'paper': 64}")
     _check_training(space)
+    _check_points(space)
     rules = space.rules
     if rules is None:
         return
+    for j, name in enumerate(rules.names):
+        if rules.conditional(j) and _INACTIVE in space.hyperparameters[name].choices:
+            raise UserError(
+                f"hyperparameter {name}: choice {_INACTIVE!r} is what tables call it where its condition "
+                "does not hold; call it otherwise"
+            )
     import numpy as np
 
     if space.size > _LISTED and len(rules.draw(_TRIED, np.random.RandomState(0))) < _LEAST:
@@ -177,9 +198,36 @@ def _check(space: SearchSpace) -> None:
         raise UserError("its forbidden clauses forbid everything")
 
 
+def _check_words(space: SearchSpace) -> None:
+    for attribute in ("name", "title"):
+        value: Any = getattr(space, attribute)
+        if not isinstance(value, str) or not value or not value.isprintable():
+            raise UserError(f"{attribute}: is {value!r}; must be text, in one line")
+    for attribute in ("presets", "full_sizes"):
+        named: Any = getattr(space, attribute)
+        if not isinstance(named, Mapping) or not all(isinstance(name, str) and name for name in named):
+            raise UserError(f"{attribute}: must be named, as in {attribute} = {{'small': ...}}")
+    if _REDUCED in space.full_sizes:
+        raise UserError(
+            f"full_sizes: {_REDUCED} is what the export calls the searched size; call it otherwise"
+        )
+
+
+def _check_points(space: SearchSpace) -> None:
+    if not isinstance(space.points, Mapping):
+        raise UserError("points: must be configurations by name, as in points = {'mine': {...}}")
+    for name, config in [("default", space.default), *space.points.items()]:
+        try:
+            space.validate(config)
+        except UserError as error:
+            raise UserError(f"point {name}: {error.given}") from None
+
+
 def _check_training(space: SearchSpace) -> None:
     from search_spaces.hyperparameters import TRAINING
 
+    if not isinstance(space.training, tuple | list):  # of a set, the order differs from start to start
+        raise UserError(f"training: is {space.training!r}; must be a tuple of names, such as ('lr',)")
     for name in space.training:
         if name not in space.hyperparameters:
             raise UserError(f"training: there is no hyperparameter {name}")

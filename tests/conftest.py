@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,10 @@ settings.load_profile("smacnas")
 
 # Trial processes and subprocesses of the tests share few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+# A shell's background job ignores Ctrl-C and so would every program that the tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Files that take a minute or two. They go first, or a worker would end the tests alone with one of them.
 LONG = {

@@ -13,7 +13,7 @@ import pytest
 from nas.__main__ import COMMANDS
 from nas.util import given
 
-MODULES = [module for module, _ in COMMANDS.values() if module != "search_spaces"]  # argparse's own help
+MODULES = [module for module, _ in COMMANDS.values() if module != "search_spaces"]  # has commands itself
 _FLAG = re.compile(r"^(?:-\w(?: \w+)?, )?(--[\w-]+)(?:, --no-[\w-]+)?(?: (\S+))?", re.MULTILINE)
 
 
@@ -98,6 +98,7 @@ def test_a_flag_takes_the_same_in_every_command() -> None:
             ["--grad-accum-steps", "2", "--model-ema-decay=0.9"],
         ),
         ("nas.evaluate", ["--crop", "0.9"], ["--crop-pct", "0.9"]),
+        ("analysis.compare", ["--forest-seed", "1"], ["--seed", "1"]),
     ],
 )
 def test_scripts_of_an_earlier_version_go_on_working(module: str, old: list[str], new: list[str]) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 PROG = "python -m analysis.compare"
+RENAMED = {"--forest-seed": "--seed"}  # since version 0.1; scripts may hold it
 
 
 @dataclass(frozen=True)
@@ -25,20 +26,20 @@ class ForestSettings:
 
     trees: int = 64
     """Trees per forest."""
-    forest_seed: int = 0
+    seed: int = 0
     """Seed of the forests."""
 
     @property
     def settings(self) -> ImportanceSettings:
         """As :mod:`analysis.importance` takes them."""
-        return ImportanceSettings(engine="local", trees=self.trees, bootstrap=0, seed=self.forest_seed)
+        return ImportanceSettings(engine="local", trees=self.trees, bootstrap=0, seed=self.seed)
 
 
 @dataclass(frozen=True)
 class Command:
     """Runs of several seeds or optimisers side by side."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several()]
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several("RUN")]
     """Run folders, at least two; runs that differ only in the seed are averaged."""
     output: Annotated[Path | None, flag_help.default("comparison, next to the first run", aliases=["-o"])] = (
         None
@@ -50,7 +51,7 @@ class Command:
 @cli.flags(Command, output="-o")
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
-    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args)
+    command = cli.parse(Command, prog=PROG, description=__doc__ or "", args=args, renamed=RENAMED)
 
     output.doing("reading the runs")
     from rich.console import Console

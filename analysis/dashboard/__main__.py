@@ -30,7 +30,7 @@ _START = 120.0  # seconds the page may take to answer
 class Command:
     """DeepCAVE's page for one or more runs, also while they go on."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several()] = ()
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several("RUN")] = ()
     """Run folders."""
     port: int = 8050
     """Port of the page, which only this machine can reach; 0: any free port."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.patches import FancyBboxPatch
 
-import search_spaces
+from analysis import spaces
 from analysis.figures.style import BASE, FAINT, GOOD, INK, PAPER, drawing
 from analysis.levels import shown
 from search_spaces.diagram import Part
@@ -41,10 +41,10 @@ def network(run: Run) -> Figure:
 
 def parts(run: Run, config: Mapping[str, Any]) -> list[Part]:
     """The network as its space draws it; for a space that does not, its choices, one a line."""
-    name = run.search["space"]["name"]
-    if name in search_spaces.names():
+    space = spaces.registered(run.search)
+    if space is not None:
         image_size = int(run.search["data"].get("image_size") or 32)
-        drawn = search_spaces.get(name).diagram(config, int(run.search.get("width") or 0), image_size)
+        drawn = space.diagram(config, int(run.search.get("width") or 0), image_size)
         if drawn:
             return drawn
     return [Part("choices", tuple(f"{name}: {shown(config[name])}" for name in run.hyperparameters), 0)]

@@ -31,12 +31,16 @@ def pages(commands: Mapping[str, tuple[str, str]]) -> Iterator[tuple[str, str]]:
         commands: What is typed -> the module that is run, and what it does.
     """
     for name, (module, says) in commands.items():
-        yield f"{name}.md", "\n".join(_page(name, module, says, parser_of(module)))
+        yield f"{name}.md", "\n".join(_page(name, module, says))
     yield "index.md", "\n".join(_index(commands))
 
 
-def parser_of(module: str) -> argparse.ArgumentParser:
+def parser_of(module: str, *before: str) -> argparse.ArgumentParser:
     """Runs a command up to the point where it reads its arguments, and takes what it would read them with.
+
+    Args:
+        module: The command.
+        *before: What is typed first, such as ``show``.
 
     Raises:
         LookupError: If it reads none.
@@ -52,16 +56,9 @@ def parser_of(module: str) -> argparse.ArgumentParser:
             )
         raise _Seen
 
-    def parse_args(parser: argparse.ArgumentParser, *_: Any, **__: Any) -> None:
-        caught.append(parser)
-        raise _Seen
-
-    with (
-        mock.patch.object(tyro, "cli", read),
-        mock.patch.object(argparse.ArgumentParser, "parse_args", parse_args),
-    ):
+    with mock.patch.object(tyro, "cli", read):
         try:
-            _runnable(module).main(["--help"])
+            _runnable(module).main([*before, "--help"])
         except _Seen:
             return caught[0]
     raise LookupError(f"{module}: reads no arguments")
@@ -84,33 +81,31 @@ def _index(commands: Mapping[str, tuple[str, str]]) -> Iterator[str]:
     yield "```\n"
 
 
-def _page(name: str, module: str, says: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+def _page(name: str, module: str, says: str) -> Iterator[str]:
     yield f"# smacnas {name}\n"
     yield f"{says[0].upper()}{says[1:]}. The same as `python -m {module}`.\n"
-    yield from _text(parser.description)
-    yield from _groups(parser, f"smacnas {name}")
+    below = getattr(_runnable(module), "COMMANDS", None)
+    if below is None:
+        parser = parser_of(module)
+        yield from _text(parser.description)
+        yield from _groups(parser, f"smacnas {name}")
+        return
+    for word in below:
+        parser = parser_of(module, word)
+        yield f"## smacnas {name} {word}\n"
+        yield from _text(parser.description)
+        yield from _groups(parser, f"smacnas {name} {word}", "###")
 
 
 def _groups(parser: argparse.ArgumentParser, program: str, level: str = "##") -> Iterator[str]:
     yield f"```{{program}} {program}\n```\n"
     for group in parser._action_groups:
-        shown = [
-            action
-            for action in group._group_actions
-            if "--help" not in action.option_strings and not isinstance(action, argparse._SubParsersAction)
-        ]
+        shown = [action for action in group._group_actions if "--help" not in action.option_strings]
         if shown:
             yield f"{level} {_title(group.title or '')}\n"
             yield from _text(group.description)
             for action in shown:
                 yield from _option(action)
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            says = {choice.dest: choice.help for choice in action._choices_actions}
-            for word, below in action.choices.items():
-                yield f"{level} {program} {word}\n"
-                yield from _text(says.get(word))
-                yield from _groups(below, f"{program} {word}", f"{level}#")
 
 
 def _title(title: str) -> str:

@@ -100,8 +100,8 @@ class Run:
     def stopped(self) -> str:
         """Why it stopped, "" while it runs or after a kill.
 
-        ``budget``, ``trials``, ``exhausted`` (every configuration was tried), ``crashes`` (the same five
-        times in a row), ``interrupted``, ``terminated`` or ``error``.
+        ``budget``, ``trials``, ``exhausted`` (every configuration was trained to the end), ``crashes`` (the
+        same five times in a row, not because of the networks), ``interrupted``, ``terminated`` or ``error``.
         """
         return self._state().stopped
 

@@ -29,7 +29,7 @@ _LONGEST_NAME = 60  # characters of a path that name a folder
 class EvaluateSettings:
     """What to evaluate, and on which images."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several()]
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several("MODEL")]
     """Folders written by nas.train or nas.export, or models that timm has weights for."""
     data: tyro.conf.UseAppendAction[tuple[str, ...]]
     """folder:DIR (its test/, else val/, else DIR itself), cifar100, cifar10, digits or npz:FILE; run:DIR:

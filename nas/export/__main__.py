@@ -50,7 +50,7 @@ def main(args: Sequence[str] | None = None) -> int:
         trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}")
         # Code that came with the weights runs only for who names it.
-        space = [] if exported.code is None else ["--space", folder / exported.code]
+        space = [] if exported.space is None else ["--space", exported.space]
         if exported.searched:
             own = f"run:{command.settings.source}"
             print(f"next\n  {typed('nas.evaluate', folder, '--data', own, *space)}")

@@ -13,7 +13,7 @@ from nas.export.exported import Exported, OtherForms, in_words, own_facts
 from nas.trial import weights as trained
 from nas.util import output
 from nas.util.errors import SettingError, UserError, first_line, setting
-from search_spaces.code import described, trusting
+from search_spaces.code import described, named, trusting
 from search_spaces.loading import is_code
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def export(settings: ExportSettings) -> Exported:
         size = sizes.match_macs(space, found.config, size, settings.match_macs, classes)
 
     output.doing("building the network" if size.reduced else "building the network at full size")
-    file, code = described(space) if is_code(found.space) else (None, None)
+    file, code = described(space, found.space) if is_code(found.space) else (None, None)
     model, model_args = _build(settings, found, space, size, (classes, in_chans), code)
     untrained = _untrained(settings, found, classes, in_chans) if size.reduced else ""
     kept = None
@@ -106,8 +106,8 @@ def export(settings: ExportSettings) -> Exported:
         space.exporting.note(size.geometry),
     ]
     fits = size.reduced and classes == len(found.class_names) and in_chans == found.in_chans
-    name = None if code is None else code["file"]
-    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits, name)
+    say = None if code is None else named(code, str(settings.output))
+    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits, say)
 
 
 def _ends(settings: ExportSettings, found: Source, size: Size) -> tuple[int, int]:

@@ -29,7 +29,7 @@ class Exported:
 
     ``note`` says how a run's network was chosen, and which choices shape nothing; "" without any.
     ``searched`` is whether it is the network that a run searched, and takes that run's images.
-    ``code`` is the file beside the weights that builds it, if that is not ours.
+    ``space`` is what to name to have its code run, if that is not ours.
     """
 
     rows: list[summary.Row]
@@ -37,7 +37,7 @@ class Exported:
     differences: dict[str, float]
     note: str = ""
     searched: bool = False
-    code: str | None = None
+    space: str | None = None
 
 
 @dataclass(frozen=True)

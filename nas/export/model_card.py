@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.util.quantities import format_count
+from search_spaces.code import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -198,6 +199,7 @@ def _loading(timm_module: str | None) -> list[str]:
 
 
 def _loading_code(code: Mapping[str, str]) -> list[str]:
+    own = named(code, "{folder}")
     return [
         "## Loading",
         "",
@@ -206,7 +208,7 @@ def _loading_code(code: Mapping[str, str]) -> list[str]:
         "from search_spaces.timm_models import trusting  # makes the architecture known to timm",
         "",
         f'folder = "{_PLACE}"',
-        f'with trusting(f"{{folder}}/{code["file"]}"):  # read it first: this runs it',
+        f'with trusting(f"{own}"):  # read it first: this runs it',
         '    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()',
         "```",
         "",

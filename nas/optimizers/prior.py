@@ -1,18 +1,19 @@
-"""What a user believes before the search: which choices are likely to be good (piBO, arXiv 2204.11051)."""
+"""What a user believes before the search: which values are likely to be good (piBO, arXiv 2204.11051)."""
 
 from __future__ import annotations
 
 import difflib
 import json
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from ConfigSpace import CategoricalHyperparameter, OrdinalHyperparameter
+from ConfigSpace.hyperparameters import FloatHyperparameter
 
 from nas.optimizers.settings import NO_PRIOR
 from nas.util.errors import SettingError
-from search_spaces.base import Hyperparameter
+from search_spaces.base import Float, Hyperparameter
 from search_spaces.rules import Rules
 
 if TYPE_CHECKING:
@@ -20,33 +21,100 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from search_spaces.base import Parameter, SearchSpace
+    from search_spaces.base import Integer, Parameter, SearchSpace
 
     Vector = NDArray[np.float64]
 
-_LIKELY = 5.0  # times as likely as any other choice, where the user gives no number
+_LIKELY = 5.0  # times as likely as any other value, where the user gives no number
+_TO = ".."
+_DRAWS = 4096  # whole numbers, of which those are kept that are believed in
+_SLACK = 1e-9  # of the unit interval: a bound was rounded when it was written down
+
+
+class _Belief(Protocol):
+    """What is believed of one hyperparameter; columns are of ConfigSpace's vectors, all active."""
+
+    def log_density(self, column: Vector) -> Vector:
+        """Logarithm of how many times less likely ``(N,)`` values are than the likeliest."""
+        ...
+
+    def sample(self, n: int, rng: np.random.RandomState) -> Vector:
+        """Draws ``(n,)`` values."""
+        ...
+
+
+class _Choices:
+    """How likely each of some choices is."""
+
+    def __init__(self, weights: Vector) -> None:
+        self._logs = np.log(weights / weights.sum())
+
+    def log_density(self, column: Vector) -> Vector:
+        return np.asarray(self._logs[column.astype(np.int64)] - np.max(self._logs), dtype=np.float64)
+
+    def sample(self, n: int, rng: np.random.RandomState) -> Vector:
+        return rng.choice(len(self._logs), n, p=np.exp(self._logs)).astype(np.float64)
+
+
+class _Numbers:
+    """How many times as likely the numbers of some intervals are as all others of a range.
+
+    Likely is meant by the range's own distribution: of a logarithmic one, by ratios.
+    """
+
+    def __init__(self, column: int, hp: Any, rules: Rules, intervals: Sequence[tuple[float, float, float]]):
+        """Takes the first and the last number of each interval, and times; later intervals count for both."""
+        self._column, self._rules = column, rules
+        self._continuous = isinstance(hp, FloatHyperparameter)
+        self._intervals = [
+            (float(hp.to_vector(low)), float(hp.to_vector(high)), times) for low, high, times in intervals
+        ]
+        edges = {0.0, 1.0, *(edge for low, high, _ in self._intervals for edge in (low, high))}
+        self._edges = np.array(sorted(edges))
+        middles = (self._edges[1:] + self._edges[:-1]) / 2
+        self._pieces = self._weights(middles if self._continuous else rules.exact(column, middles))
+        self._most = float(max(self._pieces.max(), self._weights(self._edges).max()))
+
+    def log_density(self, column: Vector) -> Vector:
+        return np.asarray(np.log(self._weights(column) / self._most), dtype=np.float64)
+
+    def sample(self, n: int, rng: np.random.RandomState) -> Vector:
+        if self._continuous:
+            masses = np.diff(self._edges) * self._pieces
+            piece = rng.choice(len(masses), n, p=masses / masses.sum())
+            values = self._edges[piece] + np.diff(self._edges)[piece] * rng.uniform(size=n)
+            return self._rules.exact(self._column, values)
+        drawn = self._rules.spare(self._column, max(n, _DRAWS), rng)
+        weights = self._weights(drawn)
+        return np.asarray(rng.choice(drawn, n, p=weights / weights.sum()), dtype=np.float64)
+
+    def _weights(self, column: Vector) -> Vector:
+        weights = np.ones(len(column))
+        for low, high, times in self._intervals:
+            weights[(low - _SLACK <= column) & (column <= high + _SLACK)] = times
+        return weights
 
 
 class Prior:
-    """Independent weights of all choices: how likely each is to be the best configuration's."""
+    """Independent beliefs of all hyperparameters: how likely each value is to be the best configuration's."""
 
-    def __init__(self, logs: Sequence[Vector | None], rules: Rules) -> None:
-        """Takes the logarithms of the choices' probabilities, by hyperparameter as rows have them.
+    def __init__(self, beliefs: Sequence[_Belief | None], rules: Rules) -> None:
+        """Takes what is believed, by hyperparameter as rows have them.
 
         Args:
-            logs: One for each choice; None for a range of numbers.
+            beliefs: None where nothing is believed of a range of numbers or a constant.
             rules: Which combinations there are.
         """
-        self._logs = logs
+        self._beliefs = beliefs
         self._rules = rules
 
     @classmethod
     def parse(cls, text: str, space: SearchSpace) -> Prior | None:
-        """Reads ``--prior``: ``bottleneck=true,norm=batch:2``; none: None.
+        """Reads ``--prior``: ``bottleneck=true,norm=batch:2,dropout=0.1..0.2``; none: None.
 
         Args:
-            text: Choices by hyperparameter, each with how many times as likely it is as any other choice
-                that is not named.
+            text: Choices by hyperparameter, or of an ordered one all from one to another, each with how
+                many times as likely it is as any other value that is not named.
             space: What is searched.
 
         Raises:
@@ -55,11 +123,13 @@ class Prior:
         if text == NO_PRIOR:
             return None
         configspace = space.configspace()
+        rules = Rules(configspace)
         weights = {
             name: np.ones(hp.size)
             for name, hp in configspace.items()  # ConfigSpace sorts by name
             if isinstance(hp, CategoricalHyperparameter | OrdinalHyperparameter)
         }
+        intervals: dict[str, list[tuple[float, float, float]]] = {}
         for part in text.split(","):
             name, given, value = (piece.strip() for piece in part.partition("="))
             if not given:
@@ -67,30 +137,38 @@ class Prior:
                     "prior", part, "must be HYPERPARAMETER=CHOICE or HYPERPARAMETER=CHOICE:TIMES"
                 )
             hp = _hyperparameter(name, space.hyperparameters)
-            if name not in weights:
-                raise SettingError("prior", name, "is a range of numbers; only choices can be believed in")
-            assert isinstance(hp, Hyperparameter)
-            choice, times = _weighted(value, hp)
-            weights[name][choice] = times
-        logs = {name: np.log(w / w.sum()) for name, w in weights.items()}
-        return cls([logs.get(name) for name in configspace], Rules(configspace))
+            if not isinstance(hp, Hyperparameter):
+                intervals.setdefault(name, []).append(_interval(value, hp))
+            elif name in weights:
+                chosen, times = _weighted(value, hp)
+                weights[name][chosen] = times
+            else:
+                raise SettingError("prior", name, "has one value only, there is nothing to believe; leave it")
+        beliefs: list[_Belief | None] = []
+        for column, (name, one) in enumerate(configspace.items()):
+            if name in weights:
+                beliefs.append(_Choices(weights[name]))
+            else:
+                said = intervals.get(name)
+                beliefs.append(_Numbers(column, one, rules, said) if said else None)
+        return cls(beliefs, rules)
 
     def log_density(self, rows: Vector) -> Vector:
         """Logarithm of the probability ``(N,)`` of configurations ``(N, D)``, 0 for the likeliest.
 
-        What is inactive, and a range of numbers, counts for nothing.
+        What is inactive, and what nothing is believed of, counts for nothing.
         """
         total = np.zeros(len(rows))
-        for d, logs in ((d, logs) for d, logs in enumerate(self._logs) if logs is not None):
+        for d, belief in ((d, belief) for d, belief in enumerate(self._beliefs) if belief is not None):
             active = ~np.isnan(rows[:, d])
-            total[active] += logs[rows[active, d].astype(np.int64)] - np.max(logs)
+            total[active] += belief.log_density(rows[active, d])
         return total
 
     def sample(self, n: int, rng: np.random.RandomState) -> Vector:
         """Draws configurations ``(<= n, D)``; what clauses forbid is left out."""
         columns = [
-            self._rules.spare(d, n, rng) if logs is None else rng.choice(len(logs), n, p=np.exp(logs))
-            for d, logs in enumerate(self._logs)
+            self._rules.spare(d, n, rng) if belief is None else belief.sample(n, rng)
+            for d, belief in enumerate(self._beliefs)
         ]
         return self._rules.settle(np.column_stack(columns).astype(np.float64))
 
@@ -103,18 +181,61 @@ def _hyperparameter(name: str, known: Mapping[str, Parameter]) -> Parameter:
     raise SettingError("prior", name, f"no such hyperparameter; {hint}there are {', '.join(known)}")
 
 
-def _weighted(value: str, hp: Hyperparameter) -> tuple[int, float]:
-    """A choice's index and its weight; the choice itself may hold a colon."""
+def _weighted(value: str, hp: Hyperparameter) -> tuple[slice, float]:
+    """Choices by their indices, and their weight; a choice itself may hold a colon or dots."""
     texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in hp.choices]
     choice, _, times = value.rpartition(":")
-    if value in texts:
+    if value in texts or not choice:
         choice, times = value, str(_LIKELY)
-    if choice not in texts:
+    first, to, last = (choice, "", choice) if choice in texts else choice.partition(_TO)
+    last = last if to else first
+    if first not in texts or last not in texts:
         raise SettingError("prior", f"{hp.name}={value}", f"must be one of {', '.join(texts)}")
+    if to and not hp.ordinal:
+        rule = "its choices have no order; name each of them"
+        raise SettingError("prior", f"{hp.name}={value}", rule)
+    low, high = texts.index(first), texts.index(last)
+    if low > high:
+        raise SettingError("prior", f"{hp.name}={value}", f"{last} comes before {first}; turn them round")
+    return slice(low, high + 1), _times(times, hp, value)
+
+
+def _interval(value: str, hp: Integer | Float) -> tuple[float, float, float]:
+    """First and last number and their weight; either may be left out for the range's own."""
+    span, given, times = value.partition(":")
+    first, to, last = (piece.strip() for piece in span.partition(_TO))
+    if not first and not last:
+        rule = f"must name a number from {hp.lower:g} to {hp.upper:g}, or two with {_TO} between"
+        raise SettingError("prior", f"{hp.name}={value}", rule)
+    if not to and isinstance(hp, Float):
+        rule = f"one number of so many; must be an interval such as {hp.lower:g}{_TO}{hp.upper:g}"
+        raise SettingError("prior", f"{hp.name}={value}", rule)
+    ends = [first, last] if to else [first, first]
+    low, high = (
+        _number(end or str(own), hp, value) for end, own in zip(ends, (hp.lower, hp.upper), strict=True)
+    )
+    if low > high or (low == high and isinstance(hp, Float)):
+        raise SettingError("prior", f"{hp.name}={value}", "the first number must be below the last")
+    return low, high, _times(times if given else str(_LIKELY), hp, value)
+
+
+def _number(text: str, hp: Integer | Float, value: str) -> float:
     try:
-        weight = float(times)
+        number = float(text) if isinstance(hp, Float) else int(text)
+    except ValueError:
+        number = math.nan
+    if not hp.lower <= number <= hp.upper:
+        kind = "numbers" if isinstance(hp, Float) else "whole numbers"
+        rule = f"{text} must be one of the {kind} from {hp.lower} to {hp.upper}"
+        raise SettingError("prior", f"{hp.name}={value}", rule)
+    return number
+
+
+def _times(text: str, hp: Parameter, value: str) -> float:
+    try:
+        weight = float(text)
     except ValueError:
         weight = math.nan
     if not (1e-3 <= weight <= 1e3):
-        raise SettingError("prior", f"{hp.name}={value}", f"{times} must be a number from 0.001 to 1000")
-    return texts.index(choice), weight
+        raise SettingError("prior", f"{hp.name}={value}", f"{text} must be a number from 0.001 to 1000")
+    return weight

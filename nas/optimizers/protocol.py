@@ -72,6 +72,7 @@ class Outcome:
         ended: End, seconds since the epoch (UTC).
         metrics: Further figures (loss, top5, params, macs, ...), finite numbers only.
         reason: Why the trial crashed, else "".
+        blameless: A crash that any configuration would have suffered, as from a device that is gone.
     """
 
     error: float | None
@@ -80,6 +81,7 @@ class Outcome:
     ended: float = 0.0
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
+    blameless: bool = False
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class Optimizer(Protocol):
         Args:
             speculative: True when no device is free yet. The optimiser may answer None then, if a
                 pending outcome is likely to change what it would propose. Otherwise None means that
-                the space is exhausted.
+                every configuration was trained to the highest rung, crashed, or is pending.
         """
         ...
 

@@ -32,8 +32,9 @@ class OptimizerSettings:
     min_trials: Annotated[int | None, flag_help.default("9; 5 if there is only one rung")] = None
     """Number of successful trials, at any rung, before the model is used."""
     prior: str = NO_PRIOR
-    """Choices you believe to be good, such as bottleneck=true,norm=batch:2. A number says how many
-    times as likely as the others (else 5); the influence shrinks with every trial."""
+    """Choices you believe to be good, such as bottleneck=true,norm=batch:2; of numbers and ordered choices
+    FIRST..LAST, such as kernel_mid=5..7. A number says how many times as likely as the others (else 5); the
+    influence shrinks with every trial."""
 
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):

@@ -17,7 +17,7 @@ from nas.util.errors import SettingError, setting
 class ProfileSettings:
     """Which networks, and how they are timed."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several()]
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several("MODEL")]
     """Exported folders, or models that timm knows."""
     output: Annotated[Path | None, flag_help.default("print only", aliases=["-o"])] = None
     """Folder for profile.csv, profile.md, profile.json and the plots."""

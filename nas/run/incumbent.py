@@ -40,7 +40,9 @@ def next_leader(
     """
     if objectives is None:
         return trial if is_better(trial, state, max_epochs) else None
-    if trial.error is None or trial.epochs != max_epochs or trial.cached or not objectives.fits(trial):
+    if trial.error is None or trial.epochs != max_epochs or trial.cached or trial.repeat:
+        return None
+    if not objectives.fits(trial):
         return None
     if objectives.prefer == KNEE:
         leader = objectives.winner(objectives.front(state, max_epochs))

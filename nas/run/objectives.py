@@ -76,7 +76,7 @@ class Objectives:
 
         Without a cost to minimise it is the most accurate network.
         """
-        ended = (t for t in state.trials.values() if t.epochs == epochs and not t.cached)
+        ended = (t for t in state.trials.values() if t.epochs == epochs and not t.cached and not t.repeat)
         fitting = [trial for trial in ended if trial.error is not None and self.fits(trial)]
         order = {trial.trial: self.point(trial) for trial in fitting}
         fitting.sort(key=lambda trial: (*order[trial.trial], trial.trial))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nas.run.causes import from_outside
 from nas.run.events import (
     Asked,
     Ended,
     Epoch,
     NewIncumbent,
     Paused,
+    RepeatAsked,
     SessionStarted,
     SessionStopped,
     Slots,
@@ -49,6 +51,7 @@ class Trial:
         clock_started: Search clock at the last start.
         clock_ended: Search clock at the end.
         curve: One dict of metrics an epoch, by epoch.
+        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: its own.
     """
 
     trial: int
@@ -68,11 +71,22 @@ class Trial:
     clock_started: float = 0.0
     clock_ended: float = 0.0
     curve: dict[int, dict[str, float]] = field(default_factory=dict)
+    repeat: int = 0
+
+    @property
+    def key(self) -> str:
+        """Name of its checkpoints and weights: those of other seeds must not be continued."""
+        return seed_key(self.config_id, self.repeat)
 
     @property
     def finished(self) -> bool:
         """Whether it succeeded or crashed."""
         return self.status in ("success", "crashed")
+
+
+def seed_key(config_id: str, repeat: int) -> str:
+    """Name of the checkpoints and weights of a configuration's repeat; repeat 0 is its own training."""
+    return f"{config_id}_{repeat}" if repeat else config_id
 
 
 @dataclass
@@ -116,6 +130,7 @@ class SearchState:
     slot_seconds: float = 0.0
     _answers: dict[tuple[str, int], int] = field(default_factory=dict)
     _open: dict[int, Trial] = field(default_factory=dict)
+    _repeats: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> SearchState:
@@ -165,6 +180,14 @@ class SearchState:
         number = self._answers.get((config_id, epochs))
         return None if number is None else self.trials[number]
 
+    def next_repeat(self, config_id: str, epochs: int) -> int:
+        """Number of a configuration's next repeat at a budget; what something outside ended is due again."""
+        last = self._repeats.get((config_id, epochs))
+        if last is None:
+            return 1
+        trial = self.trials[last]
+        return trial.repeat + (trial.status != "crashed" or not from_outside(trial.reason))
+
     def baseline(self, epochs: int) -> Trial | None:
         """The baseline's successful trial at a budget, if there is one."""
         trial = self.trials.get(self.baselines.get(epochs, 0))
@@ -191,6 +214,9 @@ class SearchState:
     def _on_asked(self, event: Asked) -> None:
         self.ask_seconds += event.ask_seconds or 0.0
         trial = Trial(event.trial, event.config_id, event.config, event.epochs, event.origin)
+        if isinstance(event, RepeatAsked):
+            trial.repeat = event.repeat
+            self._repeats[trial.config_id, trial.epochs] = trial.trial
         self.trials[trial.trial] = self._open[trial.trial] = trial
         if trial.origin == BASELINE:
             self.baselines[trial.epochs] = trial.trial
@@ -225,6 +251,8 @@ class SearchState:
             self.crashes_in_a_row += 1
             return
         self.crashes_in_a_row = 0
+        if trial.repeat:  # says nothing of what its configuration's own training has reached
+            return
         self._answers.setdefault((trial.config_id, trial.epochs), trial.trial)
         self.reached[trial.config_id] = max(self.reached.get(trial.config_id, 0), trial.epochs)
 

@@ -25,7 +25,7 @@ PROG = "python -m nas.search"
 _DESCRIPTION = """Search for a better network than the base architecture, on one device, against the clock.
 
 Every run is a folder runs/<name>: if it is killed, no finished trial is lost, and --resume runs/<name>
-continues from there. Exit codes: 0 a limit was reached, 1 the same crash five times in a row,
+continues from there. Exit codes: 0 a limit was reached, 1 crashes that are not the networks',
 2 bad input, 130 Ctrl-C, 143 SIGTERM."""
 
 _AUTO = "auto"

@@ -12,12 +12,14 @@ from nas.execution import keeping
 from nas.execution.messages import TrialSpec
 from nas.optimizers.protocol import Suggestion
 from nas.run import incumbent
-from nas.run.events import Asked, Ended, NewIncumbent, Slots, Started
+from nas.run.causes import from_outside
+from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
 from nas.run.folder import write_json
 from nas.run.state import BASELINE, SearchState, Trial
+from nas.search import crashes
 from nas.search.conductor import Conductor
 from nas.search.cost import CostModel
-from nas.search.translation import from_outside, gist, outcome, suggestion
+from nas.search.translation import outcome, suggestion
 from nas.util.seeds import derive
 from search_spaces.base import config_id
 
@@ -36,7 +38,6 @@ if TYPE_CHECKING:
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
-_SAME_CRASHES = 5
 _BASELINE_TRIES = 2  # at a rung in one session, if what ends it comes from outside
 _SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
 _SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
@@ -189,8 +190,8 @@ class Search(Conductor):
 
     def _ready(self) -> list[Trial]:
         """Queued trials that can begin; the checkpoints of the others are still being made."""
-        running = {trial.config_id for trial in self.state.running_trials()}
-        return [trial for trial in self._queue if trial.config_id not in running]
+        running = {trial.key for trial in self.state.running_trials()}
+        return [trial for trial in self._queue if trial.key not in running]
 
     def _look_ahead(self) -> None:
         """Asks in batches, so that the model is fitted once for a batch and while all slots are busy."""
@@ -214,25 +215,44 @@ class Search(Conductor):
         """Puts one trial into the queue; False if there is none to be had now."""
         while True:
             begin = time.perf_counter()
-            wanted = self._baseline() or self._optimizer.ask(speculative=speculative)
-            if wanted is None:
+            asked = self._proposal(speculative=speculative)
+            if asked is None:
                 return False
-            self._emit(
-                Asked(
-                    *self._now(),
-                    trial=len(self.state.trials) + 1,
-                    config_id=config_id(wanted.config),
-                    config=wanted.config,
-                    epochs=wanted.epochs,
-                    origin=wanted.origin,
-                    ask_seconds=round(time.perf_counter() - begin, 6),
-                )
-            )
+            self._emit(replace(asked, ask_seconds=round(time.perf_counter() - begin, 6)))
             trial = self.state.trials[len(self.state.trials)]
             self._queue.append(trial)
             self._answer_from_record()
             if not trial.finished:
                 return True
+
+    def _proposal(self, *, speculative: bool) -> Asked | None:
+        wanted = self._baseline()
+        if wanted is None and (known := crashes.suspect(self.state)) is not None:
+            return self._again(known, crashes.CHECK)
+        wanted = wanted or self._optimizer.ask(speculative=speculative)
+        if wanted is None:
+            return None
+        return Asked(
+            *self._now(),
+            trial=len(self.state.trials) + 1,
+            config_id=config_id(wanted.config),
+            config=wanted.config,
+            epochs=wanted.epochs,
+            origin=wanted.origin,
+        )
+
+    def _again(self, known: Trial, origin: str) -> RepeatAsked:
+        """A trial's configuration once more, with a fresh seed."""
+        return RepeatAsked(
+            *self._now(),
+            trial=len(self.state.trials) + 1,
+            config_id=known.config_id,
+            config=known.config,
+            epochs=known.epochs,
+            origin=origin,
+            repeat=self.state.next_repeat(known.config_id, known.epochs),
+            searched_trial=known.trial,
+        )
 
     def _baseline(self) -> Suggestion | None:
         """The space's default at the next rung it has not been asked at: the measure of all others."""
@@ -255,7 +275,7 @@ class Search(Conductor):
         """Ends queued trials whose configuration was already trained to their budget."""
         for trial in list(self._queue):
             known = self.state.answered(trial.config_id, trial.epochs)
-            if known is not None:
+            if known is not None and not trial.repeat:
                 self._queue.remove(trial)
                 self._end(trial, known.error, known.metrics, cached=True)
 
@@ -264,7 +284,8 @@ class Search(Conductor):
         return self._cost.seconds(trial.config_id, trial.config, left)
 
     def _known_epochs(self, trial: Trial) -> int:
-        return max(self.state.reached.get(trial.config_id, 0), max(trial.curve, default=0))
+        reached = 0 if trial.repeat else self.state.reached.get(trial.config_id, 0)
+        return max(reached, max(trial.curve, default=0))
 
     def _start(self, trial: Trial) -> None:
         timeout = self._limits.trial_timeout
@@ -278,10 +299,10 @@ class Search(Conductor):
     def _spec(self, trial: Trial, timeout: float) -> TrialSpec:
         return TrialSpec(
             trial=trial.trial,
-            config_id=trial.config_id,
+            config_id=trial.key,
             config=trial.config,
             epochs=trial.epochs,
-            seed=derive(self._seed, "train", trial.config_id),
+            seed=self._seed_of(trial),
             timeout=timeout,
             known_epochs=self._known_epochs(trial),
             costs=self._measured(trial.config_id),
@@ -292,9 +313,15 @@ class Search(Conductor):
             return {}
         return self._weighing.measured(self.state, name, self.state.reached.get(name, 0))
 
+    def _seed_of(self, trial: Trial) -> int:
+        """Of a repeat it is the one that a confirmation gives this repeat of every configuration."""
+        if trial.repeat:
+            return derive(self._seed, "confirm", trial.repeat)
+        return derive(self._seed, "train", trial.config_id)
+
     def _keep(self) -> dict[str, float]:
-        """Config ids whose checkpoints may still be continued, with their errors so far."""
-        keep = self._optimizer.promotable() | {trial.config_id for trial in self.state.open_trials()}
+        """Names of checkpoints that may still be continued, with their configurations' errors so far."""
+        keep = self._optimizer.promotable() | {trial.key for trial in self.state.open_trials()}
         if self.state.baseline(self._fidelity.max_epochs) is None:
             keep.add(config_id(self._space.default))
         if self.state.incumbent is not None:
@@ -332,7 +359,10 @@ class Search(Conductor):
         if self._weighing is not None:
             metrics = self._weighing.metrics(trial.config, metrics)
         self._emit_end(trial, error, metrics, reason=reason, cached=cached)
-        if trial.origin != BASELINE:
+        self._tell(trial)
+
+    def _tell(self, trial: Trial) -> None:
+        if trial.origin != BASELINE and not trial.repeat:
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
     def _crown(self, trial: Trial) -> None:
@@ -361,8 +391,7 @@ class Search(Conductor):
             keeping.tidy(self._weights, self.state, self._fidelity.max_epochs, self._objectives)
 
     def _give_up_on_crashes(self) -> None:
-        gists = {gist(self.state.trials[number].reason) for number in self.state.crashed[-_SAME_CRASHES:]}
-        if self.state.crashes_in_a_row >= _SAME_CRASHES and len(gists) == 1:
+        if crashes.hopeless(self.state):
             self._stop = self._stop or "crashes"
 
     # The end, and the record
@@ -380,10 +409,9 @@ class Search(Conductor):
         for event in events:
             if isinstance(event, Asked):
                 trial = self.state.trials[event.trial]
-                if trial.origin != BASELINE:
+                if trial.origin != BASELINE and not trial.repeat:
                     self._optimizer.replay(suggestion(trial))
             elif isinstance(event, Ended):
                 trial = self.state.trials[event.trial]
                 self._cost.observe(trial)
-                if trial.origin != BASELINE:
-                    self._optimizer.tell(suggestion(trial), outcome(trial))
+                self._tell(trial)

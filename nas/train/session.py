@@ -257,6 +257,24 @@ def _check_classes(named: Named, pictures: Pictures, options: TrainCommandSettin
         )
 
 
+def _on_gpu(device: str) -> bool:
+    """Whether to train on a GPU, which a process by itself makes its current one.
+
+    Raises:
+        UserError: If it is not there.
+    """
+    import torch
+
+    from nas.util.machine import find_device
+
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return find_device(device).type == "cuda"
+    if ":" in device:  # Accelerate gives each its own
+        rule = f"several processes have a GPU each; use {setting('device', 'auto')}"
+        raise SettingError("device", device, rule)
+    return device != "cpu" and torch.cuda.is_available()
+
+
 def _accelerator(options: TrainCommandSettings) -> Accelerator:
     import torch
     from accelerate import Accelerator
@@ -264,7 +282,7 @@ def _accelerator(options: TrainCommandSettings) -> Accelerator:
 
     from nas.trial.passes import autocast_dtype
 
-    cuda = options.device == "auto" and torch.cuda.is_available()
+    cuda = _on_gpu(options.device)
     if options.amp == "fp16" and not cuda:
         raise SettingError("amp", "fp16", f"needs a GPU; use {setting('amp', 'off')} or bf16")
     dtype = autocast_dtype(options.amp, torch.device("cuda" if cuda else "cpu"))

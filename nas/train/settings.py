@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from nas.util import flag_help
+from nas.util.device import refuse_unknown_device
 from nas.util.errors import SettingError
 
 OWN = "own"
@@ -51,8 +52,8 @@ class TrainCommandSettings:
     """Forward passes that a batch is split into, to save memory."""
     grad_checkpointing: bool = False
     """Recompute activations in the backward pass, to save memory."""
-    device: Literal["auto", "cpu"] = "auto"
-    """auto: a GPU (one per process) if there is one."""
+    device: str = "auto"
+    """auto (a GPU if there is one; with torchrun one per process), cpu, cuda or cuda:N."""
     workers: Annotated[int | None, flag_help.default("cores - 1, at most 7")] = None
     """Processes that load images; 0: none but this one."""
     checkpoint_steps: int = 1000
@@ -67,6 +68,7 @@ class TrainCommandSettings:
     """Print nothing but errors."""
 
     def __post_init__(self) -> None:
+        refuse_unknown_device(self.device)
         if not 0 <= self.val_fraction < 1:
             raise SettingError("val_fraction", self.val_fraction, "must be at least 0 and below 1")
         lowest = {"seeds": 1, "accumulate": 1, "workers": 0, "checkpoint_steps": 1, "input_size": 8}

@@ -44,6 +44,10 @@ def choices(*names: str, **stored: str) -> Any:
     )
 
 
-def several() -> Any:
-    """Says that one at least is needed; to be put into ``Annotated`` around a positional tuple."""
-    return tyro.conf.arg(help_behavior_hint="(required)")
+def several(name: str) -> Any:
+    """Says that one at least is needed; to be put into ``Annotated`` around a positional tuple.
+
+    Args:
+        name: What one of them is called in help, such as ``RUN``.
+    """
+    return tyro.conf.arg(metavar=f"{name}...", help_behavior_hint="(required)")

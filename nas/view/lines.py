@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 STOP_REASONS = {
     "budget": "the time is used",
     "trials": "the number of trials is reached",
-    "exhausted": "every configuration has been tried",
+    "exhausted": "every configuration has been trained to the end",
     "interrupted": "interrupted; nothing finished is lost",
     "terminated": "terminated; nothing finished is lost",
     "crashes": "the same crash five times in a row",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces.base import Config, Hyperparameter, Integer, Parameter, SearchSpace
-from search_spaces.mobilenet import sizes
+from search_spaces.mobilenet import diagram, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
+    from search_spaces.diagram import Part
     from search_spaces.mobilenet.sizes import Geometry
 
 STAGES = (1, 2, 3, 4, 5)
@@ -152,6 +153,10 @@ class MobileNetSpace(SearchSpace):
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
         """Fewer strides; width, the channels of a unit, at least 4."""
         return sizes.reduced(width, image_size)
+
+    def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
+        """Stem, first block, stages and head; see :mod:`search_spaces.mobilenet.diagram`."""
+        return diagram.parts(config, width, image_size)
 
     def build(
         self,

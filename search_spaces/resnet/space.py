@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition
 
 from search_spaces.base import Config, SearchSpace
-from search_spaces.resnet import sizes
+from search_spaces.resnet import diagram, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
+    from search_spaces.diagram import Part
     from search_spaces.resnet.sizes import Geometry
 
 
@@ -144,6 +145,10 @@ class ResNetSpace(SearchSpace):
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
         """Three stages of a third of the blocks; width at least 8."""
         return sizes.reduced(width, image_size)
+
+    def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
+        """Stem, stages and head; see :mod:`search_spaces.resnet.diagram`."""
+        return diagram.parts(config, width, image_size)
 
     def build(
         self,

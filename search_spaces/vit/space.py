@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer
 
 from search_spaces.base import Config, SearchSpace
-from search_spaces.vit import sizes
+from search_spaces.vit import diagram, sizes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import nn
 
+    from search_spaces.diagram import Part
     from search_spaces.vit.sizes import Geometry
 
 DEIT = "DeiT (arXiv:2012.12877)"
@@ -145,6 +146,10 @@ class ViTSpace(SearchSpace):
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
         """Narrower, half as deep, with smaller patches; width at least 48."""
         return sizes.reduced(width, image_size)
+
+    def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
+        """Tokens, blocks and head; see :mod:`search_spaces.vit.diagram`."""
+        return diagram.parts(config, width, image_size)
 
     def build(
         self,

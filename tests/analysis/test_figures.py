@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patches import FancyBboxPatch
 from matplotlib.text import Text
 
 import search_spaces
@@ -109,6 +111,27 @@ def test_the_diagram_has_the_layers_of_the_network(
     if config["activation"] in names:
         assert text.count(f"{config['activation']}") == len(acts)
     assert text.count("squeeze") == len(squeezed)
+
+
+@pytest.mark.parametrize("name", search_spaces.names())
+def test_the_diagrams_words_stay_in_their_boxes(name: str) -> None:
+    space = search_spaces.get(name)
+    width = space.usual_width(gpu=True)
+    for config in [*space.points.values(), *space.sample(3, 2)]:
+        search = {"space": {"name": name}, "data": {}, "width": width}
+        run = SimpleNamespace(
+            search=search, incumbent={"trial": 1}, default=space.default, config=lambda _, found=config: found
+        )
+        figure = figures_network.network(run)
+        FigureCanvasAgg(figure).draw()
+        (ax,) = figure.axes
+        boxes = [patch.get_window_extent() for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
+        for text in ax.texts:
+            place = text.get_window_extent()
+            if text.get_text() and not text.get_rotation():
+                for box in boxes:
+                    inside = box.x0 <= place.x0 <= box.x1 and box.y0 <= place.y0 <= box.y1
+                    assert not inside or place.x1 <= box.x1, text.get_text()
 
 
 def test_a_space_without_a_drawing_lists_its_choices(write_run, tmp_path: Path) -> None:

@@ -190,6 +190,12 @@ def test_an_exhausted_space_ends_in_none(
             idle += 1
     seen = {config_id(suggestion.config) for suggestion, _ in run.record}
     assert len(seen) == small.size == 12
+    at_top = {
+        config_id(suggestion.config)
+        for suggestion, _ in run.record
+        if suggestion.epochs == FIDELITY.max_epochs
+    }
+    assert at_top == seen, "all are trained to the end before it is exhausted"
     assert run.optimizer.ask(speculative=True) is None
     assert run.optimizer.promotable() == set()
     # The record with the end of the space in it can be replayed as well.

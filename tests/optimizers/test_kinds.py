@@ -27,7 +27,6 @@ from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.candidates import Candidates, key
 from nas.optimizers.smac.gaussian_process import _codes
-from nas.util.errors import UserError
 from search_spaces.base import Config, SearchSpace, config_id
 
 RUNGS = Fidelity(1, 9, 3)
@@ -173,14 +172,14 @@ def test_how_far_values_are_from_each_other() -> None:
     assert np.allclose(distances(Constant("k", "x"), [1.0, off]), 1 - np.eye(2))
 
 
-def test_beliefs_are_of_choices_and_go_with_conditions() -> None:
+def test_beliefs_go_with_conditions() -> None:
     space = mixed()
-    settings = OptimizerSettings(prior="stem=patch:50,norm=layer")
+    settings = OptimizerSettings(prior="stem=patch:50,norm=layer,patch=3..4:50")
     asked = run(create("smac", space, RUNGS, 0, settings), space, 40)
     believed = [one.config for one in asked if one.origin == "prior"]
-    assert sum(config["stem"] == "patch" for config in believed) > len(believed) / 2
-    with pytest.raises(UserError, match="prior=width: is a range of numbers"):
-        create("smac", space, RUNGS, 0, OptimizerSettings(prior="width=8"))
+    patched = [config["patch"] for config in believed if config["stem"] == "patch"]
+    assert len(patched) > len(believed) / 2
+    assert sum(int(patch) >= 3 for patch in patched) > len(patched) / 2
 
 
 @pytest.mark.parametrize("space", [Wide(), Finite()])

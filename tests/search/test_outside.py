@@ -17,12 +17,12 @@ import pytest
 from nas.execution.messages import Halted, Report, TrialEnded, TrialSpec
 from nas.execution.simulated import SimulatedExecutor
 from nas.run import journal, standing
+from nas.run.causes import from_outside
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.state import BASELINE, SearchState
 from nas.search import session
 from nas.search.clock import WallClock
-from nas.search.translation import from_outside
 from nas.status import watcher
 from nas.util import locks
 from nas.view import panel

@@ -42,6 +42,8 @@ def given_as(space: cs.ConfigurationSpace) -> SearchSpace:
         (Float("x", "0", 1.0, 0.5), "lower '0' must be a number"),
         (Float("x", 1e-15, 1.0, 0.5, log=True), "has more than 13 decimals"),
         (Float("a b", 0.0, 1.0, 0.5), "its name must be letters"),
+        (Float("x", 0.0, 1.0, 0.5, meaning=3), "its meaning and source must be text"),
+        (Hyperparameter("x", (1, 2), 1, source=None), "its meaning and source must be text"),
     ],
 )
 def test_ranges_that_do_not_come_back_are_refused(hp: Any, words: str) -> None:
@@ -61,6 +63,9 @@ def test_ranges_that_do_not_come_back_are_refused(hp: Any, words: str) -> None:
         (cs.Categorical("error", (1, 2)), "hyperparameter error: a trial has a figure of that name"),
         (cs.Constant("x", "a\nb"), "hyperparameter x: choice .* must be printable"),
         (cs.Float("a b", (0, 1)), "hyperparameter 'a b': its name must be letters"),
+        (cs.Float("x", (0, 1), meta={"meaning": object()}), "hyperparameter x: meta must be text by name"),
+        (cs.Float("x", (0, 1), meta="what it is"), "hyperparameter x: meta must be text by name"),
+        (cs.Float("x", (0, 1), meta={3: "what"}), "hyperparameter x: meta must be text by name"),
     ],
 )
 def test_what_a_configspace_holds_works_or_is_refused_by_name(hp: Any, words: str) -> None:

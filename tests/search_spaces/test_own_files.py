@@ -97,13 +97,59 @@ def test_of_several_spaces_one_is_to_be_named(write: Any) -> None:
         ("training = ('kernel',)", "hyperparameter kernel: the recipe has no such setting; there are lr,"),
         ("presets = {'tiny': '8'}", "presets: tiny is '8'; must be a whole number"),
         ("hyperparameters = ()", "has no hyperparameters"),
+        ("del hyperparameters", "has no hyperparameters"),
         ("hyperparameters = (3,)", "is int; must be a Hyperparameter, Integer or Float"),
+        ("hyperparameters = Hyperparameter('a', (1, 2), 1)", "hyperparameters: must be a tuple of"),
+        ("hyperparameters = (h for h in hyperparameters)", "hyperparameters: must be a tuple of"),
+        (
+            "space = __import__('ConfigSpace').ConfigurationSpace({'a': (1, 3)})",
+            "has hyperparameters and a s",
+        ),
+        ("training = 'lr'", "training: is 'lr'; must be a tuple of names, such as"),
+        ("training = {'lr', 'mixup'}", "must be a tuple of names"),
+        ("points = {'mine': {'kernel': 4}}", "point mine: kernel: must be one of 1, 3, 5, got 4"),
+        ("points = [{'kernel': 3}]", "points: must be configurations by name"),
+        ("default = {'kern': 3}", "point default: kern: no such hyperparameter"),
+        ("presets = [16, 32]", "presets: must be named"),
+        ("full_sizes = ['big']", "full_sizes: must be named"),
+        ("full_sizes = {'reduced': None}", "full_sizes: reduced is what the export calls"),
+        ("name = 3", "name: is 3; must be text"),
+        ("title = None", "title: is None; must be text"),
     ],
 )
 def test_a_definition_that_cannot_work_is_refused(write: Any, more: str, words: str) -> None:
     path = write(file=f"odd{abs(hash(more))}.py", more=more)
-    with pytest.raises(UserError, match=words):
+    with pytest.raises(UserError, match=words) as caught:
         search_spaces.get(path)
+    assert "\n" not in str(caught.value)
+
+
+CONDITIONS = """
+from ConfigSpace import *
+from search_spaces.base import SearchSpace
+
+space = ConfigurationSpace()
+space.add(a := Categorical("a", ("x", "y")), b := Categorical("b", ("inactive", "z")))
+{rule}
+
+
+class Mine(SearchSpace):
+    space = space
+
+    def build(self, config):
+        raise NotImplementedError
+"""
+
+
+def test_rules_that_tables_could_not_show_or_that_forbid_the_default_are_refused(write: Any) -> None:
+    rule = "space.add(EqualsCondition(b, a, 'y'))"
+    with pytest.raises(UserError, match="hyperparameter b: choice 'inactive' is what tables call it"):
+        search_spaces.get(write(file="tables.py", text=CONDITIONS.format(rule=rule)))
+    assert search_spaces.get(write(file="always.py", text=CONDITIONS.format(rule=""))).size == 4
+    rule = "space.add(ForbiddenEqualsClause(a, 'x'))"
+    with pytest.raises(UserError, match="a == 'x'.*the default configuration must be allowed") as caught:
+        search_spaces.get(write(file="forbids.py", text=CONDITIONS.format(rule=rule)))
+    assert "\n" not in str(caught.value)
 
 
 def test_a_builder_that_asks_for_what_is_not_there_is_refused(write: Any) -> None:

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 import search_spaces
-from search_spaces.__main__ import main
+from nas.util.errors import UserError
+from search_spaces.__main__ import COMMANDS, main
 
 
 def run(*args):
@@ -61,11 +62,29 @@ def test_json_for_machines(capsys):
     ],
 )
 def test_bad_input_is_one_line(args, named, capsys):
-    assert main(args) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    assert named in printed.err
-    assert printed.err.count("\n") == 1
+    with pytest.raises(UserError) as caught:
+        main(args)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_like_the_others(command, capsys):
+    assert main(["--help"]) == 0
+    assert f"  {command} " in capsys.readouterr().out
+    with pytest.raises(SystemExit) as caught:
+        main([command, "--help"])
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    assert f"python -m search_spaces {command}" in said
+    assert COMMANDS[command].__doc__ in said
+
+
+def test_an_error_ends_the_process_with_2():
+    done = run("show", "nexeption")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("python -m search_spaces: search space 'nexeption': did you mean")
 
 
 def test_a_closed_pipe_is_no_error():

@@ -135,7 +135,9 @@ class SmacOptimizer:
             additional_info={**outcome.metrics, **({"reason": outcome.reason} if outcome.reason else {})},
         )
         self._facade.tell(trial, value, save=False)
-        self._selector.observe(trial.config, suggestion.epochs, None if crashed else float(error))
+        self._selector.observe(
+            trial.config, suggestion.epochs, None if crashed else float(error), blameless=outcome.blameless
+        )
 
     def promotable(self) -> set[str]:
         """Config ids that may yet be asked at a higher rung; crashed ones never are."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from smac.intensifier.hyperband import Hyperband
@@ -38,7 +39,8 @@ class StepwiseHalving(SuccessiveHalving):
     * A configuration is sampled when it is needed, with the outcomes known by then.
     * Promotions go before new configurations, so that workers in parallel finish brackets first.
     * A crashed configuration is not promoted, even if that leaves a rung short of configurations.
-    * If the space is exhausted, the last bracket makes do with the configurations there are.
+    * If the space is exhausted, the last bracket makes do with the configurations there are. Then those that
+      were not promoted go on too, the most promising first, until all are at the highest rung.
     * Rungs and their numbers of configurations are exact: by SMAC's logarithms and powers, 243 = 3^5
       epochs have one rung too few, and of 49 configurations with eta 7 none reaches the last rung.
     """
@@ -79,10 +81,13 @@ class StepwiseHalving(SuccessiveHalving):
         return None
 
     def draw(self) -> bool:
-        """Adds a configuration to the bracket, a new one if the last is full; False if there is none."""
+        """Adds a configuration to the bracket, a new one if the last is full; False if there is none.
+
+        Of an exhausted space it takes on the most promising of those that were left behind.
+        """
         self.__post_init__()
         if self.config_selector.exhausted:
-            return False
+            return self._take_on()
         config = next(self.config_generator)
         if self._filling is None:
             bracket = self._get_next_bracket()
@@ -93,6 +98,27 @@ class StepwiseHalving(SuccessiveHalving):
         if len(configs) == size or self.config_selector.exhausted:
             self._filling, self._settled = None, -1
         return True
+
+    def _take_on(self) -> bool:
+        left = self._left_behind()
+        if not left:
+            return False
+        expected = self.config_selector.foreseen()
+        config, stage = min(left, key=lambda one: (expected[one[0]], -one[1]))
+        self._tracker[0, stage + 1].append((None, _Group([config])))
+        return True
+
+    def _left_behind(self) -> list[tuple[Configuration, int]]:
+        """Configurations that could go on from a stage of the first bracket, which has all rungs."""
+        found = []
+        for config in self.runhistory.get_configs():
+            steps = [self._status(config, self._keys[0, stage]) for stage in range(self._max_iterations[0])]
+            found += [
+                (config, stage)
+                for stage, (below, above) in enumerate(pairwise(steps))
+                if below == StatusType.SUCCESS and above is None
+            ]
+        return found
 
     def decides_by_pending(self) -> bool:
         """Whether the next configuration would open a bracket while another's promotions are undecided."""
@@ -109,6 +135,8 @@ class StepwiseHalving(SuccessiveHalving):
                     status = self._status(config, self._keys[place])
                     if status is None or not (last or status == StatusType.CRASHED):
                         found.append(config)
+        if self.config_selector.exhausted:
+            found += [config for config, _ in self._left_behind()]
         return found
 
     def _settle(self) -> None:

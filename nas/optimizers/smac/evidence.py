@@ -126,12 +126,12 @@ class Evidence:
         place = self._place(row)
         self._errors[place, self._rungs[EARLIER]] = error
 
-    def add(self, row: Vector, epochs: int, error: float | None) -> None:
-        """Takes a finished trial; ``error`` None: it crashed."""
+    def add(self, row: Vector, epochs: int, error: float | None, *, blameless: bool = False) -> None:
+        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` by no fault of its own."""
         place = self._place(row)
         self.finished += 1
         if error is None:
-            self._crashed[place] = True
+            self._crashed[place] |= not blameless
         else:
             self.succeeded += 1
             self._errors[place, self._rungs[epochs]] = error
@@ -147,6 +147,19 @@ class Evidence:
                 self._crashed = np.concatenate([self._crashed, np.zeros(more, dtype=np.bool_)])
             self._rows[place] = row
         return place
+
+    @property
+    def crashes(self) -> tuple[Vector, NDArray[np.bool_]]:
+        """Configurations of which a trial finished ``(N, D)``, and whether they crashed ``(N,)``."""
+        count = len(self._places)
+        crashed = self._crashed[:count]
+        known = crashed | np.isfinite(self._errors[:count, 1:]).any(1)
+        return self._rows[:count][known], crashed[known]
+
+    def foreseen(self) -> dict[bytes, float]:
+        """What to expect at the highest rung of every configuration that finished a trial, by its key."""
+        part = (lesson := self.lesson()).part(lesson.last)
+        return {key(row): float(error) for row, error in zip(part.rows, part.errors, strict=True)}
 
     def lesson(self) -> Lesson:
         """Draws the lesson; there must be a finished trial."""

@@ -10,7 +10,7 @@ from smac.acquisition.maximizer import AbstractAcquisitionMaximizer
 from nas.optimizers.smac.candidates import Candidates, key
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
@@ -35,6 +35,7 @@ class PoolSearch(AbstractAcquisitionMaximizer):
     def __init__(self, scenario: Scenario, candidates: Candidates) -> None:
         super().__init__(scenario.configspace, challengers=_POOL, seed=scenario.seed)
         self._candidates = candidates
+        self._survival: Callable[[Vector], Vector] | None = None
 
     def reseed(self, seed: int) -> None:
         """Sets the random state of the next search."""
@@ -46,13 +47,22 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         """SMAC's name for :meth:`search`."""
         return self.search({key(config.get_array()) for config in previous_configs}, n_points)
 
-    def search(self, seen: Container[bytes], n_points: int) -> list[tuple[float, Configuration]]:
+    def search(
+        self,
+        seen: Container[bytes],
+        n_points: int,
+        survival: Callable[[Vector], Vector] | None = None,
+    ) -> list[tuple[float, Configuration]]:
         """Gives the best unseen configurations found, best first.
 
         Args:
             seen: Keys of rows that are not to be proposed again.
             n_points: How many to give at most.
+            survival: The probability that configurations ``(N, D)`` do not crash ``(N,)``: what they promise
+                is multiplied by it, as by the probability of feasibility in constrained expected improvement
+                (Gardner et al., ICML 2014). None: nothing is known to crash.
         """
+        self._survival = survival
         pool = [*self._drawn(_POOL, seen)]
         n_random = len(pool)
         if not pool:
@@ -98,4 +108,5 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         return found
 
     def _score(self, rows: Sequence[Vector]) -> Vector:
-        return self._acquisition_function._compute(np.array(rows)).ravel()
+        scores = self._acquisition_function._compute(np.array(rows)).ravel()
+        return scores if self._survival is None else scores * self._survival(np.array(rows))

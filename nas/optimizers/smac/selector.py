@@ -8,12 +8,13 @@ import numpy as np
 from smac.main.config_selector import ConfigSelector
 
 from nas.optimizers.smac.candidates import Candidates, key
+from nas.optimizers.smac.crashes import CrashModel
 from nas.optimizers.smac.evidence import Evidence
 from nas.util.errors import UserError
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 
     from nas.optimizers.smac.evidence import Lesson
 
+    Vector = NDArray[np.float64]
+
 RANDOM = "random"
 
+_DRAWS = 20  # configurations of which a random one is taken where some crash
 _TUNE_GROWTH = 10  # the model is tuned anew with a tenth more trials: half of an ask's time otherwise
 
 
@@ -59,6 +63,8 @@ class DerivedSelector(ConfigSelector):
         self._tuned_at = 0  # finished trials that the model was tuned to last, or is to be before it learns
         self._tune_on: Lesson | None = None  # set: is to be
         self._learnt = 0  # finished trials that the model knows
+        self._crashes = CrashModel(scenario.configspace)
+        self._warned = 0  # finished trials that the model of crashes knows
 
     @property
     def exhausted(self) -> bool:
@@ -69,9 +75,15 @@ class DerivedSelector(ConfigSelector):
         """Whether a configuration has been yielded before."""
         return key(config.get_array()) in self._yielded
 
-    def observe(self, config: Configuration, epochs: int, error: float | None) -> None:
-        """Takes a finished trial; ``error`` None: it crashed."""
-        self._evidence.add(config.get_array(), epochs, error)
+    def foreseen(self) -> dict[Configuration, float]:
+        """What to expect at the highest rung of the configurations that finished a trial."""
+        return {self._yielded[name]: error for name, error in self._evidence.foreseen().items()}
+
+    def observe(
+        self, config: Configuration, epochs: int, error: float | None, *, blameless: bool = False
+    ) -> None:
+        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` by no fault of its own."""
+        self._evidence.add(config.get_array(), epochs, error, blameless=blameless)
         finished = self._evidence.finished
         if finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
             self._tuned_at, self._tune_on = finished, self._evidence.lesson()
@@ -102,13 +114,29 @@ class DerivedSelector(ConfigSelector):
         rng = np.random.RandomState(seed)
         if rng.random_sample() >= self._random_probability and self._learn():
             self._acquisition_maximizer.reseed(derive(seed, "maximize"))
-            for _, config in self._acquisition_maximizer.search(self._yielded, 1):
+            for _, config in self._acquisition_maximizer.search(self._yielded, 1, self._survival()):
                 return config
         return self._candidates.decode(self._random(rng), RANDOM)
 
-    def _random(self, rng: np.random.RandomState) -> NDArray[np.float64]:
-        """A random configuration ``(D,)`` that was not yielded."""
-        return self._candidates.unseen(1, self._yielded, rng)[0]
+    def _random(self, rng: np.random.RandomState) -> Vector:
+        """A configuration at random, those that will probably crash the more rarely."""
+        survival = self._survival()
+        if survival is None:
+            return self._candidates.unseen(1, self._yielded, rng)[0]
+        rows = self._candidates.unseen(_DRAWS, self._yielded, rng)
+        chances = survival(rows)
+        lucky = np.flatnonzero(rng.random_sample(len(rows)) < chances)
+        return rows[lucky[0] if len(lucky) else np.argmax(chances)]
+
+    def _survival(self) -> Callable[[Vector], Vector] | None:
+        """What tells the probability not to crash, None if nothing or everything has crashed so far."""
+        rows, crashed = self._evidence.crashes
+        if crashed.all() or not crashed.any():
+            return None
+        if self._evidence.finished != self._warned:
+            self._warned = self._evidence.finished
+            self._crashes.learn(rows, crashed)
+        return self._crashes.survival
 
     def _learn(self) -> bool:
         """Brings the model up to date; False if there is too little to learn from."""
