@@ -12,6 +12,7 @@ from analysis import levels, spaces
 from nas.run import folder
 from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.journal import Contents
+from nas.run.objectives import COST, Objectives
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter, plain
@@ -40,7 +41,8 @@ class Run:
             it succeeded), ``top1``, ``top5``, ``val_loss``, ``train_loss``, ``params``, ``macs``,
             ``peak_memory`` (bytes), ``train_seconds``, ``seconds`` and ``clock`` (search clock at its
             end, s), ``started`` and ``ended`` (UTC), ``attempts``, ``reason``, ``cached`` (answered
-            from an earlier trial), and one column for each hyperparameter.
+            from an earlier trial), one column for each hyperparameter, and for each cost that is weighed
+            beside the error ``cost_`` and its name.
         curves: One row an epoch trained: ``trial``, ``config_id``, ``epoch`` and its metrics. A
             promoted configuration's epochs lie with the trials that trained them.
         incumbents: One row a lead: ``trial``, ``config_id``, ``epochs``, ``error``, ``top1``,
@@ -135,7 +137,9 @@ def load(path: Path) -> Run:
     hyperparameters = _hyperparameters(opened.configspace_json, search)
     contents = opened.read_journal()
     state = SearchState.of(contents.events)
-    trials = _trials(state.trials.values(), hyperparameters)
+    weighed = Objectives.of(search)
+    costs = () if weighed is None else tuple(COST + name for name in weighed.names)
+    trials = _trials(state.trials.values(), hyperparameters, costs)
     return Run(
         path=path,
         name=opened.name,
@@ -182,7 +186,9 @@ def _with_words(found: Hyperparameter, known: Parameter | None) -> Hyperparamete
     return replace(found, meaning=found.meaning or known.meaning, source=found.source or known.source)
 
 
-def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparameter]) -> pd.DataFrame:
+def _trials(
+    trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparameter], costs: tuple[str, ...] = ()
+) -> pd.DataFrame:
     rows = list(trials)
     plain_columns = (
         *("trial", "config_id", "epochs", "origin", "status", "error", "seconds"),
@@ -194,7 +200,7 @@ def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparamete
     for name in ("started", "ended"):
         times = pd.Series([getattr(row, name) or None for row in rows], dtype=object)
         columns[name] = pd.to_datetime(times, utc=True)
-    for name in METRICS:
+    for name in (*METRICS, *costs):
         columns[name] = [row.metrics.get(name, float("nan")) for row in rows]
     for name in hyperparameters:
         if name in columns:
