@@ -28,7 +28,7 @@ bench: setup ## speed of this machine's CPU, written into docs/performance.md; h
 gpu: setup ## the tests that need a GPU, and its speed, written into docs/performance.md; 12 minutes
 	$(RUN) -m benchmarks.gpu
 
-quality: setup ## does the default search still beat random search and Hyperband? five races each
+quality: setup ## does the default search still choose well? races on a problem of each kind
 	$(RUN) -m benchmarks.quality.gate
 
 lint: setup ## ruff, mypy and the directions of imports

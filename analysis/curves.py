@@ -17,6 +17,10 @@ def ranking(run: Run) -> pd.DataFrame:
 
 
 def curve(run: Run, config_id: str) -> pd.DataFrame:
-    """All epochs of one configuration: a promoted one's lie with several trials; the latest counts."""
-    points = run.curves[run.curves["config_id"] == config_id]
+    """All epochs of one configuration: a promoted one's lie with several trials; the latest counts.
+
+    Those of further seeds are left out.
+    """
+    own = run.trials.index[(run.trials["config_id"] == config_id) & (run.trials["replicate"] == 0)]
+    points = run.curves[run.curves["trial"].isin(own)]
     return points.drop_duplicates("epoch", keep="last").sort_values("epoch")

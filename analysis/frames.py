@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
+    from nas.run.search_file import SearchFile
     from nas.run.state import Trial
     from search_spaces.base import Parameter
 
@@ -41,12 +42,14 @@ class Run:
             it succeeded), ``top1``, ``top5``, ``val_loss``, ``train_loss``, ``params``, ``macs``,
             ``peak_memory`` (bytes), ``train_seconds``, ``seconds`` and ``clock`` (search clock at its
             end, s), ``started`` and ``ended`` (UTC), ``attempts``, ``reason``, ``cached`` (answered
-            from an earlier trial), one column for each hyperparameter, and for each cost that is weighed
-            beside the error ``cost_`` and its name.
+            from an earlier trial), ``replicate`` (which further training of its configuration with a
+            fresh seed it is, from 1; 0: its own), one column for each hyperparameter, and for each cost
+            that is weighed beside the error ``cost_`` and its name.
         curves: One row an epoch trained: ``trial``, ``config_id``, ``epoch`` and its metrics. A
             promoted configuration's epochs lie with the trials that trained them.
-        incumbents: One row a lead: ``trial``, ``config_id``, ``epochs``, ``error``, ``top1``,
-            ``clock`` (s) and ``time`` (UTC).
+        incumbents: One row a lead, or what more seeds said of it: ``trial``, ``config_id``, ``epochs``,
+            ``error``, ``top1``, ``seeds``, ``low`` and ``high`` (95 % interval of the error, NaN before any
+            configuration has a second seed), ``clock`` (s) and ``time`` (UTC).
         sessions: One row a session: ``started``, ``ended`` (NaT while it runs or after a kill),
             ``reason``, ``command`` and ``host``.
         clock: Seconds of search time used.
@@ -58,7 +61,7 @@ class Run:
 
     path: Path
     name: str
-    search: dict[str, Any]
+    search: SearchFile
     hyperparameters: dict[str, Hyperparameter]
     trials: pd.DataFrame
     curves: pd.DataFrame
@@ -78,7 +81,7 @@ class Run:
     @property
     def default(self) -> dict[str, Any]:
         """The base architecture; None for what is inactive."""
-        known: Mapping[str, Any] = self.search["space"]["default"]
+        known = self.search.space.default
         return {
             name: known.get(name) if levels.optional(hp) else hp.default
             for name, hp in self.hyperparameters.items()
@@ -87,11 +90,23 @@ class Run:
     @property
     def rungs(self) -> list[int]:
         """Budgets of the search, epochs, ascending."""
-        return [int(epochs) for epochs in self.search["rungs"]]
+        return self.search.rungs
 
     @property
     def measured(self) -> pd.DataFrame:
-        """Trials that succeeded and were not answered from an earlier one."""
+        """Trials that succeeded and were not answered from an earlier one; of each configuration its own.
+
+        Trainings with further seeds (:attr:`replicates`) are no trials of anything new.
+        """
+        return self._succeeded[self._succeeded["replicate"] == 0]
+
+    @property
+    def replicates(self) -> pd.DataFrame:
+        """Successful trainings of configurations with further seeds."""
+        return self._succeeded[self._succeeded["replicate"] > 0]
+
+    @property
+    def _succeeded(self) -> pd.DataFrame:
         return self.trials[(self.trials["status"] == "success") & ~self.trials["cached"]]
 
     @property
@@ -101,8 +116,18 @@ class Run:
 
     @property
     def incumbent(self) -> pd.Series | None:
-        """The winner's row of ``trials``: the best at the highest rung, None before the first."""
-        return None if self.incumbents.empty else self.trials.loc[self.incumbents["trial"].iloc[-1]]
+        """The winner's row of ``trials``: the best at the highest rung, None before the first.
+
+        Once configurations were trained with further seeds, its ``error`` and ``top1`` are what is expected
+        over all seeds.
+        """
+        if self.incumbents.empty:
+            return None
+        lead = self.incumbents.iloc[-1]
+        row = self.trials.loc[lead["trial"]].copy()
+        if pd.notna(lead["low"]):
+            row["error"], row["top1"] = lead["error"], lead["top1"]
+        return row
 
     def baseline(self, epochs: int) -> pd.Series | None:
         """The base architecture's own trial at a budget, None if it has not succeeded."""
@@ -157,7 +182,7 @@ def load(path: Path) -> Run:
     )
 
 
-def _hyperparameters(path: Path, search: Mapping[str, Any]) -> dict[str, Hyperparameter]:
+def _hyperparameters(path: Path, search: SearchFile) -> dict[str, Hyperparameter]:
     """What the run searched, from its own record; words and order from the space if it is still there."""
     try:
         found = levels.of(orjson.loads(path.read_bytes()))
@@ -196,6 +221,7 @@ def _trials(
     )
     columns: dict[str, Any] = {name: [getattr(row, name) for row in rows] for name in plain_columns}
     columns["error"] = [float("nan") if row.error is None else row.error for row in rows]
+    columns["replicate"] = [row.repeat for row in rows]
     columns["clock"] = [row.clock_ended if row.finished else float("nan") for row in rows]
     for name in ("started", "ended"):
         times = pd.Series([getattr(row, name) or None for row in rows], dtype=object)
@@ -214,7 +240,7 @@ def _trials(
             raise UserError(f"trials.jsonl: trial {number} has no {name}; the journal is of another space")
         # As objects, a whole number stays one beside trials where it is inactive.
         columns[name] = pd.Series(values, dtype=object) if None in values else values
-    types = {"epochs": int, "attempts": int, "cached": bool, "error": float, "clock": float}
+    types = {"epochs": int, "attempts": int, "replicate": int, "cached": bool, "error": float, "clock": float}
     return pd.DataFrame(columns).astype(types).set_index("trial", drop=False).rename_axis(None)
 
 
@@ -233,15 +259,21 @@ def _curves(trials: Iterable[Trial]) -> pd.DataFrame:
 def _incumbents(contents: Contents, trials: pd.DataFrame) -> pd.DataFrame:
     leads = [event for event in contents.events if isinstance(event, NewIncumbent)]
     rows = trials.loc[[event.trial for event in leads], ["trial", "config_id", "epochs", "error", "top1"]]
+    for column, event in enumerate(leads):
+        if event.low is not None and event.error is not None:
+            rows.iloc[column, 3:] = event.error, 1 - event.error
     return rows.assign(
+        seeds=[event.seeds for event in leads],
+        low=[float("nan") if event.low is None else event.low for event in leads],
+        high=[float("nan") if event.high is None else event.high for event in leads],
         clock=[float(event.clock) for event in leads],
         time=pd.to_datetime([event.time for event in leads], utc=True),
     ).reset_index(drop=True)
 
 
-def _begun_by(contents: Contents, search: Mapping[str, Any]) -> tuple[str, ...]:
+def _begun_by(contents: Contents, search: SearchFile) -> tuple[str, ...]:
     starts = [event for event in contents.events if isinstance(event, SessionStarted)]
-    return tuple(starts[0].command or ()) if starts else tuple(map(str, search.get("command", ())))
+    return tuple((starts[0] if starts else search).command or ())
 
 
 def _sessions(contents: Contents) -> pd.DataFrame:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -13,6 +13,7 @@ from nas.run.folder import Run as Folder
 
 if TYPE_CHECKING:
     from analysis.frames import Run
+    from nas.run.confirmed_file import ConfirmedConfig, ConfirmedFile
 
 
 BASE_LABEL = "base architecture"
@@ -29,18 +30,18 @@ class Seeds:
             in the order of ``confirmed.json``, the best first.
     """
 
-    found: dict[str, Any]
+    found: ConfirmedFile
     curves: pd.DataFrame
 
     @property
     def compared(self) -> int:
         """Seeds that all configurations have."""
-        return len(self.found["compared"])
+        return len(self.found.compared)
 
     @property
-    def winner(self) -> dict[str, Any] | None:
+    def winner(self) -> ConfirmedConfig | None:
         """The best configuration's row of ``confirmed.json``, None before any comparison."""
-        return record.winner(self.found)
+        return self.found.best
 
     def means(self, column: str) -> pd.DataFrame:
         """Mean and standard deviation over seeds of ``top1`` or ``val_loss``.
@@ -60,28 +61,28 @@ def seeds(run: Run) -> Seeds | None:
         UserError: If its files are damaged.
     """
     folder = Folder(run.path)
-    found = record.read(folder)
+    found = folder.read_confirmed()
     if found is None or not folder.confirm_journal.exists():
         return None
-    compared = set(found["compared"]) or set(range(1, found["seeds"] + 1))
+    compared = set(found.compared) or set(range(1, found.seeds + 1))
     known = record.Record.of(journal.read(folder.confirm_journal).events)
     rows = [
         {
-            "config_id": row["config_id"],
+            "config_id": row.config_id,
             "label": label(row),
             "repeat": repeat,
             "epoch": epoch,
             "top1": metrics["top1"],
             "val_loss": metrics["val_loss"],
         }
-        for row in found["configurations"]
-        for repeat, number in enumerate(row["trials"], start=1)
+        for row in found.configurations
+        for repeat, number in enumerate(row.trials, start=1)
         if repeat in compared and number in known.state.trials
         for epoch, metrics in sorted(known.state.trials[number].curve.items())
     ]
     return Seeds(found, pd.DataFrame(rows)) if rows else None
 
 
-def label(row: dict[str, Any]) -> str:
+def label(row: ConfirmedConfig) -> str:
     """What a configuration of ``confirmed.json`` is called."""
-    return BASE_LABEL if row["baseline"] else f"trial {row['searched_trial']}"
+    return BASE_LABEL if row.baseline else f"trial {row.searched_trial}"

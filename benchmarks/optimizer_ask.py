@@ -3,12 +3,15 @@
 Run with ``OMP_NUM_THREADS=1 python benchmarks/optimizer_ask.py``; it prints a Markdown table. The
 objective is made up and instant, trials come one at a time. ``ask`` counts every proposal,
 promotions too; ``new`` only those of new configurations by the model, the forest's training
-included where an outcome made it due. ``--space benchmarks/wide_space.py:Wide`` times another space.
+included where an outcome made it due. ``--space benchmarks/wide_space.py:Wide`` times another space,
+``--costs 1`` (or 2) a search of a front, whose costs are made up and counted in no time, and half of the
+configurations exceed the limit on the first.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import statistics
 import time
@@ -16,10 +19,13 @@ from typing import TYPE_CHECKING
 
 import search_spaces
 from nas.optimizers import create
+from nas.optimizers.objectives import Costs
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nas.optimizers.protocol import Optimizer, Suggestion
     from search_spaces.base import Config, SearchSpace
 
@@ -39,9 +45,26 @@ def outcome_of(config: Config, epochs: int) -> Outcome:
     return Outcome(error + 0.5 / epochs + 0.05 * noise, 1.0)
 
 
-def random_history(space: SearchSpace, fidelity: Fidelity, trials: int) -> Record:
+def made_up_costs(space: SearchSpace, n: int) -> Costs | None:
+    """Costs that every choice has a part in; None for ``n`` 0."""
+    names = ("macs", "params")[:n]
+
+    def known(configs: Sequence[Config]) -> list[dict[str, float]]:
+        return [
+            {
+                name: math.exp(sum(random.Random(f"{name}/{item}").gauss(0, 1) for item in config.items()))
+                for name in names
+            }
+            for config in configs
+        ]
+
+    middle = statistics.median(costs[names[0]] for costs in known(space.sample(200, 0))) if n else 0.0
+    return Costs(names, {names[0]: middle}, known) if n else None
+
+
+def random_history(space: SearchSpace, fidelity: Fidelity, trials: int, costs: Costs | None = None) -> Record:
     """Trials of the same brackets with random configurations: a history that costs no model."""
-    optimizer = create("smac", space, fidelity, 0, OptimizerSettings(random_probability=1))
+    optimizer = create("smac", space, fidelity, 0, OptimizerSettings(random_probability=1), costs=costs)
     return [step(optimizer)[:2] for _ in range(trials)]
 
 
@@ -56,9 +79,11 @@ def step(optimizer: Optimizer) -> tuple[Suggestion, Outcome, float]:
     return suggestion, outcome, seconds
 
 
-def measure(space: SearchSpace, fidelity: Fidelity, history: Record, asks: int) -> list[float]:
+def measure(
+    space: SearchSpace, fidelity: Fidelity, history: Record, asks: int, costs: Costs | None = None
+) -> list[float]:
     """Gives seconds: replay, then median of asks, and median and maximum of new configurations."""
-    optimizer = create("smac", space, fidelity, 0)
+    optimizer = create("smac", space, fidelity, 0, costs=costs)
     begin = time.perf_counter()
     for suggestion, outcome in history:
         optimizer.replay(suggestion)
@@ -74,14 +99,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--asks", type=int, default=52, help="proposals to time (default: 52, four brackets)")
     parser.add_argument("--space", default="nexception", help="search space (default: nexception)")
+    parser.add_argument("--costs", type=int, default=0, choices=(0, 1, 2), help="costs beside the error")
     options = parser.parse_args()
     space = search_spaces.get(options.space)
+    costs = made_up_costs(space, options.costs)
     print("| rungs | finished trials | replay, s | ask, median ms | new, median ms | new, max ms |")
     print("|---|---|---|---|---|---|")
     for name, fidelity in CASES.items():
-        history = random_history(space, fidelity, max(_SIZES))
+        history = random_history(space, fidelity, max(_SIZES), costs)
         for size in _SIZES:
-            replay, *seconds = measure(space, fidelity, history[:size], options.asks)
+            replay, *seconds = measure(space, fidelity, history[:size], options.asks, costs)
             figures = " | ".join(f"{1000 * value:.0f}" for value in seconds)
             print(f"| {name} | {size} | {replay:.2f} | {figures} |", flush=True)
 

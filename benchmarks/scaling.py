@@ -27,7 +27,8 @@ from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
 from nas.search.loop import Limits, Search
-from nas.search.settings import SearchSettings
+from nas.search.session import describe
+from nas.search.settings import BudgetSettings, SearchSettings
 from nas.status import __main__ as status
 from nas.view import snapshot
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nas.execution.messages import TrialSpec
+    from nas.run.search_file import SearchFile
     from search_spaces.base import Config
 
 _FIDELITY = Fidelity(5, 45, 3)
@@ -111,7 +113,7 @@ class Bench:
         """Begins, or takes up what lies in the folder."""
         space = search_spaces.get("nexception")
         path = self.folder / "run"
-        run = Run.open(path) if path.exists() else Run.create(path, describe(), {})
+        run = Run.open(path) if path.exists() else Run.create(path, described(), {})
         contents = run.read_journal()
         clock = SkippingClock()
         executor = CountingExecutor(Problem(self.seconds_per_epoch), clock, self.workers)
@@ -139,24 +141,10 @@ class HastyJournal(Journal):
         super().append(event, durable=False)
 
 
-def describe() -> dict[str, object]:
+def described() -> SearchFile:
     """What ``search.json`` needs for a status."""
-    space = search_spaces.get("nexception")
-    return {
-        "settings": SearchSettings(fidelity=_FIDELITY).to_json(),
-        "limits": {"seconds": 1e12, "trials": None},
-        "rungs": list(_FIDELITY.rungs),
-        "space": {
-            "name": space.name,
-            "size": space.size,
-            "fingerprint": space.fingerprint,
-            "default": space.default,
-        },
-        "data": {"name": "simulated"},
-        "width": 0,
-        "hardware": {"device": "simulated"},
-        "versions": {},
-    }
+    settings = SearchSettings(budget=BudgetSettings("1000000h"), fidelity=_FIDELITY)
+    return describe(settings, SimulatedExecutor(Problem(1.0), SimulatedClock()).start())
 
 
 def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
@@ -202,7 +190,7 @@ def read_and_show(run: Run) -> str:
     read = time.process_time()
     state = SearchState.of(contents.events)
     folded = time.process_time()
-    snapshot.take(state, describe(), name="", status="running", used=state.clock)
+    snapshot.take(state, described(), name="", status="running", used=state.clock)
     shown = time.process_time()
     row = (
         f"| {state.finished:,} | {contents.size / 1e6:.0f} | {read - begin:.2f} | {folded - read:.2f} | "

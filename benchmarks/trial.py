@@ -120,7 +120,7 @@ class Workplace:
         self._pipe = _Pipe()
         told = settings(place, Path(self._folder.name), max_epochs=_EPOCHS)
         self._bench = Bench(told, images, self._pipe)  # type: ignore[arg-type]
-        self._images = batch * (int(str(self._bench.facts.data["train_images"])) // batch)
+        self._images = batch * ((self._bench.facts.data.train_images or 0) // batch)
 
     @property
     def notes(self) -> list[str]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
+from nas.run import search_file
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
@@ -27,6 +27,7 @@ from nas.search.loop import Limits, Search
 from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings, SpaceSettings
 from nas.util.seeds import derive
 from search_spaces.nexception.geometry import Geometry
+from tests.descriptions import described
 
 # A busy machine is no failure, and neither is the first call of something slow to import.
 settings.register_profile("smacnas", deadline=None)
@@ -130,6 +131,7 @@ class Simulation:
     fidelity: Fidelity = field(default_factory=lambda: Fidelity(1, 9, 3))
     smac: OptimizerSettings = field(default_factory=OptimizerSettings)
     space: str = "nexception"
+    replicates: float = 0.0
 
     def search(self, *listeners: Any) -> tuple[Search, Journal]:
         """Begins the run, or takes it up where its journal ends."""
@@ -150,6 +152,7 @@ class Simulation:
             executor=SimulatedExecutor(self.problem, clock, self.slots),
             clock=clock,
             listeners=listeners,
+            replicates=self.replicates,
         )
         return search, journal
 
@@ -163,29 +166,12 @@ class Simulation:
         settings = SearchSettings(
             budget=BudgetSettings(trials=self.trials),
             fidelity=self.fidelity,
-            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed),  # type: ignore[arg-type]
+            choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed, replicates=self.replicates),  # type: ignore[arg-type]
             smac=self.smac,
             space=SpaceSettings(self.space),
         )
-        search = {
-            "program": "0.1.0",
-            "created": "2026-01-01T00:00:00+00:00",
-            "command": ["simulated"],
-            "settings": settings.to_json(),
-            "limits": {"seconds": self.seconds, "trials": self.trials},
-            "rungs": list(self.fidelity.rungs),
-            "space": {
-                "name": space.name,
-                "size": space.size if math.isfinite(space.size) else None,
-                "fingerprint": space.fingerprint,
-                "default": space.default,
-            },
-            "data": {"name": "simulated", "train_images": 900, "val_images": 100},
-            "width": 16,
-            "train": {},
-            "hardware": {"device": "simulated"},
-            "versions": {},
-        }
+        limits = search_file.Limits(seconds=self.seconds, trials=self.trials)
+        search = replace(described(settings), limits=limits)
         return Run.create(self.path, search, space.configspace().to_serialized_dict())
 
 
@@ -198,6 +184,16 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def trials_here(one_thread: None) -> Iterator[None]:
+    """Searches train in this process: for tests of what a run finds, not of the process it trains in."""
+    from tests.execution.in_thread import InThread
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nas.execution.local.TrialProcess", InThread)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -138,6 +138,7 @@ def test_a_wrong_flag(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.usefixtures("trials_here")
 @pytest.mark.parametrize(("wrong", "message"), SURROUNDINGS)
 def test_wrong_data_or_device(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, wrong: Any, message: str

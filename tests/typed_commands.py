@@ -32,6 +32,7 @@ def small(command: str) -> str:
         few = " --max-images 200" if "--dataset digits" in command else ""
         command += f" {SMALL}" + (few if "--dataset" in command else f" {IMAGES}")
         command += "" if "--plan" in command else " --trials 4"
+        command += " --optimizer random" if "--then" in command else ""  # so that there is one to confirm
     elif "nas.search" in command:
         command += " --trials 7"
     if "nas.confirm" in command:

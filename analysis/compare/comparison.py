@@ -78,7 +78,7 @@ def _notes(runs: Sequence[Run], shared: float) -> list[str]:
     without = [run.name for run in runs if run.incumbent is None]
     if without:
         notes.append(f"no network trained for all {runs[0].rungs[-1]} epochs: {', '.join(without)}")
-    machines = {str(run.search["hardware"].get("device")) for run in runs}
+    machines = {run.search.hardware.device for run in runs}
     if len(machines) > 1:
         notes.append(f"on different devices ({', '.join(sorted(machines))}): search times do not compare")
     return notes

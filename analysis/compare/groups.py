@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.importance.marginals import confidence
+from nas.util import records
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,8 +60,8 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 def _check(first: Run, other: Run) -> None:
     for name, values in (
-        ("search spaces", [run.search["space"]["fingerprint"] for run in (first, other)]),
-        ("data", [run.search["data"].get("fingerprint") for run in (first, other)]),
+        ("search spaces", [run.search.space.fingerprint for run in (first, other)]),
+        ("data", [run.search.data.fingerprint for run in (first, other)]),
         ("highest budgets", [run.rungs[-1] for run in (first, other)]),
     ):
         if values[0] != values[1]:
@@ -74,17 +75,17 @@ def _settings(run: Run) -> dict[str, Any]:
     """What was chosen, flat; ``width`` as it turned out."""
     flat = {
         f"{part} {key}".replace("choice ", ""): value
-        for part, values in run.search["settings"].items()
+        for part, values in records.write(run.search.settings).items()
         if part != "machine"
         for key, value in values.items()
         if (part, key) not in _REPEATS and key != "width"
     }
-    return {**flat, "width": run.search["width"]}
+    return {**flat, "width": run.search.width}
 
 
 def _label(run: Run, settings: Mapping[str, Any], differing: Sequence[str]) -> str:
     others = [f"{key} {settings.get(key)}" for key in differing if key != "optimizer"]
-    return ", ".join([str(run.search["settings"]["choice"]["optimizer"]), *others])
+    return ", ".join([run.search.settings.choice.optimizer, *others])
 
 
 def shared_time(runs: Sequence[Run]) -> float:
@@ -149,7 +150,7 @@ def finals(groups: Sequence[Group]) -> pd.DataFrame:
                 {
                     "run": run.name,
                     "group": part.label,
-                    "seed": run.search["settings"]["choice"]["seed"],
+                    "seed": run.search.settings.choice.seed,
                     "seconds": end,
                     "top1": float(best_at(run, np.array([end]))[0]),
                     "base_top1": float("nan") if base is None else 1 - base["error"],

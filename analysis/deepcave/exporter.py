@@ -61,8 +61,8 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         UserError: If the run's files are damaged.
     """
     search = run.read_search()
-    settings = search["settings"]
     weighed = Objectives.of(search)
+    choice = search.settings.choice
     space = _configspace(run)
     try:
         found = levels.of(space)
@@ -87,10 +87,10 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "name": run.name,
-        "optimizer": settings["choice"]["optimizer"],
-        "seed": settings["choice"]["seed"],
-        "space": search["space"]["name"],
-        "data": search["data"]["name"],
+        "optimizer": choice.optimizer,
+        "seed": choice.seed,
+        "space": search.space.name,
+        "data": search.data.name,
         "configspace": space,
         "objectives": objectives(weighed),
         "configs": configs,
@@ -137,6 +137,7 @@ def _trial(trial: Trial, config: int, more: Mapping[str, Any], weighed: Objectiv
         "trial": trial.trial,
         "config": config,
         "budget": trial.epochs,
+        **({"repeat": trial.repeat} if trial.repeat else {}),
         "costs": costs if trial.status == "success" else None,
         "start": trial.clock_started,
         "end": trial.clock_ended,

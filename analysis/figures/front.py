@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from analysis import tradeoffs
 from analysis.figures.style import BASE, FAINT, GOOD, PAPER, budget_label, drawing, percent_axis, say
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.frames import Run
+    from nas.run.confirmed_file import ConfirmedFile
     from nas.run.objectives import Objectives
 
 _NOTHING = "no network within the limits has been trained at the highest budget yet"
 _MOST = 24  # values named in the picture of what choices buy
 
 
-def front(run: Run, weighed: Objectives, confirmed: dict[str, Any] | None) -> Figure:
+def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Figure:
     """Accuracy against the first cost with the front, means over seeds if there are; the front's growth."""
     cost = weighed.costs[0]
     with drawing(9.4, 4.4, columns=2) as (figure, axes):
@@ -68,27 +69,22 @@ def front(run: Run, weighed: Objectives, confirmed: dict[str, Any] | None) -> Fi
     return figure
 
 
-def _confirmed(ax: Axes, cost: str, confirmed: dict[str, Any] | None) -> None:
+def _confirmed(ax: Axes, cost: str, confirmed: ConfirmedFile | None) -> None:
     """Means over fresh seeds with their 95 % intervals."""
     from nas.confirm.view import interval
 
     rows = [
-        row
-        for row in (confirmed or {}).get("configurations", ())
-        if row["mean_error"] is not None and cost in row.get("costs", {})
+        (row.costs[cost], row.mean_error, row.sd_error)
+        for row in (() if confirmed is None else confirmed.configurations)
+        if row.mean_error is not None and row.costs and cost in row.costs
     ]
-    if not rows:
+    if not rows or confirmed is None:
         return
-    seeds = len((confirmed or {})["compared"])
-    halves = [
-        0.0
-        if row["sd_error"] is None
-        else row["mean_error"] - interval(row["mean_error"], row["sd_error"], seeds)[0]
-        for row in rows
-    ]
+    seeds = len(confirmed.compared)
+    halves = [0.0 if sd is None else interval(0.0, sd, seeds)[1] for _, _, sd in rows]
     ax.errorbar(
-        [row["costs"][cost] for row in rows],
-        [1 - row["mean_error"] for row in rows],
+        [at for at, _, _ in rows],
+        [1 - mean for _, mean, _ in rows],
         yerr=halves,
         fmt="D",
         markersize=4,

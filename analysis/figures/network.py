@@ -43,8 +43,7 @@ def parts(run: Run, config: Mapping[str, Any]) -> list[Part]:
     """The network as its space draws it; for a space that does not, its choices, one a line."""
     space = spaces.registered(run.search)
     if space is not None:
-        image_size = int(run.search["data"].get("image_size") or 32)
-        drawn = space.diagram(config, int(run.search.get("width") or 0), image_size)
+        drawn = space.diagram(config, run.search.width, run.search.data.image_size or 32)
         if drawn:
             return drawn
     return [Part("choices", tuple(f"{name}: {shown(config[name])}" for name in run.hyperparameters), 0)]

@@ -58,7 +58,7 @@ def _scenario(run: Run, out: Path) -> dict[str, Any]:
         "crash_cost": _CRASH_COST,
         "min_budget": min(run.rungs),
         "max_budget": max(run.rungs),
-        "seed": run.search["settings"]["choice"]["seed"],
+        "seed": run.search.settings.choice.seed,
         "n_workers": 1,
         # Scenario.load asks for both.
         "output_directory": str(out),
@@ -70,7 +70,7 @@ def _runhistory(run: Run) -> dict[str, Any]:
     trials = run.trials[run.trials["status"].isin(SMAC_STATUS) & ~run.trials["cached"]]
     numbers = {name: number for number, name in enumerate(dict.fromkeys(trials["config_id"]), start=1)}
     first = trials.drop_duplicates("config_id")
-    seed = run.search["settings"]["choice"]["seed"]
+    seed = run.search.settings.choice.seed
     return {
         "stats": {"submitted": len(trials), "finished": len(trials), "running": 0},
         "data": [_entry(row, numbers[row["config_id"]], seed) for _, row in trials.iterrows()],
@@ -84,7 +84,7 @@ def _entry(row: Any, number: int, seed: int) -> dict[str, Any]:
     return {
         "config_id": number,
         "instance": None,
-        "seed": seed,
+        "seed": seed + int(row["replicate"]),
         "budget": float(row["epochs"]),
         "cost": row["error"] if row["status"] == "success" else _CRASH_COST,
         "time": row["seconds"],

@@ -112,6 +112,7 @@ def crashes(run: Run) -> pd.DataFrame:
     from scipy import stats
 
     ended = run.trials[run.trials["status"].isin(["success", "crashed"]) & ~run.trials["cached"]]
+    ended = ended[ended["replicate"] == 0]
     rows = []
     for name, hp in run.hyperparameters.items():
         found = codes(hp, ended[name])

@@ -60,7 +60,7 @@ def chance(run: Run) -> float | None:
     Twice a binomial's variance: it ignores that both networks saw the same images, which makes real
     differences a little easier to see, and training noise, which makes them harder.
     """
-    images = run.search["data"].get("val_images")
+    images = run.search.data.val_images
     if run.incumbent is None or not images:
         return None
     share = float(run.incumbent["error"])
@@ -90,7 +90,7 @@ def headline(run: Run, several: Seeds | None = None) -> str:
     text += f", {100 * better:+.2f} points against the base architecture trained the same way."
     if luck is not None and better < luck:
         text += (
-            f" With {run.search['data']['val_images']:,} validation images, differences below "
+            f" With {run.search.data.val_images:,} validation images, differences below "
             f"{100 * luck:.1f} points may be chance: this one may be."
         )
     return text
@@ -115,18 +115,16 @@ def confirmed(several: Seeds) -> dict[str, Any]:
     rows = [
         {
             "name": seeds.label(row),
-            "searched": _percent(
-                float("nan") if row["searched_error"] is None else 1 - row["searched_error"]
-            ),
-            "confirmed": spread(row["mean_error"], row["sd_error"]),
+            "searched": percent(row.searched_error),
+            "confirmed": spread(row.mean_error, row.sd_error),
             "gain": gain_over_baseline(row),
-            "seeds": ", ".join(percent(error) for error in row["errors"]),
+            "seeds": ", ".join(percent(error) for error in row.errors),
         }
-        for row in found["configurations"]
+        for row in found.configurations
     ]
     said = verdict(found) if several.compared else "no seed has been trained for all of them yet"
     shown = said[0].upper() + said[1:]
-    return {"verdict": shown, "rows": rows, "seeds": _seeds(several), "epochs": found["epochs"]}
+    return {"verdict": shown, "rows": rows, "seeds": _seeds(several), "epochs": found.epochs}
 
 
 def confirm_command(run: Run) -> str:
@@ -140,26 +138,26 @@ def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
     finished = run.measured
     best = None if several is None else several.winner
     if best is not None:
-        top = [("best top-1, confirmed", spread(best["mean_error"], best["sd_error"]))]
-        if not best["baseline"]:
+        top = [("best top-1, confirmed", spread(best.mean_error, best.sd_error))]
+        if not best.baseline:
             top.append(("against the base, confirmed", f"{gain_over_baseline(best)} points"))
         top.append(("best single measurement", percent(None if winner is None else float(winner["error"]))))
     else:
         top = [("best top-1", "–" if winner is None else f"{100 * (1 - winner['error']):.2f}%")]
         if better is not None and winner is not None and winner["origin"] != "baseline":
             top.append(("against the base", f"{100 * better:+.2f} points"))
-    if (sized := winner if best is None else best) is not None and sized["macs"] is not None:
-        top.append(
-            ("its size", f"{format_count(sized['macs'])} MACs, {format_count(sized['params'])} params")
-        )
-    limits = run.search["limits"]
-    limit = format_duration(limits["seconds"])
-    limit += "" if limits["trials"] is None else f" or {limits['trials']} trials"
-    size = format_whole(run.search["space"]["size"])
+    size = None if winner is None else (winner["macs"], winner["params"])
+    if best is not None:
+        size = None if best.macs is None or best.params is None else (best.macs, best.params)
+    if size is not None:
+        top.append(("its size", f"{format_count(size[0])} MACs, {format_count(size[1])} params"))
+    limits = run.search.limits
+    limit = format_duration(limits.seconds)
+    limit += "" if limits.trials is None else f" or {limits.trials} trials"
     return [
         *top,
         ("trials", f"{len(finished)} measured, {len(run.crashed)} crashed"),
-        ("configurations", f"{run.trials['config_id'].nunique():,} of {size}"),
+        ("configurations", f"{run.trials['config_id'].nunique():,} of {format_whole(run.search.space.size)}"),
         ("search time", f"{format_duration(run.clock)} of {limit}"),
     ]
 

@@ -194,6 +194,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
     import orjson
 
     from analysis.report import findings
+    from nas.util import records
 
     search = run.search
     return {
@@ -212,7 +213,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
         "next_steps": findings.next_steps(run, confirmed=several is not None and several.compared > 1),
         "made": _made(run),
         "command": _typed(run.begun_by),
-        "settings": orjson.dumps(search, option=orjson.OPT_INDENT_2).decode(),
+        "settings": orjson.dumps(records.write(search), option=orjson.OPT_INDENT_2).decode(),
     }
 
 
@@ -229,26 +230,26 @@ def _made(run: Run) -> list[tuple[str, str]]:
     from nas.util.quantities import format_size
 
     search = run.search
-    data, hardware = search["data"], search["hardware"]
-    device = [str(hardware.get("device", "")), str(hardware.get("cpu", ""))]
-    if "cores" in hardware:
-        device.append(f"{hardware['cores']} cores")
-    if "memory_bytes" in hardware:
-        device.append(format_size(hardware["memory_bytes"]))
+    data, hardware = search.data, search.hardware
+    device = [hardware.device, hardware.cpu or ""]
+    if hardware.cores is not None:
+        device.append(f"{hardware.cores} cores")
+    if hardware.memory_bytes is not None:
+        device.append(format_size(hardware.memory_bytes))
     rungs = " / ".join(str(epochs) for epochs in run.rungs)
-    versions = {"smacnas": search.get("program", ""), **search["versions"]}
+    versions = {"smacnas": search.program, **search.versions}
     sessions = run.sessions
     begun = f"{sessions['started'].iloc[0]:%Y-%m-%d %H:%M} UTC" if len(sessions) else "–"
     return [
         ("begun", f"{begun}, {len(sessions)} session{'s' if len(sessions) != 1 else ''}"),
         (
             "data",
-            f"{data['name']}: {data['train_images']:,} images to train, {data['val_images']:,} to validate",
+            f"{data.name}: {data.train_images or 0:,} images to train, {data.val_images or 0:,} to validate",
         ),
-        ("network", search["space"]["name"] + (f", width {search['width']}" if search["width"] else "")),
+        ("network", search.space.name + (f", width {search.width}" if search.width else "")),
         ("budgets", f"{rungs} epochs"),
-        ("optimizer", str(search["settings"]["choice"]["optimizer"])),
-        ("seed", str(search["settings"]["choice"]["seed"])),
+        ("optimizer", search.settings.choice.optimizer),
+        ("seed", str(search.settings.choice.seed)),
         ("hardware", ", ".join(part for part in device if part)),
         ("versions", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import tyro
 
 from benchmarks.quality.opponents import OPPONENTS, make
-from benchmarks.quality.problems import load
 from benchmarks.quality.race import race
-from nas.util.errors import UserError
+from benchmarks.quality.registry import PROBLEMS, chosen, load
+from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 HERE = Path(__file__).parent
 MARKS = (10, 20, 40, 80)
-ProblemName = Literal["nexception", "nasbench201"]
+OURS = "ours"
 
 
 @dataclass(frozen=True)
 class Options:
     """What to race."""
 
-    problem: ProblemName = "nexception"
-    """Our own space, or NAS-Bench-201."""
+    problem: tuple[str, ...] = ("nexception",)
+    """Names of benchmarks.quality.registry; all, or aside: those that no setting was chosen by."""
     opponents: tuple[str, ...] = tuple(OPPONENTS)
     """Who races, by name; `NAME:setting=value,...` changes settings of ours."""
     seeds: int = 20
@@ -41,8 +43,8 @@ class Options:
     """Length of a race, in mean trainings at the highest rung."""
     processes: int = 2
     """Races at the same time."""
-    traces: Path = field(default=HERE / "work" / "traces.jsonl")
-    """Where the traces go; what is there already is not run again."""
+    traces: Path = field(default=HERE.parent / "results" / "races.jsonl")
+    """Where the traces go; what is there already is not run again, but ours is if its code has changed."""
 
 
 def at(steps: Sequence[tuple[float, float]], mark: float) -> float:
@@ -51,30 +53,56 @@ def at(steps: Sequence[tuple[float, float]], mark: float) -> float:
     return reached[-1] if reached else steps[0][1]
 
 
+def edition(opponent: str) -> str:
+    """Names the code of the default search by a hash, as it changes from day to day; "" for the others."""
+    if opponent.partition(":")[0] != OURS:
+        return ""
+    digest = hashlib.sha256()
+    for room in ("optimizers", "search"):
+        for path in sorted((HERE.parents[1] / "nas" / room).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:8]
+
+
 def run(problem: str, opponent: str, seed: int, evaluations: float) -> dict[str, Any]:
-    """One race, in a process of its own."""
+    """One race, in a process of its own; of drawn functions, on that of the seed."""
     begin = time.process_time()
-    steps = race(load(problem), make(opponent), seed=seed, evaluations=evaluations)
-    return {
+    row: dict[str, Any] = {
         "problem": problem,
         "opponent": opponent,
+        "edition": edition(opponent),
         "seed": seed,
         "evaluations": evaluations,
-        "cpu_seconds": round(time.process_time() - begin, 2),
-        "steps": [(round(paid, 3), round(regret, 6)) for paid, regret in steps],
+        "date": datetime.now(timezone.utc).date().isoformat(),
     }
+    try:
+        steps = race(load(problem, seed), make(opponent), seed=seed, evaluations=evaluations)
+    except Exception as error:  # one that fails must not end hours of races: the tables say how often
+        row |= {"failed": f"{type(error).__name__}: {first_line(error)}", "steps": []}
+    else:
+        row["steps"] = [(round(paid, 3), round(regret, 6)) for paid, regret in steps]
+    return {**row, "cpu_seconds": round(time.process_time() - begin, 2)}
+
+
+def key(row: dict[str, Any]) -> tuple[Any, ...]:
+    """What tells a race from another."""
+    return row["problem"], row["opponent"], row.get("edition", ""), row["seed"], row["evaluations"]
 
 
 def execute(options: Options) -> None:
-    """Runs what is missing."""
-    done = {(row["problem"], row["opponent"], row["seed"]) for row in read(options.traces)}
-    wanted = [(options.problem, o, s) for s in range(options.seeds) for o in options.opponents]
-    missing = [key for key in wanted if key not in done]
+    """Runs what is missing, all opponents and problems of a seed before the next one's."""
+    done = {key(row) for row in read(options.traces)}
+    wanted = [
+        (problem, opponent, seed, options.evaluations)
+        for seed in range(options.seeds)
+        for problem in chosen(options.problem)
+        for opponent in options.opponents
+    ]
+    missing = [one for one in wanted if (*one[:2], edition(one[1]), *one[2:]) not in done]
     options.traces.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:
-        futures = [pool.submit(run, *key, options.evaluations) for key in missing]
-        for future in futures:
+        for future in [pool.submit(run, *one) for one in missing]:
             file.write(json.dumps(future.result()) + "\n")
             file.flush()
 
@@ -107,25 +135,34 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return wide.sort_values(frame.evaluations.max())
 
 
+def standing(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The races that count: of ours, those of the edition that raced last."""
+    rows = list(rows)
+    last = {row["opponent"]: row.get("edition", "") for row in rows}
+    return [row for row in rows if row.get("edition", "") == last[row["opponent"]]]
+
+
 def main() -> None:
-    """Runs what is missing and prints the table."""
+    """Runs what is missing and prints the tables."""
     options = tyro.cli(Options, description=__doc__)
     try:
         for name in options.opponents:
             make(name)
-        load(options.problem)
+        for name in chosen(options.problem):
+            load(name)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     execute(options)
-    rows = [
-        row
-        for row in read(options.traces)
-        if row["problem"] == options.problem and row["opponent"] in options.opponents
-    ]
-    print(table(regrets(rows)).round(4).to_string())
-    seconds = pd.DataFrame(rows).groupby("opponent").cpu_seconds.mean().round(1)
-    print("CPU seconds a race:", ", ".join(f"{name} {value}" for name, value in seconds.items()))
+    rows = [row for row in standing(read(options.traces)) if row["opponent"] in options.opponents]
+    for problem in chosen(options.problem):
+        raced = [row for row in rows if row["problem"] == problem and not row.get("failed")]
+        if not raced:
+            continue
+        print(f"{problem}: {PROBLEMS[problem].meaning}")
+        print(table(regrets(raced)).round(4).to_string())
+        seconds = pd.DataFrame(raced).groupby("opponent").cpu_seconds.mean().round(1)
+        print("CPU seconds a race:", ", ".join(f"{name} {value}" for name, value in seconds.items()), "\n")
 
 
 if __name__ == "__main__":

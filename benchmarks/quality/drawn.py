@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -15,16 +17,62 @@ from nas.optimizers.protocol import Fidelity
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from search_spaces.base import Config
 
-_FIDELITY = Fidelity(2, 18, 3)
-_LEVEL, _SPREAD, _NOISE = 0.48, 0.022, 0.011  # error: mean, and standard deviations of configs and seeds
+EPOCHS = (2, 6, 18)
+FIDELITY = Fidelity(2, 18, 3)
+LEVEL, SPREAD = 0.48, 0.022  # error: mean, and standard deviation of configurations
 _PAIRS = 0.35  # share of the variance that is between pairs of choices
-_SKEW = 0.3  # bad configurations lie further out than good ones
-_OWN = {2: 0.7, 6: 0.45, 18: 0.0}  # standard deviation of what only this rung sees, in spreads
-_LOSS = {2: 0.22, 6: 0.09, 18: 0.0}  # how much the error is higher there
+SKEW = 0.3  # bad configurations lie further out than good ones
+_LOSS = (0.22, 0.09, 0.0)  # how much the error is higher at each rung
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the rungs of 2, 6 and 18 epochs see of a function; sizes are in its standard deviations.
+
+    Attributes:
+        share: How much of the highest rung's function.
+        own: How much of a function that only this rung sees.
+        floor: Low rungs cannot tell configurations apart that are better than this.
+        noise: Standard deviation between seeds, as an error.
+    """
+
+    share: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    own: tuple[float, float, float] = (0.7, 0.45, 0.0)
+    floor: float = -math.inf
+    noise: float = 0.011
+
+    def rungs(
+        self, z: NDArray[np.float32], field: Callable[[], NDArray[np.float32]]
+    ) -> list[NDArray[np.float32]]:
+        """Errors at each rung, from what counts at the highest and draws of what only the others see."""
+        low = np.maximum(z, np.float32(self.floor))
+        seen = [low, low, z]
+        return [
+            LEVEL + loss + SPREAD * (share * part + own * field())
+            for loss, share, own, part in zip(_LOSS, self.share, self.own, seen, strict=True)
+        ]
+
+
+USUAL = Shape()
+
+
+def answer(
+    errors: tuple[float, float, float], noise: NDArray[np.float32], epochs: int, seconds: float
+) -> Answer:
+    """Errors are made only at the rungs; between them they stand still."""
+    curve, level = [], 0.0
+    for epoch in range(1, epochs + 1):
+        if epoch in EPOCHS:
+            rung = EPOCHS.index(epoch)
+            level = float(np.clip(errors[rung] + noise[rung], 0.0, 1.0))
+        curve.append(level or 0.9)
+    return Answer(tuple(curve), seconds)
 
 
 class DrawnFunction:
@@ -32,44 +80,37 @@ class DrawnFunction:
 
     name = "drawn"
 
-    def __init__(self, seed: int, fidelity: Fidelity = _FIDELITY) -> None:
+    def __init__(self, seed: int, fidelity: Fidelity = FIDELITY, shape: Shape = USUAL) -> None:
         """Draws a function; ``fidelity``: rungs out of 2, 6 and 18 epochs, the last among them."""
         self.fidelity = fidelity
         self.space = UnnamedSpace()
         rng = np.random.default_rng(seed)
-        configs, codes = _codes()
-        z = _standard(np.expm1(_SKEW * _field(codes, rng)))
-        self._index = {name: i for i, name in enumerate(configs)}
-        self._rungs = {
-            epochs: _LEVEL + _LOSS[epochs] + _SPREAD * (z + own * _field(codes, rng))
-            for epochs, own in _OWN.items()
-        }
-        self._noise = rng.normal(0, _NOISE, (64, 3)).astype(np.float32)
+        names, codes = coded()
+        z = _standard(np.expm1(SKEW * _field(codes, rng)))
+        self.index = {name: i for i, name in enumerate(names)}
+        self.rungs = shape.rungs(z, lambda: _field(codes, rng))
+        self._noise = rng.normal(0, shape.noise, (64, 3)).astype(np.float32)
 
     def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
-        """Errors are made only at the rungs; between them they stand still."""
-        i = self._index[config_id(config)]
-        noise = noise_at(self._noise, seed)
-        errors, level = [], 0.0
-        for epoch in range(1, epochs + 1):
-            if epoch in (2, 6, 18):
-                level = float(self._rungs[epoch][i] + noise[(2, 6, 18).index(epoch)])
-            errors.append(level or 0.9)
+        """Answers for a training."""
+        i = self.index[config_id(config)]
+        low, middle, high = (float(errors[i]) for errors in self.rungs)
         kernels = int(config["kernel_mid"]) + int(config["kernel_down"])
-        return Answer(tuple(errors), 1.0 + 0.08 * kernels)
+        return answer((low, middle, high), noise_at(self._noise, seed), epochs, 1.0 + 0.08 * kernels)
 
     def true_error(self, config: Config) -> float:
         """Error at the highest rung, without noise."""
-        return float(self._rungs[18][self._index[config_id(config)]])
+        return float(self.rungs[-1][self.index[config_id(config)]])
 
     @cached_property
     def optimum(self) -> TrueError:
         """The best there is; a training takes 1 + 0.08 x 12 seconds an epoch on average."""
-        return TrueError(float(np.min(self._rungs[18])), 18 * (1 + 0.08 * 12))
+        return TrueError(float(np.min(self.rungs[-1])), 18 * (1 + 0.08 * 12))
 
 
 @lru_cache(maxsize=1)
-def _codes() -> tuple[list[str], list[NDArray[np.int64]]]:
+def coded() -> tuple[list[str], list[NDArray[np.int64]]]:
+    """Names of all configurations, and by hyperparameter which of its choices each has."""
     space = search_spaces.get("nexception")
     configs = list(space.enumerate())
     codes = [

@@ -12,7 +12,7 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,12 +22,14 @@ from benchmarks.quality import variants
 from benchmarks.quality.compare import MARKS, at, read
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.opponents import make, ours
-from benchmarks.quality.problems import load
 from benchmarks.quality.race import race
+from benchmarks.quality.registry import load
 from nas.optimizers.protocol import Fidelity
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from benchmarks.quality.race import Problem
 
 HERE = Path(__file__).parent
 DEFAULT = "default"
@@ -40,8 +42,8 @@ class Options:
     changes: tyro.conf.Positional[tuple[str, ...]] = ()
     """Each setting=value,... of the default search, a variant=number (benchmarks.quality.variants), or
     the name of an opponent."""
-    problem: Literal["drawn", "nexception", "nasbench201"] = "drawn"
-    """drawn: random functions; the others: tables, to look, not to tune."""
+    problem: str = "drawn"
+    """A name of benchmarks.quality.registry; those kept aside are there to look, not to tune."""
     functions: int = 16
     """Random functions, or seeds; one race each."""
     rungs: tuple[int, ...] = (2, 6, 18)
@@ -57,13 +59,19 @@ class Options:
 def regret(problem: str, change: str, function: int, rungs: Sequence[int], evaluations: float) -> list[float]:
     """Regret of one race at every mark."""
     fidelity = Fidelity(rungs[0], rungs[-1], rungs[1] // rungs[0] if len(rungs) > 1 else 3)
-    judge = DrawnFunction(function, fidelity) if problem == "drawn" else load(problem, fidelity)
+    judge = _judge(problem, function, fidelity)
     if (variant := variants.build(change, judge, function)) is not None:
         judge, maker = variant
     else:
         maker = ours() if change == DEFAULT else make(f"ours:{change}" if "=" in change else change)
     steps = race(judge, maker, seed=function, evaluations=evaluations)
     return [at(steps, mark) for mark in MARKS if mark <= evaluations]
+
+
+def _judge(problem: str, function: int, fidelity: Fidelity) -> Problem:
+    if problem == "drawn":
+        return DrawnFunction(function, fidelity)
+    return load(problem, function, fidelity if problem == "nexception" else None)
 
 
 def execute(options: Options) -> pd.DataFrame:

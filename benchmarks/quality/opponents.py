@@ -6,8 +6,11 @@ import math
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+from benchmarks.quality.neighbours import Evolution, LocalSearch
+from benchmarks.quality.optuna_samplers import OptunaGp, OptunaTpe
+from benchmarks.quality.others import Other, drawn, patient
 from nas.optimizers import create
 from nas.optimizers.protocol import Suggestion
 from nas.optimizers.settings import OptimizerSettings
@@ -15,18 +18,9 @@ from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from benchmarks.quality.others import Maker
     from nas.optimizers.protocol import Fidelity, Optimizer, Outcome
     from search_spaces.base import Config, SearchSpace
-
-
-class Maker(Protocol):
-    """Makes an optimiser that has seen nothing."""
-
-    def __call__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
-        """Makes it."""
-        ...
 
 
 def ours(name: str = "smac", **settings: Any) -> Maker:
@@ -38,27 +32,12 @@ def ours(name: str = "smac", **settings: Any) -> Maker:
     return make
 
 
-class _Other:
-    """What the others' wrappers share. The race neither resumes nor runs trials in parallel."""
-
-    def replay(self, suggestion: Suggestion) -> None:
-        """Not needed in a race."""
-        raise NotImplementedError
-
-    def promotable(self) -> set[str]:
-        """Checkpoints are simulated."""
-        return set()
-
-    def save(self, folder: Path) -> None:
-        """Nothing to save."""
-
-
-class Asha(_Other):
+class Asha(Other):
     """Asynchronous successive halving (arXiv 1810.05934), algorithm 2, random configurations."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
         self._fidelity = fidelity
-        self._configs = _drawn(space, seed)
+        self._configs = drawn(space, seed)
         self._results: list[dict[str, float]] = [{} for _ in fidelity.rungs]
         self._promoted: list[set[str]] = [set() for _ in fidelity.rungs]
         self._known: dict[str, Config] = {}
@@ -88,63 +67,9 @@ class Asha(_Other):
         self._results[rung][config_id(suggestion.config)] = error
 
 
-def _drawn(space: SearchSpace, seed: int) -> Iterator[Config]:
-    """All configurations in random order, a few at a time."""
-    done, n = 0, 64
-    while done < space.size:
-        configs = space.sample(n, seed)
-        yield from configs[done:]
-        done, n = len(configs), 2 * n
-
-
-class OptunaTpe(_Other):
-    """Optuna's TPE with its Hyperband pruner; every rung is reported, most trials are pruned."""
-
-    def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(optuna.logging.ERROR)
-        self._optuna = optuna
-        self._space, self._fidelity = space, fidelity
-        rungs = fidelity.rungs
-        pruner = (
-            optuna.pruners.HyperbandPruner(rungs[0], rungs[-1], fidelity.eta)
-            if len(rungs) > 1
-            else optuna.pruners.NopPruner()
-        )
-        self._study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed), pruner=pruner)
-        self._trial: Any = None
-        self._next: Suggestion | None = None
-
-    def ask(self, *, speculative: bool = False) -> Suggestion | None:
-        """Goes on with the trial that was not pruned, else begins one."""
-        if speculative:
-            return None
-        if self._next is not None:
-            return self._next
-        self._trial = self._study.ask()
-        config = {
-            name: self._trial.suggest_categorical(name, list(h.choices))
-            for name, h in self._space.hyperparameters.items()
-        }
-        return Suggestion(plain(config), self._fidelity.rungs[0], "tpe")
-
-    def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
-        """Reports a rung."""
-        states = self._optuna.trial.TrialState
-        self._next = None
-        if outcome.error is None:
-            self._study.tell(self._trial, state=states.FAIL)
-            return
-        self._trial.report(outcome.error, suggestion.epochs)
-        rungs = self._fidelity.rungs
-        if suggestion.epochs == rungs[-1]:
-            self._study.tell(self._trial, outcome.error)
-        elif self._trial.should_prune():
-            self._study.tell(self._trial, state=states.PRUNED)
-        else:
-            above = rungs[rungs.index(suggestion.epochs) + 1]
-            self._next = Suggestion(suggestion.config, above, "promotion")
+# A race of 80 full trainings has so many trials with rungs of 2, 6 and 18 epochs, and without. SMAC is told
+# how many there will be: its initial design takes a quarter of them, or ten for each hyperparameter.
+_TRIALS, _FULL_TRIALS = 500, 80
 
 
 def _never_called(config: Any, seed: int = 0, budget: float = 0) -> float:
@@ -152,7 +77,7 @@ def _never_called(config: Any, seed: int = 0, budget: float = 0) -> float:
     raise NotImplementedError(config, seed, budget)
 
 
-class StockSmac(_Other):
+class StockSmac(Other):
     """SMAC's own facade with its defaults: multi-fidelity, or random-forest BO where there is one rung.
 
     Only what does not change what it proposes is set: one job for its forest (all cores by default), no
@@ -169,7 +94,7 @@ class StockSmac(_Other):
             output_directory=Path(self._scratch.name),
             deterministic=True,
             crash_cost=1.0,
-            n_trials=500,
+            n_trials=_TRIALS if several else _FULL_TRIALS,
             seed=seed,
             **({"min_budget": fidelity.min_epochs, "max_budget": fidelity.max_epochs} if several else {}),
         )
@@ -196,7 +121,12 @@ class StockSmac(_Other):
         """Asks SMAC."""
         if speculative:
             return None
-        info = self._facade.ask()
+        from ConfigSpace.exceptions import ConfigurationSpaceExhaustedException
+
+        try:
+            info = self._facade.ask()
+        except ConfigurationSpaceExhaustedException:
+            return None
         epochs = self._fidelity.max_epochs if info.budget is None else round(info.budget)
         suggestion = Suggestion(plain(dict(info.config)), epochs, str(info.config.origin))
         self._asked[config_id(suggestion.config), epochs] = info
@@ -215,7 +145,7 @@ class StockSmac(_Other):
         )
 
 
-class Dehb(_Other):
+class Dehb(Other):
     """DEHB (arXiv 2105.09821) through its own ask and tell."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
@@ -261,10 +191,13 @@ class Dehb(_Other):
 
 OPPONENTS: dict[str, Maker] = {
     "ours": ours(),
-    "smac": StockSmac,
-    "tpe": OptunaTpe,
-    "dehb": Dehb,
-    "asha": Asha,
+    "smac": patient(StockSmac),
+    "tpe": patient(OptunaTpe),
+    "gp": patient(OptunaGp),
+    "dehb": patient(Dehb),
+    "asha": patient(Asha),
+    "local": patient(LocalSearch),
+    "evolution": patient(Evolution),
     "halving": ours(random_probability=1.0, initial_configs=0),
     "hyperband": ours("hyperband", initial_configs=0),
     "random": ours("random"),

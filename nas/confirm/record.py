@@ -5,27 +5,22 @@ from __future__ import annotations
 import math
 import statistics
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import orjson
-
+from nas.run.confirmed_file import VERSION, ConfirmedConfig, ConfirmedFile
 from nas.run.events import RepeatAsked
 from nas.run.objectives import KNEE, knee_place
 from nas.run.state import SearchState
 from nas.trial.weights import file_name
-from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from nas.confirm.candidates import Candidate
     from nas.run.events import Event
-    from nas.run.folder import Run
     from nas.run.objectives import Objectives
     from nas.run.state import Trial
     from nas.trial.weights import WeightStore
-
-VERSION = 1
 
 
 @dataclass
@@ -77,7 +72,7 @@ def summarise(
     epochs: int,
     seeds: int,
     objectives: Objectives | None = None,
-) -> dict[str, Any]:
+) -> ConfirmedFile:
     """What ``confirmed.json`` holds.
 
     Configurations are compared on the repeats that all of them have ended, so that a confirmation
@@ -101,40 +96,42 @@ def summarise(
     ]
     base = next(one.config_id for one in chosen if one.baseline)
     rows = [_row(one, trials[one.config_id], trials[base], compared) for one in chosen]
-    rows.sort(key=lambda row: (row["mean_error"] is None, row["mean_error"], row["macs"] or 0))
-    whole = [row for row in rows if len(compared) and not row["crashes"]]
-    return {
-        "format": VERSION,
-        "epochs": epochs,
-        "top": len(chosen) - 1,
-        "seeds": seeds,
-        "compared": [place + 1 for place in compared],
-        "complete": len(compared) == seeds,
-        "winner": _winner(whole, objectives),
-        "configurations": rows,
-    }
+    rows.sort(key=lambda row: (row.mean_error is None, row.mean_error, row.macs or 0))
+    whole = [row for row in rows if len(compared) and not row.crashes]
+    return ConfirmedFile(
+        format=VERSION,
+        epochs=epochs,
+        top=len(chosen) - 1,
+        seeds=seeds,
+        compared=[place + 1 for place in compared],
+        complete=len(compared) == seeds,
+        winner=_winner(whole, objectives),
+        configurations=rows,
+    )
 
 
-def _winner(rows: Sequence[Mapping[str, Any]], objectives: Objectives | None) -> str | None:
+def _winner(rows: Sequence[ConfirmedConfig], objectives: Objectives | None) -> str | None:
     """Config id of the best row; rows are sorted by error."""
     if objectives is not None:
-        limits = objectives.limits.items()
-        rows = [
-            row for row in rows if all(row.get("costs", {}).get(n, math.inf) <= limit for n, limit in limits)
-        ]
+        rows = [row for row in rows if _keeps(row.costs or {}, objectives.limits)]
     if rows and objectives is not None and objectives.prefer == KNEE:
-        known = [row for row in rows if all(name in row.get("costs", {}) for name in objectives.costs)]
+        names = objectives.costs
+        known = [row for row in rows if all(name in (row.costs or {}) for name in names)]
         points = [
-            (row["mean_error"], *(row["costs"][name] for name in objectives.costs), place)
+            (row.mean_error or 0.0, *((row.costs or {})[name] for name in names), place)
             for place, row in enumerate(known)
         ]
         rows = [known[knee_place(points)]] if points else []
-    return rows[0]["config_id"] if rows else None
+    return rows[0].config_id if rows else None
+
+
+def _keeps(costs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    return all(costs.get(name, math.inf) <= limit for name, limit in limits.items())
 
 
 def _row(
     one: Candidate, own: Sequence[Trial | None], base: Sequence[Trial | None], compared: Sequence[int]
-) -> dict[str, Any]:
+) -> ConfirmedConfig:
     ended = [trial for place in compared if (trial := own[place]) is not None]
     errors = [trial.error for trial in ended if trial.error is not None]
     gains = [
@@ -146,37 +143,27 @@ def _row(
         and theirs.error is not None
     ]
     metrics: dict[str, float] = next((trial.metrics for trial in ended if trial.error is not None), {})
-    return {
-        "config_id": one.config_id,
-        "config": one.config,
-        "baseline": one.baseline,
-        "searched_trial": one.trial,
-        "searched_error": one.error,
-        "trials": [None if trial is None else trial.trial for trial in own],
-        "errors": [None if trial is None else trial.error for trial in own],
-        "mean_error": statistics.fmean(errors) if errors else None,
-        "sd_error": _sd(errors),
-        "mean_gain": None if one.baseline or not gains else statistics.fmean(gains),
-        "sd_gain": None if one.baseline else _sd(gains),
-        "params": metrics.get("params"),
-        "macs": metrics.get("macs"),
-        "crashes": [trial.reason for trial in ended if trial.error is None],
-        **({"costs": dict(one.costs)} if one.costs else {}),
-    }
+    return ConfirmedConfig(
+        config_id=one.config_id,
+        config=one.config,
+        baseline=one.baseline,
+        searched_trial=one.trial,
+        searched_error=one.error,
+        trials=[None if trial is None else trial.trial for trial in own],
+        errors=[None if trial is None else trial.error for trial in own],
+        mean_error=statistics.fmean(errors) if errors else None,
+        sd_error=_sd(errors),
+        mean_gain=None if one.baseline or not gains else statistics.fmean(gains),
+        sd_gain=None if one.baseline else _sd(gains),
+        params=metrics.get("params"),
+        macs=metrics.get("macs"),
+        crashes=[trial.reason for trial in ended if trial.error is None],
+        costs=dict(one.costs) or None,
+    )
 
 
 def _sd(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
-
-
-def best_repeats(row: Mapping[str, Any]) -> list[int]:
-    """Repeats of a configuration by their error on the validation part, the best first.
-
-    Args:
-        row: Of ``confirmed.json``.
-    """
-    errors = [(error, repeat) for repeat, error in enumerate(row["errors"], start=1) if error is not None]
-    return [repeat for _, repeat in sorted(errors)]
 
 
 def checkpoint_key(config_id: str, repeat: int) -> str:
@@ -184,7 +171,7 @@ def checkpoint_key(config_id: str, repeat: int) -> str:
     return f"{config_id}_{repeat}"
 
 
-def tidy(store: WeightStore, record: Record, found: Mapping[str, Any]) -> None:
+def tidy(store: WeightStore, record: Record, found: ConfirmedFile) -> None:
     """Removes the weights of all repeats but each configuration's best of those that have any.
 
     Args:
@@ -192,10 +179,10 @@ def tidy(store: WeightStore, record: Record, found: Mapping[str, Any]) -> None:
         record: The confirmation so far.
         found: What ``confirmed.json`` holds now.
     """
-    epochs = found["epochs"]
+    epochs = found.epochs
     best = []
-    for row in found["configurations"]:
-        keys = [checkpoint_key(row["config_id"], repeat) for repeat in best_repeats(row)]
+    for row in found.configurations:
+        keys = [checkpoint_key(row.config_id, repeat) for repeat in row.best_repeats]
         best += [file_name(key, epochs) for key in keys if store.path(key, epochs).is_file()][:1]
     ended = {
         file_name(checkpoint_key(trial.config_id, record.repeats[trial.trial]), trial.epochs)
@@ -203,26 +190,3 @@ def tidy(store: WeightStore, record: Record, found: Mapping[str, Any]) -> None:
         if trial.finished
     }
     store.prune(sorted(ended - set(best)), best)
-
-
-def read(run: Run) -> dict[str, Any] | None:
-    """Reads ``confirmed.json``, None if there is none.
-
-    Raises:
-        UserError: If it is damaged or of another version.
-    """
-    try:
-        found: dict[str, Any] = orjson.loads(run.confirmed_json.read_bytes())
-        version = found["format"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{run.confirmed_json}: not readable ({error}); nas.confirm writes it anew") from None
-    if version != VERSION:
-        raise UserError(f"{run.confirmed_json}: of format {version!r}; this program reads {VERSION}")
-    return found
-
-
-def winner(confirmed: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The row of the lowest mean error, None before any comparison."""
-    return next((row for row in confirmed["configurations"] if row["config_id"] == confirmed["winner"]), None)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nas.confirm import candidates, record
 from nas.confirm.loop import Confirmation, Task
 from nas.execution.local import LocalExecutor
 from nas.run import journal
 from nas.run.events import ConfirmationStarted, Ended
-from nas.run.folder import CONFIRMING, Run, write_json
+from nas.run.folder import CONFIRMING, Run
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.search.clock import WallClock
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from nas.confirm.settings import ConfirmMachineSettings, ConfirmSettings
     from nas.execution.messages import Facts
     from nas.execution.protocol import Executor
+    from nas.run.confirmed_file import ConfirmedFile
     from nas.run.events import Event, SessionStarted
+    from nas.run.search_file import SearchFile
     from nas.search.clock import Clock
     from nas.search.listener import Listener
 
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 
 def confirm(
     path: Path, wish: ConfirmSettings, place: ConfirmMachineSettings, view: View
-) -> tuple[Run, dict[str, Any], str]:
+) -> tuple[Run, ConfirmedFile, str]:
     """Trains a run's best configurations again, from scratch, with fresh seeds.
 
     Judged on the search's validation images: a test set is not loaded. Killed at any moment, the
@@ -69,9 +71,9 @@ def confirm(
             return run, *_confirm(run, search, settings, wish, executor, view)
 
 
-def _settings(search: dict[str, Any], place: ConfirmMachineSettings) -> SearchSettings:
+def _settings(search: SearchFile, place: ConfirmMachineSettings) -> SearchSettings:
     """The search's settings, elsewhere perhaps; a width of ``auto`` means what it meant there."""
-    stored = SearchSettings.from_json(search["settings"])
+    stored = SearchSettings.of(search)
     refuse_foreign_space(stored, place.space)
     machine, data = stored.machine, stored.data
     if place.device is not None:
@@ -80,25 +82,23 @@ def _settings(search: dict[str, Any], place: ConfirmMachineSettings) -> SearchSe
         machine = replace(machine, threads=place.threads)
     if place.data_dir is not None:
         data = replace(data, data_dir=place.data_dir)
-    return replace(
-        stored, machine=machine, data=data, space=replace(stored.space, width=str(search["width"]))
-    )
+    return replace(stored, machine=machine, data=data, space=replace(stored.space, width=str(search.width)))
 
 
 def _confirm(
     run: Run,
-    search: dict[str, Any],
+    search: SearchFile,
     settings: SearchSettings,
     wish: ConfirmSettings,
     executor: Executor,
     view: View,
-) -> tuple[dict[str, Any], str]:
+) -> tuple[ConfirmedFile, str]:
     searched = SearchState.of(run.read_journal().events)
     contents = _read(run)
     task = Task(
         chosen=candidates.choose(
             searched,
-            search["space"]["default"],
+            search.space.default,
             settings.fidelity.max_epochs,
             wish.top,
             run.path,
@@ -132,7 +132,7 @@ def _confirm(
             clock=clock,
             view=view,
             session=_session(run, search, facts, wish, len(task.chosen) - 1),
-            notes=[] if facts is None else changes(search, {"versions": facts.versions}),
+            notes=[] if facts is None else changes(search, facts.versions),
             weights=WeightStore(run.weights, settings.machine.quota_bytes),
         )
 
@@ -150,7 +150,7 @@ def carry_out(
     session: SessionStarted,
     notes: Sequence[str] = (),
     weights: WeightStore | None = None,
-) -> tuple[dict[str, Any], str]:
+) -> tuple[ConfirmedFile, str]:
     """Trains what is left of a task and writes ``confirmed.json`` after every training.
 
     Args:
@@ -198,7 +198,7 @@ def carry_out(
     else:
         reason = "done"
     found = _write(run, task, work, weights)
-    if found["complete"]:
+    if found.complete:
         shutil.rmtree(run.confirm_checkpoints, ignore_errors=True)
     return found, reason
 
@@ -210,20 +210,18 @@ def _read(run: Run) -> journal.Contents:
 
 
 def _session(
-    run: Run, search: dict[str, Any], facts: Facts | None, wish: ConfirmSettings, top: int
+    run: Run, search: SearchFile, facts: Facts | None, wish: ConfirmSettings, top: int
 ) -> SessionStarted:
-    here = search if facts is None else {"hardware": dict(facts.hardware), "versions": dict(facts.versions)}
-    return ConfirmationStarted(
-        "", 0.0, **session_facts(run, here), top=top, seeds=wish.seeds, budget_seconds=wish.seconds
-    )
+    here = session_facts(run, facts or search)
+    return ConfirmationStarted("", 0.0, **here, top=top, seeds=wish.seeds, budget_seconds=wish.seconds)
 
 
-def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> dict[str, Any]:
+def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> ConfirmedFile:
     found = record.summarise(
         work.record, task.chosen, epochs=task.epochs, seeds=task.seeds, objectives=task.objectives
     )
     try:
-        write_json(run.confirmed_json, found)
+        run.write_confirmed(found)
     except OSError as error:
         raise UserError(f"{run.confirmed_json}: cannot be written ({error.strerror})") from error
     if weights is not None:

@@ -11,7 +11,6 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from nas.confirm.record import winner
 from nas.run.events import Ended, Epoch
 from nas.util.quantities import format_count, format_duration
 from nas.view.lines import percent
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from nas.confirm.loop import Confirmation, Task
+    from nas.run.confirmed_file import ConfirmedConfig, ConfirmedFile
     from nas.run.events import Event
     from nas.run.state import SearchState, Trial
     from nas.search.listener import Listener
@@ -85,7 +85,7 @@ def choose(*, quiet: bool) -> Callable[[Confirmation, Task], AbstractContextMana
     return shown
 
 
-def show(found: Mapping[str, Any], reason: str, default: Mapping[str, Any], console: Console) -> None:
+def show(found: ConfirmedFile, reason: str, default: Mapping[str, Any], console: Console) -> None:
     """Prints the comparison.
 
     Args:
@@ -96,59 +96,59 @@ def show(found: Mapping[str, Any], reason: str, default: Mapping[str, Any], cons
     """
     if reason in STOPPED:
         console.print(f"\n{STOPPED[reason]}")
-    compared = len(found["compared"])
+    compared = len(found.compared)
     if not compared:
         console.print("no seed has been trained for all configurations yet: nothing to compare")
         return
     console.print(table(found))
     console.print(Text(verdict(found)))
-    best = winner(found)
-    if best is not None and not best["baseline"]:
-        changes = [f"{name} {word(value)}" for name, _, value in differences(best["config"], default)]
+    best = found.best
+    if best is not None and not best.baseline:
+        changes = [f"{name} {word(value)}" for name, _, value in differences(best.config, default)]
         console.print(Text(f"it is {', '.join(changes)}"))
 
 
-def table(found: Mapping[str, Any]) -> Table:
+def table(found: ConfirmedFile) -> Table:
     """Mean ± standard deviation over seeds, beside what the search said."""
-    compared, seeds = len(found["compared"]), found["seeds"]
+    compared, seeds = len(found.compared), found.seeds
     of = f" of {seeds}" if compared < seeds else ""
     made = Table(
         box=box.SIMPLE_HEAD,
         header_style="bold",
-        title=f"top-1 after {found['epochs']} epochs, {compared}{of} fresh seeds (validation; mean ± sd)",
+        title=f"top-1 after {found.epochs} epochs, {compared}{of} fresh seeds (validation; mean ± sd)",
         title_justify="left",
     )
     made.add_column("")
     for name in ("searched", "confirmed", "on the baseline", "params", "MACs"):
         made.add_column(name, justify="right")
-    for row in found["configurations"]:
-        best = row["config_id"] == found["winner"]
+    for row in found.configurations:
+        best = row.config_id == found.winner
         made.add_row(
             Text(_name(row), "bold" if best else ""),
-            percent(row["searched_error"]),
-            Text(spread(row["mean_error"], row["sd_error"]), "bold green" if best else ""),
+            percent(row.searched_error),
+            Text(spread(row.mean_error, row.sd_error), "bold green" if best else ""),
             gain_over_baseline(row),
-            *("–" if row[key] is None else format_count(row[key]) for key in ("params", "macs")),
+            *("–" if size is None else format_count(size) for size in (row.params, row.macs)),
         )
-        for reason in row["crashes"]:
+        for reason in row.crashes:
             made.add_row(Text(f"  crashed: {reason}", "yellow"))
     return made
 
 
-def verdict(found: Mapping[str, Any]) -> str:
+def verdict(found: ConfirmedFile) -> str:
     """What it comes to, in a sentence."""
-    best = winner(found)
+    best = found.best
     if best is None:
         return "every configuration crashed at least once: none is confirmed"
-    if best["baseline"]:
+    if best.baseline:
         return "the base architecture has the lowest mean error: no configuration is confirmed to be better"
-    text = f"{_name(best)}, {spread(best['mean_error'], best['sd_error'])}"
-    if best["mean_gain"] is None:
+    text = f"{_name(best)}, {spread(best.mean_error, best.sd_error)}"
+    if best.mean_gain is None:
         return f"best: {text}; the baseline crashed, so nothing is said about a gain"
     text += f", {gain_over_baseline(best)} points on the baseline"
-    if best["sd_gain"] is None:
+    if best.sd_gain is None:
         return f"best: {text}; one seed says nothing of the spread, take more"
-    low, high = interval(best["mean_gain"], best["sd_gain"], len(found["compared"]))
+    low, high = interval(best.mean_gain, best.sd_gain, len(found.compared))
     text += f" (95 % interval {100 * low:+.2f} to {100 * high:+.2f})"
     return f"confirmed: {text}" if low > 0 else f"best: {text}; the gain may be chance, more seeds would tell"
 
@@ -168,13 +168,13 @@ def spread(mean: float | None, sd: float | None) -> str:
     return f"{100 * (1 - mean):.2f}%" if sd is None else f"{100 * (1 - mean):.2f} ± {100 * sd:.2f}%"
 
 
-def gain_over_baseline(row: Mapping[str, Any]) -> str:
+def gain_over_baseline(row: ConfirmedConfig) -> str:
     """Points of top-1 that a configuration gains on the baseline, seed by seed: mean and deviation."""
-    if row["mean_gain"] is None:
+    if row.mean_gain is None:
         return "–"
-    text = f"{100 * row['mean_gain']:+.2f}"
-    return text if row["sd_gain"] is None else f"{text} ± {100 * row['sd_gain']:.2f}"
+    text = f"{100 * row.mean_gain:+.2f}"
+    return text if row.sd_gain is None else f"{text} ± {100 * row.sd_gain:.2f}"
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    return "baseline" if row["baseline"] else f"trial {row['searched_trial']}"
+def _name(row: ConfirmedConfig) -> str:
+    return "baseline" if row.baseline else f"trial {row.searched_trial}"

@@ -12,8 +12,9 @@ from nas import __version__
 from search_spaces.sizes import IMAGE_SIZE, USUAL_SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
+    from nas.run.search_file import Data
     from search_spaces.base import SearchSpace
 
 REDUCED = "reduced"
@@ -45,7 +46,7 @@ class CountedNetwork:
 
     @classmethod
     def of(
-        cls, space: str, network: str, data: Mapping[str, Any], width: int, names: Iterable[str] = ()
+        cls, space: str, network: str, data: Data, width: int, names: Iterable[str] = ()
     ) -> CountedNetwork:
         """That of a search.
 
@@ -58,14 +59,14 @@ class CountedNetwork:
         """
         found = search_spaces.get(space)
         reduced = network == REDUCED
-        classes = len(data.get("class_names", ())) or _CLASSES
+        classes = len(data.class_names or ()) or _CLASSES
         return cls(
             space,
             network,
             width,
-            int(data["image_size"]),
+            data.image_size or USUAL_SIZE,
             classes if reduced else _CLASSES,
-            int(data["in_chans"]) if reduced else _CHANNELS,
+            (data.in_chans or _CHANNELS) if reduced else _CHANNELS,
             tuple(name for name in names if name in found.costs),
         )
 

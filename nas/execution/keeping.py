@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.run.incumbent import by_error_then_cost
+from nas.run.incumbent import leader, ranked
 from nas.trial.weights import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable
 
     from nas.run.objectives import Objectives
-    from nas.run.state import SearchState, Trial
+    from nas.run.state import SearchState
     from nas.trial.weights import WeightStore
 
 BEST = 3  # as many as nas.confirm compares unless told otherwise
@@ -31,36 +31,36 @@ def tidy(
         max_epochs: The highest rung, whose networks alone keep weights.
         objectives: What is weighed beside the error: the front's networks then keep theirs.
     """
-    best, lost = sorted_out(state, max_epochs, objectives)
+    best, lost = sorted_out(state, max_epochs, lambda key: store.path(key, max_epochs).is_file(), objectives)
     store.prune([file_name(key, max_epochs) for key in lost], [file_name(key, max_epochs) for key in best])
 
 
 def sorted_out(
-    state: SearchState, max_epochs: int, objectives: Objectives | None = None
+    state: SearchState,
+    max_epochs: int,
+    there: Callable[[str], bool] = lambda _: True,
+    objectives: Objectives | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Configurations that keep their weights, the most important first, and those that do not."""
-    ended = [trial for trial in state.trials.values() if trial.epochs == max_epochs and trial.finished]
-    ranked = sorted(
-        (trial for trial in ended if trial.error is not None and not trial.cached),
-        key=lambda trial: (*by_error_then_cost(trial), trial.trial),
-    )
-    if objectives is None:
-        ids = list(dict.fromkeys(trial.config_id for trial in ranked))[:BEST]
-    else:
-        first = _front_first(ranked, state, max_epochs, objectives)
-        ids = list(dict.fromkeys(trial.config_id for trial in first))
+    """Trainings that keep their weights, the most important first, and those that do not.
+
+    Of a configuration that was trained with several seeds, the best seed's are kept.
+
+    Args:
+        state: The search so far.
+        max_epochs: The highest rung.
+        there: Whether a training has weights.
+        objectives: What is weighed beside the error: the front's networks then keep theirs.
+    """
+    best_first = ranked(state, max_epochs, objectives)
+    ids = [lead.trial.config_id for lead in best_first]
+    front = [] if objectives is None else objectives.front(state, max_epochs)
+    lead = leader(state, max_epochs, objectives)
+    first = [] if lead is None else [lead.trial.config_id]
     baseline = state.baseline(max_epochs)
-    wanted = ids[:1] if baseline is None else [*ids[:1], baseline.config_id]
-    best = list(dict.fromkeys([*wanted, *ids]))
-    running = {trial.config_id for trial in state.open_trials()}
-    lost = {trial.config_id for trial in ended} - set(best) - running
-    return best, sorted(lost)
-
-
-def _front_first(
-    ranked: Sequence[Trial], state: SearchState, max_epochs: int, objectives: Objectives
-) -> list[Trial]:
-    """The leader, the front's others, then the most accurate within the limits."""
-    leader = [] if state.incumbent is None else [state.trials[state.incumbent]]
-    fitting = [trial for trial in ranked if objectives.fits(trial)]
-    return [*leader, *objectives.front(state, max_epochs), *fitting[:BEST]]
+    wanted = first if baseline is None else [*first, baseline.config_id]
+    chosen = dict.fromkeys([*wanted, *(trial.config_id for trial in front), *ids[:BEST]])
+    seeds = {name: state.seeds(name, max_epochs) for name in chosen}
+    best = [next((key for key in keys if there(key)), keys[0]) for keys in seeds.values()]
+    ended = {t.key for t in state.trials.values() if t.epochs == max_epochs and t.finished}
+    running = {trial.key for trial in state.open_trials()}
+    return best, sorted(ended - set(best) - running)

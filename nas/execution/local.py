@@ -187,7 +187,7 @@ class LocalExecutor:
             self._place.process.kill()
 
     def _prepares(self, facts: Facts) -> bool:
-        return str(facts.hardware["device"]).startswith("cuda") if self._ahead is None else self._ahead
+        return facts.hardware.device.startswith("cuda") if self._ahead is None else self._ahead
 
     def _begin(self, spec: TrialSpec) -> None:
         assert self._place is not None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nas.run.search_file import Data, Hardware
     from search_spaces.base import Config
 
 
@@ -89,11 +90,11 @@ class Facts:
         notes: What the user should know of the data, a line each.
     """
 
-    data: Mapping[str, object]
-    hardware: Mapping[str, object]
-    versions: Mapping[str, str]
+    data: Data
+    hardware: Hardware
+    versions: dict[str, str]
     width: int
-    train: Mapping[str, object]
+    train: dict[str, Any]
     notes: tuple[str, ...] = ()
 
 

@@ -82,7 +82,7 @@ def _start(
         raise answer
     if not isinstance(answer, Facts):
         raise NoDaemon(f"a trial process does not start under MPS ({answer or process.epitaph()})")
-    if not str(answer.hardware["device"]).startswith("cuda"):
+    if not answer.hardware.device.startswith("cuda"):
         raise NoDaemon("a trial process finds no GPU under MPS")
     return process
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from nas.execution.messages import EpochDone, Facts, TrialEnded, TrialPaused
+from nas.run.search_file import Data, Hardware
 
 if TYPE_CHECKING:
     from nas.execution.messages import Report, TrialSpec
@@ -79,8 +80,8 @@ class SimulatedExecutor:
     def start(self) -> Facts:
         """Says what is simulated."""
         return Facts(
-            data={"name": "simulated", "fingerprint": "", "split_fingerprint": ""},
-            hardware={"device": "simulated"},
+            data=Data(name="simulated", fingerprint="", split_fingerprint=""),
+            hardware=Hardware(device="simulated"),
             versions={},
             width=0,
             train={},

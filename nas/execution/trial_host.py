@@ -31,6 +31,7 @@ from nas.execution.messages import (
 )
 from nas.execution.saving import Saver
 from nas.execution.settings import named_width
+from nas.run.search_file import Data, Hardware
 from nas.trial import checkpoint
 from nas.trial.graphs import CudaRecorder, Eager, Recorder
 from nas.trial.kernels import FastLayers
@@ -39,6 +40,7 @@ from nas.trial.memory import free_memory, keep_freed_memory
 from nas.trial.timing import epoch_seconds
 from nas.trial.trainer import Trainer
 from nas.trial.weights import WeightsNotWritten, WeightStore
+from nas.util import records
 from nas.util.counts import count
 from nas.util.errors import SettingError, UserError
 from nas.util.machine import find_device, hardware, versions
@@ -112,17 +114,17 @@ class Bench:
             self._weights = WeightStore(settings.weights, settings.quota_bytes)
         self._saver = Saver(self._store, self._note, beside=device.type == "cuda")
         self.facts = Facts(
-            data={
-                "name": images.name,
-                "fingerprint": data.fingerprint,
-                "split_fingerprint": data.split_fingerprint,
-                "train_images": len(data.train),
-                "val_images": len(data.val),
-                "image_size": self._image_size,
-                "in_chans": data.in_chans,
-                "class_names": list(images.class_names),
-            },
-            hardware=hardware(device),
+            data=Data(
+                name=images.name,
+                fingerprint=data.fingerprint,
+                split_fingerprint=data.split_fingerprint,
+                train_images=len(data.train),
+                val_images=len(data.val),
+                image_size=self._image_size,
+                in_chans=data.in_chans,
+                class_names=list(images.class_names),
+            ),
+            hardware=records.read(Hardware, hardware(device)),
             versions=versions(),
             width=width,
             train=asdict(self._recipe),
@@ -159,9 +161,9 @@ class Bench:
 
     def measure(self, config: Config | str) -> Measurement | UserError:
         """Times a few steps of a configuration, or of an end of cost by its name, for the plan."""
-        begin = time.perf_counter()
         try:
-            config = self._named(config)
+            config = self._named(config)  # which may build many networks to find an end
+            begin = time.perf_counter()
             model = self._build(config, seed=0)
             self._counted(model)
             built = time.perf_counter() - begin

@@ -45,6 +45,16 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Networks of all sizes come after one another: segments that grow do not fragment the GPU's memory.
     os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+    serve(pipe, settings)
+
+
+def serve(pipe: Connection, settings: WorkerSettings) -> None:
+    """Says what it is, or what is wrong, then answers until the pipe closes.
+
+    Args:
+        pipe: Requests in, reports out.
+        settings: What to train on.
+    """
     try:
         images = _load(settings)  # before torch comes in: what is wrong is told within a second
         from nas.execution.trial_host import Bench

@@ -46,7 +46,7 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
     run = run_of(spec)
     if run is None:
         return pictures.load(spec, data_dir=data_dir, test=test)
-    data = _settings(run.read_search()).data
+    data = SearchSettings.of(run.read_search()).data
     read = sources.load_test if test else sources.load
     found = read(data.dataset, data_dir=_data_dir(data, data_dir), image_size=data.image_size)
     return pictures.from_images(spec, found)
@@ -55,7 +55,7 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
 def has_test(spec: str) -> bool:
     """Whether a data set comes with a test part."""
     run = run_of(spec)
-    return pictures.has_test(spec if run is None else _settings(run.read_search()).data.dataset)
+    return pictures.has_test(spec if run is None else SearchSettings.of(run.read_search()).data.dataset)
 
 
 def validation(run: Run, *, data_dir: Path) -> Pictures:
@@ -71,7 +71,7 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
         UserError: If the images are not those that the run searched on.
     """
     search = run.read_search()
-    settings = _settings(search)
+    settings = SearchSettings.of(search)
     data = settings.data
     images = sources.load(
         data.dataset,
@@ -81,8 +81,8 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
         seed=derive(0, "subset"),
     )
     split = stratified_split(images.labels, data.val_fraction, derive(settings.choice.seed, "split"))
-    known = search["data"]
-    if (images.fingerprint, split.fingerprint) != (known["fingerprint"], known["split_fingerprint"]):
+    known = search.data
+    if (images.fingerprint, split.fingerprint) != (known.fingerprint, known.split_fingerprint):
         raise SettingError(
             "data", f"{KIND}:{run.path}", f"{data.dataset} is not the images this run searched on"
         )
@@ -91,10 +91,6 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
 
 def _only(images: ImageSet, index: Any) -> ImageSet:
     return replace(images.take(index), notes=())
-
-
-def _settings(search: dict[str, Any]) -> SearchSettings:
-    return SearchSettings.from_json(search["settings"])
 
 
 def _data_dir(data: DataSettings, given: Path) -> Path:

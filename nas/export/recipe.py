@@ -12,8 +12,9 @@ from nas.util.documents import read_yaml
 from nas.util.errors import SettingError, UserError, first_line, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
+
+    from nas.run.search_file import SearchFile
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def published(model: str) -> Recipe:
     return replace(Recipe(), **next(differences, {}))
 
 
-def of_search(search: Mapping[str, Any]) -> Recipe:
+def of_search(search: SearchFile) -> Recipe:
     """The recipe that a search trained its networks by, for one rung more than its highest.
 
     Args:
@@ -149,10 +150,10 @@ def of_search(search: Mapping[str, Any]) -> Recipe:
         UserError: If that holds no such recipe.
     """
     try:
-        train, rungs, fidelity = search["train"], search["rungs"], search["settings"]["fidelity"]
-        steps = search["data"]["train_images"] // train["batch_size"]
+        train = search.train or {}
+        steps = (search.data.train_images or 0) // train["batch_size"]
         return Recipe(
-            epochs=int(rungs[-1] * fidelity["eta"]),
+            epochs=int(search.rungs[-1] * search.settings.fidelity.eta),
             batch_size=train["batch_size"],
             # timm's "sgd" is Nesterov's, which PyTorch refuses without momentum.
             opt="momentum" if train["optimizer"] == "sgd" and not train["momentum"] else train["optimizer"],

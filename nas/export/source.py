@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas.confirm import record
 from nas.export import weights
 from nas.export.recipe import of_search
 from nas.run import pick as picking
@@ -21,9 +20,9 @@ from search_spaces.loading import resolved
 from search_spaces.registry import DEFAULT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from nas.export.recipe import Recipe
+    from nas.run.confirmed_file import ConfirmedConfig, ConfirmedFile
+    from nas.run.search_file import SearchFile
     from nas.run.state import Trial
     from search_spaces.base import Config, SearchSpace
 
@@ -109,22 +108,22 @@ def _picked(path: Path, pick: str) -> int:
     run = Run.open(path)
     search = run.read_search()
     state = SearchState.of(run.read_journal().events)
-    return picking.pick(pick, Objectives.of(search), state, search["rungs"][-1])
+    return picking.pick(pick, Objectives.of(search), state, search.rungs[-1])
 
 
 def _from_run(path: Path, trial: int | None, config: Path | None, said: str | None) -> Source:
     run = Run.open(path)
     search = run.read_search()
-    settings = SearchSettings.from_json(search["settings"])
+    settings = SearchSettings.of(search)
     refuse_foreign_space(settings, said)
     name = settings.space.space
     if said is not None and resolved(said) != name:
         raise SettingError("space", said, f"{path} searched the space {name}; leave it out")
     space = search_spaces.get(name)
-    if space.fingerprint != search["space"].get("fingerprint", space.fingerprint):
+    if space.fingerprint != search.space.fingerprint:
         raise UserError(f"{path}: searched {name} when it offered other choices; put its code back as it was")
     state = SearchState.of(run.read_journal().events)
-    facts: dict[str, Any] = {"kind": "run", "name": run.name, "data": search["data"]["name"]}
+    facts: dict[str, Any] = {"kind": "run", "name": run.name, "data": search.data.name}
     note = ""
     if config is not None:
         if trial is not None:
@@ -132,52 +131,52 @@ def _from_run(path: Path, trial: int | None, config: Path | None, said: str | No
         chosen = _read_config(config, space)
         facts["configuration"] = config.name
         kept = None
-    elif trial is None and (confirmed := record.read(run)) and (winner := record.winner(confirmed)):
-        chosen = space.validate(winner["config"])
+    elif trial is None and (confirmed := run.read_confirmed()) and (winner := confirmed.best):
+        chosen = space.validate(winner.config)
         facts |= _confirmed_figures(confirmed, winner)
-        kept = weights.find(run, winner["config_id"], confirmed["epochs"], confirmed)
+        kept = weights.find(run, winner.config_id, confirmed.epochs, confirmed)
         note = _confirmed_note(confirmed, winner, state)
     else:
         found = _trial(path, state, trial)
         chosen = space.validate(found.config)
         facts |= _figures(found, state)
-        kept = weights.find(run, found.config_id, found.epochs)
+        seeds = state.seeds(found.config_id, found.epochs) if trial is None else []
+        kept = weights.find(run, found.key, found.epochs, searched=seeds)
         if trial is None:
-            note = f"the incumbent, trial {found.trial}, judged by one seed: nas.confirm would try several"
-    data = search["data"]
-    reduced = None
-    if "image_size" in data:
-        reduced = space.reduced(search["width"], data["image_size"])
+            by = "one seed: nas.confirm would try several" if len(seeds) < 2 else f"{len(seeds)} seeds"
+            note = f"the incumbent, trial {found.trial}, judged by {by}"
+    data = search.data
+    reduced = None if data.image_size is None else space.reduced(search.width, data.image_size)
     return Source(
         chosen,
         facts,
         reduced,
-        tuple(data.get("class_names", ())),
+        tuple(data.class_names or ()),
         note,
-        data.get("in_chans"),
+        data.in_chans,
         kept,
         "" if kept is not None else _untrained(run, search, trial, config),
         _recipe(search, space, chosen),
         tuple(name for name in space.training if name in chosen),
         name,
-        search["width"] or 0,
+        search.width or 0,
     )
 
 
-def _recipe(search: Mapping[str, Any], space: SearchSpace, config: Config) -> Recipe | None:
+def _recipe(search: SearchFile, space: SearchSpace, config: Config) -> Recipe | None:
     """What the search trained this configuration by."""
-    if not search["train"]:
+    if not search.train:
         return None
     chosen = {name: config[name] for name in space.training if name in config}
-    return of_search({**search, "train": {**search["train"], **chosen}})
+    return of_search(replace(search, train={**search.train, **chosen}))
 
 
-def _untrained(run: Run, search: dict[str, Any], trial: int | None, config: Path | None) -> str:
+def _untrained(run: Run, search: SearchFile, trial: int | None, config: Path | None) -> str:
     if config is not None:
         return f"{config}: no trained weights of it are known"
     if trial is not None:
         return f"trial {trial}: its weights are not kept, as only those of the best at the highest rung are"
-    return weights.missing(run, search, record.read(run))
+    return weights.missing(run, search, run.read_confirmed())
 
 
 def _trial(path: Path, state: SearchState, trial: int | None) -> Trial:
@@ -197,33 +196,37 @@ def _figures(trial: Trial, state: SearchState) -> dict[str, Any]:
     facts: dict[str, Any] = {"trial": trial.trial, "config_id": trial.config_id, "epochs": trial.epochs}
     if trial.error is not None:
         facts["validation_top1"] = 1 - trial.error
+    lead = state.lead
+    if lead is not None and lead.trial == trial.trial and lead.low is not None and lead.error is not None:
+        facts |= {"validation_top1": 1 - lead.error, "seeds": lead.seeds}
     baseline = state.baseline(trial.epochs)
     if baseline is not None and baseline.error is not None:
         facts["baseline_validation_top1"] = 1 - baseline.error
     return facts
 
 
-def _confirmed_figures(confirmed: dict[str, Any], winner: dict[str, Any]) -> dict[str, Any]:
-    baseline = next(row for row in confirmed["configurations"] if row["baseline"])
-    facts = {
-        "trial": winner["searched_trial"],
-        "config_id": winner["config_id"],
-        "epochs": confirmed["epochs"],
-        "confirmed_by_seeds": len(confirmed["compared"]),
-        "validation_top1": 1 - winner["mean_error"],
+def _confirmed_figures(confirmed: ConfirmedFile, winner: ConfirmedConfig) -> dict[str, Any]:
+    baseline = confirmed.baseline
+    facts: dict[str, Any] = {
+        "trial": winner.searched_trial,
+        "config_id": winner.config_id,
+        "epochs": confirmed.epochs,
+        "confirmed_by_seeds": len(confirmed.compared),
     }
-    if winner["sd_error"] is not None:
-        facts["sd_over_seeds_of_validation_top1"] = winner["sd_error"]
-    if baseline["mean_error"] is not None:
-        facts["baseline_validation_top1"] = 1 - baseline["mean_error"]
+    if winner.mean_error is not None:
+        facts["validation_top1"] = 1 - winner.mean_error
+    if winner.sd_error is not None:
+        facts["sd_over_seeds_of_validation_top1"] = winner.sd_error
+    if baseline is not None and baseline.mean_error is not None:
+        facts["baseline_validation_top1"] = 1 - baseline.mean_error
     return facts
 
 
-def _confirmed_note(confirmed: dict[str, Any], winner: dict[str, Any], state: SearchState) -> str:
-    seeds = len(confirmed["compared"])
-    name = "the base architecture itself" if winner["baseline"] else f"trial {winner['searched_trial']}"
+def _confirmed_note(confirmed: ConfirmedFile, winner: ConfirmedConfig, state: SearchState) -> str:
+    seeds = len(confirmed.compared)
+    name = "the base architecture itself" if winner.baseline else f"trial {winner.searched_trial}"
     note = f"the confirmed winner, {name}: lowest mean error over {seeds} seed{'s' if seeds > 1 else ''}"
-    confirmed_ids = {row["config_id"] for row in confirmed["configurations"]}
+    confirmed_ids = {row.config_id for row in confirmed.configurations}
     leader = None if state.incumbent is None else state.trials[state.incumbent]
     if leader is not None and leader.config_id not in confirmed_ids:
         note += f"; trial {leader.trial} leads the search since, confirm it too by calling nas.confirm again"

@@ -16,10 +16,12 @@ from nas.util.commands import typed
 from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import nn
 
+    from nas.run.confirmed_file import ConfirmedFile
+    from nas.run.search_file import SearchFile
     from nas.trial.weights import Kept
 
 BY_SEARCH = "search"  # what config.json says of such weights
@@ -41,18 +43,19 @@ def incumbent_network(run: Run | Path | str, *, space: str | None = None) -> nn.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     search = run.read_search()
-    refuse_foreign_space(SearchSettings.from_json(search["settings"]), space)
-    confirmed = record.read(run)
-    winner = None if confirmed is None else record.winner(confirmed)
+    refuse_foreign_space(SearchSettings.of(search), space)
+    confirmed = run.read_confirmed()
+    winner = None if confirmed is None else confirmed.best
     if confirmed is not None and winner is not None:
-        path = find(run, winner["config_id"], confirmed["epochs"], confirmed)
-        config = winner["config"]
+        path = find(run, winner.config_id, confirmed.epochs, confirmed)
+        config = winner.config
     else:
         state = SearchState.of(run.read_journal().events)
         if state.incumbent is None:
             raise UserError(f"{run.path}: has no best network yet, no trial reached the highest rung")
         trial = state.trials[state.incumbent]
-        path, config = find(run, trial.config_id, trial.epochs), trial.config
+        seeds = state.seeds(trial.config_id, trial.epochs)
+        path, config = find(run, trial.config_id, trial.epochs, searched=seeds), trial.config
     if path is None:
         raise UserError(missing(run, search, confirmed))
     return load(search, config, path)
@@ -68,22 +71,24 @@ def normalisation(run: Run | Path | str) -> tuple[list[float], list[float]]:
     for name in sorted(weights.file_sizes(run.weights)):
         facts = weights.read(run.weights / name).facts
         return facts["mean"], facts["std"]
-    raise UserError(missing(run, run.read_search(), record.read(run)))
+    raise UserError(missing(run, run.read_search(), run.read_confirmed()))
 
 
-def load(search: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> nn.Module:
+def load(search: SearchFile, config: Mapping[str, Any], path: Path) -> nn.Module:
     """Builds the reduced network of a configuration and gives it the weights of a file.
 
     Raises:
         UserError: If the file is damaged, or of another network.
     """
-    data = search["data"]
-    space = search_spaces.get(search["settings"]["space"]["space"])
+    data = search.data
+    if data.image_size is None or data.in_chans is None or data.class_names is None:
+        raise UserError(f"{path}: no network can be built for it, search.json says nothing of its images")
+    space = search_spaces.get(search.named_space)
     model = space.network(
         config,
-        space.reduced(search["width"], image_size=data["image_size"]),
-        num_classes=len(data["class_names"]),
-        in_chans=data["in_chans"],
+        space.reduced(search.width, image_size=data.image_size),
+        num_classes=len(data.class_names),
+        in_chans=data.in_chans,
     )
     return filled(model, weights.read(path), path)
 
@@ -101,7 +106,13 @@ def filled(model: nn.Module, kept: Kept, path: Path) -> nn.Module:
     return model.eval()
 
 
-def find(run: Run, config_id: str, epochs: int, confirmed: Mapping[str, Any] | None = None) -> Path | None:
+def find(
+    run: Run,
+    config_id: str,
+    epochs: int,
+    confirmed: ConfirmedFile | None = None,
+    searched: Sequence[str] = (),
+) -> Path | None:
     """Where a configuration's trained weights lie, None if they are not kept.
 
     Args:
@@ -109,19 +120,19 @@ def find(run: Run, config_id: str, epochs: int, confirmed: Mapping[str, Any] | N
         config_id: The configuration.
         epochs: What it was trained for.
         confirmed: What ``confirmed.json`` holds: weights of its best seed are preferred to the search's.
+        searched: Keys of the trainings that the search gave the configuration, the best first.
     """
     store = weights.WeightStore(run.weights, 0)
-    keys = [config_id]
-    for row in () if confirmed is None else confirmed["configurations"]:
-        if row["config_id"] == config_id:
-            repeats = record.best_repeats(row)
-            keys = [*(record.checkpoint_key(config_id, repeat) for repeat in repeats), config_id]
+    keys = [*searched, config_id]
+    for row in () if confirmed is None else confirmed.configurations:
+        if row.config_id == config_id:
+            keys = [*(record.checkpoint_key(config_id, repeat) for repeat in row.best_repeats), *keys]
     return next((path for key in keys if (path := store.path(key, epochs)).is_file()), None)
 
 
-def missing(run: Run, search: Mapping[str, Any], confirmed: Mapping[str, Any] | None) -> str:
+def missing(run: Run, search: SearchFile, confirmed: ConfirmedFile | None) -> str:
     """Says that weights are not kept, and the command that makes some."""
-    name = search["settings"]["space"]["space"]
-    more = [] if confirmed is None else ["--seeds", confirmed["seeds"] + 1]
+    name = search.named_space
+    more = [] if confirmed is None else ["--seeds", confirmed.seeds + 1]
     command = typed("nas.confirm", run.path, *more, *space_flag(name))
     return f"{run.path}: keeps no trained weights of it (an older run?); train it again with: {command}"

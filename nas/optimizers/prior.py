@@ -73,7 +73,7 @@ class _Numbers:
         self._edges = np.array(sorted(edges))
         middles = (self._edges[1:] + self._edges[:-1]) / 2
         self._pieces = self._weights(middles if self._continuous else rules.exact(column, middles))
-        self._most = float(max(self._pieces.max(), self._weights(self._edges).max()))
+        self._most = float(max(np.max(self._pieces), np.max(self._weights(self._edges))))
 
     def log_density(self, column: Vector) -> Vector:
         return np.asarray(np.log(self._weights(column) / self._most), dtype=np.float64)

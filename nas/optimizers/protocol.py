@@ -126,6 +126,16 @@ class Optimizer(Protocol):
         """Reports how a trial that was asked or replayed ended."""
         ...
 
+    def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
+        """Reports a further training of a configuration with another seed, which it did not ask for.
+
+        Args:
+            config: The configuration; it has succeeded before with these epochs.
+            epochs: Those of the highest rung.
+            error: What it gave.
+        """
+        ...
+
     def promotable(self) -> set[str]:
         """Config ids that may yet be asked at a higher rung: their checkpoints are worth keeping."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import search_spaces
 from nas.util.commands import typed
@@ -12,7 +12,7 @@ from nas.util.quantities import format_duration
 from search_spaces.loading import is_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from nas.run.search_file import SearchFile
 
 
 _LONGER = 2  # times the limit that ended a search
@@ -44,17 +44,10 @@ class RunCommands:
     front: bool = False
 
     @classmethod
-    def of(cls, path: Path, search: Mapping[str, Any], python: str = "python") -> RunCommands:
+    def of(cls, path: Path, search: SearchFile, python: str = "python") -> RunCommands:
         """Takes what is needed from ``search.json``."""
-        limits = search["limits"]
-        return cls(
-            path,
-            search["settings"]["space"]["space"],
-            limits["seconds"],
-            limits.get("trials"),
-            python,
-            bool(search.get("objectives", {}).get("costs")),
-        )
+        front = search.objectives is not None and bool(search.objectives.costs)
+        return cls(path, search.named_space, search.limits.seconds, search.limits.trials, python, front)
 
     @property
     def report(self) -> str:

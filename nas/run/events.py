@@ -182,12 +182,24 @@ class Ended(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewIncumbent(Event):
-    """A trial took the lead with this error."""
+    """A trial's configuration took the lead, or what is known of it has changed.
+
+    Attributes:
+        trial: The configuration's own training.
+        error: Its error; once there are repeats, what is expected over all seeds.
+        seeds: With how many it was trained.
+        low: Where its error over all seeds lies with a probability of 95 %: from here, None before there are
+            repeats ...
+        high: ... to here.
+    """
 
     kind: ClassVar[str] = "incumbent"
 
     trial: int
     error: float | None
+    seeds: int = 1
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +228,7 @@ class Salvaged(records.Record):
 
     Attributes:
         event: Always ``salvaged``.
-        config_id: Hash of the configuration.
+        config_id: Hash of the configuration; with its repeat's number if it is one (``Trial.key``).
         epochs: Budget, earlier rungs included.
         error: As of :class:`Ended`, like the next two.
         metrics: Everything measured.

@@ -8,13 +8,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from nas.run import journal
-from nas.run.schema import check_search
-from nas.util import locks
+from nas.run import confirmed_file, journal
+from nas.run.confirmed_file import ConfirmedFile
+from nas.run.search_file import VERSION, SearchFile
+from nas.util import locks, records
 from nas.util.commands import typed
 from nas.util.errors import UserError, not_written, setting
 from nas.util.files import replacing
@@ -22,9 +23,10 @@ from nas.util.files import replacing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from nas.run.incumbent import IncumbentFile
     from nas.run.journal import Contents
 
-VERSION = 1
+T = TypeVar("T", bound=records.Record)
 SEARCHING, CONFIRMING = "searching", "confirming"  # what a run is held for
 
 
@@ -135,7 +137,7 @@ class Run:
     def create(
         cls,
         path: Path,
-        search: Mapping[str, Any],
+        search: SearchFile,
         configspace: Mapping[str, Any],
         earlier: Mapping[str, Any] | None = None,
     ) -> Run:
@@ -160,7 +162,7 @@ class Run:
             staging.chmod(0o755)
             new = cls(staging)
             new.checkpoints.mkdir()
-            write_json(new.search_json, {"format": VERSION, **search})
+            new.write_search(search)
             write_json(new.configspace_json, configspace)
             if earlier is not None:
                 write_json(new.earlier_json, earlier)
@@ -196,25 +198,51 @@ class Run:
             raise UserError(f"{path}: not a run folder ({found})")
         return run
 
-    def read_search(self) -> dict[str, Any]:
+    def read_search(self) -> SearchFile:
         """Reads ``search.json``.
 
         Raises:
             UserError: If it is damaged or of another version.
         """
-        try:
-            search: dict[str, Any] = orjson.loads(self.search_json.read_bytes())
-            version = search["format"]
-            if version == VERSION:
-                check_search(search)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.search_json}: not readable ({error})") from None
-        if version != VERSION:
-            raise UserError(f"{self.search_json}: a run of format {version!r}; this program reads {VERSION}")
-        data = search["settings"]["data"]
-        if str(data["dataset"]).endswith(f"/{self.images.name}") and self.images.is_file():
-            data["dataset"] = f"npz:{self.images.resolve()}"  # the folder may have been moved
+        search = _read(self.search_json, SearchFile, VERSION)
+        if search.settings.data.dataset.endswith(f"/{self.images.name}") and self.images.is_file():
+            return search.with_images(f"npz:{self.images.resolve()}")  # the folder may have been moved
         return search
+
+    def write_search(self, search: SearchFile) -> None:
+        """Writes ``search.json``.
+
+        Raises:
+            OSError: If the disk does not take it; the old file then stays.
+        """
+        write_json(self.search_json, records.write(search))
+
+    def read_confirmed(self) -> ConfirmedFile | None:
+        """Reads ``confirmed.json``, None if there is none.
+
+        Raises:
+            UserError: If it is damaged or of another version.
+        """
+        if not self.confirmed_json.exists():
+            return None
+        anew = "; nas.confirm writes it anew"
+        return _read(self.confirmed_json, ConfirmedFile, confirmed_file.VERSION, anew)
+
+    def write_confirmed(self, found: ConfirmedFile) -> None:
+        """Writes ``confirmed.json``.
+
+        Raises:
+            OSError: If the disk does not take it; the old file then stays.
+        """
+        write_json(self.confirmed_json, records.write(found))
+
+    def write_incumbent(self, found: IncumbentFile) -> None:
+        """Writes ``incumbent.json``.
+
+        Raises:
+            OSError: If the disk does not take it; the old file then stays.
+        """
+        write_json(self.incumbent_json, records.write(found))
 
     def read_journal(self) -> Contents:
         """Reads the whole journal.
@@ -304,6 +332,17 @@ class Run:
         finally:
             shutil.rmtree(staging, ignore_errors=True)
             shutil.rmtree(old, ignore_errors=True)
+
+
+def _read(path: Path, kind: type[T], version: int, otherwise: str = "") -> T:
+    try:
+        values = orjson.loads(path.read_bytes())
+        found = values["format"]
+        if found == version:
+            return records.read(kind, values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path}: not readable ({error}){otherwise}") from None
+    raise UserError(f"{path}: of format {found!r}; this program reads {version}")
 
 
 def _exists(path: Path) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nas.run.search_file import Weighed
 from nas.util.quantities import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nas.run.search_file import SearchFile
     from nas.run.state import SearchState, Trial
 
 ERROR, KNEE = "error", "knee"
@@ -37,21 +39,18 @@ class Objectives:
     network: str = "reduced"
 
     @classmethod
-    def of(cls, search: Mapping[str, Any]) -> Objectives | None:
+    def of(cls, search: SearchFile) -> Objectives | None:
         """Those of a run by its ``search.json``; None for one that weighs the error alone."""
-        found = search.get("objectives")
-        if not found:
+        found = search.objectives
+        if found is None:
             return None
-        return cls(tuple(found["costs"]), dict(found["limits"]), str(found["prefer"]), str(found["network"]))
+        return cls(tuple(found.costs), found.limits, found.prefer, found.network)
 
-    def to_json(self) -> dict[str, Any]:
+    def recorded(self) -> Weighed:
         """For ``search.json``."""
-        return {
-            "costs": list(self.costs),
-            "limits": dict(self.limits),
-            "prefer": self.prefer,
-            "network": self.network,
-        }
+        return Weighed(
+            costs=list(self.costs), limits=dict(self.limits), prefer=self.prefer, network=self.network
+        )
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.run import journal
-from nas.run.events import Asked, Ended, Epoch, Salvaged
-from nas.run.state import SearchState
+from nas.run.events import Asked, Ended, Epoch, RepeatAsked, Salvaged
+from nas.run.state import SearchState, seed_key
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Salvage
             results.append(
                 Salvaged(
                     event=Salvaged.kind,
-                    config_id=asked[event.trial].config_id,
+                    config_id=_key(asked[event.trial]),
                     epochs=asked[event.trial].epochs,
                     error=event.error,
                     metrics=event.metrics,
@@ -187,3 +187,7 @@ def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Salvage
                 )
             )
     return results
+
+
+def _key(asked: Asked) -> str:
+    return seed_key(asked.config_id, asked.repeat if isinstance(asked, RepeatAsked) else 0)

@@ -100,6 +100,7 @@ class SearchState:
         stopped: Reason of the last clean stop, "" while a session runs or after a kill.
         incumbent: Number of the best trial at the highest rung, None before the first.
         incumbents: Numbers of all incumbents, in order.
+        lead: What was said last of the incumbent: its error, seeds and interval.
         baselines: Number of the baseline's trial, by epochs, as soon as it is asked.
         reached: Epochs each configuration was successfully trained to, by config id.
         finished: Trials that ran and finished; answers from the record left out.
@@ -118,6 +119,7 @@ class SearchState:
     stopped: str = ""
     incumbent: int | None = None
     incumbents: list[int] = field(default_factory=list)
+    lead: NewIncumbent | None = None
     baselines: dict[int, int] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     finished: int = 0
@@ -131,6 +133,7 @@ class SearchState:
     _answers: dict[tuple[str, int], int] = field(default_factory=dict)
     _open: dict[int, Trial] = field(default_factory=dict)
     _repeats: dict[tuple[str, int], int] = field(default_factory=dict)
+    _further: list[int] = field(default_factory=list)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> SearchState:
@@ -188,6 +191,17 @@ class SearchState:
         trial = self.trials[last]
         return trial.repeat + (trial.status != "crashed" or not from_outside(trial.reason))
 
+    def seeds(self, config_id: str, epochs: int) -> list[str]:
+        """Keys of a configuration's successful trainings at a budget, the least error first."""
+        own = self.answered(config_id, epochs)
+        found = [] if own is None else [own]
+        found += [one for one in self.repeats(epochs) if one.config_id == config_id and one.error is not None]
+        return [one.key for one in sorted(found, key=lambda one: one.error or 0.0)]
+
+    def repeats(self, epochs: int) -> list[Trial]:
+        """Trainings with further seeds at a budget, in order."""
+        return [self.trials[number] for number in self._further if self.trials[number].epochs == epochs]
+
     def baseline(self, epochs: int) -> Trial | None:
         """The baseline's successful trial at a budget, if there is one."""
         trial = self.trials.get(self.baselines.get(epochs, 0))
@@ -217,6 +231,7 @@ class SearchState:
         if isinstance(event, RepeatAsked):
             trial.repeat = event.repeat
             self._repeats[trial.config_id, trial.epochs] = trial.trial
+            self._further.append(trial.trial)
         self.trials[trial.trial] = self._open[trial.trial] = trial
         if trial.origin == BASELINE:
             self.baselines[trial.epochs] = trial.trial
@@ -259,5 +274,7 @@ class SearchState:
     def _on_incumbent(self, event: NewIncumbent) -> None:
         if self.trials[event.trial].error is None:
             raise KeyError("error")
+        self.lead = event
         self.incumbent = event.trial
-        self.incumbents.append(event.trial)
+        if self.incumbents[-1:] != [event.trial]:
+            self.incumbents.append(event.trial)

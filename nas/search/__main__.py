@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from nas.optimizers.settings import MODEL
+from nas.search.afterwards_flags import AfterwardsFlags
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util import cli, flag_help, given
 from nas.util.errors import SettingError, UserError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nas.run.folder import Run
+    from nas.search.notify import Notifier
     from nas.search.session import View
 
 PROG = "python -m nas.search"
@@ -26,7 +28,7 @@ _DESCRIPTION = """Search for a better network than the base architecture, on one
 
 Every run is a folder runs/<name>: if it is killed, no finished trial is lost, and --resume runs/<name>
 continues from there. Exit codes: 0 a limit was reached, 1 crashes that are not the networks',
-2 bad input, 130 Ctrl-C, 143 SIGTERM."""
+2 bad input, 3 a step of --then failed, 130 Ctrl-C, 143 SIGTERM."""
 
 _AUTO = "auto"
 RENAMED = {
@@ -71,6 +73,7 @@ class Command:
     run: Annotated[RunFlags, tyro.conf.FlagCreatePairsOff, flag_help.group("Run")] = field(
         default_factory=RunFlags
     )
+    after: Annotated[AfterwardsFlags, flag_help.group("Afterwards")] = field(default_factory=AfterwardsFlags)
     settings: Annotated[SearchSettings, flag_help.group("")] = field(default_factory=SearchSettings)
 
 
@@ -85,7 +88,7 @@ def main(args: Sequence[str] | None = None) -> int:
         folder = _named_folder(args)
     default = Command()
     if folder is not None:
-        default = Command(settings=_stored_settings(folder))
+        default = _stored(folder)
         refuse_foreign_space(default.settings, _given(args, "--space"))
     command = cli.parse(
         Command,
@@ -96,28 +99,50 @@ def main(args: Sequence[str] | None = None) -> int:
         pairs=True,
         renamed=RENAMED,
     )
-    settings = command.settings
+    from nas.search import afterwards
+
+    steps, settings = command.after.steps, command.settings
+    afterwards.check(steps, settings.space.space)
 
     if command.run.plan:
         from nas.search import plan, plan_view
 
-        plan_view.show(plan.make(settings))
+        plan_view.show(plan.make(settings, steps))
         return 0
 
-    from nas.search import session
+    from nas.search.notify import Notifier
+
+    notifier = Notifier.checked(command.after.notify, command.after.notify_seconds)
+    with notifier.telling_of_errors():
+        run, reason = _search(command, folder, notifier, auto=resumed == _AUTO)
+        notifier.about(run)
+        code, message = afterwards.finish(run, steps, reason, quiet=command.run.quiet)
+        notifier.end(message)
+    return code or _EXIT_CODES[reason]
+
+
+def _search(command: Command, folder: Path | None, notifier: Notifier, *, auto: bool) -> tuple[Run, str]:
+    """Begins or continues a search, if it has not ended for good; says why it ended."""
+    from nas.run.folder import Run
+    from nas.search import afterwards, session
     from nas.search.view import choose
     from nas.view import summary
 
-    view = choose(quiet=command.run.quiet)
+    quiet, steps = command.run.quiet, command.after.steps
+    view = notifier.watching(choose(quiet=quiet))
     if folder is not None:
-        if resumed == _AUTO and not command.run.quiet:
+        if auto and not quiet:
             print(f"--resume auto: continues {folder}")
-        run, reason = session.resume(folder, settings, view)
+        run = Run.open(folder)
+        afterwards.remember(run, command.after.then)
+        if steps and (ended := afterwards.ended(run, command.settings)):
+            return run, ended
+        run, reason = session.resume(folder, command.settings, view)
     else:
-        run, reason = _begin(command, view, auto=resumed == _AUTO)
-    if not command.run.quiet:
+        run, reason = _begin(command, view, auto=auto)
+    if not quiet:
         summary.show(run, reason)
-    return _EXIT_CODES[reason]
+    return run, reason
 
 
 def _begin(command: Command, view: View, *, auto: bool) -> tuple[Run, str]:
@@ -125,12 +150,12 @@ def _begin(command: Command, view: View, *, auto: bool) -> tuple[Run, str]:
 
     if not command.run.name:
         with session.unnamed(command.run.runs_dir, command.settings) as path:
-            return session.begin(path, command.settings, view)
+            return session.begin(path, command.settings, view, then=command.after.then)
     path = command.run.runs_dir / command.run.name
     if auto and not command.run.quiet:
         print(f"--resume auto: starts {path}")
     try:
-        return session.begin(path, command.settings, view)
+        return session.begin(path, command.settings, view, then=command.after.then)
     except UserError:
         if not auto or not path.exists():
             raise
@@ -165,10 +190,16 @@ def _named_folder(args: Sequence[str]) -> Path | None:
     return folder if folder.exists() else None
 
 
-def _stored_settings(folder: Path) -> SearchSettings:
+def _stored(folder: Path) -> Command:
+    """What a run was begun with."""
     from nas.run.folder import Run
 
-    return SearchSettings.from_json(Run.open(folder).read_search()["settings"])
+    search = Run.open(folder).read_search()
+    try:
+        after = AfterwardsFlags(then=tuple(search.then or ()))
+    except UserError as error:
+        raise UserError(f"search.json: {error}") from None
+    return Command(settings=SearchSettings.of(search), after=after)
 
 
 if __name__ == "__main__":

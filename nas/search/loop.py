@@ -14,9 +14,8 @@ from nas.optimizers.protocol import Suggestion
 from nas.run import incumbent
 from nas.run.causes import from_outside
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
-from nas.run.folder import write_json
 from nas.run.state import BASELINE, SearchState, Trial
-from nas.search import crashes
+from nas.search import crashes, replicates
 from nas.search.conductor import Conductor
 from nas.search.cost import CostModel
 from nas.search.translation import outcome, suggestion
@@ -24,7 +23,7 @@ from nas.util.seeds import derive
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
@@ -45,6 +44,10 @@ _SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that 
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
+def _nothing(_: SearchState) -> float:
+    return 0.0
+
+
 @dataclass(frozen=True)
 class Limits:
     """When the loop stops.
@@ -53,11 +56,13 @@ class Limits:
         seconds: Clock seconds of the whole run.
         trials: Finished trials of the whole run, None for no limit.
         trial_timeout: Seconds until a trial counts as hanging, None to predict it.
+        kept: Which of the seconds are left to what follows the search, by what is known so far.
     """
 
     seconds: float
     trials: int | None = None
     trial_timeout: float | None = None
+    kept: Callable[[SearchState], float] = _nothing
 
 
 class Search(Conductor):
@@ -87,8 +92,12 @@ class Search(Conductor):
         listeners: Sequence[Listener] = (),
         weights: WeightStore | None = None,
         weighing: Weighing | None = None,
+        replicates: float = 0.0,
     ) -> None:
-        """Takes up a run where its journal ends; ``events`` is empty for a new one."""
+        """Takes up a run where its journal ends; ``events`` is empty for a new one.
+
+        ``replicates`` is the share of the epochs that goes to further seeds of the best.
+        """
         super().__init__(
             state=SearchState.of(events),
             journal=journal,
@@ -105,6 +114,7 @@ class Search(Conductor):
         self._weights = weights
         self._weighing = weighing
         self._objectives = None if weighing is None else weighing.objectives
+        self._replicates = replicates
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
@@ -141,7 +151,7 @@ class Search(Conductor):
             self._look_ahead()
             self._announce()
             self._poll()
-            if self._clock.used() >= self._limits.seconds:
+            if self._clock.used() >= self._deadline():
                 self._stop = self._stop or "budget"
 
     def _count_slots(self) -> None:
@@ -151,10 +161,9 @@ class Search(Conductor):
     def _finish_what_was_cut_off(self) -> None:
         """A kill may fall between a trial's end and what follows from it."""
         self._answer_from_record()
-        for trial in list(self.state.trials.values()):
-            self._crown(trial)
-        if self.state.incumbent is not None:
-            self._write_incumbent(self.state.trials[self.state.incumbent])
+        self._crown()
+        if (lead := self._leader()) is not None:
+            self._write_incumbent(lead)
         self._write_front()
         self._tidy_weights()
 
@@ -167,11 +176,14 @@ class Search(Conductor):
             trial = self._next_trial()
             if trial is None:
                 return None
-            if self._clock.used() + self._predict(trial) > self._limits.seconds:
+            if self._clock.used() + self._predict(trial) > self._deadline():
                 self._queue.appendleft(trial)
                 return self._end_when_idle("budget")
             self._start(trial)
         return None
+
+    def _deadline(self) -> float:
+        return self._limits.seconds - self._limits.kept(self.state)
 
     def _limit_reached(self) -> bool:
         under_way = self.state.finished + len(self.state.running_trials())
@@ -229,9 +241,13 @@ class Search(Conductor):
         wanted = self._baseline()
         if wanted is None and (known := crashes.suspect(self.state)) is not None:
             return self._again(known, crashes.CHECK)
+        top, share = self._fidelity.max_epochs, self._replicates
+        if wanted is None and (known := replicates.due(self.state, top, share)) is not None:
+            return self._again(known, replicates.REPLICATE)
         wanted = wanted or self._optimizer.ask(speculative=speculative)
         if wanted is None:
-            return None
+            rest = replicates.next_best(self.state, top) if share and not speculative else None
+            return None if rest is None else self._again(rest, replicates.REPLICATE)
         return Asked(
             *self._now(),
             trial=len(self.state.trials) + 1,
@@ -339,8 +355,8 @@ class Search(Conductor):
         self._answer_from_record()
         self._dry = False
         self._cost.observe(trial)
-        self._crown(trial)
         if trial.epochs == self._fidelity.max_epochs:
+            self._crown()
             self._write_front()
             self._tidy_weights()
         self._give_up_on_crashes()
@@ -362,19 +378,38 @@ class Search(Conductor):
         self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
-        if trial.origin != BASELINE and not trial.repeat:
+        if trial.repeat:
+            if trial.error is not None and trial.epochs == self._fidelity.max_epochs:
+                self._optimizer.tell_repeat(trial.config, trial.epochs, trial.error)
+        elif trial.origin != BASELINE:
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
-    def _crown(self, trial: Trial) -> None:
-        leader = incumbent.next_leader(trial, self.state, self._fidelity.max_epochs, self._objectives)
-        if leader is not None:
-            self._emit(NewIncumbent(*self._now(), trial=leader.trial, error=leader.error))
-            self._write_incumbent(leader)
+    def _leader(self) -> incumbent.Lead | None:
+        return incumbent.leader(self.state, self._fidelity.max_epochs, self._objectives)
 
-    def _write_incumbent(self, trial: Trial) -> None:
+    def _crown(self) -> None:
+        """Says who leads, if that or what is known of it has changed."""
+        lead, said = self._leader(), self.state.lead
+        if lead is None:
+            return
+        if said is None or (said.trial, said.error, said.seeds) != (lead.trial.trial, lead.error, lead.seeds):
+            low, high = lead.interval or (None, None)
+            self._emit(
+                NewIncumbent(
+                    *self._now(),
+                    trial=lead.trial.trial,
+                    error=lead.error,
+                    seeds=lead.seeds,
+                    low=low,
+                    high=high,
+                )
+            )
+            self._write_incumbent(lead)
+
+    def _write_incumbent(self, lead: incumbent.Lead) -> None:
         # The journal has it already, and the next start writes the file again.
         try:
-            write_json(self._run.incumbent_json, incumbent.describe(trial, self.state, self._space))
+            self._run.write_incumbent(incumbent.describe(lead, self.state, self._space))
         except OSError as error:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
 

@@ -12,6 +12,7 @@ import search_spaces
 from nas.execution.choice import choose
 from nas.execution.share import settle
 from nas.optimizers import check
+from nas.run import steps
 from nas.search import warm_start, weighing
 from nas.search.session import getting_ready, worker_settings
 from nas.util import output
@@ -19,10 +20,11 @@ from nas.util.errors import UserError
 from search_spaces.base import cost_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nas.execution.messages import Facts, Measurement
     from nas.optimizers.protocol import Fidelity
+    from nas.run.steps import Step
     from nas.search.settings import SearchSettings
     from search_spaces.base import Config
 
@@ -57,6 +59,9 @@ class Plan:
         seconds: The budget.
         workers: Trials at a time.
         sharing: Why so many on a GPU, "" if there was nothing to decide.
+        then: What follows the search.
+        kept: Seconds of the budget that are left to it.
+        confirmation: Seconds that its trainings take if they cost what the base architecture costs.
     """
 
     facts: Facts
@@ -71,19 +76,26 @@ class Plan:
     seconds: float
     workers: int = 1
     sharing: str = ""
+    then: tuple[Step, ...] = ()
+    kept: float = 0.0
+    confirmation: float = 0.0
 
     @property
     def advised_workers(self) -> int | None:
         """Trials at a time that would use a CPU's idle cores, None if none are idle or a GPU trains."""
         hardware = self.facts.hardware
-        if hardware["device"] != "cpu":
+        if hardware.device != "cpu" or not hardware.cores or not hardware.threads:
             return None
-        fit = int(str(hardware["cores"])) // int(str(hardware["threads"]))
+        fit = hardware.cores // hardware.threads
         return fit if fit > self.workers else None
 
 
-def make(settings: SearchSettings) -> Plan:
+def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
     """Measures the device and works out the plan.
+
+    Args:
+        settings: The search's settings.
+        then: What follows the search.
 
     Raises:
         UserError: If data, device, beliefs or the earlier run are not as they should be.
@@ -113,7 +125,7 @@ def make(settings: SearchSettings) -> Plan:
         measured["typical"] = _mean(_drawn(executor.measure, sample))
         workers = executor.wanted
     together = shared.gain * shared.gpus if shared.levels else float(workers)
-    return arrange(settings, facts, measured, workers, together, shared.reason)
+    return arrange(settings, facts, measured, workers, together, shared.reason, then)
 
 
 def arrange(
@@ -123,6 +135,7 @@ def arrange(
     workers: int = 1,
     together: float | None = None,
     sharing: str = "",
+    then: Sequence[Step] = (),
 ) -> Plan:
     """Works out a plan from measurements.
 
@@ -134,12 +147,15 @@ def arrange(
         together: How many times as fast as the one that was measured alone they are together; None: as
             many times as there are.
         sharing: Why so many on a GPU.
+        then: What follows the search.
     """
     fidelity = settings.fidelity
     shares = bracket(fidelity, settings.choice.optimizer, settings.smac.brackets)
     baseline = sum(_seconds(measured["default"], new) for new in _steps(fidelity).values())
     together = float(workers) if together is None else together
-    left = max(together * settings.budget.seconds - baseline, 0.0)
+    training = _seconds(measured["default"], fidelity.max_epochs)
+    kept = steps.kept(then, settings.budget.seconds, training)
+    left = max(together * (settings.budget.seconds - kept) - baseline, 0.0)
 
     def rounds(point: Measurement) -> float:
         return left / sum(_seconds(point, new) * count for (_, new), count in shares.items())
@@ -165,6 +181,9 @@ def arrange(
         seconds=settings.budget.seconds,
         workers=workers,
         sharing=sharing,
+        then=tuple(then),
+        kept=kept,
+        confirmation=steps.trainings(then) * training,
     )
 
 

@@ -9,6 +9,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from nas.run.steps import trainings
 from nas.util.errors import one_line
 from nas.util.quantities import format_duration, format_size
 
@@ -26,9 +27,9 @@ def show(plan: Plan, console: Console | None = None) -> None:
     console = console or Console()
     data = plan.facts.data
     console.print(
-        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware['device']}"
-        f"{_width(plan)}, {data['name']}: {data['train_images']} training images, "
-        f"{data['val_images']} validation images\n"
+        f"[bold]plan[/] for {format_duration(plan.seconds)} on {plan.facts.hardware.device}"
+        f"{_width(plan)}, {data.name}: {data.train_images} training images, "
+        f"{data.val_images} validation images\n"
     )
     console.print(_speeds(plan))
     console.print(_rungs(plan))
@@ -39,6 +40,8 @@ def show(plan: Plan, console: Console | None = None) -> None:
     console.print(f"baseline          {format_duration(plan.baseline_seconds)} at the start, all rungs")
     if plan.sharing:
         console.print(f"sharing           {one_line(plan.sharing)}")
+    if plan.then:
+        console.print(_then(plan))
     need, quota = plan.checkpoint_bytes, plan.quota_bytes
     fits = "" if need <= quota else " [yellow](some configurations will be trained from the start)[/]"
     console.print(
@@ -55,6 +58,19 @@ def show(plan: Plan, console: Console | None = None) -> None:
         )
     end = datetime.now() + timedelta(seconds=plan.seconds)
     console.print(f"end, if started now: {end:%A %Y-%m-%d %H:%M}")
+
+
+def _then(plan: Plan) -> str:
+    """What follows the search, and the time that is kept for it."""
+    text = f"then              {one_line(' '.join(map(str, plan.then)))}"
+    if not plan.confirmation:
+        return text
+    text += (
+        f"; {format_duration(plan.kept)} of the budget is kept for {trainings(plan.then)} trainings of "
+        f"{plan.rungs[-1].epochs} epochs, about {format_duration(plan.confirmation)}"
+    )
+    short = "[yellow](not all of them will fit: take fewer seeds, fewer epochs or a longer budget)[/]"
+    return text if plan.kept >= plan.confirmation else f"{text} {short}"
 
 
 def _with(workers: int) -> str:

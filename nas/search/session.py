@@ -10,7 +10,7 @@ import platform
 import socket
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib import import_module, metadata
 from pathlib import Path
@@ -24,16 +24,18 @@ from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
 from nas.execution.share import kept, settle
 from nas.optimizers import check, create
+from nas.run import search_file, steps
 from nas.run.events import SessionStarted
-from nas.run.folder import Run, write_json
+from nas.run.folder import Run
 from nas.run.journal import Journal
+from nas.run.search_file import VERSION, SearchFile
 from nas.search import warm_start as warm
 from nas.search import weighing as weighings
 from nas.search.clock import WallClock
 from nas.search.loop import Limits, Search
 from nas.search.settings import SearchSettings, refuse_changes
 from nas.trial.weights import WeightStore
-from nas.util import output, signals
+from nas.util import output, records, signals
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import format_size
 from nas.util.seeds import derive
@@ -61,7 +63,7 @@ class Watched:
     """What a view may look at while a session runs."""
 
     run: Run
-    search: dict[str, Any]
+    search: SearchFile
     state: SearchState
     used: Callable[[], float]
     stop: Callable[[str], None]
@@ -132,7 +134,9 @@ def worker_settings(
     )
 
 
-def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = False) -> tuple[Run, str]:
+def begin(
+    path: Path, settings: SearchSettings, view: View, *, filled: bool = False, then: Sequence[str] = ()
+) -> tuple[Run, str]:
     """Begins a new run and searches until it stops.
 
     Args:
@@ -140,6 +144,7 @@ def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = Fa
         settings: All settings.
         view: Called with :class:`Watched`; gives a context manager that gives a listener.
         filled: The folder is there, with the images and nothing else.
+        then: What follows the search, as it is typed; part of the budget is kept for it.
 
     Returns:
         The run, and why it stopped.
@@ -171,7 +176,9 @@ def begin(path: Path, settings: SearchSettings, view: View, *, filled: bool = Fa
         _load_optimizer_meanwhile()
         facts = executor.start()
         weighing = weighings.prepare(settings, objectives, facts, stack)
-        search = {**_describe(settings, facts), **weighings.described(objectives)}
+        search = replace(
+            describe(settings, facts), then=list(then) or None, objectives=weighings.described(objectives)
+        )
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
@@ -199,7 +206,7 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
     run = Run.open(path)
     with run.lock():
         stored = run.read_search()
-        refuse_changes(SearchSettings.from_json(stored["settings"]), settings)
+        refuse_changes(SearchSettings.of(stored), settings)
         output.doing("reading the journal")
         contents = run.read_journal()  # damage is found before anything starts
         before = kept(contents.events)
@@ -220,11 +227,18 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
             facts = executor.start()
             refuse_other_data(stored, facts)
             space = search_spaces.get(settings.space.space)
-            search = {**stored, **_describe(settings, facts), "created": stored["created"]}
+            search = replace(
+                describe(settings, facts),
+                created=stored.created,
+                then=stored.then,
+                objectives=stored.objectives,
+                extra=stored.extra,
+                order=stored.order,
+            )
             weighing = weighings.prepare(settings, objectives, facts, stack, run=run)
-            notes = (*facts.notes, *changes(stored, search))
+            notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
-                write_json(run.search_json, search)
+                run.write_search(search)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return run, session.carry_out(view)
 
@@ -263,7 +277,7 @@ class Session:
     run: Run
     settings: SearchSettings
     space: SearchSpace
-    search: dict[str, Any]
+    search: SearchFile
     contents: Contents
     executor: Executor
     shared: Shared
@@ -305,6 +319,15 @@ class Session:
             costs=None if self.weighing is None else self.weighing.costs,
         )
 
+    def _kept(self, state: SearchState) -> float:
+        """Seconds of the budget that are left to what follows."""
+        training = steps.training_seconds(state, self.settings.fidelity.max_epochs)
+        return steps.kept(self._then, self.settings.budget.seconds, training)
+
+    @property
+    def _then(self) -> Sequence[steps.Step]:
+        return steps.parse(self.search.then or ())
+
     def _loop(self, optimizer: Optimizer, journal: Journal, listeners: Sequence[Listener]) -> Search:
         events, budget = self.contents.events, self.settings.budget
         return Search(
@@ -314,44 +337,41 @@ class Session:
             space=self.space,
             fidelity=self.settings.fidelity,
             seed=self.settings.choice.seed,
-            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds),
+            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds, self._kept),
             optimizer=optimizer,
             executor=with_salvage(self.executor, self.run),
             clock=WallClock(used=events[-1].clock if events else 0.0),
             listeners=listeners,
             weights=WeightStore(self.run.weights, self.settings.machine.quota_bytes),
             weighing=self.weighing,
+            replicates=self.settings.choice.replicates,
         )
 
 
-def _describe(settings: SearchSettings, facts: Facts) -> dict[str, Any]:
+def describe(settings: SearchSettings, facts: Facts) -> SearchFile:
+    """What ``search.json`` holds of a search that begins now."""
     space = search_spaces.get(settings.space.space)
-    return {
-        "program": __version__,
-        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "command": sys.argv,
-        "settings": settings.to_json(),
-        "limits": {"seconds": settings.budget.seconds, "trials": settings.budget.trials},
-        "rungs": list(settings.fidelity.rungs),
-        "space": {
-            "name": space.name,
-            "size": _size(space.size),
-            "fingerprint": space.fingerprint,
-            "default": space.default,
-            **_source(settings.space.space),
-        },
-        "data": dict(facts.data),
-        "width": facts.width,
-        "train": dict(facts.train),
-        "hardware": dict(facts.hardware),
-        "versions": {**facts.versions, **_versions()},
-    }
-
-
-def _source(name: str) -> dict[str, str]:
-    """What a user's own file was when a run was last searched; nothing for another space."""
-    found = digest(name)
-    return {"source": found} if found else {}
+    return SearchFile(
+        format=VERSION,
+        program=__version__,
+        created=datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=sys.argv,
+        settings=settings.recorded(),
+        limits=search_file.Limits(seconds=settings.budget.seconds, trials=settings.budget.trials),
+        rungs=list(settings.fidelity.rungs),
+        space=search_file.Searched(
+            name=space.name,
+            size=_size(space.size),
+            fingerprint=space.fingerprint,
+            default=space.default,
+            source=digest(settings.space.space),
+        ),
+        data=facts.data,
+        width=facts.width,
+        train=facts.train,
+        hardware=facts.hardware,
+        versions={**facts.versions, **_versions()},
+    )
 
 
 def _size(size: float) -> float | None:
@@ -361,47 +381,46 @@ def _size(size: float) -> float | None:
     return size if size < 2**63 else float(size)
 
 
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+def changes(before: SearchFile, now: Mapping[str, str]) -> list[str]:
     """What runs otherwise than it did when a run was last searched, a line each; nothing if all is as it was.
 
     Args:
         before: ``search.json`` as it was.
-        now: As it is, or the part of it that is known.
+        now: Versions of packages, or of those that are known.
     """
-    old = {**before["versions"], "smacnas": before.get("program", __version__)}
-    new = {**now["versions"], "smacnas": __version__}
+    old = {**before.versions, "smacnas": before.program or __version__}
+    new = {**now, "smacnas": __version__}
     found = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
     notes = (
         [f"other versions than before: {', '.join(found)}; new figures may differ slightly"] if found else []
     )
-    source = before.get("space", {}).get("source")
-    if source and digest(before["settings"]["space"]["space"]) not in ("", source):
-        file = Path(before["settings"]["space"]["space"]).name
+    source = before.space.source
+    if source and digest(before.named_space) not in ("", source):
+        file = Path(before.named_space).name
         notes.append(f"{file} is not what it was: trials before and after compare only if it builds the same")
     return notes
 
 
-def refuse_other_data(stored: dict[str, Any], facts: Facts) -> None:
+def refuse_other_data(stored: SearchFile, facts: Facts) -> None:
     """Refuses to train on other images, or in another space, than the run began with.
 
     Raises:
         UserError: Naming what has changed.
     """
     # By what the user typed: a space that is not registered has a name nobody can import.
-    space = search_spaces.get(stored["settings"]["space"]["space"])
-    if space.fingerprint != stored["space"]["fingerprint"]:
+    space = search_spaces.get(stored.named_space)
+    if space.fingerprint != stored.space.fingerprint:
         raise UserError(f"space {space.name}: has changed since this run began; start a new run")
-    for key in ("fingerprint", "split_fingerprint"):
-        if facts.data[key] != stored["data"][key]:
-            raise UserError(
-                f"dataset {stored['data']['name']}: not the images this run began with; put those back, or "
-                "start a new run"
-            )
-    if facts.width != stored["width"]:
+    here, then = facts.data, stored.data
+    if (here.fingerprint, here.split_fingerprint) != (then.fingerprint, then.split_fingerprint):
+        raise UserError(
+            f"dataset {then.name}: not the images this run began with; put those back, or start a new run"
+        )
+    if facts.width != stored.width:
         raise SettingError(
             "device",
             None,
-            f"width auto means {facts.width} here, this run was begun with {stored['width']}; "
+            f"width auto means {facts.width} here, this run was begun with {stored.width}; "
             "resume it on the device it began on",
         )
 
@@ -419,7 +438,7 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
 
 
-def session_facts(run: Run, search: dict[str, Any]) -> dict[str, Any]:
+def session_facts(run: Run, place: SearchFile | Facts) -> dict[str, Any]:
     """What a ``session`` event says of the program and where it runs."""
     return {
         "command": sys.argv,
@@ -427,6 +446,6 @@ def session_facts(run: Run, search: dict[str, Any]) -> dict[str, Any]:
         "host": socket.gethostname(),
         "folder": run.identity(),
         "program": __version__,
-        "hardware": search["hardware"],
-        "versions": search["versions"],
+        "hardware": records.write(place.hardware),
+        "versions": place.versions,
     }

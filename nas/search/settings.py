@@ -10,8 +10,9 @@ from nas.costs.settings import CostSettings
 from nas.execution.settings import MachineSettings
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
+from nas.run import search_file
 from nas.trial.settings import TrainSettings
-from nas.util import flag_help
+from nas.util import flag_help, records
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import parse_duration, parse_timeout
 from search_spaces import registry
@@ -94,10 +95,15 @@ class ChoiceSettings:
     """smac: model-based; hyperband: the same rungs without a model; random: every trial at --max-epochs."""
     warm_start: Annotated[Path | None, flag_help.default("none")] = None
     """Run folder whose results the model starts from, even if on other images; it is copied, not changed."""
+    replicates: float = 0.15
+    """Share of the epochs for training the best few again with fresh seeds, once they differ by little more
+    than seeds do; 0: never, and the best single figure leads."""
     seed: int = 0
     """Master seed, from which those of the split, the optimiser and every trial are derived."""
 
     def __post_init__(self) -> None:
+        if not 0 <= self.replicates <= 0.5:
+            raise SettingError("replicates", self.replicates, "must lie between 0 and 0.5, for example 0.15")
         if not 0 <= self.seed < 2**31:
             raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")
 
@@ -129,6 +135,19 @@ class SearchSettings:
         settings["choice"]["warm_start"] = None if warm_start is None else str(warm_start)
         return settings
 
+    def recorded(self) -> search_file.Settings:
+        """The settings as ``search.json`` holds them."""
+        return records.read(search_file.Settings, self.to_json())
+
+    @classmethod
+    def of(cls, search: search_file.SearchFile) -> SearchSettings:
+        """Those of a run.
+
+        Raises:
+            UserError: As :meth:`from_json`.
+        """
+        return cls.from_json(records.write(search.settings))
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SearchSettings:
         """Reads :meth:`to_json` back.
@@ -149,6 +168,7 @@ class SearchSettings:
         try:
             groups = {key: dict(values[key]) for key in parts}
             costs = CostSettings.read(values.get("costs", {}))
+            groups["choice"].setdefault("replicates", 0.0)  # a run from before there were any goes on without
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
@@ -184,6 +204,7 @@ CHANGEABLE = {
     ("budget", "budget"),
     ("budget", "trials"),
     ("budget", "trial_timeout"),
+    ("choice", "replicates"),  # what is asked for from now on
     ("data", "dataset"),  # another path; the images are compared
     ("data", "data_dir"),
     ("machine", "device"),

@@ -38,17 +38,17 @@ def gather(path: Path, space: SearchSpace) -> dict[str, Any]:
     except UserError as error:
         raise UserError(setting("warm_start", error.given)) from None
     search = run.read_search()
-    if search["space"]["fingerprint"] != space.fingerprint:
-        name = search["space"]["name"]
+    if search.space.fingerprint != space.fingerprint:
+        name = search.space.name
         raise SettingError(
             "warm_start", path, f"searched {name}; must have searched {space.name} as it is now"
         )
-    results = expected(SearchState.of(run.read_journal().events), search["rungs"], space)
+    results = expected(SearchState.of(run.read_journal().events), search.rungs, space)
     if not results:
         raise SettingError("warm_start", path, "has no successful trial to begin with")
     return {
         "run": run.name,
-        "data": search["data"]["name"],
+        "data": search.data.name,
         "results": [{"config": one.config, "error": one.error} for one in results],
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import search_spaces
 from nas.costs import room
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nas.execution.settings import MachineSettings, WorkerSettings
     from nas.run.folder import Run
     from nas.run.objectives import Objectives
+    from nas.run.search_file import Weighed
     from nas.run.state import SearchState
     from nas.search.settings import SearchSettings
     from search_spaces.base import Config, SearchSpace
@@ -199,9 +200,9 @@ def keep(weighing: Weighing | None, run: Run) -> None:
         weighing.counter.keep_in(run.costs_jsonl)
 
 
-def described(objectives: Objectives | None) -> dict[str, Any]:
-    """What ``search.json`` says of it; nothing for a search that weighs the error alone."""
-    return {} if objectives is None else {"objectives": objectives.to_json()}
+def described(objectives: Objectives | None) -> Weighed | None:
+    """What ``search.json`` says of it; None for a search that weighs the error alone."""
+    return None if objectives is None else objectives.recorded()
 
 
 def both(first: Sequence[str], weighing: Weighing | None) -> tuple[str, ...]:

@@ -16,12 +16,14 @@ import tyro
 
 from nas.run.commands import RunCommands
 from nas.status.watcher import Watcher
-from nas.util import cli, flag_help
+from nas.util import cli, flag_help, records
 from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from nas.run.confirmed_file import ConfirmedFile
+    from nas.run.search_file import SearchFile
     from nas.view.snapshot import Snapshot
 
 PROG = "python -m nas.status"
@@ -43,11 +45,11 @@ class Command:
     each event; with --json, one object per line for each change."""
 
 
-def _confirmation(found: dict[str, Any] | None, path: Path, search: Mapping[str, Any]) -> str:
+def _confirmation(found: ConfirmedFile | None, path: Path, search: SearchFile) -> str:
     """What several seeds said of the winner, or how to ask them."""
     from nas.confirm.view import verdict
 
-    if found is None or not found["compared"]:
+    if found is None or not found.compared:
         return f"next   several seeds for the best: {RunCommands.of(path, search).confirm}"
     return verdict(found)
 
@@ -149,7 +151,9 @@ def _watch_panel(watcher: Watcher) -> None:
 
 
 def _as_json(watcher: Watcher, snapshot: Snapshot, *, indent: bool) -> str:
-    return _dumped({**snapshot.to_json(), "confirmed": watcher.confirmed()}, indent=indent)
+    confirmed = watcher.confirmed()
+    values = {**snapshot.to_json(), "confirmed": None if confirmed is None else records.write(confirmed)}
+    return _dumped(values, indent=indent)
 
 
 def _dumped(values: dict[str, Any], *, indent: bool) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.confirm import record
 from nas.run import journal, standing
 from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.folder import CONFIRMING, Run
@@ -155,13 +154,13 @@ def _listed(run: Run) -> Listed:
         path=str(run.path),
         status=BEING_CONFIRMED if being_confirmed else now.status,
         stop_reason=one_line(found.stopped),
-        space=one_line(search["space"]["name"]),
-        dataset=one_line(search["data"]["name"]),
-        device=one_line(search["hardware"]["device"]),
-        optimizer=one_line(search["settings"]["choice"]["optimizer"]),
+        space=one_line(search.space.name),
+        dataset=one_line(search.data.name),
+        device=one_line(search.hardware.device),
+        optimizer=one_line(search.settings.choice.optimizer),
         used_seconds=used,
-        budget_seconds=search["limits"]["seconds"],
-        trial_limit=search["limits"]["trials"],
+        budget_seconds=search.limits.seconds,
+        trial_limit=search.limits.trials,
         finished=found.finished,
         crashed=found.crashed,
         best_trial=None if found.best is None else found.best.trial,
@@ -173,19 +172,19 @@ def _listed(run: Run) -> Listed:
 
 
 def _confirmed(run: Run) -> Confirmed | None:
-    found = record.read(run)
-    best = None if found is None else record.winner(found)
-    if found is None or best is None:
+    found = run.read_confirmed()
+    best = None if found is None else found.best
+    if found is None or best is None or best.mean_error is None:
         return None
     return Confirmed(
-        trial=best["searched_trial"],
-        baseline=best["baseline"],
-        mean_error=best["mean_error"],
-        sd_error=best["sd_error"],
-        mean_gain=best["mean_gain"],
-        sd_gain=best["sd_gain"],
-        compared=len(found["compared"]),
-        seeds=found["seeds"],
+        trial=best.searched_trial,
+        baseline=best.baseline,
+        mean_error=best.mean_error,
+        sd_error=best.sd_error,
+        mean_gain=best.mean_gain,
+        sd_gain=best.sd_gain,
+        compared=len(found.compared),
+        seeds=found.seeds,
     )
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nas.run.confirmed_file import ConfirmedFile
     from nas.run.events import Event
+    from nas.run.search_file import SearchFile
     from nas.run.state import SearchState
     from nas.view.snapshot import Snapshot
 
@@ -83,12 +85,10 @@ class Watcher:
         return self._lines
 
     @property
-    def search(self) -> dict[str, Any]:
+    def search(self) -> SearchFile:
         """``search.json``."""
         return self._search
 
-    def confirmed(self) -> dict[str, Any] | None:
+    def confirmed(self) -> ConfirmedFile | None:
         """What ``nas.confirm`` measured, None before."""
-        from nas.confirm import record
-
-        return record.read(self._run)
+        return self._run.read_confirmed()

@@ -106,7 +106,7 @@ def shortfall(recipe: Recipe, updates: int) -> str:
 def _of_run(run: Run, space: str | None) -> Fit:
     """What a run's best network was trained by."""
     search = run.read_search()
-    name = search["settings"]["space"]["space"]
+    name = search.named_space
     if is_code(name) or search_spaces.get(name).training:  # the network may have chosen parts of it
         found = source.find(str(run.path), space=space)
         if found.recipe is not None:

@@ -29,12 +29,24 @@ class Record:
     extra: Mapping[str, Any] | None = field(default=None, kw_only=True, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Document(Record):
+    """A record that is a file, or a part of one: it is written back byte for byte, whatever version wrote it.
+
+    Attributes:
+        order: Its keys as they were read; none of a record that was made here.
+    """
+
+    order: tuple[str, ...] = field(default=(), kw_only=True, repr=False, compare=False)
+
+
 @dataclass(frozen=True)
 class _Shape:
     """The fields of a record, by name: types of JSON's value, and what looks into a container."""
 
     checks: tuple[tuple[str, tuple[type, ...], _Inner | None], ...]
     defaults: dict[str, Any]
+    keeps_order: bool
 
 
 def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
@@ -62,19 +74,24 @@ def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
             raise ValueError(f"{at}{name}: missing")
     if len(found) < len(values):
         found["extra"] = {key: value for key, value in values.items() if key not in found}
+    if shape.keeps_order:
+        found["order"] = tuple(values)
     return cls(**found)
 
 
 def write(record: Record) -> dict[str, Any]:
-    """A record as a JSON object, its keys in the order of its fields."""
+    """A record as a JSON object, its keys in the order of its fields, or as they were read."""
     shape = _shape(cast("Any", type(record)))
+    order = record.order if isinstance(record, Document) else ()
     found = {name: getattr(record, name) for name, _, _ in shape.checks}
     values = {
         name: _plain(value)
         for name, value in found.items()
-        if name not in shape.defaults or value != shape.defaults[name]
+        if name not in shape.defaults or value != shape.defaults[name] or name in order
     }
-    return {**values, **record.extra} if record.extra else values
+    if record.extra:
+        values.update(record.extra)
+    return {**{name: values[name] for name in order if name in values}, **values} if order else values
 
 
 def _plain(value: Any) -> Any:
@@ -86,9 +103,11 @@ def _plain(value: Any) -> Any:
 @functools.cache
 def _shape(cls: Any) -> _Shape:
     hints = get_type_hints(cls)
-    own = [one for one in fields(cls) if one.name != "extra"]
+    own = [one for one in fields(cls) if one.name not in ("extra", "order")]
     defaults = {one.name: one.default for one in own if one.default is not MISSING}
-    return _Shape(tuple((one.name, *_check(hints[one.name])) for one in own), defaults)
+    return _Shape(
+        tuple((one.name, *_check(hints[one.name])) for one in own), defaults, issubclass(cls, Document)
+    )
 
 
 def _check(hint: Any) -> tuple[tuple[type, ...], _Inner | None]:
@@ -101,7 +120,7 @@ def _check(hint: Any) -> tuple[tuple[type, ...], _Inner | None]:
         inner = next((found for _, found in parts if found is not None), None)
         return tuple(kind for kinds, _ in parts for kind in kinds), inner
     if origin is dict:
-        return (dict,), _numbers if args[1] is float else None
+        return (dict,), {float: _numbers, str: _texts}.get(args[1])
     if origin is list:
         return (list,), None if args[0] is Any else functools.partial(_items, _check(args[0]))
     if issubclass(hint, Record):
@@ -112,6 +131,12 @@ def _check(hint: Any) -> tuple[tuple[type, ...], _Inner | None]:
 def _numbers(values: dict[str, Any], at: str) -> dict[str, Any]:
     if not _NUMBERS.issuperset(map(type, values.values())):
         raise ValueError(f"{at}: must be numbers")
+    return values
+
+
+def _texts(values: dict[str, Any], at: str) -> dict[str, Any]:
+    if not all(isinstance(value, str) for value in values.values()):
+        raise ValueError(f"{at}: must be texts")
     return values
 
 

@@ -9,8 +9,8 @@ from nas.run.objectives import Objectives, costs_of, format_cost, hypervolume, t
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from typing import Any
 
+    from nas.run.search_file import SearchFile
     from nas.run.state import SearchState, Trial
 
 _SHOWN = 3  # networks of the front that are named
@@ -44,12 +44,12 @@ class FrontView:
     hypervolume: float | None
 
 
-def take(state: SearchState, search: Mapping[str, Any]) -> FrontView | None:
+def take(state: SearchState, search: SearchFile) -> FrontView | None:
     """The front of a run; None for one that weighs the error alone."""
     objectives = Objectives.of(search)
     if objectives is None:
         return None
-    epochs = search["rungs"][-1]
+    epochs = search.rungs[-1]
     front = objectives.front(state, epochs)
     reference = objectives.reference(state, epochs)
     return FrontView(

@@ -46,16 +46,30 @@ def describe(event: Event, state: SearchState, objectives: Objectives | None = N
             trial = state.trials[event.trial]
             return _ended(trial) + front.standing(trial, state, objectives)
         case NewIncumbent():
-            return _incumbent(state.trials[event.trial], state)
+            return _incumbent(event, state.trials[event.trial], state)
     return None
 
 
-def _incumbent(trial: Trial, state: SearchState) -> str:
+def over_seeds(seeds: int, interval: tuple[float, float] | None) -> str:
+    """With how many seeds an error was found, and within what; "" before there were further seeds.
+
+    Args:
+        seeds: How many.
+        interval: Of the error, 95 %.
+    """
+    if interval is None:
+        return ""
+    low, high = (100 * (1 - bound) for bound in reversed(interval))
+    return f" ({seeds} seed{'s' if seeds > 1 else ''}, {low:.2f} to {high:.2f}%)"
+
+
+def _incumbent(event: NewIncumbent, trial: Trial, state: SearchState) -> str:
     baseline = state.baseline(trial.epochs)
-    head = f"incumbent: trial {trial.trial}, top-1 {percent(trial.error)}"
+    interval = None if event.low is None or event.high is None else (event.low, event.high)
+    head = f"incumbent: trial {trial.trial}, top-1 {percent(event.error)}{over_seeds(event.seeds, interval)}"
     if trial.origin == BASELINE or baseline is None:
         return f"{head} (the baseline)"
-    gain = 100 * ((baseline.error or 0.0) - (trial.error or 0.0))
+    gain = 100 * ((baseline.error or 0.0) - (event.error or 0.0))
     return f"{head}, {gain:+.2f} points on the baseline"
 
 
@@ -69,7 +83,8 @@ def _session(event: SessionStarted | SessionStopped, state: SearchState) -> str:
 
 
 def _ended(trial: Trial) -> str:
-    head = f"trial {trial.trial} {trial.config_id} {trial.epochs} epochs ({trial.origin}), "
+    origin = f"{trial.origin}, further seed {trial.repeat}" if trial.repeat else trial.origin
+    head = f"trial {trial.trial} {trial.config_id} {trial.epochs} epochs ({origin}), "
     head += format_duration(trial.seconds)
     if trial.status == "crashed":
         return f"{head}: crashed, {one_line(trial.reason)}"

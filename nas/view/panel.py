@@ -15,7 +15,7 @@ from nas.util.quantities import format_count, format_duration
 from nas.util.timestamps import moment
 from nas.view import front
 from nas.view.fitting import Bar, Figures, Indented
-from nas.view.lines import STOP_REASONS, percent
+from nas.view.lines import STOP_REASONS, over_seeds, percent
 from nas.view.spark import spark
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def _time(snapshot: Snapshot) -> Bar:
         seconds = snapshot.used_seconds * (1 / by_trials - 1)
         left = f", about {format_duration(seconds)} to go ({moment(seconds)})"
     elif snapshot.status == RUNNING and by_time < 1:
-        left = f", ends by {moment(snapshot.budget_seconds - snapshot.used_seconds)}"
+        left = f", ends by {moment(snapshot.budget_seconds - snapshot.kept_seconds - snapshot.used_seconds)}"
+    if snapshot.status == RUNNING and snapshot.then:
+        left += f", then {escape(' '.join(snapshot.then))}"
     return Bar(
         "trials" if by_trials > by_time else "time",
         max(by_time, by_trials),
@@ -147,6 +149,7 @@ def _leader(snapshot: Snapshot) -> RenderableType:
         ("incumbent  ", "bold"),
         f"trial {leader.trial} ({leader.config_id}), top-1 ",
         (percent(leader.error), "bold green"),
+        over_seeds(leader.seeds, leader.error_interval),
         f" at {leader.epochs} epochs, {_against_baseline(leader)}",
         f"; found after {format_duration(leader.found_after_seconds)}",
     )

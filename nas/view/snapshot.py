@@ -7,13 +7,15 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nas.util.errors import one_line
+from nas.run import steps
+from nas.util.errors import UserError, one_line
 from nas.view import front
 from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
+    from nas.run.search_file import SearchFile
     from nas.run.standing import Standing
     from nas.run.state import SearchState, Trial
     from nas.view.front import FrontView
@@ -66,6 +68,8 @@ class Leader:
     baseline_params: float | None
     baseline_macs: float | None
     changes: list[tuple[str, Any, Any]]
+    seeds: int = 1
+    error_interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,8 @@ class Snapshot:
         optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
         host: Machine of the last session if it ended without a word, "" otherwise.
         silent_seconds: Seconds since that session was last heard of.
+        kept_seconds: Part of the budget that is left to what follows the search.
+        then: What follows it.
         front: The networks beaten by none in error and costs, None for a search of the error alone.
     """
 
@@ -105,6 +111,8 @@ class Snapshot:
     workers: int
     host: str = ""
     silent_seconds: float = 0.0
+    kept_seconds: float = 0.0
+    then: list[str] = field(default_factory=list)
     front: FrontView | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -117,7 +125,7 @@ class Snapshot:
 
 def take(
     state: SearchState,
-    search: Mapping[str, Any],
+    search: SearchFile,
     *,
     name: str,
     status: str,
@@ -134,28 +142,27 @@ def take(
         used: Clock seconds used by now.
         seen: When and where it was last seen, if it is told apart.
     """
-    settings = search["settings"]
     elapsed = max(used, 1e-9)
     slot_seconds = state.slot_seconds + max(used - state.clock, 0.0) * state.slots
     return Snapshot(
         name=one_line(name),
         status=status,
         stop_reason=one_line(state.stopped),
-        space=one_line(search["space"]["name"]),
-        dataset=one_line(search["data"]["name"]),
-        device=one_line(search["hardware"]["device"]),
-        width=search["width"],
-        optimizer=one_line(settings["choice"]["optimizer"]),
-        budget_seconds=search["limits"]["seconds"],
+        space=one_line(search.space.name),
+        dataset=one_line(search.data.name),
+        device=one_line(search.hardware.device),
+        width=search.width,
+        optimizer=one_line(search.settings.choice.optimizer),
+        budget_seconds=search.limits.seconds,
         used_seconds=used,
-        trial_limit=search["limits"]["trials"],
+        trial_limit=search.limits.trials,
         finished=state.finished,
         crashed=len(state.crashed),
         sessions=len(state.sessions),
         running=[_running(trial, state, used) for trial in state.running_trials()]
         if status == "running"
         else [],
-        rungs=_rungs(state, search["rungs"]),
+        rungs=_rungs(state, search.rungs),
         incumbent=_leader(state, search),
         training_share=min(state.train_seconds / max(slot_seconds, 1e-9), 1.0),
         optimizer_share=min(state.ask_seconds / elapsed, 1.0),
@@ -165,8 +172,19 @@ def take(
         workers=state.slots,
         host="" if seen is None else one_line(seen.host),
         silent_seconds=0.0 if seen is None else round(seen.silent_seconds, 3),
+        kept_seconds=_kept(state, search),
+        then=[one_line(step) for step in search.then or []],
         front=front.take(state, search),
     )
+
+
+def _kept(state: SearchState, search: SearchFile) -> float:
+    try:
+        following = steps.parse(search.then or [])
+    except UserError:  # of another version: the view has other things to say
+        return 0.0
+    training = steps.training_seconds(state, search.rungs[-1]) if search.rungs else None
+    return steps.kept(following, search.limits.seconds, training)
 
 
 def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:
@@ -212,23 +230,26 @@ def _rungs(state: SearchState, rungs: Sequence[int]) -> list[Rung]:
     return table
 
 
-def _leader(state: SearchState, search: Mapping[str, Any]) -> Leader | None:
+def _leader(state: SearchState, search: SearchFile) -> Leader | None:
     if state.incumbent is None:
         return None
     trial = state.trials[state.incumbent]
     baseline = state.baseline(trial.epochs)
-    default: Mapping[str, Any] = search["space"]["default"]
     assert trial.error is not None
+    lead = state.lead
+    known = lead is not None and lead.error is not None and lead.low is not None and lead.high is not None
     return Leader(
         trial=trial.trial,
         config_id=trial.config_id,
         epochs=trial.epochs,
-        error=trial.error,
+        error=lead.error if known else trial.error,
         baseline_error=None if baseline is None else baseline.error,
         found_after_seconds=trial.clock_ended,
         params=trial.metrics.get("params", math.nan),
         macs=trial.metrics.get("macs", math.nan),
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
-        changes=differences(trial.config, default),
+        changes=differences(trial.config, search.space.default),
+        seeds=1 if lead is None else lead.seeds,
+        error_interval=(lead.low, lead.high) if known else None,
     )

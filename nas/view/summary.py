@@ -10,10 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.run.commands import RunCommands
+from nas.run.incumbent import ranked
 from nas.run.state import SearchState
 from nas.util.commands import interpreter
 from nas.util.quantities import format_count, format_duration
-from nas.view.lines import STOP_REASONS, percent
+from nas.view.lines import STOP_REASONS, over_seeds, percent
 from nas.view.panel import word
 from search_spaces.hyperparameters import differences
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nas.run.folder import Run
+    from nas.run.incumbent import Lead
+    from nas.run.search_file import SearchFile
     from nas.run.state import Trial
 
 _TOP = 10
@@ -46,9 +49,9 @@ def show(run: Run, reason: str, console: Console | None = None) -> None:
         console.print(f"[red]the crash: {state.trials[state.crashed[-1]].reason}[/]\n")
     best = ranking(state)
     if best:
-        console.print(_table(best[:_TOP], search["space"]["default"]))
+        console.print(_table(best[:_TOP], _leads(state), search.space.default))
     if state.incumbent is not None:
-        console.print(_winner(state.trials[state.incumbent], state, search["space"]["default"]))
+        console.print(_winner(state.trials[state.incumbent], state, search.space.default))
     console.print(Text(f"run folder   {run.path}"))
     console.print(Text("next"))
     for command in next_commands(run, search, reason, found=state.incumbent is not None):
@@ -56,17 +59,30 @@ def show(run: Run, reason: str, console: Console | None = None) -> None:
 
 
 def ranking(state: SearchState) -> list[Trial]:
-    """The best trial of each configuration: longest trained first, then by error."""
+    """The best trial of each configuration: longest trained first, then by error, over seeds if there are."""
     best: dict[str, Trial] = {}
     for trial in state.trials.values():
-        if trial.status == "success" and not trial.cached:
+        if trial.status == "success" and not trial.cached and not trial.repeat:
             known = best.get(trial.config_id)
             if known is None or trial.epochs > known.epochs:
                 best[trial.config_id] = trial
-    return sorted(best.values(), key=lambda t: (-t.epochs, t.error if t.error is not None else 1.0, t.trial))
+    leads = _leads(state)
+    return sorted(best.values(), key=lambda t: (-t.epochs, _error(t, leads), t.trial))
 
 
-def next_commands(run: Run, search: Mapping[str, Any], reason: str, *, found: bool) -> list[str]:
+def _leads(state: SearchState) -> dict[int, Lead]:
+    """What is known of the configurations of the highest rung, by trial."""
+    highest = max((trial.epochs for trial in state.trials.values()), default=0)
+    return {lead.trial.trial: lead for lead in ranked(state, highest)}
+
+
+def _error(trial: Trial, leads: Mapping[int, Lead]) -> float:
+    if trial.trial in leads:
+        return leads[trial.trial].error
+    return 1.0 if trial.error is None else trial.error
+
+
+def next_commands(run: Run, search: SearchFile, reason: str, *, found: bool) -> list[str]:
     """Commands to type next, in the order most people want them.
 
     Args:
@@ -88,11 +104,12 @@ def confirmed_commands(run: Run) -> list[str]:
     return [known.report, known.export]
 
 
-def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:
+def _table(trials: list[Trial], leads: Mapping[int, Lead], default: Mapping[str, Any]) -> Table:
+    repeated = any(lead.interval is not None for lead in leads.values())
     table = Table(
         box=box.SIMPLE_HEAD, header_style="bold", title="best networks (validation)", title_justify="left"
     )
-    for name in ("", "trial", "epochs", "top-1", "params", "MACs"):
+    for name in ("", "trial", "epochs", "top-1", *(["seeds"] if repeated else []), "params", "MACs"):
         table.add_column(name, justify="right")
     table.add_column("changes from the baseline", overflow="fold")
     for place, trial in enumerate(trials, start=1):
@@ -100,7 +117,8 @@ def _table(trials: list[Trial], default: Mapping[str, Any]) -> Table:
             str(place),
             str(trial.trial),
             str(trial.epochs),
-            percent(trial.error),
+            percent(_error(trial, leads)),
+            *([str(leads[trial.trial].seeds if trial.trial in leads else 1)] if repeated else []),
             format_count(trial.metrics["params"]),
             format_count(trial.metrics["macs"]),
             ", ".join(f"{k} {word(v)}" for k, _, v in differences(trial.config, default)) or "the baseline",
@@ -114,10 +132,15 @@ def _winner(winner: Trial, state: SearchState, default: Mapping[str, Any]) -> Ta
     table.add_column("")
     table.add_column("baseline", justify="right")
     table.add_column("winner", justify="right")
-    table.add_row("top-1", percent(None if baseline is None else baseline.error), percent(winner.error))
+    lead = state.lead
+    known = lead is not None and lead.low is not None and lead.high is not None
+    top1 = percent(lead.error if known else winner.error)
+    if known:
+        top1 += over_seeds(lead.seeds, (lead.low, lead.high))
+    table.add_row("top-1", percent(None if baseline is None else baseline.error), top1)
     for key, label in (("params", "params"), ("macs", "MACs")):
-        known = None if baseline is None else format_count(baseline.metrics[key])
-        table.add_row(label, known or "–", format_count(winner.metrics[key]))
+        base = None if baseline is None else format_count(baseline.metrics[key])
+        table.add_row(label, base or "–", format_count(winner.metrics[key]))
     for key, before, value in differences(winner.config, default):
         table.add_row(key, word(before), word(value))
     return table

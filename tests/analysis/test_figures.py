@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +27,7 @@ from analysis.frames import Run, load
 from analysis.importance import by_budget, marginals
 from analysis.importance import figures as figures_importance
 from analysis.report import findings
+from tests.descriptions import described
 
 
 def all_figures(run: Run):
@@ -100,7 +102,7 @@ def test_the_diagram_has_the_layers_of_the_network(
     inside = {id(child) for se in squeezed for child in se.modules()}
     kinds = (nn.BatchNorm2d, nn.LayerNorm)
     layers = [m for m in module.modules() if id(m) not in inside]
-    run = type("R", (), {"search": {"space": {"name": "nexception"}, "data": {}, "width": 16}})()
+    run = type("R", (), {"search": described()})()
     words = [line for part in figures_network.parts(run, config) for line in part.lines * part.repeats]
     shortcuts = [p.residual for p in figures_network.parts(run, config) if p.residual]
     text = "\n".join([*words, *shortcuts])
@@ -136,7 +138,8 @@ def test_the_diagrams_words_stay_in_their_boxes(name: str) -> None:
 
 def test_a_space_without_a_drawing_lists_its_choices(write_run, tmp_path: Path) -> None:
     run = load(write_run(tmp_path / "r", 5, lambda *_: 0.5))
-    run.search["space"]["name"] = "other"
+    space = replace(run.search.space, name="other")
+    run = replace(run, search=replace(run.search, space=space))
     assert cut_labels(figures_network.network(run)) == []
 
 
@@ -181,9 +184,10 @@ def test_few_shared_configurations_are_too_few(write_run, tmp_path: Path) -> Non
 def test_chance_shrinks_with_the_validation_set(finished_run: Path) -> None:
     run = load(finished_run)
     p = run.incumbent["error"]
-    expected = 1.96 * np.sqrt(2 * p * (1 - p) / run.search["data"]["val_images"])
+    expected = 1.96 * np.sqrt(2 * p * (1 - p) / run.search.data.val_images)
     assert findings.chance(run) == pytest.approx(expected)
-    run.search["data"]["val_images"] *= 4
+    data = replace(run.search.data, val_images=4 * run.search.data.val_images)
+    run = replace(run, search=replace(run.search, data=data))
     assert findings.chance(run) == pytest.approx(expected / 2)
 
 

@@ -123,7 +123,9 @@ def test_levels_cover_a_range_in_order(hp: dict[str, Any], values: Any) -> None:
 
 
 def test_the_report_is_written_with_what_each_choice_means(folder: Path, capsys: Any) -> None:
-    assert main([str(folder)]) == 0, capsys.readouterr().err
+    assert main([str(folder), "--engine", "local", "--trees", "8", "--bootstrap", "2"]) == 0, (
+        capsys.readouterr().err
+    )
     page = next(folder.rglob("report.html")).read_text()
     assert "the first layer" in page
     assert "infinitely many" in page

@@ -236,7 +236,7 @@ def confirm(path: Path) -> dict[str, Any]:
     run = Folder.open(path)
     search = run.read_search()
     searched = SearchState.of(run.read_journal().events)
-    chosen = candidates.choose(searched, search["space"]["default"], 9, 2, path)
+    chosen = candidates.choose(searched, search.space.default, 9, 2, path)
     clock = SimulatedClock()
 
     def problem(config: dict[str, Any], epochs: int, seed: int) -> Answer:

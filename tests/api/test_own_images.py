@@ -15,6 +15,7 @@ from nas.api import images
 from nas.data import sources
 from nas.run.folder import Run
 from nas.util.errors import UserError
+from tests.descriptions import described
 
 GREY = np.random.default_rng(0).integers(0, 256, (12, 8, 10)).astype(np.uint8)
 COLOUR = np.random.default_rng(1).integers(0, 256, (12, 8, 10, 3)).astype(np.uint8)
@@ -107,7 +108,7 @@ def test_what_is_written_is_what_is_read(tmp_path: Path) -> None:
     with images.placed(tmp_path / "runs" / "new", found, said.append) as name:
         assert not said
         read = sources.load(name, data_dir=tmp_path)
-        run = Run.create(tmp_path / "runs" / "new", {}, {})
+        run = Run.create(tmp_path / "runs" / "new", described(), {})
     assert read.fingerprint == found.fingerprint
     assert read.class_names == ("a", "b", "ç")
     assert run.images.is_file()
@@ -130,7 +131,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "images.npz").touch()
     (tmp_path / "mine").touch()
     with pytest.raises(UserError, match="exists already"):
-        Run.create(tmp_path, {}, {})
+        Run.create(tmp_path, described(), {})
 
 
 def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,7 +104,7 @@ def test_it_is_resumed_where_it_was_moved_to(interrupted: tuple[Path, str], tmp_
     assert data["dataset"] == f"npz:{path / 'images.npz'}"
 
 
-def test_other_images_are_refused(interrupted: tuple[Path, str], tmp_path: Path) -> None:
+def test_other_images_are_refused(interrupted: tuple[Path, str], tmp_path: Path, trials_here: None) -> None:
     path = shutil.copytree(interrupted[0] / "runs" / "mine", tmp_path / "changed")
     with np.load(path / "images.npz") as kept:
         arrays = dict(kept)
@@ -117,7 +117,7 @@ def test_other_images_are_refused(interrupted: tuple[Path, str], tmp_path: Path)
 
 
 def test_what_a_callback_raises_ends_the_search_in_order(
-    interrupted: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    interrupted: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str], trials_here: None
 ) -> None:
     path = shutil.copytree(interrupted[0] / "runs" / "mine", tmp_path / "failing")
 
@@ -134,7 +134,7 @@ def test_what_a_callback_raises_ends_the_search_in_order(
     assert "search stops: interrupted" in capsys.readouterr().out
 
 
-def test_what_cannot_begin_leaves_nothing(tmp_path: Path) -> None:
+def test_what_cannot_begin_leaves_nothing(tmp_path: Path, trials_here: None) -> None:
     data = np.zeros((20, 8, 8), np.uint8), np.arange(20) % 2  # all alike
     draw = np.random.default_rng(0).integers(0, 256, (20, 8, 9)).astype(np.uint8), data[1]  # not square
     for wrong in (data, draw):

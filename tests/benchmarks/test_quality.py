@@ -16,8 +16,9 @@ from benchmarks.quality import levers, proxy, surrogate, variants
 from benchmarks.quality.compare import at, read, regrets
 from benchmarks.quality.nexception_table import Options, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
-from benchmarks.quality.problems import NexceptionSurrogate, load
+from benchmarks.quality.problems import NexceptionSurrogate
 from benchmarks.quality.race import race, search
+from benchmarks.quality.registry import load
 from benchmarks.quality.report import markdown, summary
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.smac.candidates import Candidates
@@ -112,8 +113,7 @@ def test_summary_ranks_by_mean_regret_and_tests_pairs(tmp_path: Path) -> None:
 
 
 def test_other_rungs_can_be_raced(problem: NexceptionSurrogate) -> None:
-    data = surrogate.trainings(pd.read_parquet(surrogate.TABLE))
-    other = NexceptionSurrogate(surrogate.fit(data), Fidelity(1, 9, 3))
+    other = load("nexception", fidelity=Fidelity(1, 9, 3))
     assert other.optimum.full_seconds == pytest.approx(problem.optimum.full_seconds / 2)
     assert race(other, make("random"), seed=0, evaluations=3)
 

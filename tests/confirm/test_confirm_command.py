@@ -12,6 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from nas.confirm import __main__ as confirm
+from nas.search import __main__ as search
+
 SMALL = [
     *("--dataset", "digits", "--image-size", "8", "--max-images", "100", "--width", "16", "--threads", "1"),
     *("--min-epochs", "1", "--max-epochs", "2", "--eta", "2", "--optimizer", "random", "--trials", "4"),
@@ -23,10 +26,9 @@ def python(*args: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None) -> Path:
     folder = tmp_path_factory.mktemp("runs")
-    named = ["--runs-dir", str(folder), "--name", "searched", "--quiet"]
-    subprocess.run(python("nas.search", *SMALL, *named), check=True, timeout=200)
+    assert search.main([*SMALL, "--runs-dir", str(folder), "--name", "searched", "--quiet"]) == 0
     return folder / "searched"
 
 
@@ -35,7 +37,9 @@ def figures(run: Path) -> list[Any]:
     return [(row["config_id"], row["errors"], row["params"]) for row in found["configurations"]]
 
 
-def test_killed_in_a_training_it_ends_as_the_unkilled(searched: Path, tmp_path: Path) -> None:
+def test_killed_in_a_training_it_ends_as_the_unkilled(
+    searched: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     unkilled = shutil.copytree(searched, tmp_path / "unkilled")
     killed = shutil.copytree(searched, tmp_path / "killed")
     flags = ["--top", "1", "--seeds", "2"]
@@ -49,12 +53,10 @@ def test_killed_in_a_training_it_ends_as_the_unkilled(searched: Path, tmp_path: 
     process.wait()
     assert data.count(b'"event":"ended"') < 4
 
-    first = subprocess.run(
-        python("nas.confirm", str(unkilled), *flags), capture_output=True, text=True, timeout=200
-    )
-    assert first.returncode == 0, first.stderr
-    assert "2 fresh seeds" in first.stdout
-    assert f"python -m nas.export {unkilled}" in first.stdout
+    assert confirm.main([str(unkilled), *flags]) == 0
+    said = capsys.readouterr().out
+    assert "2 fresh seeds" in said
+    assert f"python -m nas.export {unkilled}" in said
     second = subprocess.run(
         python("nas.confirm", str(killed), *flags, "--quiet"), capture_output=True, text=True, timeout=200
     )

@@ -22,6 +22,7 @@ from nas.confirm.loop import Task
 from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.export import source
 from nas.run import journal
+from nas.run.confirmed_file import ConfirmedFile
 from nas.run.events import SessionStarted, parse
 from nas.run.folder import CONFIRMING, Run
 from nas.run.state import SearchState
@@ -60,8 +61,8 @@ def execute(
     run = Run.open(path)
     search = run.read_search()
     searched = SearchState.of(run.read_journal().events)
-    chosen = candidates.choose(searched, search["space"]["default"], 9, top, path)
-    task = Task(chosen, seeds, 9, search["settings"]["choice"]["seed"], seconds)
+    chosen = candidates.choose(searched, search.space.default, 9, top, path)
+    task = Task(chosen, seeds, 9, search.settings.choice.seed, seconds)
     contents = (
         journal.read(run.confirm_journal) if run.confirm_journal.exists() else journal.Contents([], 0, 0)
     )
@@ -104,36 +105,36 @@ def test_the_best_and_the_baseline_are_trained_with_the_same_fresh_seeds(run: Pa
         return noisy(config, epochs, seed)
 
     found, reason = execute(run, watched)
-    assert (reason, found["complete"], found["compared"]) == ("done", True, [1, 2, 3])
+    assert (reason, found.complete, found.compared) == ("done", True, [1, 2, 3])
     state = SearchState.of(Run.open(run).read_journal().events)
     best = sorted(
         (trial.error, trial.config_id)
         for trial in state.trials.values()
         if trial.error is not None and trial.epochs == 9 and trial.origin != "baseline" and not trial.cached
     )
-    default = config_id(Run.open(run).read_search()["space"]["default"])
+    default = config_id(Run.open(run).read_search().space.default)
     wanted = {name for _, name in best[:3]} | {default}
     assert seen == {derive(0, "confirm", repeat): wanted for repeat in (1, 2, 3)}
-    assert [row["config_id"] for row in found["configurations"] if row["baseline"]] == [default]
-    assert orjson.loads((run / "confirmed.json").read_bytes()) == orjson.loads(orjson.dumps(found))
+    assert [row.config_id for row in found.configurations if row.baseline] == [default]
+    assert Run.open(run).read_confirmed() == found
 
 
 def test_the_figures_are_the_journals(run: Path) -> None:
     found, _ = execute(run)
     errors = trained(run)
-    base = next(row for row in found["configurations"] if row["baseline"])
-    for row in found["configurations"]:
-        own = [errors[row["config_id"], repeat][0] for repeat in (1, 2, 3)]
-        assert row["errors"] == own
-        assert row["mean_error"] == pytest.approx(statistics.fmean(own))
-        assert row["sd_error"] == pytest.approx(statistics.stdev(own))
-        gains = [b - o for b, o in zip(base["errors"], own, strict=True)]
-        if not row["baseline"]:
-            assert row["mean_gain"] == pytest.approx(statistics.fmean(gains))
-            assert row["sd_gain"] == pytest.approx(statistics.stdev(gains))
-    means = [row["mean_error"] for row in found["configurations"]]
+    base = next(row for row in found.configurations if row.baseline)
+    for row in found.configurations:
+        own = [errors[row.config_id, repeat][0] for repeat in (1, 2, 3)]
+        assert row.errors == own
+        assert row.mean_error == pytest.approx(statistics.fmean(own))
+        assert row.sd_error == pytest.approx(statistics.stdev(own))
+        gains = [b - o for b, o in zip(base.errors, own, strict=True)]
+        if not row.baseline:
+            assert row.mean_gain == pytest.approx(statistics.fmean(gains))
+            assert row.sd_gain == pytest.approx(statistics.stdev(gains))
+    means = [row.mean_error for row in found.configurations]
     assert means == sorted(means)
-    assert found["winner"] == found["configurations"][0]["config_id"]
+    assert found.winner == found.configurations[0].config_id
 
 
 @settings(max_examples=12)
@@ -150,8 +151,8 @@ def test_cut_off_anywhere_it_ends_with_the_same_figures(
     found, reason = execute(cut, top=2, seeds=2, slots=slots)
     assert reason == "done"
 
-    def figures(values: dict[str, Any]) -> list[Any]:
-        return [(row["config_id"], row["errors"], row["mean_gain"]) for row in values["configurations"]]
+    def figures(values: ConfirmedFile) -> list[Any]:
+        return [(row.config_id, row.errors, row.mean_gain) for row in values.configurations]
 
     assert figures(found) == figures(expected)
     assert all(len(errors) == 1 for errors in trained(cut).values()), "a finished training was run again"
@@ -161,31 +162,31 @@ def test_cut_off_anywhere_it_ends_with_the_same_figures(
 def test_the_time_is_kept_seeds_stay_balanced_and_more_time_continues(run: Path) -> None:
     found, reason = execute(run, seconds=900.0)
     assert reason == "budget"
-    assert not found["complete"]
-    counts = [sum(error is not None for error in row["errors"]) for row in found["configurations"]]
+    assert not found.complete
+    counts = [sum(error is not None for error in row.errors) for row in found.configurations]
     assert max(counts) - min(counts) <= 1
     assert sum(counts) == 9  # 90 s each and, of the first, what the search's cost model predicts
-    assert found["compared"] == list(range(1, min(counts) + 1))
+    assert found.compared == list(range(1, min(counts) + 1))
     found, reason = execute(run, seconds=2000.0)
-    assert (reason, found["complete"]) == ("done", True)
+    assert (reason, found.complete) == ("done", True)
 
 
 def test_nothing_is_trained_twice_and_more_seeds_go_on(run: Path) -> None:
     execute(run, seeds=2)
     before = (run / "confirm.jsonl").read_bytes()
     found, reason = execute(run, seeds=2)
-    assert (reason, found["complete"]) == ("done", True)
+    assert (reason, found.complete) == ("done", True)
     assert (run / "confirm.jsonl").read_bytes() == before
     found, _ = execute(run, top=1, seeds=4)
-    assert len(found["configurations"]) == 2
-    assert found["compared"] == [1, 2, 3, 4]
+    assert len(found.configurations) == 2
+    assert found.compared == [1, 2, 3, 4]
     assert (run / "confirm.jsonl").read_bytes().startswith(before)
 
 
 def test_a_crash_keeps_from_winning_and_is_tried_once_more(run: Path) -> None:
     best = candidates.choose(
         SearchState.of(Run.open(run).read_journal().events),
-        Run.open(run).read_search()["space"]["default"],
+        Run.open(run).read_search().space.default,
         9,
         3,
         run,
@@ -198,14 +199,14 @@ def test_a_crash_keeps_from_winning_and_is_tried_once_more(run: Path) -> None:
 
     found, reason = execute(run, failing)
     assert reason == "done"
-    row = next(row for row in found["configurations"] if row["config_id"] == best.config_id)
-    assert row["crashes"] == ["simulated crash in epoch 1"]
-    assert row["errors"] == [0.1, None, 0.1]
-    assert found["winner"] != best.config_id
-    assert found["complete"]
+    row = next(row for row in found.configurations if row.config_id == best.config_id)
+    assert row.crashes == ["simulated crash in epoch 1"]
+    assert row.errors == [0.1, None, 0.1]
+    assert found.winner != best.config_id
+    assert found.complete
     found, _ = execute(run, lambda config, epochs, seed: Answer((0.1,) * epochs, 10.0))
     assert trained(run)[best.config_id, 2] == [None, 0.1]
-    assert found["winner"] == best.config_id
+    assert found.winner == best.config_id
 
 
 def test_what_is_printed(run: Path) -> None:
@@ -221,10 +222,10 @@ def test_what_is_printed(run: Path) -> None:
     assert said.count("top-1 ") == 12
     assert "seed 3 of 3, baseline: top-1" in said
     console = Console(file=io.StringIO(), width=100, color_system=None)
-    view.show(found, reason, Run.open(run).read_search()["space"]["default"], console)
+    view.show(found, reason, Run.open(run).read_search().space.default, console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
-    best = found["configurations"][0]
-    assert view.spread(best["mean_error"], best["sd_error"]) in text
+    best = found.configurations[0]
+    assert view.spread(best.mean_error, best.sd_error) in text
     assert "3 fresh seeds (validation; mean ± sd)" in text
     assert "95 % interval" in text or "base architecture has the lowest" in text
 
@@ -267,7 +268,7 @@ def test_the_confirmed_winner_is_exported(run: Path) -> None:
     assert "the incumbent" in before.note
     last = candidates.choose(
         SearchState.of(Run.open(run).read_journal().events),
-        Run.open(run).read_search()["space"]["default"],
+        Run.open(run).read_search().space.default,
         9,
         3,
         run,
@@ -303,7 +304,7 @@ def test_the_status_names_the_next_step_and_then_the_verdict(
     status.main([str(run)])
     assert view.verdict(found) in capsys.readouterr().out
     status.main([str(run), "--json"])
-    assert orjson.loads(capsys.readouterr().out)["confirmed"]["winner"] == found["winner"]
+    assert orjson.loads(capsys.readouterr().out)["confirmed"]["winner"] == found.winner
 
 
 def test_a_run_without_a_result_at_the_top(simulate) -> None:

@@ -23,8 +23,10 @@ SHORT = ("--batch-size", "20", "--max-images", "60", "--workers", "0", "--warmup
 OPTIONS = {
     "the recipe in bfloat16": (),
     "float16, its own average": ("--amp", "fp16", "--ema", "0.9"),
-    "float32, split, computed twice": ("--amp", "off", "--accumulate", "2", "--grad-checkpointing"),
-    "adamw, nothing mixed": ("--opt", "adamw", "--mixup", "0", "--cutmix", "0", "--loss", "ce"),
+    "float32, split, computed twice, adamw, nothing mixed": (
+        *("--amp", "off", "--accumulate", "2", "--grad-checkpointing", "--opt", "adamw"),
+        *("--mixup", "0", "--cutmix", "0", "--loss", "ce"),
+    ),
     "float16, split, clipped": ("--amp", "fp16", "--accumulate", "2", "--opt", "sgd", "--clip-grad", "1"),
 }
 

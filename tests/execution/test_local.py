@@ -50,9 +50,9 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor
 
 def test_it_says_what_it_trains_on(executor: LocalExecutor) -> None:
     facts = executor.start()
-    assert facts.data["train_images"] == 160
-    assert facts.data["val_images"] == 40
-    assert facts.hardware["threads"] == 1
+    assert facts.data.train_images == 160
+    assert facts.data.val_images == 40
+    assert facts.hardware.threads == 1
     assert facts.width == 16
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +14,7 @@ import yaml
 from safetensors.torch import load_file
 
 import search_spaces.nexception.timm_models  # noqa: F401 - registers the models
+from nas.confirm import __main__ as confirm
 from nas.data.device import DeviceData
 from nas.data.transforms import judging
 from nas.evaluate import __main__ as evaluate
@@ -31,20 +30,19 @@ from nas.util.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("trials_here")
 SMALL = [
     *("--dataset", "digits", "--image-size", "8", "--max-images", "300", "--width", "16", "--threads", "1"),
     *("--min-epochs", "1", "--max-epochs", "3", "--eta", "3", "--optimizer", "random", "--trials", "6"),
 ]
 
 
-def command(module: str, *args: object) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", module, *map(str, args)]
-    return subprocess.run(line, check=True, capture_output=True, text=True, timeout=200)
+def confirm_again(*args: object) -> None:
+    assert confirm.main([*map(str, args), "--top", "1", "--quiet"]) == 0
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     assert search.main([*SMALL, "--runs-dir", str(folder), "--name", "searched", "--quiet"]) == 0
     return folder / "searched"
@@ -177,14 +175,14 @@ def test_an_older_run_says_how_to_get_them_and_the_command_works(searched: Path,
         incumbent_network(old)
     assert export.main([str(old), "--geometry", "reduced", "-o", str(tmp_path / "initial"), "--quiet"]) == 0
     assert folder.read_config(tmp_path / "initial")["smacnas"]["trained"] is None
-    command("nas.confirm", old, "--top", "1", "--seeds", "1", "--quiet")
+    confirm_again(old, "--seeds", "1")
     assert sorted(path.stem.split("-")[0].split("_")[1] for path in (old / "weights").iterdir()) == ["1", "1"]
 
     shutil.rmtree(old / "weights")
     with pytest.raises(UserError) as caught:
         incumbent_network(old)
     typed = str(caught.value).partition("with: python -m nas.confirm ")[2].split()
-    command("nas.confirm", *typed, "--top", "1", "--quiet")
+    confirm_again(*typed)
     assert len(list((old / "weights").iterdir())) == 2
     confirmed = read(old / "confirmed.json")
     winner = next(row for row in confirmed["configurations"] if row["config_id"] == confirmed["winner"])
@@ -195,7 +193,7 @@ def test_an_older_run_says_how_to_get_them_and_the_command_works(searched: Path,
 
 def test_of_a_confirmed_network_the_best_seeds_weights_stay(searched: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(searched, tmp_path / "confirmed")
-    command("nas.confirm", copy, "--top", "1", "--seeds", "3", "--quiet")
+    confirm_again(copy, "--seeds", "3")
     confirmed = read(copy / "confirmed.json")
     kept = {path.name for path in (copy / "weights").iterdir()} - {
         path.name for path in (searched / "weights").iterdir()

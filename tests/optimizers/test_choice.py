@@ -202,7 +202,10 @@ def test_the_slope_of_the_likelihood_is_exact() -> None:
     distances += distances.transpose(0, 2, 1) + np.where(np.eye(12), 0, 2)
     distances[:, range(12), range(12)] = 0
     levels = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
-    data = Lesson(rng.rand(12, 3), rng.randn(12), np.arange(12), levels, rng.uniform(0.2, 1, 12))
+    seeds = np.array([2, 0, 1] * 4)
+    data = Lesson(
+        rng.rand(12, 3), rng.randn(12), np.arange(12), levels, rng.uniform(0.2, 1, 12), seeds, seeds * 0.1
+    )
     loss = _likelihood(distances, data)[0]
     at = rng.randn(7) * 0.3
     np.testing.assert_allclose(

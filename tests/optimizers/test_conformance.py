@@ -35,6 +35,8 @@ WEIGHED: list[tuple[str, OptimizerSettings, tuple[str, ...], dict[str, float]]] 
     ("smac", EAGER_HYPERBAND, (), {}),
     *((name, EAGER, (), {"macs": 112e6}) for name in names()),
     ("smac", EAGER_HYPERBAND, (), {"macs": 90e6, "params": 6e6}),
+    ("smac", EAGER, ("macs",), {"latency": 300e6}),
+    ("smac", EAGER_HYPERBAND, ("params", "latency"), {"macs": 246e6}),
 ]
 every_aim = pytest.mark.parametrize(("name", "setting", "objectives", "limits"), WEIGHED)
 slow_examples = settings(

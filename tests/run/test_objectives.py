@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.run.incumbent import next_leader
+from nas.run.incumbent import leader
 from nas.run.objectives import Objectives, hypervolume, knee
 from nas.run.state import SearchState, Trial
 
@@ -20,7 +20,7 @@ def state_of(found: list[Point]) -> SearchState:
     state = SearchState()
     for number, (error, macs) in enumerate(found, start=1):
         trial = Trial(number, f"c{number}", {}, 9, "model", "success", error / 10)
-        trial.metrics = {"cost_macs": float(macs)}
+        trial.metrics = {"cost_macs": float(macs), "macs": float(macs)}
         state.trials[number] = trial
     return state
 
@@ -51,22 +51,22 @@ def test_limits_and_unknown_costs_keep_a_network_off_the_front() -> None:
     state.trials[3].metrics = {}
     limited = Objectives(("macs",), {"macs": 4.0})
     assert [trial.trial for trial in limited.front(state, 9)] == [2]
-    assert next_leader(state.trials[1], state, 9, limited) is None
-    assert next_leader(state.trials[2], state, 9, limited) is state.trials[2]
+    lead = leader(state, 9, limited)
+    assert lead is not None
+    assert lead.trial.trial == 2
+    assert leader(state, 9, Objectives(("macs",), {"macs": 2.0})) is None
 
 
 def test_the_knee_is_the_best_compromise() -> None:
     state = state_of([(1, 9), (2, 3), (8, 1)])
     assert knee(list(state.trials.values()), Objectives(("macs",))).trial == 2
-    prefer = Objectives(("macs",), {}, "knee")
-    state.incumbent = 1
-    leader = next_leader(state.trials[3], state, 9, prefer)  # it makes another one the knee
-    assert leader is state.trials[2]
+    lead = leader(state, 9, Objectives(("macs",), {}, "knee"))
+    assert lead is not None
+    assert lead.trial.trial == 2
 
 
 def test_of_equal_errors_the_cheaper_leads() -> None:
     state = state_of([(2, 5), (2, 4), (2, 6)])
-    objectives = Objectives(("macs",))
-    state.incumbent = 1
-    assert next_leader(state.trials[2], state, 9, objectives) is state.trials[2]
-    assert next_leader(state.trials[3], state, 9, objectives) is None
+    lead = leader(state, 9, Objectives(("macs",)))
+    assert lead is not None
+    assert lead.trial.trial == 2

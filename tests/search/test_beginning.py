@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nas.search import session
 from nas.search.settings import SearchSettings
 from nas.util.errors import UserError
 from tests.complaints import complaints
+from tests.descriptions import described
 
 TINY = [
     *("--space", "tests.faults.tiny:TinySpace", "--width", "tiny", "--threads", "1", "--dataset", "digits"),
@@ -52,7 +54,7 @@ def test_searches_without_a_name_that_begin_in_the_same_second_get_names_of_thei
             "digits-20260101-000000-2",
             "digits-20260101-000000-3",
         ]
-        Run.create(second, {}, {})
+        Run.create(second, described(), {})
     assert [path.name for path in (tmp_path / "runs").iterdir()] == [second.name]  # what failed left nothing
 
 
@@ -64,10 +66,10 @@ def test_a_name_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
 
 def test_a_run_folder_that_another_search_made_meanwhile_is_not_touched(tmp_path: Path) -> None:
     path = tmp_path / "run"
-    Run.create(path, {"mine": 1}, {})
+    Run.create(path, replace(described(), program="mine"), {})
     with pytest.raises(UserError, match="exists already; continue it with resume"):
-        Run.create(path, {"mine": 2}, {})
-    assert orjson.loads(Run(path).search_json.read_bytes())["mine"] == 1
+        Run.create(path, replace(described(), program="other"), {})
+    assert Run(path).read_search().program == "mine"
     assert [entry.name for entry in tmp_path.iterdir()] == ["run"]
 
 
@@ -147,12 +149,12 @@ def test_other_versions_are_told_in_one_line_and_the_search_goes_on(tmp_path: Pa
     ],
 )
 def test_what_counts_as_another_version(before: dict[str, str], now: dict[str, str], told: list[str]) -> None:
-    found = session.changes({"versions": before}, {"versions": now})
+    found = session.changes(replace(described(), program="", versions=before), now)
     assert [line.partition(": ")[2].partition(";")[0] for line in found] == told
 
 
 def test_another_version_of_this_program_is_one() -> None:
-    found = session.changes({"versions": {}, "program": "0.0.1"}, {"versions": {}})
+    found = session.changes(replace(described(), program="0.0.1"), {})
     assert "smacnas 0.0.1 -> " in found[0]
 
 

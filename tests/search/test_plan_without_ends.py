@@ -11,6 +11,7 @@ import pytest
 import search_spaces
 from nas.execution.messages import Facts, Measurement
 from nas.optimizers.settings import OptimizerSettings
+from nas.run.search_file import Data, Hardware
 from nas.search import plan
 from nas.search.settings import ChoiceSettings, SearchSettings
 from nas.util.errors import UserError
@@ -32,7 +33,7 @@ class Device:
     wanted = 1
 
     def start(self) -> Facts:
-        return Facts({}, {"device": "cpu", "cores": 1, "threads": 1}, {}, 16, {})
+        return Facts(Data(name="x"), Hardware(device="cpu", cores=1, threads=1), {}, 16, {})
 
     def measure(self, config: Any) -> Measurement:
         if isinstance(config, str):  # it looks for these itself

@@ -18,6 +18,7 @@ from nas.optimizers.protocol import Fidelity
 from nas.run import journal
 from nas.run.events import parse
 from nas.run.folder import Run
+from nas.run.search_file import Data, Hardware
 from nas.run.state import SearchState, Trial
 from nas.search import plan, plan_view
 from nas.search.cost import CostModel
@@ -112,7 +113,7 @@ def test_crashed_trials_teach_nothing_about_cost() -> None:
 
 
 POINT = Measurement(train_seconds=9.0, val_seconds=1.0, build_seconds=0.8, checkpoint_bytes=1000)
-FACTS = Facts({"name": "x", "train_images": 9, "val_images": 1}, {"device": "cpu"}, {}, 16, {})
+FACTS = Facts(Data(name="x", train_images=9, val_images=1), Hardware(device="cpu"), {}, 16, {})
 
 
 @pytest.mark.parametrize("brackets", ["halving", "hyperband"])
@@ -160,7 +161,7 @@ def test_the_plan_adds_up() -> None:
 def test_the_plan_says_when_cores_would_be_idle(
     device: str, cores: int, threads: int, workers: int, advised: str
 ) -> None:
-    hardware = {"device": device, "cores": cores, "threads": threads}
+    hardware = Hardware(device=device, cores=cores, threads=threads)
     measured = dict.fromkeys(("cheapest", "default", "dearest", "typical"), POINT)
     made = plan.arrange(SearchSettings(), replace(FACTS, hardware=hardware), measured, workers)
     console = Console(record=True, width=100, file=io.StringIO())

@@ -20,6 +20,7 @@ from nas.search import warm_start
 from nas.util.errors import UserError
 from search_spaces.base import config_id
 from tests.conftest import synthetic, true_error
+from tests.descriptions import described
 
 SPACE = search_spaces.get("nexception")
 
@@ -76,11 +77,11 @@ def _points() -> list[Any]:
 
 def test_a_run_keeps_what_it_began_with(tmp_path: Path, finished_run: Path) -> None:
     known = warm_start.gather(finished_run, SPACE)
-    run = Run.create(tmp_path / "new", {}, {}, known)
+    run = Run.create(tmp_path / "new", described(), {}, known)
     assert [(one.config, one.error) for one in warm_start.read(run.earlier_json)] == [
         (row["config"], row["error"]) for row in known["results"]
     ]
-    assert warm_start.read(Run.create(tmp_path / "cold", {}, {}).earlier_json) == []
+    assert warm_start.read(Run.create(tmp_path / "cold", described(), {}).earlier_json) == []
 
 
 @pytest.mark.parametrize(

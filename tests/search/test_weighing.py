@@ -30,6 +30,7 @@ from nas.run.state import SearchState
 from nas.search.loop import Limits, Search
 from nas.search.weighing import Weighing
 from nas.status.watcher import Watcher
+from nas.util import records
 from nas.util.errors import UserError
 from nas.view import front
 from search_spaces.base import Config
@@ -65,7 +66,7 @@ def search(path: Path, weighed: Weighing, trials: int = 60) -> Run:
         Simulation(path, fidelity=FIDELITY)._create(space)
         run = Run.open(path)
         described = orjson.loads(run.search_json.read_bytes())
-        described["objectives"] = weighed.objectives.to_json()
+        described["objectives"] = records.write(weighed.objectives.recorded())
         run.search_json.write_bytes(orjson.dumps(described))
     run = Run.open(path)
     contents = run.read_journal()

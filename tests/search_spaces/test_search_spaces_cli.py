@@ -106,7 +106,7 @@ def test_a_closed_pipe_is_no_error():
     [(["--help"], 0.5), (["show", "nexception"], 0.5), (["list"], 3.0)],
 )
 def test_it_answers_at_once(args, most):
-    """CPU seconds, the best of three: the wall clock also counts what else the machine does."""
+    """CPU seconds, of one call in three: the wall clock also counts what else the machine does."""
 
     def seconds():
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -114,4 +114,4 @@ def test_it_answers_at_once(args, most):
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    assert min(seconds() for _ in range(3)) < most
+    assert any(seconds() < most for _ in range(3))

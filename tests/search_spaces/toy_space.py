@@ -1,7 +1,5 @@
 """A second search space: shows that the registry and the conformance tests know no architecture."""
 
-from torch import nn
-
 from search_spaces.base import Hyperparameter, SearchSpace
 
 
@@ -29,6 +27,8 @@ class ToySpace(SearchSpace):
         return width
 
     def build(self, config, geometry, num_classes, in_chans=3, drop_path_rate=0.0):
+        from torch import nn
+
         config = self.validate(config)
         act = {"relu": nn.ReLU, "elu": nn.ELU, "celu": nn.CELU}[config["act"]]
         return nn.Sequential(

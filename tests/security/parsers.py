@@ -28,9 +28,11 @@ from nas.optimizers.prior import Prior
 from nas.run import journal, repair
 from nas.run.events import parse
 from nas.run.folder import Run
+from nas.run.search_file import SearchFile
 from nas.run.state import SearchState
 from nas.search.settings import SearchSettings
 from nas.trial import weights
+from nas.util import records
 from nas.util.errors import UserError
 from nas.util.quantities import parse_duration, parse_size
 from nas.view import snapshot
@@ -192,13 +194,15 @@ def _png() -> bytes:
 def _read_journal(data: bytes, place: Path) -> object:
     (place / "trials.jsonl").write_bytes(data)
     state = SearchState.of(journal.read(place / "trials.jsonl").events)
-    return snapshot.take(state, _search(), name="x", status="dead", used=1.0).to_json()
+    return snapshot.take(
+        state, records.read(SearchFile, _search()), name="x", status="dead", used=1.0
+    ).to_json()
 
 
 def _read_search(data: bytes, place: Path) -> object:
     (place / "search.json").write_bytes(data)
     search = Run(place).read_search()
-    SearchSettings.from_json(search["settings"])
+    SearchSettings.of(search)
     state = SearchState.of(parse({**STAMP, **event}) for event in EVENTS)
     return snapshot.take(state, search, name="x", status="dead", used=1.0).to_json()
 

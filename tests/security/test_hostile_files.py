@@ -16,6 +16,7 @@ import orjson
 import pytest
 
 from nas.run import journal
+from nas.run.folder import Run
 from nas.util.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +88,7 @@ def test_a_run_folder_cannot_have_a_module_imported(
     from nas.confirm.settings import ConfirmMachineSettings
 
     with pytest.raises(UserError, match="^space: "):
-        _settings(values, ConfirmMachineSettings())
+        _settings(Run(run).read_search(), ConfirmMachineSettings())
     assert not trace.exists()
 
 

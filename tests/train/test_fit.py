@@ -18,6 +18,10 @@ from torch import nn
 from nas.data import transforms
 from nas.export import recipe as recipes
 from nas.export.recipe import Recipe
+from nas.optimizers.protocol import Fidelity
+from nas.run.folder import Run
+from nas.run.search_file import Data, SearchFile
+from nas.search.settings import SearchSettings
 from nas.train import __main__ as train
 from nas.train import fit, trainer
 from nas.train.batches import training_transform
@@ -25,16 +29,15 @@ from nas.trial.schedule import ConstantSchedule
 from nas.trial.settings import TrainSettings
 from nas.trial.weight_average import WeightAverage
 from nas.util.errors import UserError
+from tests.descriptions import described
 
 
-def search_json(**train_settings: Any) -> dict[str, Any]:
-    return {
-        "format": 1,
-        "rungs": [2, 6],
-        "settings": {"fidelity": {"eta": 3}},
-        "data": {"train_images": 320},
-        "train": asdict(TrainSettings(**train_settings).resolve(16, 320, flip=False)),
-    }
+def search_json(**train_settings: Any) -> SearchFile:
+    return replace(
+        described(SearchSettings(fidelity=Fidelity(2, 6, 3))),
+        data=Data(name="digits", train_images=320),
+        train=asdict(TrainSettings(**train_settings).resolve(16, 320, flip=False)),
+    )
 
 
 def test_the_searchs_recipe_is_taken_over_value_by_value() -> None:
@@ -60,10 +63,10 @@ def test_every_recipe_of_a_search_can_be_kept_in_a_file(tmp_path: Path, settings
     assert trainer.create_optimizer_v2(nothing, recipe.opt, lr=1.0, momentum=recipe.momentum)
 
 
-@pytest.mark.parametrize("search", [{}, {**search_json(), "train": {}}, {**search_json(), "rungs": []}])
-def test_a_search_without_a_recipe_is_one_line(search: dict[str, Any]) -> None:
+@pytest.mark.parametrize("lacking", [{"train": None}, {"train": {}}, {"rungs": []}])
+def test_a_search_without_a_recipe_is_one_line(lacking: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="holds no recipe"):
-        recipes.of_search(search)
+        recipes.of_search(replace(search_json(), **lacking))
 
 
 @pytest.fixture
@@ -72,9 +75,8 @@ def places(networks: dict[str, Path], tmp_path: Path, simulate: Any) -> dict[str
     simulate("run").search()[1].close()
     run = tmp_path / "run" / "search.json"
     known = search_json()
-    stored = json.loads(run.read_text()) | {key: known[key] for key in ("rungs", "train", "data")}
-    stored["data"]["name"] = "digits"
-    run.write_text(json.dumps(stored))
+    stored = replace(Run(run.parent).read_search(), rungs=known.rungs, train=known.train, data=known.data)
+    Run(run.parent).write_search(stored)
     reduced = tmp_path / "reduced"
     reduced.mkdir()
     config = json.loads((networks["batch"] / "config.json").read_text())

@@ -25,7 +25,7 @@ QUICK = ["--workers", "0", "--device", "cpu", "--max-images", "400"]
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     assert search.main([*SMALL, "--runs-dir", str(runs), "--name", "mine", "--quiet"]) == 0
     return runs / "mine"

@@ -85,7 +85,7 @@ def test_a_killed_training_ends_as_an_unkilled_one(run, networks, tmp_path, figu
 
 
 def test_seeds_differ_and_are_summed_up(run, networks, tmp_path, capsys):
-    args = ("--epochs", "1", "--seeds", "3")
+    args = ("--epochs", "1", "--seeds", "3", "--max-images", "100")
     run(networks["batch"], tmp_path / "out", *args)
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["seeds"] == [0, 1, 2]
@@ -136,7 +136,7 @@ def test_the_learning_rate_follows_the_table(run, networks, tmp_path):
     assert [row["lr"] for row in result["curve"]] == pytest.approx(expected)
 
 
-PLAIN = ("--mixup", "0", "--cutmix", "0", "--drop-path-rate", "0", "--epochs", "2")
+PLAIN = ("--mixup", "0", "--cutmix", "0", "--drop-path-rate", "0", "--epochs", "1")
 
 
 def test_accumulation_changes_memory_only(run, networks, tmp_path, figures):

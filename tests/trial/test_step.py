@@ -70,7 +70,7 @@ def trial(data, recorder, settings, norm="batch", micro_batch=None, epochs=2, st
     return [(row.train_loss, row.val_loss, row.top1) for row in result.curve], model, states, notes
 
 
-@hypothesis_settings(max_examples=25)
+@hypothesis_settings(max_examples=12)
 @given(settings=SETTINGS, norm=st.sampled_from(["batch", "layer"]), micro=st.sampled_from([None, 2, 7]))
 def test_a_recorded_trial_is_the_eager_one_whatever_is_set(data, settings, norm, micro):
     recorder = Replayed()

@@ -88,7 +88,7 @@ class SearchRun(Run):
             trial = Trial(
                 config_id=given["config"],
                 budget=given["budget"],
-                seed=seed,
+                seed=seed + given.get("repeat", 0),
                 costs=given["costs"] or [None] * len(objectives),
                 cpu_time=0.0,
                 start_time=round(given["start"], 2),
@@ -102,7 +102,7 @@ class SearchRun(Run):
             _widen(objectives, trial.costs)
         self.meta["objectives"] = [objective.to_json() for objective in objectives]
         self.meta["budgets"] = sorted({trial.budget for trial in self.history})
-        self.meta["seeds"] = [seed] if self.history else []
+        self.meta["seeds"] = sorted({trial.seed for trial in self.history})
 
     @property
     def hash(self) -> str:
@@ -159,18 +159,22 @@ class SearchRun(Run):
     def get_avg_costs(
         self, config_id: int, budget: Any = None, statuses: Any = None
     ) -> tuple[list[float], list[float]]:
-        """A configuration's costs and their deviations, which are 0: there is one seed.
+        """A configuration's costs, the means over its seeds, and their deviations over seeds.
 
         Raises:
             ValueError: If there is no such trial.
         """
         budget = self.get_highest_budget() if budget is None else budget
-        trial = self.get_trial((config_id, budget, self.meta["seeds"][0]))
+        found = (self.get_trial((config_id, budget, seed)) for seed in self.meta["seeds"])
+        trials = [trial for trial in found if trial is not None]
         wanted = statuses if isinstance(statuses, list) else [statuses]
-        if trial is None or (statuses is not None and trial.status not in wanted):
+        if statuses is not None:
+            trials = [trial for trial in trials if trial.status in wanted]
+        if not trials:
             raise ValueError(f"No costs available for config_id {config_id}.")
-        costs = [math.nan if cost is None else float(cost) for cost in trial.costs]
-        return costs, [0.0] * len(costs)
+        measured = [t for t in trials if t.costs[0] is not None] or trials[:1]
+        costs = np.array([[math.nan if cost is None else float(cost) for cost in t.costs] for t in measured])
+        return costs.mean(axis=0).tolist(), costs.std(axis=0).tolist()
 
 
 def discrete_space(serialized: dict[str, Any]) -> ConfigurationSpace:

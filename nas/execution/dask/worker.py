@@ -192,7 +192,7 @@ class Place(WorkerPlugin):
             return self._executor.measure(config)
 
     def _gpu(self, facts: Facts) -> str:
-        device = str(facts.hardware["device"])
+        device = facts.hardware.device
         if not device.startswith("cuda"):
             return ""
         return f"{socket.gethostname()} {device if self._claim is None else self._claim.name}"

@@ -34,5 +34,11 @@ class BelievedImprovement(EI):
         self._finished = max(int(kwargs["finished"]), 1)
 
     def _compute(self, X: Vector) -> Vector:
-        believed = np.exp(self._prior.log_density(X) * (_FADES_AFTER / self._finished))
-        return np.asarray(super()._compute(X)) * believed[:, None]
+        return np.asarray(super()._compute(X)) * weight(self._prior, X, self._finished)[:, None]
+
+
+def weight(prior: Prior | None, rows: Vector, finished: int) -> Vector:
+    """What improvement counts by ``(N,)`` after so many trials; 1 without a prior."""
+    if prior is None:
+        return np.ones(len(rows))
+    return np.exp(prior.log_density(rows) * (_FADES_AFTER / finished))

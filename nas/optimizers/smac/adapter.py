@@ -14,6 +14,7 @@ from nas.optimizers.smac.candidates import Candidates, distinct, key
 from nas.optimizers.smac.facade import CRASH_COST, make_facade
 from nas.optimizers.smac.feasible import Feasible
 from nas.optimizers.smac.snapshot import write_snapshot
+from nas.optimizers.smac.tradeoff import Tradeoff
 from nas.util.errors import UserError
 from nas.util.seeds import derive
 from search_spaces.base import COST_ENDS, config_id, plain
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from nas.optimizers.objectives import Costs
     from nas.optimizers.protocol import Earlier, Fidelity, Outcome
     from nas.optimizers.settings import OptimizerSettings
-    from search_spaces.base import SearchSpace
+    from search_spaces.base import Config, SearchSpace
 
 DEFAULT, POINT, INITIAL, PROMOTION = "default", "named point", "initial design", "promotion"
 RECALLED, BELIEVED = "earlier run", "prior"
@@ -72,9 +73,11 @@ class SmacOptimizer:
             prior=prior,
             seed=seed,
             earlier=recalled,
-            feasible=self._feasible,
+            weighing=self._weighing(configspace, costs, fidelity),
         )
         self._brackets = self._facade.intensifier
+        if self._tradeoff is not None:
+            self._brackets.prefer, self._brackets.eligible = self._tradeoff.prefer, self._tradeoff.eligible
         self._selector = self._brackets.config_selector
         self._pending: dict[tuple[str, int], TrialInfo] = {}
         self._begin: float | None = None
@@ -138,6 +141,15 @@ class SmacOptimizer:
         self._selector.observe(
             trial.config, suggestion.epochs, None if crashed else float(error), blameless=outcome.blameless
         )
+        if self._tradeoff is not None:
+            row = trial.config.get_array()
+            self._tradeoff.observe(row, suggestion.epochs, None if crashed else float(error), outcome.metrics)
+            # Who goes on depends on who went on before, so it must not depend on when the next is asked for.
+            self._brackets.settle()
+
+    def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
+        """Reports a further training with another seed: the model learns from it, SMAC's history does not."""
+        self._selector.observe(self._candidates.encode(config), epochs, error)
 
     def promotable(self) -> set[str]:
         """Config ids that may yet be asked at a higher rung; crashed ones never are."""
@@ -192,6 +204,15 @@ class SmacOptimizer:
         points = [space.default, *space.points.values()]  # the cheapest is where few others keep a limit
         anchors = [self._candidates.encode(point) for point in points]
         return Feasible(configspace, self._candidates, costs, anchors, derive(seed, "costs"))
+
+    def _weighing(
+        self, configspace: ConfigurationSpace, costs: Costs | None, fidelity: Fidelity
+    ) -> tuple[Feasible, Tradeoff] | None:
+        self._tradeoff: Tradeoff | None = None
+        if costs is None or self._feasible is None:
+            return None
+        self._tradeoff = Tradeoff(configspace, costs, self._feasible.model, fidelity.rungs)
+        return self._feasible, self._tradeoff
 
     def _fitting(self, configs: Sequence[Configuration]) -> list[Configuration]:
         """Those that keep the known limits."""

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from smac.intensifier.hyperband import Hyperband
 from smac.intensifier.successive_halving import SuccessiveHalving
 from smac.runhistory import InstanceSeedBudgetKey, StatusType, TrialInfo, TrialKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from ConfigSpace import Configuration
     from smac.scenario import Scenario
+
+
+class Preference(Protocol):
+    """Chooses who goes on."""
+
+    def __call__(
+        self, configs: Sequence[Configuration], errors: Sequence[float], budget: float, n: int
+    ) -> list[int]:
+        """Gives places of at most ``n`` of a finished group's configurations."""
+        ...
+
+
+def _least(configs: Sequence[Configuration], errors: Sequence[float], budget: float, n: int) -> list[int]:
+    del configs, budget
+    return sorted(range(len(errors)), key=errors.__getitem__)[:n]
+
+
+def _always(config: Configuration) -> bool:
+    del config
+    return True
 
 
 class _Group(list["Configuration"]):
@@ -50,6 +70,8 @@ class StepwiseHalving(SuccessiveHalving):
         self._keys: dict[tuple[int, int], InstanceSeedBudgetKey] = {}
         self._settled = -1  # finished trials at the last pass over the groups; -1 if one was filled since
         self._ready = False
+        self.prefer: Preference = _least
+        self.eligible: Callable[[Configuration], bool] = _always
         super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
 
     def __post_init__(self) -> None:
@@ -70,7 +92,7 @@ class StepwiseHalving(SuccessiveHalving):
 
     def waiting(self) -> TrialInfo | None:
         """Gives a trial of the brackets so far that has not been asked, the highest rung's first."""
-        self._settle()
+        self.settle()
         for place, groups in sorted(self._tracker.items(), key=self._height, reverse=True):
             for _, configs in groups:
                 while configs.asked < len(configs):
@@ -116,7 +138,7 @@ class StepwiseHalving(SuccessiveHalving):
             found += [
                 (config, stage)
                 for stage, (below, above) in enumerate(pairwise(steps))
-                if below == StatusType.SUCCESS and above is None
+                if below == StatusType.SUCCESS and above is None and self.eligible(config)
             ]
         return found
 
@@ -139,7 +161,7 @@ class StepwiseHalving(SuccessiveHalving):
             found += [config for config, _ in self._left_behind()]
         return found
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """Moves the best of every finished group up, as SMAC does at every pass of its loop."""
         self.__post_init__()
         if self._settled == self.runhistory.finished:
@@ -168,8 +190,9 @@ class StepwiseHalving(SuccessiveHalving):
             return []
         key = self._keys[bracket, stage]
         alive = [config for config in configs if self._status(config, key) == StatusType.SUCCESS]
-        alive.sort(key=lambda config: self.runhistory.average_cost(config, [key]))
-        return alive[: self._n_configs_in_stage[bracket][stage + 1]]
+        errors = [self.runhistory.average_cost(config, [key]) for config in alive]
+        order = self.prefer(alive, errors, key.budget, self._n_configs_in_stage[bracket][stage + 1])
+        return [alive[i] for i in order]
 
     def _status(self, config: Configuration, key: InstanceSeedBudgetKey) -> StatusType | None:
         history = self.runhistory

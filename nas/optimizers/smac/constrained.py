@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
 
+    from nas.optimizers.smac.evidence import Lesson
     from nas.optimizers.smac.feasible import Feasible
+    from nas.optimizers.smac.front import ExpectedHypervolume
+    from nas.optimizers.smac.tradeoff import Tradeoff
 
     Vector = NDArray[np.float64]
 
 _BATCHES = 0, 1, 8, 16, 32  # candidates are counted exactly up to here, best first
+_FRONT_BATCHES = 0, 8, 16, 32  # where the count decides what a candidate is worth
+_MOST_DRAWN = 8  # random configurations, each of which is counted, where some crash
+_ALL = 10**6
+_STARTS = 8  # of the front, whose neighbours are candidates
 
 
 class FeasibleSearch(PoolSearch):
@@ -30,17 +37,17 @@ class FeasibleSearch(PoolSearch):
     nearly 0 or 1; then the best few are counted exactly.
     """
 
-    _batches = _BATCHES
+    _batches: tuple[int, ...] = _BATCHES
 
-    def __init__(self, *args: Any, feasible: Feasible) -> None:
+    def __init__(self, *args: Any, feasible: Feasible, tradeoff: Tradeoff) -> None:
         super().__init__(*args)
-        self._feasible = feasible
+        self._feasible, self._tradeoff = feasible, tradeoff
 
     def _drawn(self, n: int, seen: Mapping[bytes, Configuration]) -> Vector:  # type: ignore[override]
         return self._feasible.pool(n, seen, self._rng)
 
     def _score(self, rows: Sequence[Vector]) -> Vector:
-        return super()._score(rows) * self._feasible.model.probability(np.array(rows))
+        return super()._score(rows) * self._feasible.model.probability(np.array(rows)) * self._likely(rows)
 
     def _best(self, pool: Sequence[Vector], scores: Vector, n: int) -> tuple[NDArray[np.int64], Vector]:
         """The best of the first batch in which any keeps the limits; none at all perhaps."""
@@ -59,15 +66,35 @@ class FeasibleSearch(PoolSearch):
         if not rows:
             return np.empty(0)
         fits = self._feasible.model.fitting(rows)
-        return np.where(fits, super()._score(rows), -np.inf)
+        return np.where(fits, self._improvement(rows) * self._likely(rows), -np.inf)
+
+    def _improvement(self, rows: Sequence[Vector]) -> Vector:
+        return super()._score(rows)
+
+    def _likely(self, rows: Sequence[Vector]) -> Vector:
+        return self._tradeoff.probability(np.array(rows))
+
+
+class FrontSearch(FeasibleSearch):
+    """Where the hypervolume's expected improvement is highest: around the whole front."""
+
+    _batches = _FRONT_BATCHES
+    _acquisition_function: ExpectedHypervolume
+
+    def _leaders(self) -> Vector:
+        rows = self._acquisition_function.front_rows
+        return rows[np.linspace(0, len(rows) - 1, min(_STARTS, len(rows))).round().astype(int)]
+
+    def _improvement(self, rows: Sequence[Vector]) -> Vector:
+        return self._acquisition_function.improvement(np.array(rows), exactly=True)
 
 
 class FeasibleSelector(DerivedSelector):
     """Never yields a configuration that is known to exceed a limit."""
 
-    def __init__(self, *args: Any, feasible: Feasible, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, feasible: Feasible, tradeoff: Tradeoff, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._feasible = feasible
+        self._feasible, self._tradeoff = feasible, tradeoff
 
     @property
     def exhausted(self) -> bool:
@@ -79,5 +106,17 @@ class FeasibleSelector(DerivedSelector):
         self._feasible.update(self._yielded)
         return super()._choose(seed)
 
-    def _random(self, rng: np.random.RandomState) -> Vector:
-        return self._feasible.draw(1, self._yielded, rng)[0]
+    def _unseen(self, n: int, rng: np.random.RandomState) -> Vector:
+        return self._feasible.draw(min(n, _MOST_DRAWN), self._yielded, rng)
+
+    def _lesson(self) -> Lesson:
+        return self._tradeoff.thinned(super()._lesson())
+
+    def _inform(self) -> None:
+        rows, errors = self._model.leaders(_ALL)
+        keeps = self._tradeoff.keeps(rows)
+        if keeps.any():
+            rows, errors = rows[keeps], errors[keeps]
+        self._acquisition_function.update(
+            model=self._model, eta=errors[0], tried=(rows, errors), finished=self._evidence.finished
+        )

@@ -32,7 +32,10 @@ class Lesson(NamedTuple):
             what was measured below ``(N,)``.
         configs: Which measurements are of one configuration ``(N,)``.
         levels: Rungs by number, 0 the lowest that was seen ``(N,)``.
-        gains: What is left of a measurement's noise variance on that scale ``(N,)``.
+        gains: What is left of a measurement's noise variance on that scale, by how many seeds it is the mean
+            of ``(N,)``.
+        further: Seeds beyond the first that a measurement is the mean of ``(N,)``.
+        scatter: Sum of their squared deviations from it, on that scale ``(N,)``.
     """
 
     rows: Vector
@@ -40,12 +43,15 @@ class Lesson(NamedTuple):
     configs: Numbers
     levels: Numbers
     gains: Vector
+    further: Numbers
+    scatter: Vector
 
     @classmethod
     def of(cls, rows: Vector, errors: Vector) -> Lesson:
         """One measurement of every configuration, all at one rung."""
         count = np.arange(len(rows))
-        return cls(rows, errors, count, np.zeros_like(count), np.ones(len(rows)))
+        none = np.zeros(len(rows))
+        return cls(rows, errors, count, np.zeros_like(count), np.ones(len(rows)), np.zeros_like(count), none)
 
     @property
     def last(self) -> NDArray[np.bool_]:
@@ -65,7 +71,8 @@ class Lesson(NamedTuple):
         """
         least = float(np.min(self.errors))
         zero = least - max(np.percentile(self.errors, 20) - least, 1e-4)
-        return self._replace(errors=np.log(self.errors - zero))
+        above = self.errors - zero
+        return self._replace(errors=np.log(above), scatter=self.scatter / above**2)
 
 
 class Learner(ABC):
@@ -119,6 +126,9 @@ class Evidence:
         # By configuration, in arrays with room for more: lists of thousands take long to make arrays of.
         self._rows = np.empty((0, 0))
         self._errors = np.empty((0, len(self._rungs)))  # by rung, NaN where there is none
+        self._further: dict[
+            tuple[int, int], tuple[int, float]
+        ] = {}  # by place and rung, where there are seeds
         self._crashed = np.empty(0, dtype=np.bool_)
 
     def recall(self, row: Vector, error: float) -> None:
@@ -134,7 +144,18 @@ class Evidence:
             self._crashed[place] |= not blameless
         else:
             self.succeeded += 1
-            self._errors[place, self._rungs[epochs]] = error
+            self._measure(place, self._rungs[epochs], error)
+
+    def _measure(self, place: int, rung: int, error: float) -> None:
+        """Takes an error: the first, or one more seed, by which the mean moves (Welford 1962)."""
+        known = self._errors[place, rung]
+        if np.isnan(known):
+            self._errors[place, rung] = error
+            return
+        further, scatter = self._further.get((place, rung), (0, 0.0))
+        mean = known + (error - known) / (further + 2)
+        self._errors[place, rung] = mean
+        self._further[place, rung] = further + 1, scatter + (error - known) * (error - mean)
 
     def _place(self, row: Vector) -> int:
         count = len(self._places)
@@ -174,7 +195,19 @@ class Evidence:
         seen[crashed, top] = True
         configs, rungs = np.nonzero(seen)
         levels = np.unique(rungs, return_inverse=True)[1]
-        return Lesson(self._rows[configs], expected[seen], configs, levels, gains[rungs])
+        further, scatter = np.zeros(seen.shape, dtype=np.int64), np.zeros(seen.shape)
+        for place, (count, squares) in self._further.items():
+            further[place], scatter[place] = count, squares * gains[place[1]]
+        seeds = further[seen]
+        return Lesson(
+            self._rows[configs],
+            expected[seen],
+            configs,
+            levels,
+            gains[rungs] / (seeds + 1),
+            seeds,
+            scatter[seen],
+        )
 
 
 def _expected(curves: Vector) -> tuple[Vector, Vector]:

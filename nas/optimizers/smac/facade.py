@@ -17,8 +17,9 @@ from smac.runhistory import RunHistory
 from nas.optimizers.smac.acquisition import BelievedImprovement
 from nas.optimizers.smac.brackets import StepwiseHalving, StepwiseHyperband
 from nas.optimizers.smac.candidates import Candidates
-from nas.optimizers.smac.constrained import FeasibleSearch, FeasibleSelector
+from nas.optimizers.smac.constrained import FeasibleSearch, FeasibleSelector, FrontSearch
 from nas.optimizers.smac.forest import Forest
+from nas.optimizers.smac.front import ExpectedHypervolume
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from nas.optimizers.smac.maximizer import PoolSearch
 from nas.optimizers.smac.selector import DerivedSelector
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from nas.optimizers.protocol import Fidelity
     from nas.optimizers.settings import OptimizerSettings
     from nas.optimizers.smac.feasible import Feasible
+    from nas.optimizers.smac.tradeoff import Tradeoff
 
 # A hair above the worst error: an incumbent that crashed gives way even to one that gets all wrong.
 CRASH_COST = 1.0 + 1e-6
@@ -104,7 +106,7 @@ def make_facade(
     prior: Prior | None,
     seed: int,
     earlier: Sequence[tuple[Configuration, float]] = (),
-    feasible: Feasible | None = None,
+    weighing: tuple[Feasible, Tradeoff] | None = None,
 ) -> QuietFacade:
     """Puts SMAC together.
 
@@ -118,7 +120,7 @@ def make_facade(
         prior: What the user believes.
         seed: Of everything random.
         earlier: What another search measured.
-        feasible: What keeps the limits, if there are costs.
+        weighing: What keeps the limits, and what is known of costs, if there are any.
     """
     logging.getLogger("smac").addHandler(logging.NullHandler())  # else Python prints warnings to stderr
     scenario = Scenario(
@@ -133,14 +135,21 @@ def make_facade(
         seed=seed,
     )
     forest = settings.model == "forest"
-    costly: dict[str, Any] = {} if feasible is None else {"feasible": feasible}
-    maximizer, selector = (FeasibleSearch, FeasibleSelector) if costly else (PoolSearch, DerivedSelector)
+    costly: dict[str, Any] = {}
+    maximizer: type[PoolSearch] = PoolSearch
+    selector: type[DerivedSelector] = DerivedSelector
+    acquisition: Any = BelievedImprovement(prior, log=forest) if prior else EI(log=forest)
+    if weighing is not None:
+        costly = {"feasible": weighing[0], "tradeoff": weighing[1]}
+        maximizer, selector = FeasibleSearch, FeasibleSelector
+        if weighing[1].objectives:
+            maximizer, acquisition = FrontSearch, ExpectedHypervolume(weighing[1], prior)
     brackets = StepwiseHyperband if settings.brackets == "hyperband" else StepwiseHalving
     return QuietFacade(
         scenario,
         target_function=None,
         model=Forest(scenario) if forest else ChoiceProcess(space),
-        acquisition_function=BelievedImprovement(prior, log=forest) if prior else EI(log=forest),
+        acquisition_function=acquisition,
         acquisition_maximizer=maximizer(scenario, candidates, **costly),
         initial_design=_InitialDesign(scenario, initial),
         random_design=ProbabilityRandomDesign(settings.random_probability, seed=seed),

@@ -120,7 +120,8 @@ class ChoiceProcess(Learner, AbstractModel):
     def _standardised(self, data: Lesson) -> Lesson:
         """Errors scaled to mean 0 and variance 1."""
         self._mean, self._scale = float(data.errors.mean()), float(data.errors.std()) or 1.0
-        return data._replace(errors=(data.errors - self._mean) / self._scale)
+        errors = (data.errors - self._mean) / self._scale
+        return data._replace(errors=errors, scatter=data.scatter / self._scale**2)
 
     def _unscaled(self, errors: Vector) -> Vector:
         return self._mean + self._scale * errors
@@ -241,6 +242,8 @@ def _likelihood(
     priors = [(_DECAY[0] / d, _DECAY[1])] * d + [_SIGNAL] + [_INNOVATION] * (levels - 1) + [_NOISE]
     centre = np.log([mean for mean, _ in priors])
     width = np.array([spread for _, spread in priors])
+    further = int(data.further.sum())
+    scatter = float((data.scatter / (data.gains * (data.further + 1))).sum())
     eye = np.eye(len(z))
     lower = np.minimum(data.levels[:, None], data.levels)
     masks = [lower >= level for level in range(1, levels)]
@@ -261,6 +264,9 @@ def _likelihood(
         ]
         off = (p - centre) / width
         value = 0.5 * z @ alpha + np.log(np.diag(factor[0])).sum() + 0.5 * off @ off
+        if further:  # seeds of one configuration tell of noise alone, without length scales
+            value += 0.5 * (further * p[-1] + scatter / noise)
+            slopes[-1] += 0.5 * (further - scatter / noise)
         return value, np.array(slopes) + off / width
 
     return loss, centre, _REACH * width

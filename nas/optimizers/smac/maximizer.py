@@ -68,8 +68,7 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         if not pool:
             return []
         taken = {key(row) for row in pool}
-        leaders, _ = self._acquisition_function.model.leaders(_STARTS)
-        pool += self._neighbours_of(leaders, seen, taken)
+        pool += self._neighbours_of(self._leaders(), seen, taken)
         scores = self._score(pool)
         tried = np.zeros(0, dtype=np.int64)
         for _ in range(_ROUNDS):
@@ -84,6 +83,10 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         origins = [RANDOM if i < n_random else NEIGHBOUR for i in order]
         best = [self._candidates.decode(pool[i], origin) for i, origin in zip(order, origins, strict=True)]
         return list(zip(values, best, strict=True))
+
+    def _leaders(self) -> Vector:
+        """The best of what was tried ``(N, D)``: their neighbours are candidates."""
+        return self._acquisition_function.model.leaders(_STARTS)[0]
 
     def _drawn(self, n: int, seen: Container[bytes]) -> Vector:
         """At most ``n`` random configurations."""

@@ -77,7 +77,8 @@ class DerivedSelector(ConfigSelector):
 
     def foreseen(self) -> dict[Configuration, float]:
         """What to expect at the highest rung of the configurations that finished a trial."""
-        return {self._yielded[name]: error for name, error in self._evidence.foreseen().items()}
+        known = self._evidence.foreseen()
+        return {self._yielded[name]: error for name, error in known.items() if name in self._yielded}
 
     def observe(
         self, config: Configuration, epochs: int, error: float | None, *, blameless: bool = False
@@ -116,17 +117,21 @@ class DerivedSelector(ConfigSelector):
             self._acquisition_maximizer.reseed(derive(seed, "maximize"))
             for _, config in self._acquisition_maximizer.search(self._yielded, 1, self._survival()):
                 return config
-        return self._candidates.decode(self._random(rng), RANDOM)
+        return self._candidates.decode(self._drawn(rng), RANDOM)
 
-    def _random(self, rng: np.random.RandomState) -> Vector:
+    def _drawn(self, rng: np.random.RandomState) -> Vector:
         """A configuration at random, those that will probably crash the more rarely."""
         survival = self._survival()
         if survival is None:
-            return self._candidates.unseen(1, self._yielded, rng)[0]
-        rows = self._candidates.unseen(_DRAWS, self._yielded, rng)
+            return self._unseen(1, rng)[0]
+        rows = self._unseen(_DRAWS, rng)
         chances = survival(rows)
         lucky = np.flatnonzero(rng.random_sample(len(rows)) < chances)
         return rows[lucky[0] if len(lucky) else np.argmax(chances)]
+
+    def _unseen(self, n: int, rng: np.random.RandomState) -> Vector:
+        """Random configurations ``(<= n, D)`` that were not yielded."""
+        return self._candidates.unseen(n, self._yielded, rng)
 
     def _survival(self) -> Callable[[Vector], Vector] | None:
         """What tells the probability not to crash, None if nothing or everything has crashed so far."""
@@ -149,7 +154,15 @@ class DerivedSelector(ConfigSelector):
         if self._tune_on is not None:
             self._model.tune(self._tune_on.warped())
             self._tune_on = None
-        self._model.learn(known.lesson().warped(), derive(self._seed, "train", known.finished))
-        (least,) = self._model.leaders(1)[1]
-        self._acquisition_function.update(model=self._model, eta=least, finished=known.finished)
+        self._model.learn(self._lesson(), derive(self._seed, "train", known.finished))
+        self._inform()
         return True
+
+    def _lesson(self) -> Lesson:
+        """What the model learns from."""
+        return self._evidence.lesson().warped()
+
+    def _inform(self) -> None:
+        """Tells the acquisition function what it needs to know of the model."""
+        (least,) = self._model.leaders(1)[1]
+        self._acquisition_function.update(model=self._model, eta=least, finished=self._evidence.finished)

@@ -93,7 +93,7 @@ def test_a_worker_that_is_killed_costs_an_epoch_and_one_that_comes_late_helps(
 ) -> None:
     cluster.start_worker("--no-nanny")
     facts = executor.start()
-    assert facts.data["train_images"] == 160
+    assert facts.data.train_images == 160
     assert executor.slots == 1
     executor.submit(spec(1, "slow", epochs=8))
     reports = collect(executor, lambda reports: bool(epochs_of(reports, 1)))

@@ -44,10 +44,10 @@ def exact(x, weight, gradient, stride):
 
 
 @pytest.mark.parametrize("stride", [1, 2])
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(
-    st.integers(1, 9),
-    st.sampled_from([1, 5, 16, 64, 70]),
+    st.integers(1, 4),
+    st.sampled_from([1, 5, 16, 70]),
     st.integers(1, 4),
     st.integers(1, 9),
     st.sampled_from([3, 5, 7, 9]),

@@ -1,0 +1,125 @@
+"""Tables of docs/quality.md over all problems: ``python -m benchmarks.quality.standings``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import tyro
+from scipy import stats
+
+from benchmarks.quality.compare import OURS, read, regrets, standing
+from benchmarks.quality.registry import PROBLEMS
+from benchmarks.quality.report import replaced
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MARKS = (10, 20, 40)
+_ENOUGH = 6  # pairs below which no test is significant
+_LEVEL = 0.05
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to write."""
+
+    traces: Path = Path(__file__).parent.parent / "results" / "races.jsonl"
+    """Races of benchmarks.quality.compare."""
+    page: Path = Path("docs/quality.md")
+    """The page; what stands between its markers is replaced."""
+    evaluations: float = 40
+    """Races of this length only."""
+
+
+def means(rows: Iterable[dict[str, object]], marks: tuple[float, ...]) -> pd.DataFrame:
+    """Mean regret over the marks in points, a row for each problem and seed, a column for each opponent."""
+    frame = regrets(rows, marks)
+    return 100 * frame.pivot_table(index=["problem", "seed"], columns="opponent", values="regret")
+
+
+def p_value(ours: pd.Series[float], other: pd.Series[float]) -> float:
+    """Two-sided Wilcoxon over the races that both have run; NaN if there are too few."""
+    pairs = pd.concat([ours, other], axis=1).dropna()
+    if len(pairs) < _ENOUGH:
+        return float("nan")
+    first, second = pairs.to_numpy().T
+    return float(stats.wilcoxon(first, second, zero_method="zsplit").pvalue)
+
+
+def pooled(table: pd.DataFrame) -> str:
+    """Markdown: every opponent over all problems.
+
+    The rank is among those who ran the race; the test is over all races, each divided by the mean of its
+    problem, so that problems of large errors do not outweigh the others.
+    """
+    scaled = table.div(table.groupby("problem").transform("mean").mean(axis=1), axis=0)
+    ranks = table.dropna().rank(axis=1).mean()
+    lines = [
+        "| optimiser | races | regret, of the problem's mean | mean rank | ours ahead, tied, behind | p |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name in scaled.mean().sort_values().index:
+        both = table[[OURS, name]].dropna() if name != OURS else table[[OURS]].dropna()
+        score, p = "", ""
+        if name != OURS:
+            gap = both[name] - both[OURS]
+            score = f"{(gap > 0).sum()}, {(gap == 0).sum()}, {(gap < 0).sum()}"
+            p = _p(p_value(scaled[OURS], scaled[name]))
+        lines.append(
+            f"| {name} | {len(both)} | {scaled[name].mean():.2f} | {ranks[name]:.2f} | {score} | {p} |"
+        )
+    return "\n".join(lines)
+
+
+def by_problem(table: pd.DataFrame) -> str:
+    """Markdown: mean regret on each problem, the least in bold; a star where p against ours is below .05."""
+    names = [OURS, *sorted(set(table.columns) - {OURS})]
+    lines = ["| problem | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
+        part = table.loc[problem]
+        least = np.nanmin([part[name].mean() for name in names])
+        cells = []
+        for name in names:
+            if part[name].isna().all():
+                cells.append("not run")
+                continue
+            text = f"{part[name].mean():.2f}"
+            text = f"**{text}**" if part[name].mean() == least else text
+            p = p_value(part[OURS], part[name]) if name != OURS else np.nan
+            cells.append(f"{text} *" if p < _LEVEL else text)
+        aside = " (aside)" if PROBLEMS[problem].aside else ""
+        lines.append(f"| {problem}{aside} | {len(part)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def failures(rows: Iterable[dict[str, object]]) -> str:
+    """Races that failed, by opponent and reason."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        if row.get("failed"):
+            name = f"{row['opponent']} on {row['problem']} ({row['failed']})"
+            counts[name] = counts.get(name, 0) + 1
+    return "; ".join(f"{name}: {n}" for name, n in counts.items()) or "none"
+
+
+def _p(value: float) -> str:
+    return "too few" if np.isnan(value) else f"{value:.2g}"
+
+
+def write(options: Options) -> None:
+    """Replaces the tables of the page."""
+    rows = [row for row in standing(read(options.traces)) if row["evaluations"] == options.evaluations]
+    table = means([row for row in rows if not row.get("failed")], MARKS)
+    dates = sorted({row["date"] for row in rows})
+    said = f"{len(rows)} races, {dates[0]} to {dates[-1]}. Failed: {failures(rows)}."
+    text = f"{said}\n\n{pooled(table)}\n\n{by_problem(table)}"
+    options.page.write_text(replaced(options.page.read_text(), "standings", text))
+    print(text)
+
+
+if __name__ == "__main__":
+    write(tyro.cli(Options, description=__doc__))

@@ -1,0 +1,60 @@
+"""The acquisition of a front: expected improvement of the hypervolume it dominates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from smac.acquisition.function.abstract_acquisition_function import AbstractAcquisitionFunction
+
+from nas.optimizers.smac.acquisition import weight
+from nas.optimizers.smac.hypervolume import expected_improvement
+from nas.optimizers.smac.pareto import nondominated, reference, spread
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from nas.optimizers.prior import Prior
+    from nas.optimizers.smac.tradeoff import Tradeoff
+
+    Vector = NDArray[np.float64]
+
+_MOST_POINTS = {2: 40, 3: 24}  # of the front, by the number of objectives: the time of an ask is bounded
+
+
+class ExpectedHypervolume(AbstractAcquisitionFunction):
+    """How much hypervolume a configuration is expected to add, in errors as modelled and logarithms of costs.
+
+    A counted cost is exact for the few that are counted; for all others, as for a measured cost, its own
+    process says how sure it is.
+    """
+
+    def __init__(self, tradeoff: Tradeoff, prior: Prior | None = None) -> None:
+        super().__init__()
+        self._tradeoff, self._prior = tradeoff, prior
+        self._finished = 1
+
+    def _update(self, **kwargs: Any) -> None:
+        """Takes the number of ``finished`` trials and the ``tried``: configurations, and expected errors."""
+        self._finished = max(int(kwargs["finished"]), 1)
+        rows, errors = kwargs["tried"]
+        costs, _ = self._tradeoff.foresee(rows, exactly=True)
+        points = np.column_stack([errors, costs])
+        self._reference = reference(points, self._tradeoff.most())
+        front = nondominated(points)
+        places = np.flatnonzero(front)[spread(points[front], _MOST_POINTS[points.shape[1]])]
+        self._front, self.front_rows = points[places], rows[places]
+
+    def _compute(self, X: Vector) -> Vector:
+        return self.improvement(X, exactly=False)[:, None]
+
+    def improvement(self, rows: Vector, *, exactly: bool) -> Vector:
+        """Expected improvement ``(N,)``, ``exactly``: by counted costs."""
+        mean, variance = self._model.predict_marginalized(rows)
+        costs, deviations = self._tradeoff.foresee(rows, exactly=exactly)
+        return expected_improvement(
+            self._front,
+            self._reference,
+            np.column_stack([mean.ravel(), costs]),
+            np.column_stack([np.sqrt(variance.ravel()), deviations]),
+        ) * weight(self._prior, rows, self._finished)

@@ -1,0 +1,83 @@
+"""Hypervolume: what a front dominates, and how much a configuration is expected to add to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr
+
+from nas.optimizers.smac.pareto import nondominated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+
+_DENSITY = 1 / np.sqrt(2 * np.pi)
+
+
+def hypervolume(points: Vector, reference: Vector) -> float:
+    """Volume that points ``(N, M)`` dominate, up to a reference ``(M,)``; all objectives are to be low."""
+    points = points[(points < reference).all(1)]
+    if not len(points):
+        return 0.0
+    if len(reference) == 1:
+        return float(reference[0] - points.min())
+    points = points[nondominated(points)]
+    points = points[np.argsort(points[:, 0], kind="stable")]
+    widths = np.diff([*points[:, 0], reference[0]])
+    return sum(
+        float(width) * hypervolume(points[: k + 1, 1:], reference[1:])
+        for k, width in enumerate(widths)
+        if width > 0
+    )
+
+
+def expected_improvement(front: Vector, reference: Vector, means: Vector, deviations: Vector) -> Vector:
+    """Volume ``(N,)`` that candidates are expected to add, exactly, for independent normal objectives.
+
+    Cut at the front's points, the volume it does not dominate falls into boxes without a lower end. A
+    candidate is expected to win of each box the product over objectives of the expected length
+    ``E[(high - y)+] - E[(low - y)+]`` (Emmerich and others, "Hypervolume-based expected improvement",
+    CEC 2011). An objective that is known has deviation 0.
+
+    Args:
+        front: Points ``(F, M)``, M at most 3 or it takes long.
+        reference: Up to where volume counts ``(M,)``.
+        means: Of candidates ``(N, M)``.
+        deviations: Standard deviations of the same ``(N, M)``.
+    """
+    front = front[(front < reference).all(1)]
+    front = front[nondominated(front)]
+    ends = np.concatenate([front, reference[None]])
+    lengths = [_expected_length(ends[:, m], means[:, m], deviations[:, m]) for m in range(len(reference))]
+    return _volume(front, lengths, 0, np.arange(len(front)))
+
+
+def _volume(front: Vector, lengths: Sequence[Vector], axis: int, members: NDArray[np.int64]) -> Vector:
+    """Volume over the objectives from ``axis`` on that no member dominates in them."""
+    beyond = len(front)  # the reference's place in ``lengths``
+    if axis == len(lengths) - 1:
+        least = members[np.argmin(front[members, axis])] if len(members) else beyond
+        return lengths[axis][least]
+    if len(members):
+        members = members[nondominated(front[np.ix_(members, range(axis, len(lengths)))])]
+    order = members[np.argsort(front[members, axis], kind="stable")]
+    total, before = np.zeros(lengths[0].shape[1]), np.zeros(lengths[0].shape[1])
+    for k, place in enumerate([*order, beyond]):
+        upto = lengths[axis][place]
+        total += (upto - before) * _volume(front, lengths, axis + 1, order[:k])
+        before = upto
+    return total
+
+
+def _expected_length(ends: Vector, mean: Vector, deviation: Vector) -> Vector:
+    """``E[(end - y)+]`` for normal ``y``: ``(E, N)``."""
+    gap = ends[:, None] - mean
+    sure = deviation <= 0
+    z = gap / np.where(sure, 1.0, deviation)
+    likely = gap * ndtr(z) + deviation * _DENSITY * np.exp(-0.5 * z**2)
+    return np.where(sure, np.maximum(gap, 0.0), likely)

@@ -1,0 +1,55 @@
+"""A cost that only a trial tells: what the process of its logarithm has seen, and what it expects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nas.optimizers.smac.evidence import Evidence
+from nas.optimizers.smac.gaussian_process import ChoiceProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ConfigSpace import ConfigurationSpace
+    from numpy.typing import NDArray
+
+    from nas.optimizers.smac.evidence import Lesson
+
+    Vector = NDArray[np.float64]
+
+_LEAST = 2  # configurations to learn from
+_TUNE_GROWTH = 10  # as the error's process is tuned
+
+
+class MeasuredCost:
+    """A Gaussian process of a measured cost's logarithm, over all rungs like that of the error."""
+
+    def __init__(self, space: ConfigurationSpace, rungs: Sequence[int]) -> None:
+        """Starts with nothing measured."""
+        self._process = ChoiceProcess(space)
+        self._evidence = Evidence(rungs)
+        self._tuned_at = self._learnt = 0
+        self._tune_on: Lesson | None = None
+
+    def add(self, row: Vector, epochs: int, log_cost: float) -> None:
+        """Takes what a trial told."""
+        self._evidence.add(row, epochs, log_cost)
+        finished = self._evidence.finished
+        if finished >= _LEAST and finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
+            self._tuned_at, self._tune_on = finished, self._evidence.lesson()
+
+    def foresee(self, rows: Vector) -> tuple[Vector, Vector] | None:
+        """Mean and standard deviation ``(N,)`` of the logarithm; None while too little was measured."""
+        if self._evidence.finished < _LEAST:
+            return None
+        if self._learnt != self._evidence.finished:
+            self._learnt = self._evidence.finished
+            if self._tune_on is not None:
+                self._process.tune(self._tune_on)
+                self._tune_on = None
+            self._process.learn(self._evidence.lesson())
+        mean, variance = self._process.predict(rows)
+        assert variance is not None
+        return mean.ravel(), np.sqrt(variance.ravel())

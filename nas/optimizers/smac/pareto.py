@@ -1,0 +1,112 @@
+"""Which of several points is better where each has several objectives, all to be low."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
+
+# Of a front's extent, beyond it: 1 / (points - 1) is advised (Ishibuchi and others, Evol. Comput. 26, 2018).
+_MARGIN = 0.1
+
+
+def nondominated(points: Vector) -> Mask:
+    """Which points no other is better than in one objective and as good in all others ``(N,)``.
+
+    Args:
+        points: ``(N, M)``; of equal points all stay.
+    """
+    kept = np.zeros(len(points), dtype=np.bool_)
+    left = np.arange(len(points))
+    while len(left):
+        # The least sum of what is left is dominated by none of it, and none of what it beat can beat it.
+        best = left[np.argmin(points[left].sum(1))]
+        equal = (points[left] == points[best]).all(1)
+        kept[left[equal]] = True
+        left = left[(points[left] < points[best]).any(1)]
+    return kept
+
+
+def ranks(points: Vector, enough: int | None = None) -> NDArray[np.int64]:
+    """Ranks ``(N,)``: 0 for the front, 1 for the front of the others, and so on (NSGA-II).
+
+    Args:
+        points: ``(N, M)``.
+        enough: Once so many are ranked, all others share the next rank.
+    """
+    found = np.full(len(points), -1, dtype=np.int64)
+    left, rank = np.arange(len(points)), 0
+    while len(left):
+        front = nondominated(points[left])
+        found[left[front]] = rank
+        left, rank = left[~front], rank + 1
+        if enough is not None and len(points) - len(left) >= enough:
+            found[left] = rank
+            break
+    return found
+
+
+def scaled(points: Vector, by: Vector) -> Vector:
+    """Points ``(N, M)`` with the extent of others ``(K, M)`` as unit."""
+    low, high = by.min(0), by.max(0)
+    return (points - low) / np.where(high > low, high - low, 1.0)
+
+
+def preferred(points: Vector, rivals: Vector, taken: Vector, n: int) -> list[int]:
+    """The ``n`` of some points to go on with, as in MO-ASHA (arXiv 2106.12639).
+
+    By rank among all rivals; of equal rank the one farthest from those that go on already (epsilon-net), the
+    first the one of least first objective.
+
+    Args:
+        points: To choose from ``(N, M)``.
+        rivals: All that were measured in the same way, these points among them ``(K, M)``.
+        taken: Those among them that were chosen earlier ``(T, M)``.
+        n: How many to choose; there may be fewer.
+    """
+    unit = np.ptp(rivals, axis=0) if len(rivals) else np.ones(points.shape[1])
+    unit = np.where(unit > 0, unit, 1.0)
+    by_rank = ranks(np.concatenate([points, rivals]))[: len(points)]
+    gaps = np.full(len(points), np.inf)
+    for place in taken:
+        gaps = np.minimum(gaps, np.linalg.norm((points - place) / unit, axis=1))
+    chosen: list[int] = []
+    left = np.lexsort(points.T[::-1])  # by the first objective
+    while len(chosen) < n and len(left):
+        best = left[by_rank[left] == by_rank[left].min()]
+        chosen.append(int(best[np.argmax(gaps[best])]))
+        left = left[left != chosen[-1]]
+        gaps = np.minimum(gaps, np.linalg.norm((points - points[chosen[-1]]) / unit, axis=1))
+    return chosen
+
+
+def spread(points: Vector, n: int) -> NDArray[Any]:
+    """Places of at most ``n`` points that cover all ``(N, M)``: the ends, then the farthest from those."""
+    if len(points) <= n:
+        return np.arange(len(points))
+    unit = scaled(points, points)
+    chosen = list(dict.fromkeys(int(i) for i in unit.argmin(0)))[:n]
+    gaps = np.min([np.linalg.norm(unit - unit[i], axis=1) for i in chosen], axis=0)
+    while len(chosen) < n:
+        chosen.append(int(np.argmax(gaps)))
+        gaps = np.minimum(gaps, np.linalg.norm(unit - unit[chosen[-1]], axis=1))
+    return np.array(sorted(chosen))
+
+
+def reference(points: Vector, most: Vector) -> Vector:
+    """The point ``(M,)`` up to which a front counts: a tenth of its extent beyond its worst.
+
+    Args:
+        points: All that were measured ``(N, M)``.
+        most: What nothing may exceed, by objective ``(M,)``; infinite without a limit.
+    """
+    front = points[nondominated(points)]
+    worst, best = front.max(0), front.min(0)
+    extent = np.where(worst > best, worst - best, np.ptp(points, axis=0))
+    return np.minimum(worst + _MARGIN * np.where(extent > 0, extent, 1.0), most)

@@ -1,0 +1,125 @@
+"""What configurations of the highest rung are worth, given that another seed ends elsewhere."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nas.run.causes import from_outside
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nas.run.state import SearchState, Trial
+
+_GUESS, _WEIGHT = (
+    0.25,
+    2.0,
+)  # before there are repeats: noise as a share of the variance, and seeds that is worth
+_LEAST = 0.1  # share of the variance that is between configurations, whatever the noise seems to be
+_SURE = 1.96  # standard deviations: 95 %
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is known of a configuration.
+
+    Attributes:
+        trial: Its own training, the first.
+        errors: One a seed, that of ``trial`` first.
+        pending: Seeds that are being trained, or wait for it.
+        mean: Expected error over all seeds.
+        sd: Standard deviation of that expectation.
+        crashed: Whether one of its seeds crashed by its own fault.
+    """
+
+    trial: Trial
+    errors: tuple[float, ...]
+    pending: int
+    mean: float
+    sd: float
+    crashed: bool
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Where its error over all seeds lies with a probability of 95 %."""
+        return self.mean - _SURE * self.sd, self.mean + _SURE * self.sd
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What is known of all of them.
+
+    Attributes:
+        beliefs: One a configuration, in the order of their own trainings.
+        noise: Standard deviation between seeds of one configuration.
+        spread: Standard deviation between configurations.
+        repeated: Whether any was trained with a second seed: before that, the noise is a guess.
+    """
+
+    beliefs: tuple[Belief, ...]
+    noise: float
+    spread: float
+    repeated: bool
+
+
+def posterior(state: SearchState, epochs: int) -> Posterior:
+    """Judges every configuration that was trained to a budget.
+
+    A normal model of two levels, with both variances from the data (empirical Bayes, Efron and Morris 1975):
+    errors of configurations vary about a mean, those of seeds about their configuration's. So a lucky first
+    seed is drawn towards the others, the less the more seeds confirm it. The better half alone tells how much
+    configurations vary: the worse have a long tail.
+
+    Args:
+        state: The search so far.
+        epochs: The budget.
+    """
+    own = [t for t in state.trials.values() if t.epochs == epochs and t.error is not None and not t.cached]
+    firsts = {trial.config_id: trial for trial in reversed(own) if not trial.repeat}
+    errors = {name: [firsts[name].error or 0.0] for name in reversed(firsts)}
+    pending, crashed = dict.fromkeys(errors, 0), set()
+    for trial in state.repeats(epochs):
+        if trial.config_id not in errors:  # a journal that lost its own training
+            continue
+        if trial.error is not None:
+            errors[trial.config_id].append(trial.error)
+        elif not trial.finished:
+            pending[trial.config_id] += 1
+        elif not from_outside(trial.reason):
+            crashed.add(trial.config_id)
+    found = list(errors.values())
+    noise, spread, middle = _variances(found)
+    beliefs = []
+    for name, seen in errors.items():
+        mean, sd = _shrunk(seen, noise, spread, middle)
+        beliefs.append(Belief(firsts[name], tuple(seen), pending[name], mean, sd, name in crashed))
+    repeated = any(len(seen) > 1 for seen in found)
+    return Posterior(tuple(beliefs), math.sqrt(noise), math.sqrt(spread), repeated)
+
+
+def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:
+    """Variances of seeds and of configurations, and the middle of the configurations."""
+    if not errors:
+        return 0.0, 0.0, 0.0
+    means = [statistics.fmean(seen) for seen in errors]
+    middle = statistics.median(means)
+    better = [(mean, seen) for mean, seen in zip(means, errors, strict=True) if mean <= middle]
+    total = statistics.fmean([(middle - mean) ** 2 for mean, _ in better])
+    within = sum((error - mean) ** 2 for mean, seen in zip(means, errors, strict=True) for error in seen)
+    seeds = sum(len(seen) - 1 for seen in errors)
+    noise = (_WEIGHT * _GUESS * total + within) / (_WEIGHT + seeds)
+    left = total - noise * statistics.fmean([1 / len(seen) for _, seen in better])
+    return noise, max(left, _LEAST * total), middle
+
+
+def _shrunk(seen: Sequence[float], noise: float, spread: float, middle: float) -> tuple[float, float]:
+    """Mean and standard deviation of a configuration's error over all seeds."""
+    mean = statistics.fmean(seen)
+    if not noise or not spread:
+        return mean, 0.0
+    weight = len(seen) / noise
+    precision = weight + 1 / spread
+    return (weight * mean + middle / spread) / precision, precision**-0.5

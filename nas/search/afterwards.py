@@ -1,0 +1,277 @@
+"""What follows a search in the same command, step by step; killed at any moment, a resumed one goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import orjson
+
+import search_spaces
+from nas.run.commands import space_flag
+from nas.run.folder import write_json
+from nas.run.state import SearchState
+from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, kept, training_seconds
+from nas.search.settings import SearchSettings, refuse_changes
+from nas.util import attached, locks, signals
+from nas.util.errors import SettingError, UserError, one_line
+from nas.util.quantities import format_duration
+from nas.view.lines import STOP_REASONS, percent
+from nas.view.logfile import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from nas.run.folder import Run
+    from nas.run.steps import Step
+
+EXIT_FAILED = 3  # a step failed, the search did not
+_MODULES = {CONFIRM: "nas.confirm", REPORT: "analysis.report", EXPORT: "nas.export"}
+_REDUCED = "reduced"  # the size that was searched
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a step.
+
+    Attributes:
+        step: As it is typed.
+        code: Its exit code.
+        message: What it found or wrote, or why it failed.
+    """
+
+    step: str
+    code: int
+    message: str
+
+    @property
+    def line(self) -> str:
+        """It in a line."""
+        return self.message if self.code == 0 else f"failed (exit code {self.code}): {self.message}"
+
+
+def check(steps: Sequence[Step], space: str) -> None:
+    """Refuses a size that a space does not have, days before it is built.
+
+    Args:
+        steps: What follows.
+        space: The search space, as the user names it.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    exports = [step for step in steps if step.name == EXPORT and step.argument]
+    if exports:
+        known = _sizes(space)
+        for step in exports:
+            if step.argument not in known and not Path(step.argument).is_file():
+                raise SettingError("then", step, f"the space has no such size; must be {', '.join(known)}")
+
+
+def _sizes(space: str) -> list[str]:
+    """What its networks can be exported as, the usual first."""
+    return [*search_spaces.get(space).full_sizes, _REDUCED]
+
+
+def ended(run: Run, settings: SearchSettings) -> str:
+    """Why a search has ended for good, so that what follows can go on without it; "" if it has not.
+
+    Args:
+        run: The run.
+        settings: With the limits that are wanted now.
+
+    Raises:
+        UserError: If settings differ that may not.
+    """
+    search = run.read_search()
+    stored = SearchSettings.of(search)
+    refuse_changes(stored, settings)
+    state = SearchState.of(run.read_journal().events)
+    limits, trials = settings.budget, settings.budget.trials
+    more_time = limits.seconds > search.limits.seconds
+    over = {
+        "budget": not more_time,
+        "trials": trials is not None and state.finished >= trials,
+        "exhausted": True,
+    }
+    return state.stopped if over.get(state.stopped, False) else ""
+
+
+def remember(run: Run, then: Sequence[str]) -> None:
+    """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it."""
+    search = run.read_search()
+    if list(then) != (search.then or []):
+        with run.lock(), run.written():
+            run.write_search(replace(search, then=list(then)))
+
+
+def budget_left(run: Run, steps: Sequence[Step]) -> float:
+    """Seconds that a confirmation may take: what the search left, and what was planned in any case."""
+    search, state = run.read_search(), SearchState.of(run.read_journal().events)
+    seconds = search.limits.seconds
+    planned = kept(steps, seconds, training_seconds(state, search.rungs[-1]))
+    return max(seconds - state.clock, planned, 1.0)
+
+
+def finish(run: Run, steps: Sequence[Step], reason: str, *, quiet: bool) -> tuple[int, str]:
+    """Does what follows a search, unless that was cut short, and says what came of all.
+
+    Args:
+        run: The run.
+        steps: What follows.
+        reason: Why the search ended.
+        quiet: Print nothing but errors.
+
+    Returns:
+        An exit code for what follows, 0 if all of it was done; and all in a line.
+
+    Raises:
+        UserError: If another process does it.
+    """
+    state = SearchState.of(run.read_journal().events)
+    said = [f"{STOP_REASONS[reason]}, {state.finished} trials in {format_duration(state.clock)}"]
+    if state.incumbent is not None:
+        said.append(f"the best has {percent(state.trials[state.incumbent].error)}")
+    if not steps or reason in signals.EXIT_CODES:
+        return 0, "; ".join(said)
+    outcomes, wish = Afterwards(run, steps, quiet=quiet).carry_out()
+    lines = [f"{outcome.step}: {outcome.line}" for outcome in outcomes]
+    if wish:
+        lines.append(f"{wish}; resumed, the search goes on with what is left")
+    if not quiet:
+        print("\n" + "\n".join(lines), flush=True)
+    if wish:
+        return signals.EXIT_CODES[wish], "; ".join((*said, *lines))
+    failed = any(outcome.code for outcome in outcomes)
+    return EXIT_FAILED if failed else 0, "; ".join((*said, *lines))
+
+
+class Afterwards:
+    """The steps of a run, and what became of them."""
+
+    def __init__(self, run: Run, steps: Sequence[Step], *, quiet: bool = False) -> None:
+        """Takes what is to be done.
+
+        Args:
+            run: The run, which nobody holds.
+            steps: In their order.
+            quiet: Print nothing but errors.
+        """
+        self._run, self._steps, self._quiet = run, steps, quiet
+        self._search = run.read_search()
+        self._file = run.path / "afterwards.json"
+
+    def carry_out(self) -> tuple[list[Outcome], str]:
+        """Does what has not been done since the search ended; one that fails does not stop those after it.
+
+        Returns:
+            What became of each step, and ``interrupted`` or ``terminated`` if a signal cut it short, else "".
+
+        Raises:
+            UserError: If another process does it.
+        """
+        with self._held():
+            outcomes, anew = self._known(), False
+            for step in self._steps:
+                # What a step found, those after it look at.
+                if not anew and any(known.step == str(step) and known.code == 0 for known in outcomes):
+                    continue
+                outcomes = [known for known in outcomes if known.step != str(step)]
+                outcome = self._do(step)
+                wish = {code: word for word, code in signals.EXIT_CODES.items()}.get(outcome.code, "")
+                if wish:
+                    return outcomes, wish
+                anew = anew or outcome.code == 0
+                outcomes.append(outcome)
+                self._note(outcome)
+                self._write(outcomes)
+        order = [str(step) for step in self._steps]
+        return sorted(outcomes, key=lambda outcome: order.index(outcome.step)), ""
+
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            try:
+                with self._run.written():
+                    stack.enter_context(locks.held(self._run.path / ".then.lock", "what follows a search"))
+            except locks.Busy as busy:
+                raise UserError(f"{self._run.path}: in use by {busy.holder or 'another process'}") from None
+            yield
+
+    def _do(self, step: Step) -> Outcome:
+        make: dict[str, Callable[[Step], Outcome]] = {
+            CONFIRM: self._confirm,
+            REPORT: self._report,
+            EXPORT: self._export,
+        }
+        if not self._quiet:
+            print(f"\nthen {step}", flush=True)
+        return make[step.name](step)
+
+    def _confirm(self, step: Step) -> Outcome:
+        seconds = f"{budget_left(self._run, self._steps):.0f}s"
+        args = ["--top", TOP, "--seeds", step.seeds, "--budget", seconds, *self._space()]
+        code, said = self._call(step, args)
+        return Outcome(str(step), code, self._verdict() if code == 0 else said)
+
+    def _report(self, step: Step) -> Outcome:
+        code, said = self._call(step, [])
+        return Outcome(
+            str(step), code, str(self._run.path / "analysis" / "report.html") if code == 0 else said
+        )
+
+    def _export(self, step: Step) -> Outcome:
+        size = step.argument or _sizes(self._search.named_space)[0]
+        target = self._target(size)
+        code, said = self._call(step, ["--geometry", size, "-o", target, *self._space()])
+        return Outcome(str(step), code, str(target) if code == 0 else said)
+
+    def _target(self, size: str) -> Path:
+        """A folder that is not there: what an earlier winner was exported to stays."""
+        several = sum(one.name == EXPORT for one in self._steps) > 1
+        name = f"{self._run.name}-{Path(size).stem}" if several else self._run.name
+        target, number = Path("models", name), 2
+        while target.exists():
+            target, number = Path("models", f"{name}-{number}"), number + 1
+        return target
+
+    def _call(self, step: Step, args: Sequence[object]) -> tuple[int, str]:
+        sys.stdout.flush()
+        quiet = ["--quiet"] if self._quiet and step.name != REPORT else []
+        code, said = attached.run(_MODULES[step.name], (self._run.path, *args, *quiet), quiet=self._quiet)
+        return code, one_line(said.partition(": ")[2] or said or "it said nothing")
+
+    def _space(self) -> tuple[str, ...]:
+        return space_flag(self._search.named_space)
+
+    def _verdict(self) -> str:
+        """What the confirmation came to: the last line that ``nas.status`` prints."""
+        command = [sys.executable, "-m", "nas.status", str(self._run.path)]
+        lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
+        return lines[-1] if lines else "done"
+
+    def _note(self, outcome: Outcome) -> None:
+        with contextlib.suppress(OSError):
+            open_log(self._run.log).note(f"then {outcome.step}: {outcome.line}")
+
+    def _known(self) -> list[Outcome]:
+        """What was done since the search ended; a record that cannot be read holds nothing."""
+        try:
+            found = orjson.loads(self._file.read_bytes())
+            if found["journal"] == self._run.journal.stat().st_size:
+                wanted = {str(step) for step in self._steps}
+                return [one for values in found["steps"] if (one := Outcome(**values)).step in wanted]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            pass
+        return []
+
+    def _write(self, outcomes: Sequence[Outcome]) -> None:
+        size = self._run.journal.stat().st_size
+        values = {"format": _VERSION, "journal": size, "steps": [asdict(one) for one in outcomes]}
+        with contextlib.suppress(OSError):  # without it, steps are done again, which does no harm
+            write_json(self._file, values)

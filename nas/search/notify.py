@@ -1,0 +1,227 @@
+"""Tells the user what happened by a command of theirs: mail, ntfy, a chat."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from typing import IO, TYPE_CHECKING
+
+from nas.run.events import Ended, NewIncumbent
+from nas.util.errors import SettingError, UserError, first_line, one_line
+from nas.util.quantities import format_duration
+from nas.view.lines import percent
+from nas.view.logfile import open_log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nas.run.events import Event
+    from nas.run.folder import Run
+    from nas.run.state import SearchState
+    from nas.search.listener import Listener
+    from nas.search.session import View, Watched
+
+END, CRASHES, NO_IMPROVEMENT = "end", "crashes", "no_improvement"
+_SERIES = 3  # crashes in a row that are worth a word; the search ends itself after five of one kind
+_PATIENCE = 30.0  # seconds that the last message may take: a batch system ends it with its job
+_LOOK = 0.05  # seconds between two looks at it
+_PLAIN_WORD = re.compile(r"[\w./~+@%-]+")
+
+
+def check(command: str) -> None:
+    """Refuses a command that a shell would not run.
+
+    Raises:
+        UserError: If it is no shell's syntax, or its program is not there.
+    """
+    found = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
+    if found.returncode or not command.strip():
+        raise SettingError("notify", command, "not a command that sh understands", repr(command))
+    with contextlib.suppress(ValueError):  # what sh understands and shlex does not
+        words = [word for word in shlex.split(command) if not re.match(r"\w+=", word)]
+        if words and _PLAIN_WORD.fullmatch(words[0]):
+            word = os.path.expanduser(words[0])
+            there = subprocess.run(["sh", "-c", 'command -v -- "$1"', "sh", word], capture_output=True)
+            if there.returncode:
+                raise SettingError("notify", command, f"no such program: {words[0]}", repr(command))
+
+
+@dataclass
+class Notifier:
+    """Runs the user's command when there is something to tell; never waits for it while the search runs.
+
+    Attributes:
+        command: What a shell is to run, "" for nothing.
+        after: Seconds of the search's clock without an improvement that are worth a word, None for never.
+    """
+
+    command: str = ""
+    after: float | None = None
+    _run: Run | None = None
+    _watched: Watched | None = None
+    _improved: float = 0.0  # search clock
+    _waits: int = 0  # how often as long as ``after`` has passed since then
+    _told_of_crashes: bool = False
+    _sent: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=list)
+
+    @classmethod
+    def checked(cls, command: str | None, after: float | None) -> Notifier:
+        """One for a command that a shell would run.
+
+        Raises:
+            UserError: If it would not.
+        """
+        if command is not None:
+            check(command)
+        return cls(command or "", after)
+
+    def about(self, run: Run) -> None:
+        """Says which run it is about, if no search of it was watched."""
+        self._run = run
+
+    @contextlib.contextmanager
+    def telling_of_errors(self) -> Iterator[None]:
+        """What ends a search that has begun is told as its end."""
+        try:
+            yield
+        except UserError as error:
+            self.end(str(error))
+            raise
+
+    def end(self, message: str) -> None:
+        """Tells of the end, and gives the message some time to leave."""
+        self.send(END, message)
+        self.close()
+
+    def watching(self, view: View) -> View:
+        """A view that shows what another does, and tells this of it too."""
+        if not self.command:
+            return view
+
+        @contextlib.contextmanager
+        def shown(watched: Watched) -> Iterator[Listener]:
+            with view(watched) as inner:
+                self.begin(watched)
+                yield _Both(inner, self)
+                self._watched = None
+
+        return shown
+
+    def begin(self, watched: Watched) -> None:
+        """Takes the search that is watched from now on."""
+        self._run, self._watched = watched.run, watched
+        leader = watched.state.incumbent
+        self._improved = 0.0 if leader is None else watched.state.trials[leader].clock_ended
+        self._waits = self._passed(watched.used())
+
+    def event(self, event: Event, state: SearchState) -> None:
+        """Looks whether the event is worth a word."""
+        if isinstance(event, NewIncumbent):
+            self._improved, self._waits = event.clock, 0
+        elif isinstance(event, Ended) and state.crashes_in_a_row == _SERIES and not self._told_of_crashes:
+            self._told_of_crashes = True
+            last = state.trials[state.crashed[-1]]
+            self.send(CRASHES, f"{_SERIES} trials in a row crashed, the last for: {last.reason}")
+
+    def note(self, text: str) -> None:
+        """Nothing to do."""
+
+    def tick(self) -> None:
+        """Looks whether nothing has improved for too long."""
+        if self._watched is None:
+            return
+        passed = self._passed(self._watched.used())
+        if passed > self._waits:
+            state = self._watched.state
+            leader = None if state.incumbent is None else state.trials[state.incumbent].error
+            best = "no incumbent yet" if leader is None else f"the best has {percent(leader)}"
+            waited = format_duration(self._watched.used() - self._improved)
+            self.send(NO_IMPROVEMENT, f"nothing has improved for {waited}; {best}, {state.finished} trials")
+        self._waits = passed
+
+    def _passed(self, used: float) -> int:
+        return 0 if self.after is None else int(max(used - self._improved, 0.0) / self.after)
+
+    def send(self, event: str, message: str) -> None:
+        """Runs the command, with what there is to say in its environment.
+
+        What goes wrong with it is written to the run's log.
+
+        Args:
+            event: ``end``, ``crashes`` or ``no_improvement``.
+            message: In a line.
+        """
+        if not self.command or self._run is None:
+            return
+        said = {
+            "SMACNAS_EVENT": event,
+            "SMACNAS_RUN": str(self._run.path.resolve()),
+            "SMACNAS_MESSAGE": one_line(message),
+        }
+        try:
+            complaint = tempfile.TemporaryFile()  # noqa: SIM115 - closed once the command has ended
+            nothing = subprocess.DEVNULL
+            process = subprocess.Popen(
+                ["sh", "-c", self.command],
+                env={**os.environ, **said},
+                stdin=nothing,
+                stdout=nothing,
+                stderr=complaint,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._log(f"notify: {first_line(error)}")
+            return
+        self._sent.append((process, complaint))
+        self._collect()
+
+    def close(self) -> None:
+        """Gives the last message some time to leave."""
+        end = time.monotonic() + _PATIENCE
+        while self._sent and time.monotonic() < end:
+            self._collect()
+            time.sleep(_LOOK)
+        if self._sent:
+            self._log(f"notify: still runs after {_PATIENCE:.0f} s and is left alone")
+
+    def _collect(self) -> None:
+        for process, complaint in list(self._sent):
+            code = process.poll()
+            if code is None:
+                continue
+            self._sent.remove((process, complaint))
+            if code:
+                complaint.seek(0)
+                lines = complaint.read().decode(errors="replace").strip().splitlines()
+                self._log(f"notify: exit code {code}" + (f", {one_line(lines[-1])}" if lines else ""))
+            complaint.close()
+
+    def _log(self, text: str) -> None:
+        if self._run is not None:
+            with contextlib.suppress(OSError):
+                open_log(self._run.log).note(text)
+
+
+class _Both:
+    """Listens for two."""
+
+    def __init__(self, first: Listener, second: Listener) -> None:
+        self._each = (first, second)
+
+    def event(self, event: Event, state: SearchState) -> None:
+        for one in self._each:
+            one.event(event, state)
+
+    def note(self, text: str) -> None:
+        for one in self._each:
+            one.note(text)
+
+    def tick(self) -> None:
+        for one in self._each:
+            one.tick()

@@ -1,0 +1,59 @@
+"""A trial process without the process: torch is imported once for many searches."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import multiprocessing
+import os
+import threading
+from multiprocessing.connection import Connection, wait
+from types import SimpleNamespace
+
+from nas.execution import worker
+from nas.execution.settings import WorkerSettings
+
+
+class InThread:
+    """Answers as :class:`nas.execution.process.TrialProcess`, by the same code on the same pipe."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.pipe, far_pipe = multiprocessing.Pipe()
+        self.process = SimpleNamespace(pid=os.getpid(), kill=self.close)
+        self._failed = "it was closed"
+        self._thread = threading.Thread(target=self._serve, args=(far_pipe, settings), daemon=True)
+        self._thread.start()
+
+    def _serve(self, pipe: Connection, settings: WorkerSettings) -> None:
+        with pipe:
+            try:
+                worker.serve(pipe, settings)
+            except Exception as error:  # a process would end with it on its standard error
+                self._failed = repr(error)
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def send(self, request: object) -> None:
+        with contextlib.suppress(OSError):
+            self.pipe.send(request)
+
+    def wait(self, timeout: float) -> None:
+        wait([self.pipe], timeout)
+
+    def receive(self, timeout: float = 300.0) -> object:
+        self.wait(timeout)
+        try:
+            return self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, OSError):
+            return None
+
+    def epitaph(self) -> str:
+        self._thread.join(5)
+        return f"the trial process ended with code 1: {self._failed}"
+
+    def close(self) -> None:
+        self.pipe.close()
+        self._thread.join()
+        gc.unfreeze()  # a workplace freezes what there is, which is all of a process of its own

@@ -1,0 +1,312 @@
+"""Further seeds for the best few: how many, of whom, and that nothing else changes."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nas.execution.simulated import Answer
+from nas.run import incumbent, journal
+from nas.run.events import Event, NewIncumbent, RepeatAsked, SessionStarted, parse
+from nas.run.folder import Run
+from nas.run.posterior import posterior
+from nas.run.state import SearchState
+from nas.search import replicates
+from nas.search.replicates import REPLICATE
+from nas.util.seeds import derive
+from tests.conftest import noise, true_error
+
+TOY = str(Path(__file__).parents[1] / "search_spaces" / "toy_space.py")
+
+
+def state_of(path: Path) -> SearchState:
+    return SearchState.of(journal.read(Run(path).journal).events)
+
+
+def noisy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    """Differences between the best are small against what a seed does."""
+    final = 0.3 + 0.3 * true_error(config) + 0.06 * (noise("noisy", seed) - 0.5)
+    return Answer(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
+
+
+def quiet(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    final = true_error(config) + 1e-3 * noise(*sorted(config.items()))
+    return Answer(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
+
+
+def toy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    final = 0.05 * config["kernel_size"] + 0.02 * config["bias"] + 0.1 * noise("toy", seed)
+    return Answer(tuple(final + 0.3 / epoch for epoch in range(1, epochs + 1)), 1.0)
+
+
+def ledger(path: Path) -> list[tuple[Any, ...]]:
+    return [
+        (t.trial, t.config_id, t.epochs, t.origin, t.repeat, t.status, t.error, t.cached)
+        for t in state_of(path).trials.values()
+        if t.finished
+    ]
+
+
+def epochs_of(state: SearchState) -> tuple[int, int]:
+    """Epochs trained by repeats, and by all."""
+    reached: dict[str, int] = {}
+    own = further = 0
+    for trial in state.trials.values():
+        if trial.cached:
+            continue
+        new = trial.epochs - reached.get(trial.key, 0)
+        reached[trial.key] = trial.epochs
+        own, further = own + new * (not trial.repeat), further + new * bool(trial.repeat)
+    return further, own + further
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3])
+def test_repeats_take_their_share_where_seeds_decide(simulate: Callable[..., Any], share: float) -> None:
+    simulation = simulate(problem=noisy, trials=120, replicates=share)
+    simulation.run()
+    further, total = epochs_of(state_of(simulation.path))
+    assert 0.5 * share <= further / total <= share
+
+
+def test_repeats_cost_little_where_there_is_no_noise(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=quiet, trials=120, replicates=0.3)
+    simulation.run()
+    state = state_of(simulation.path)
+    assert len(state.repeats(9)) <= 4, "enough to see that there is none"
+
+
+def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(simulate: Callable[..., Any]) -> None:
+    seen: list[tuple[int, int]] = []
+
+    def watched(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+        seen.append((epochs, seed))
+        return noisy(config, epochs, seed)
+
+    simulation = simulate(problem=watched, trials=100, replicates=0.2, seed=5)
+    simulation.run()
+    state = state_of(simulation.path)
+    repeats = state.repeats(9)
+    assert repeats
+    assert all(trial.origin == REPLICATE for trial in repeats)
+    for trial in repeats:
+        assert (9, derive(5, "confirm", trial.repeat)) in seen
+        own = state.answered(trial.config_id, 9)
+        assert own is not None
+        assert own.trial < trial.trial
+    numbers: dict[str, list[int]] = {}
+    for trial in repeats:
+        numbers.setdefault(trial.config_id, []).append(trial.repeat)
+    assert all(found == list(range(1, len(found) + 1)) for found in numbers.values())
+
+
+@pytest.mark.parametrize("problem", [noisy, quiet])
+def test_without_repeats_the_incumbent_is_the_best_measured(
+    simulate: Callable[..., Any], problem: Any
+) -> None:
+    simulation = simulate(problem=problem, trials=60)
+    simulation.run()
+    state = state_of(simulation.path)
+    best = min(
+        (t for t in state.trials.values() if t.epochs == 9 and t.error is not None), key=lambda t: t.error
+    )
+    assert state.incumbent == best.trial
+    assert not any(isinstance(e, RepeatAsked) for e in journal.read(Run(simulation.path).journal).events)
+    assert b"seeds" not in Run(simulation.path).journal.read_bytes()
+
+
+def test_the_incumbent_says_with_how_many_seeds_and_what_interval(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=noisy, trials=120, replicates=0.2)
+    simulation.run()
+    state = state_of(simulation.path)
+    lead = incumbent.leader(state, 9)
+    said = orjson.loads(Run(simulation.path).incumbent_json.read_bytes())
+    assert lead is not None
+    assert lead.interval is not None
+    assert lead.interval[0] < lead.error < lead.interval[1]
+    assert (said["trial"], said["error"], said["seeds"]) == (lead.trial.trial, lead.error, lead.seeds)
+    assert said["interval"] == list(lead.interval)
+    assert state.lead is not None
+    assert (state.lead.trial, state.lead.error, state.lead.seeds) == (
+        lead.trial.trial,
+        lead.error,
+        lead.seeds,
+    )
+    least = min(t.error for t in state.trials.values() if t.epochs == 9 and t.error is not None)
+    assert lead.error > least, "the best single figure was luck"
+
+
+def test_a_lucky_seed_does_not_lead_for_long(simulate: Callable[..., Any]) -> None:
+    """Over seeds, what is called the best with repeats is better than without."""
+    regret = {0.0: 0.0, 0.2: 0.0}
+    for share in regret:
+        for seed in range(4):
+            simulation = simulate(f"{share}-{seed}", problem=noisy, trials=150, seed=seed, replicates=share)
+            simulation.run()
+            state = state_of(simulation.path)
+            regret[share] += true_error(state.trials[state.incumbent or 0].config)
+    assert regret[0.2] < regret[0.0]
+
+
+def test_a_small_space_is_measured_again_until_the_budget_ends(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=toy, space=TOY, trials=150, replicates=0.1)
+    assert simulation.run() == "trials"
+    state = state_of(simulation.path)
+    assert len(state.reached) == 18
+    assert set(state.reached.values()) == {9}
+    assert state.finished == 150
+    further = [trial.config["kernel_size"] for trial in state.repeats(9)]
+    assert further.count(1) > 2 * further.count(5), "those that may be the best are measured again"
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("slots", [1, 3])
+def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(
+    simulate: Callable[..., Any], seed: int, slots: int
+) -> None:
+    small = {"problem": toy, "space": TOY, "trials": 60, "replicates": 0.2}
+    large = {"problem": noisy, "trials": 70, "replicates": 0.2}
+    wanted = small if seed % 2 else large
+    reference = simulate("reference", slots=slots, **wanted)
+    reference.run()
+    whole = Run(reference.path).journal.read_bytes()
+    killed = simulate("killed", slots=slots, **wanted)
+    killed.search()[1].close()
+    cut = random.Random(seed).randrange(len(whole))
+    Run(killed.path).journal.write_bytes(whole[:cut])
+    killed.run()
+    ours, theirs = ledger(killed.path), ledger(reference.path)
+    if slots == 1:
+        assert ours == theirs
+        assert state_of(killed.path).incumbents == state_of(reference.path).incumbents
+        found = [orjson.loads(Run(one.path).incumbent_json.read_bytes()) for one in (killed, reference)]
+        assert {**found[0], "found_after_seconds": 0} == {**found[1], "found_after_seconds": 0}
+    assert len({(row[1], row[2], row[4]) for row in ours if not row[7]}) == sum(not row[7] for row in ours)
+
+
+def test_a_run_from_before_goes_on_without(simulate: Callable[..., Any]) -> None:
+    from nas.search.settings import SearchSettings
+
+    values = SearchSettings().to_json()
+    assert values["choice"]["replicates"] > 0
+    del values["choice"]["replicates"]
+    assert SearchSettings.from_json(values).choice.replicates == 0
+
+
+def test_turned_on_later_it_changes_nothing_before(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=noisy, trials=60)
+    simulation.run()
+    before = ledger(simulation.path)
+    simulation.trials, simulation.replicates = 80, 0.3
+    simulation.run()
+    after = ledger(simulation.path)
+    assert after[: len(before)] == before
+    assert any(row[4] for row in after[len(before) :])
+
+
+class Story:
+    """Events of a search, one after another."""
+
+    def __init__(self) -> None:
+        self.state = SearchState()
+
+    def trained(self, name: str, error: float | None, repeat: int = 0, reason: str = "boom") -> int:
+        number = len(self.state.trials) + 1
+        about = {"trial": number, "config_id": name, "config": {"a": name}, "epochs": 9, "origin": "x"}
+        more = {"repeat": repeat, "searched_trial": 1} if repeat else {}
+        self.state.apply(self.event("asked", **about, **more))
+        status = "crashed" if error is None else "success"
+        rest = {"status": status, "error": error, "metrics": {}, "seconds": 1.0, "reason": reason}
+        self.state.apply(self.event("ended", trial=number, **rest))
+        return number
+
+    @staticmethod
+    def event(kind: str, **fields: Any) -> Event:
+        return parse({"event": kind, "time": "2026-01-01T00:00:00+00:00", "clock": 1.0, **fields})
+
+
+@given(
+    st.dictionaries(
+        st.text("abcdefgh", min_size=1, max_size=1), st.lists(st.floats(0, 1), min_size=1, max_size=5)
+    )
+)
+@settings(max_examples=60)
+def test_expectations_lie_between_a_mean_and_the_middle(seeds: dict[str, list[float]]) -> None:
+    story = Story()
+    for name, errors in seeds.items():
+        for repeat, error in enumerate(errors):
+            story.trained(name, error, repeat)
+    known = posterior(story.state, 9)
+    assert [one.trial.config_id for one in known.beliefs] == list(seeds)
+    means = sorted(sum(errors) / len(errors) for errors in seeds.values())
+    for one in known.beliefs:
+        assert one.errors == tuple(seeds[one.trial.config_id])
+        assert means[0] - 1e-9 <= one.mean <= means[-1] + 1e-9
+        assert one.interval[0] <= one.mean <= one.interval[1]
+    ranked = incumbent.ranked(story.state, 9)
+    assert sorted(lead.trial.config_id for lead in ranked) == sorted(seeds)
+
+
+def test_more_seeds_are_believed_more() -> None:
+    story = Story()
+    for name, error in (("a", 0.30), ("b", 0.31), ("c", 0.5), ("d", 0.55), ("e", 0.6), ("f", 0.7)):
+        story.trained(name, error)
+    for repeat, error in enumerate((0.29, 0.33, 0.27, 0.34), start=1):
+        story.trained("b", error, repeat)
+    found = {one.trial.config_id: one for one in posterior(story.state, 9).beliefs}
+    assert found["b"].sd < found["a"].sd
+    assert abs(found["b"].mean - 0.308) < abs(found["a"].mean - 0.30)
+
+
+@pytest.mark.parametrize(
+    ("reason", "leads"), [("diverged in epoch 2: training loss is nan", "b"), ("ended by SIGKILL", "a")]
+)
+def test_of_whom_a_seed_crashed_by_its_own_fault_does_not_lead(reason: str, leads: str) -> None:
+    story = Story()
+    for name, error in (("a", 0.2), ("b", 0.3), ("c", 0.5)):
+        story.trained(name, error)
+    story.trained("a", None, repeat=1, reason=reason)
+    lead = incumbent.leader(story.state, 9)
+    assert lead is not None
+    assert lead.trial.config_id == leads
+    assert story.state.next_repeat("a", 9) == (2 if leads == "b" else 1), "what was killed is due again"
+
+
+def test_the_most_telling_seed_is_one_of_the_best() -> None:
+    story = Story()
+    for number in range(12):
+        story.trained(chr(97 + number), 0.3 + 0.02 * number)
+    _, trial = replicates.most_telling(posterior(story.state, 9))
+    assert trial.config_id in "ab"
+
+
+def test_the_model_learns_the_noise_from_repeats(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=noisy, trials=100, replicates=0.2)
+    search, file = simulation.search()
+    with file:
+        search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
+    lesson = search._optimizer._selector._evidence.lesson()  # type: ignore[attr-defined]
+    repeats = state_of(simulation.path).repeats(9)
+    assert lesson.further.sum() == len([t for t in repeats if t.error is not None])
+    assert (lesson.scatter[lesson.further > 0] > 0).all()
+    assert lesson.gains[lesson.further > 0].max() <= 0.5
+
+
+def test_each_change_of_the_lead_is_journaled(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=noisy, trials=100, replicates=0.2)
+    simulation.run()
+    state, said = SearchState(), []
+    for event in journal.read(Run(simulation.path).journal).events:
+        state.apply(event)
+        if isinstance(event, NewIncumbent):
+            lead = incumbent.leader(state, 9)
+            assert lead is not None
+            assert (event.trial, event.error, event.seeds) == (lead.trial.trial, lead.error, lead.seeds)
+            said.append(event)
+    assert any(event.seeds > 1 for event in said)
