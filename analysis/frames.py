@@ -12,6 +12,7 @@ from analysis import levels, spaces
 from nas.run import folder
 from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.journal import Contents
+from nas.run.objectives import COST, Objectives
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter, plain
@@ -42,7 +43,8 @@ class Run:
             ``peak_memory`` (bytes), ``train_seconds``, ``seconds`` and ``clock`` (search clock at its
             end, s), ``started`` and ``ended`` (UTC), ``attempts``, ``reason``, ``cached`` (answered
             from an earlier trial), ``replicate`` (which further training of its configuration with a
-            fresh seed it is, from 1; 0: its own), and one column for each hyperparameter.
+            fresh seed it is, from 1; 0: its own), one column for each hyperparameter, and for each cost
+            that is weighed beside the error ``cost_`` and its name.
         curves: One row an epoch trained: ``trial``, ``config_id``, ``epoch`` and its metrics. A
             promoted configuration's epochs lie with the trials that trained them.
         incumbents: One row a lead, or what more seeds said of it: ``trial``, ``config_id``, ``epochs``,
@@ -160,7 +162,9 @@ def load(path: Path) -> Run:
     hyperparameters = _hyperparameters(opened.configspace_json, search)
     contents = opened.read_journal()
     state = SearchState.of(contents.events)
-    trials = _trials(state.trials.values(), hyperparameters)
+    weighed = Objectives.of(search)
+    costs = () if weighed is None else tuple(COST + name for name in weighed.names)
+    trials = _trials(state.trials.values(), hyperparameters, costs)
     return Run(
         path=path,
         name=opened.name,
@@ -207,7 +211,9 @@ def _with_words(found: Hyperparameter, known: Parameter | None) -> Hyperparamete
     return replace(found, meaning=found.meaning or known.meaning, source=found.source or known.source)
 
 
-def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparameter]) -> pd.DataFrame:
+def _trials(
+    trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparameter], costs: tuple[str, ...] = ()
+) -> pd.DataFrame:
     rows = list(trials)
     plain_columns = (
         *("trial", "config_id", "epochs", "origin", "status", "error", "seconds"),
@@ -220,7 +226,7 @@ def _trials(trials: Iterable[Trial], hyperparameters: Mapping[str, Hyperparamete
     for name in ("started", "ended"):
         times = pd.Series([getattr(row, name) or None for row in rows], dtype=object)
         columns[name] = pd.to_datetime(times, utc=True)
-    for name in METRICS:
+    for name in (*METRICS, *costs):
         columns[name] = [row.metrics.get(name, float("nan")) for row in rows]
     for name in hyperparameters:
         if name in columns:

@@ -28,7 +28,7 @@ from search_spaces.hyperparameters import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ConfigSpace import ConfigurationSpace
     from torch import nn
@@ -124,6 +124,8 @@ class SearchSpace(ABC):
         full_sizes: Named geometries that :meth:`build` takes, of networks in papers for example.
         training: Hyperparameters that go to the training recipe and are called as its setting is:
             ``lr``, ``weight_decay``, ``smoothing``, ``mixup``, ``cutmix``, ``drop_path_rate``, ...
+        costs: Costs of your own that a search can minimise, by name: functions of a configuration and a
+            geometry, as :meth:`build` takes them, that give a number above zero, the less the better.
     """
 
     name: ClassVar[str]
@@ -133,6 +135,7 @@ class SearchSpace(ABC):
     presets: ClassVar[Mapping[str, int]] = {}
     full_sizes: ClassVar[Mapping[str, Any]] = {}
     training: ClassVar[Sequence[str]] = ()
+    costs: ClassVar[Mapping[str, Callable[[Config, Any], float]]] = {}
 
     def __init_subclass__(cls) -> None:
         """Gives what the class does not say, and checks its hyperparameters where they are its own.

@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from nas.util.counts import count
 from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter, cost_ends
 
@@ -37,6 +34,10 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
     Returns:
         ``cheapest`` and ``dearest``; the default for both if nothing could be built.
     """
+    import torch
+
+    from nas.util.counts import count
+
     named = cost_ends(space.points)
     if len(named) == 2:
         return named

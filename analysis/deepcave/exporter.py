@@ -14,6 +14,7 @@ import orjson
 from analysis import levels
 from nas.run import journal
 from nas.run.folder import write_json
+from nas.run.objectives import COST, Objectives, title
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 
@@ -60,6 +61,7 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         UserError: If the run's files are damaged.
     """
     search = run.read_search()
+    weighed = Objectives.of(search)
     choice = search.settings.choice
     space = _configspace(run)
     try:
@@ -79,7 +81,9 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
             numbers[trial.config_id] = len(configs)
             configs.append(trial.config if flat else levels.named(trial.config, found))
             origins.append(trial.origin)
-        trials.append(_trial(trial, numbers[trial.config_id], {} if flat else {"values": trial.config}))
+        trials.append(
+            _trial(trial, numbers[trial.config_id], {} if flat else {"values": trial.config}, weighed)
+        )
     return {
         "format": FORMAT,
         "name": run.name,
@@ -88,11 +92,33 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         "space": search.space.name,
         "data": search.data.name,
         "configspace": space,
-        "objectives": OBJECTIVES,
+        "objectives": objectives(weighed),
         "configs": configs,
         "origins": origins,
         "trials": trials,
     }
+
+
+def objectives(weighed: Objectives | None) -> list[dict[str, Any]]:
+    """The objectives that DeepCAVE is told of; the search's own costs last, where its front begins.
+
+    Args:
+        weighed: What the search weighs beside the error, None for nothing.
+    """
+    if weighed is None:
+        return OBJECTIVES
+    return [
+        *OBJECTIVES,
+        *(
+            {"name": f"{title(name)} ({weighed.network})", "lower": 0.0, "upper": None, "optimize": "lower"}
+            for name in _weighed_names(weighed)
+        ),
+    ]
+
+
+def _weighed_names(weighed: Objectives | None) -> tuple[str, ...]:
+    """Costs of a search, what it minimises first of all last."""
+    return () if weighed is None else weighed.names[::-1]
 
 
 def _configspace(run: Run) -> Any:
@@ -102,10 +128,11 @@ def _configspace(run: Run) -> Any:
         raise UserError(f"{run.configspace_json}: not readable ({error}); restore it from a copy") from None
 
 
-def _trial(trial: Trial, config: int, more: Mapping[str, Any]) -> dict[str, Any]:
+def _trial(trial: Trial, config: int, more: Mapping[str, Any], weighed: Objectives | None) -> dict[str, Any]:
     measured = trial.metrics
     costs = [trial.error, measured.get("top1"), measured.get("val_loss"), trial.seconds]
     costs += [measured.get("params"), measured.get("macs")]
+    costs += [measured.get(COST + name) for name in _weighed_names(weighed)]
     return {
         "trial": trial.trial,
         "config": config,

@@ -29,6 +29,8 @@ _LABELS = {
     "marginals": "Mean accuracy for every value of every choice",
     "parallel": "Parallel coordinates of all configurations, coloured by accuracy",
     "size": "Accuracy against multiply-accumulates and against parameters, with Pareto fronts",
+    "front": "Accuracy against the cost that is minimised, with the front, and its hypervolume over time",
+    "front-choices": "Bars: what each choice does to accuracy and to the cost",
     "learning-curves": "Accuracy and loss over epochs of the ten best configurations",
     "seeds": "Mean accuracy and loss over epochs with standard deviations over seeds",
 }
@@ -141,6 +143,7 @@ def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
         drawn["budgets"] = figures_search.budgets(run)
     if several is not None:
         drawn["seeds"] = figures_seeds.seeds(several)
+    drawn |= _tradeoffs(run, several)
     return {
         **drawn,
         "progress": figures_search.progress(run),
@@ -148,6 +151,19 @@ def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
         "size": figures_search.size(run),
         "learning-curves": figures_search.learning_curves(run),
     }
+
+
+def _tradeoffs(run: Run, several: Seeds | None) -> dict[str, Figure]:
+    """Figures of a search with several objectives; none for another."""
+    from analysis import tradeoffs
+    from analysis.figures import front as figures_front
+
+    weighed = tradeoffs.objectives(run)
+    if weighed is None or not weighed.costs:
+        return {}
+    drawn = {"front": figures_front.front(run, weighed, None if several is None else several.found)}
+    choices = figures_front.choices(run, weighed)
+    return drawn if choices is None else {**drawn, "front-choices": choices}
 
 
 def _importance(

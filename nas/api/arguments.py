@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _DURATIONS = ("budget", "trial_timeout")
 _NUMBERS_AS_TEXT = ("width", "checkpoint_quota")
+_COUNTS = ("max_macs", "max_params")
 _OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # setting -> what it is called here
 
 
@@ -122,6 +123,10 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
         value = _duration(name, value)
     elif name in _NUMBERS_AS_TEXT and isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
+    elif name in _COUNTS and isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{value:.0f}"
+    elif name == "max_latency" and isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{value}ms"
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     for kind in kinds:
         with contextlib.suppress(TypeError, ValueError):
@@ -131,6 +136,10 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
 
 def _as(kind: Any, value: Any) -> Any:
     """Raises TypeError or ValueError if the value is of another kind."""
+    if get_origin(kind) is tuple:
+        if isinstance(value, str):
+            raise TypeError
+        return tuple(_as(get_args(kind)[0], one) for one in value)
     if get_origin(kind) is Literal:
         return get_args(kind)[get_args(kind).index(value)]
     if kind is type(None) and value is None:
@@ -154,7 +163,9 @@ def _as(kind: Any, value: Any) -> Any:
 def _in_words(kinds: tuple[Any, ...]) -> str:
     words: list[str] = []
     for kind in kinds:
-        if get_origin(kind) is Literal:
+        if get_origin(kind) is tuple:
+            words.append("a list of texts")
+        elif get_origin(kind) is Literal:
             words += [repr(choice) for choice in get_args(kind)]
         else:
             words.append(

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.api import arguments, guard, spaces
-from nas.api.trials import Incumbent, Trial
+from nas.api.trials import FrontMember, Incumbent, Trial
 from nas.run import folder, standing
+from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.util import records, user_input
 from nas.util.errors import UserError
@@ -130,6 +131,22 @@ class Run:
             )
         return Incumbent.of(state.trials[state.incumbent], state, search.space.default)
 
+    @property
+    def front(self) -> list[FrontMember]:
+        """The networks that no other beats in error and costs at once, within the limits, by rising cost.
+
+        Raises:
+            UserError: If the run weighs the error alone.
+        """
+        search = self._folder.read_search()
+        objectives = Objectives.of(search)
+        if objectives is None:
+            raise UserError(
+                f"{self.path}: has no front, as it weighed the error alone; run_search takes objectives="
+                "('error', 'macs')"
+            )
+        return [FrontMember.of(trial) for trial in objectives.front(self._state(), search.rungs[-1])]
+
     def trials_dataframe(self) -> pd.DataFrame:
         """One row per trial: its choices, measurements and times; docs/analysis.md explains the columns."""
         return self._frames().trials
@@ -171,7 +188,7 @@ class Run:
     def confirm(
         self,
         *,
-        top: int = 3,
+        top: int | None = None,
         seeds: int = 3,
         budget: str | float | timedelta | None = None,
         trial_timeout: str | float | timedelta = "auto",
@@ -185,7 +202,7 @@ class Run:
         again.
 
         Args:
-            top: How many configurations.
+            top: How many configurations; None: 3, or the whole front of a search with several objectives.
             seeds: Seeds of each.
             budget: Time for all calls together; None: no limit.
             trial_timeout: A longer training counts as hanging; ``"auto"``: ten times what is predicted.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nas.run.objectives import costs_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -64,6 +66,43 @@ class Trial:
             reason=trial.reason,
             curve=dict(trial.curve),
             repeat=trial.repeat,
+        )
+
+
+@dataclass(frozen=True)
+class FrontMember:
+    """A network that no other beats in error and costs at once.
+
+    Attributes:
+        trial: Number of its trial.
+        config: What was chosen.
+        config_id: A hash of it.
+        error: ``1 - top1``.
+        top1: Share of validation images whose class it names.
+        costs: Its costs by name: ``macs``, ``params``, ``latency`` (milliseconds), ``memory`` (bytes),
+            ``epoch_seconds``, or the space's own.
+        metrics: Everything measured.
+    """
+
+    trial: int
+    config: Config
+    config_id: str
+    error: float
+    top1: float
+    costs: Mapping[str, float]
+    metrics: Mapping[str, float] = field(repr=False)
+
+    @classmethod
+    def of(cls, trial: Journaled) -> FrontMember:
+        """Takes it from a journal's fold."""
+        return cls(
+            trial=trial.trial,
+            config=dict(trial.config),
+            config_id=trial.config_id,
+            error=1.0 if trial.error is None else trial.error,
+            top1=_top1(trial),
+            costs=costs_of(trial),
+            metrics=dict(trial.metrics),
         )
 
 

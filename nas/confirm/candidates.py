@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.run.commands import space_flag
 from nas.run.incumbent import by_error_then_cost
+from nas.run.objectives import costs_of
 from nas.util.commands import typed
 from nas.util.errors import UserError
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from nas.run.state import SearchState
+    from nas.run.objectives import Objectives
+    from nas.run.state import SearchState, Trial
     from search_spaces.base import Config
+
+
+_TOP = 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Candidate:
         trial: Number of its trial in the search, None for a baseline without one.
         error: What that trial gave, None without one.
         baseline: Whether it is the space's default.
+        costs: Its costs by name, of a search that weighs some.
     """
 
     config_id: str
@@ -35,10 +42,17 @@ class Candidate:
     trial: int | None
     error: float | None
     baseline: bool = False
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 def choose(
-    state: SearchState, default: Config, epochs: int, top: int, path: Path, space: str = ""
+    state: SearchState,
+    default: Config,
+    epochs: int,
+    top: int | None,
+    path: Path,
+    space: str = "",
+    objectives: Objectives | None = None,
 ) -> list[Candidate]:
     """The best ``top`` configurations at a budget, the best first, and then the space's default.
 
@@ -46,9 +60,10 @@ def choose(
         state: The search so far.
         default: The space's default.
         epochs: The highest rung: errors of different rungs do not compare.
-        top: How many, the default not counted.
+        top: How many, the default not counted; None: three, or the whole front.
         path: The run folder, for messages.
         space: The search space as the user named it, for messages.
+        objectives: What the search weighs beside the error: then those of its front.
 
     Raises:
         UserError: If no configuration but the default was trained to that budget.
@@ -59,6 +74,8 @@ def choose(
         for trial in state.trials.values()
         if trial.error is not None and not trial.cached and trial.epochs == epochs and trial.config_id != base
     ]
+    if objectives is not None:
+        found = [trial for trial in found if objectives.fits(trial)]
     if not found:
         longer = typed("nas.search", "--resume", path, "--budget", "LONGER", *space_flag(space))
         raise UserError(
@@ -66,7 +83,24 @@ def choose(
             f"epochs; search on with: {longer}"
         )
     found.sort(key=lambda trial: (*by_error_then_cost(trial), trial.trial))
-    best = [Candidate(trial.config_id, trial.config, trial.trial, trial.error) for trial in found[:top]]
+    chosen = found[: top or _TOP]
+    if objectives is not None and objectives.costs:
+        front = [trial for trial in objectives.front(state, epochs) if trial.config_id != base]
+        chosen = _spread(front, top) or chosen
+    best = [
+        Candidate(trial.config_id, trial.config, trial.trial, trial.error, costs=costs_of(trial))
+        for trial in chosen
+    ]
     known = state.baseline(epochs)
     number, error = (None, None) if known is None else (known.trial, known.error)
-    return [*best, Candidate(base, default, number, error, baseline=True)]
+    costs = {} if known is None else costs_of(known)
+    return [*best, Candidate(base, default, number, error, baseline=True, costs=costs)]
+
+
+def _spread(front: Sequence[Trial], top: int | None) -> list[Trial]:
+    """So many of a front, evenly along it, its ends among them."""
+    if top is None or len(front) <= top:
+        return list(front)
+    if top == 1:
+        return [front[-1]]  # the most accurate one
+    return [front[round(place * (len(front) - 1) / (top - 1))] for place in range(top)]

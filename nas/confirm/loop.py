@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nas.execution.protocol import Executor
     from nas.run.events import Event
     from nas.run.journal import Journal
+    from nas.run.objectives import Objectives
     from nas.run.state import Trial
     from nas.search.clock import Clock
     from nas.search.cost import CostModel
@@ -39,6 +40,7 @@ class Task:
             differences between configurations can be taken seed by seed.
         seconds: Clock seconds in all, None for no limit.
         timeout: Seconds until a trial counts as hanging, None to predict it.
+        objectives: What the search weighs beside the error, None for nothing.
     """
 
     chosen: Sequence[Candidate]
@@ -47,6 +49,7 @@ class Task:
     seed: int
     seconds: float | None = None
     timeout: float | None = None
+    objectives: Objectives | None = None
 
 
 class Confirmation(Conductor):

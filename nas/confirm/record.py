@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.run.confirmed_file import VERSION, ConfirmedConfig, ConfirmedFile
 from nas.run.events import RepeatAsked
+from nas.run.objectives import KNEE, knee_place
 from nas.run.state import SearchState
 from nas.trial.weights import file_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nas.confirm.candidates import Candidate
     from nas.run.events import Event
+    from nas.run.objectives import Objectives
     from nas.run.state import Trial
     from nas.trial.weights import WeightStore
 
@@ -62,7 +65,14 @@ class Record:
         ]
 
 
-def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds: int) -> ConfirmedFile:
+def summarise(
+    record: Record,
+    chosen: Sequence[Candidate],
+    *,
+    epochs: int,
+    seeds: int,
+    objectives: Objectives | None = None,
+) -> ConfirmedFile:
     """What ``confirmed.json`` holds.
 
     Configurations are compared on the repeats that all of them have ended, so that a confirmation
@@ -73,6 +83,7 @@ def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds
         chosen: The configurations.
         epochs: Budget of every training.
         seeds: Repeats wanted of each.
+        objectives: What the search weighs beside the error: one beyond a limit cannot win.
     """
     trials = {
         one.config_id: [record.trial(one.config_id, repeat) for repeat in range(1, seeds + 1)]
@@ -94,9 +105,28 @@ def summarise(record: Record, chosen: Sequence[Candidate], *, epochs: int, seeds
         seeds=seeds,
         compared=[place + 1 for place in compared],
         complete=len(compared) == seeds,
-        winner=whole[0].config_id if whole else None,
+        winner=_winner(whole, objectives),
         configurations=rows,
     )
+
+
+def _winner(rows: Sequence[ConfirmedConfig], objectives: Objectives | None) -> str | None:
+    """Config id of the best row; rows are sorted by error."""
+    if objectives is not None:
+        rows = [row for row in rows if _keeps(row.costs or {}, objectives.limits)]
+    if rows and objectives is not None and objectives.prefer == KNEE:
+        names = objectives.costs
+        known = [row for row in rows if all(name in (row.costs or {}) for name in names)]
+        points = [
+            (row.mean_error or 0.0, *((row.costs or {})[name] for name in names), place)
+            for place, row in enumerate(known)
+        ]
+        rows = [known[knee_place(points)]] if points else []
+    return rows[0].config_id if rows else None
+
+
+def _keeps(costs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
+    return all(costs.get(name, math.inf) <= limit for name, limit in limits.items())
 
 
 def _row(
@@ -128,6 +158,7 @@ def _row(
         params=metrics.get("params"),
         macs=metrics.get("macs"),
         crashes=[trial.reason for trial in ended if trial.error is None],
+        costs=dict(one.costs) or None,
     )
 
 

@@ -13,6 +13,7 @@ from nas.execution.local import LocalExecutor
 from nas.run import journal
 from nas.run.events import ConfirmationStarted, Ended
 from nas.run.folder import CONFIRMING, Run
+from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.search.clock import WallClock
 from nas.search.cost import CostModel
@@ -102,7 +103,9 @@ def _confirm(
             wish.top,
             run.path,
             settings.space.space,
+            Objectives.of(search),
         ),
+        objectives=Objectives.of(search),
         seeds=wish.seeds,
         epochs=settings.fidelity.max_epochs,
         seed=settings.choice.seed,
@@ -128,7 +131,7 @@ def _confirm(
             executor=executor,
             clock=clock,
             view=view,
-            session=_session(run, search, facts, wish),
+            session=_session(run, search, facts, wish, len(task.chosen) - 1),
             notes=[] if facts is None else changes(search, facts.versions),
             weights=WeightStore(run.weights, settings.machine.quota_bytes),
         )
@@ -206,13 +209,17 @@ def _read(run: Run) -> journal.Contents:
     return journal.read(run.confirm_journal)
 
 
-def _session(run: Run, search: SearchFile, facts: Facts | None, wish: ConfirmSettings) -> SessionStarted:
+def _session(
+    run: Run, search: SearchFile, facts: Facts | None, wish: ConfirmSettings, top: int
+) -> SessionStarted:
     here = session_facts(run, facts or search)
-    return ConfirmationStarted("", 0.0, **here, top=wish.top, seeds=wish.seeds, budget_seconds=wish.seconds)
+    return ConfirmationStarted("", 0.0, **here, top=top, seeds=wish.seeds, budget_seconds=wish.seconds)
 
 
 def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> ConfirmedFile:
-    found = record.summarise(work.record, task.chosen, epochs=task.epochs, seeds=task.seeds)
+    found = record.summarise(
+        work.record, task.chosen, epochs=task.epochs, seeds=task.seeds, objectives=task.objectives
+    )
     try:
         run.write_confirmed(found)
     except OSError as error:

@@ -15,8 +15,11 @@ from nas.util.quantities import parse_duration, parse_timeout
 class ConfirmSettings:
     """What to confirm, and how long it may take."""
 
-    top: int = 3
-    """How many of the best configurations to train again; the base architecture is always added."""
+    top: Annotated[
+        int | None, flag_help.default("3; the whole front of a search with several objectives")
+    ] = None
+    """How many of the best configurations to train again, spread over the front if there are several
+    objectives; the base architecture is always added."""
     seeds: int = 3
     """Seeds for each configuration; a later call with more continues from here."""
     budget: Annotated[str | None, flag_help.default("no limit")] = None
@@ -26,7 +29,7 @@ class ConfirmSettings:
 
     def __post_init__(self) -> None:
         for field, value in (("top", self.top), ("seeds", self.seeds)):
-            if value < 1:
+            if value is not None and value < 1:
                 raise SettingError(field, value, "must be at least 1")
         if self.budget is not None:
             parse_duration(self.budget, "budget")

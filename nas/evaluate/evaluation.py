@@ -251,9 +251,10 @@ def _judge(
 
     from nas.data import transforms
     from nas.evaluate import report
-    from nas.evaluate.predict import Transformed, autocast_dtype, predict
+    from nas.evaluate.predict import Transformed, predict
     from nas.evaluate.scores import Scores
     from nas.trial.memory import out_of_memory_is
+    from nas.trial.passes import autocast_dtype
     from nas.util.machine import hardware, versions
 
     found, outputs = images

@@ -112,12 +112,3 @@ def predict(
         on_batch(done)
     columns = [torch.cat(column).numpy() for column in zip(*parts, strict=True)]
     return Predictions(*columns[:3], *(column.astype(np.float64) for column in columns[3:]))
-
-
-def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
-    """What ``--amp`` means on a device: auto is bfloat16, or float16 on older GPUs, or float32 on the CPU."""
-    if amp == "auto":
-        if device.type != "cuda":
-            return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]

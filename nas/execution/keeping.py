@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.run.incumbent import ranked
+from nas.run.incumbent import leader, ranked
 from nas.trial.weights import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState
     from nas.trial.weights import WeightStore
 
 BEST = 3  # as many as nas.confirm compares unless told otherwise
 
 
-def tidy(store: WeightStore, state: SearchState, max_epochs: int) -> None:
+def tidy(
+    store: WeightStore, state: SearchState, max_epochs: int, objectives: Objectives | None = None
+) -> None:
     """Removes the weights of networks that are no longer among the best.
 
     What the state does not know stays: the trial that trains it has not ended, or a journal that was cut
@@ -26,13 +29,17 @@ def tidy(store: WeightStore, state: SearchState, max_epochs: int) -> None:
         store: Where the weights are.
         state: The search so far.
         max_epochs: The highest rung, whose networks alone keep weights.
+        objectives: What is weighed beside the error: the front's networks then keep theirs.
     """
-    best, lost = sorted_out(state, max_epochs, lambda key: store.path(key, max_epochs).is_file())
+    best, lost = sorted_out(state, max_epochs, lambda key: store.path(key, max_epochs).is_file(), objectives)
     store.prune([file_name(key, max_epochs) for key in lost], [file_name(key, max_epochs) for key in best])
 
 
 def sorted_out(
-    state: SearchState, max_epochs: int, there: Callable[[str], bool] = lambda _: True
+    state: SearchState,
+    max_epochs: int,
+    there: Callable[[str], bool] = lambda _: True,
+    objectives: Objectives | None = None,
 ) -> tuple[list[str], list[str]]:
     """Trainings that keep their weights, the most important first, and those that do not.
 
@@ -42,11 +49,16 @@ def sorted_out(
         state: The search so far.
         max_epochs: The highest rung.
         there: Whether a training has weights.
+        objectives: What is weighed beside the error: the front's networks then keep theirs.
     """
-    ids = [lead.trial.config_id for lead in ranked(state, max_epochs)]
+    best_first = ranked(state, max_epochs, objectives)
+    ids = [lead.trial.config_id for lead in best_first]
+    front = [] if objectives is None else objectives.front(state, max_epochs)
+    lead = leader(state, max_epochs, objectives)
+    first = [] if lead is None else [lead.trial.config_id]
     baseline = state.baseline(max_epochs)
-    wanted = ids[:1] if baseline is None else [*ids[:1], baseline.config_id]
-    chosen = dict.fromkeys([*wanted, *ids[:BEST]])
+    wanted = first if baseline is None else [*first, baseline.config_id]
+    chosen = dict.fromkeys([*wanted, *(trial.config_id for trial in front), *ids[:BEST]])
     seeds = {name: state.seeds(name, max_epochs) for name in chosen}
     best = [next((key for key in keys if there(key)), keys[0]) for keys in seeds.values()]
     ended = {t.key for t in state.trials.values() if t.epochs == max_epochs and t.finished}

@@ -62,6 +62,7 @@ class TrialSpec:
             whoever sent the trial drops checkpoints itself, as several trials at a time must not.
         alone: Nothing else uses the device's memory. If something may, a trial that runs out of it is
             reported at once: in smaller micro-batches it would be another training.
+        costs: What earlier trials of the configuration measured, as their figures have it.
     """
 
     trial: int
@@ -73,6 +74,7 @@ class TrialSpec:
     known_epochs: int = 0
     keep: Mapping[str, float] = field(default_factory=dict)
     alone: bool = True
+    costs: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

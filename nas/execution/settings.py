@@ -67,6 +67,21 @@ class MachineSettings:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """Costs that trials measure of their configurations.
+
+    Attributes:
+        costs: Their names.
+        network: Whose: a full size of the space, or ``reduced``.
+        command: The user's own for the latency, None to measure it on the device.
+    """
+
+    costs: tuple[str, ...]
+    network: str
+    command: str | None = None
+
+
+@dataclass(frozen=True)
 class WorkerSettings:
     """What a trial process needs to know, wherever it runs.
 
@@ -90,6 +105,7 @@ class WorkerSettings:
         reference: Leave out every faster way of computing the same.
         environment: Variables of the process, beside those it inherits.
         weights: Folder for the weights of networks of the highest rung, None to keep none.
+        measured: Costs to measure of every trial's network, None for none.
     """
 
     space: str
@@ -111,6 +127,7 @@ class WorkerSettings:
     reference: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
     weights: Path | None = None
+    measured: Measured | None = None
 
 
 def named_width(name: str, presets: Mapping[str, int]) -> int | None:

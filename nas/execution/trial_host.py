@@ -14,7 +14,9 @@ import torch
 import search_spaces
 from nas.data.device import DeviceData
 from nas.execution import prefetch
+from nas.execution.counted import CountedNetwork
 from nas.execution.faults import kind_of
+from nas.execution.measuring import CostMeter
 from nas.execution.messages import (
     DEVICE,
     MEMORY,
@@ -128,6 +130,7 @@ class Bench:
             train=asdict(self._recipe),
             notes=images.notes,
         )
+        self._meter = self._cost_meter()
         self._prepared: Prepared | None = None
         self._ends: dict[str, Config] | None = None
         gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
@@ -251,7 +254,16 @@ class Bench:
         extra = {"from_epoch": float(from_epoch), "params": float(stats.params), "macs": float(stats.macs)}
         if micro_batch is not None:
             extra["micro_batch"] = float(micro_batch)
+        if self._meter is not None:
+            extra |= self._meter.measure(spec.config, spec.costs, result.curve)
         return TrialEnded(spec.trial, 1.0 - result.last.top1, {**_outcome(result), **extra})
+
+    def _cost_meter(self) -> CostMeter | None:
+        wanted, facts = self._settings.measured, self.facts
+        if wanted is None:
+            return None
+        network = CountedNetwork.of(self._settings.space, wanted.network, facts.data, facts.width)
+        return CostMeter(wanted, network, self._space, self._data.device)
 
     def _keep(self, spec: TrialSpec, metrics: EpochMetrics, judged: Snapshot) -> None:
         """Writes the weights of a network of the highest rung; which of them stay, others decide."""

@@ -40,7 +40,13 @@ def export(settings: ExportSettings) -> Exported:
         from nas.export import formats
 
         formats.require_onnx()
-    found = source.find(settings.source, trial=settings.trial, config=settings.config, space=settings.space)
+    found = source.find(
+        settings.source,
+        trial=settings.trial,
+        config=settings.config,
+        space=settings.space,
+        pick=settings.pick,
+    )
     space = search_spaces.get(found.space)
     size = sizes.find(settings.geometry, found, settings.input_size)
     classes, in_chans = _ends(settings, found, size)

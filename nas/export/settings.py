@@ -30,6 +30,9 @@ class ExportSettings:
     otherwise."""
     trial: Annotated[int | None, flag_help.default("the winner")] = None
     """The trial of the run to export."""
+    pick: Annotated[str | None, flag_help.default("the winner")] = None
+    """Network of a run's front to export: error, knee, trial=N, or the most accurate one within a limit:
+    max-macs=600M, max-params=5M, max-latency=4ms, ..."""
     config: Annotated[Path | None, flag_help.default("the winner's")] = None
     """A JSON file with the configuration to export."""
     num_classes: Annotated[
@@ -62,6 +65,9 @@ class ExportSettings:
         for field, value in (("num_classes", self.num_classes), ("in_chans", self.in_chans)):
             if value is not None and value < 1:
                 raise SettingError(field, value, "must be at least 1")
+        if self.pick is not None and (self.trial is not None or self.config is not None):
+            other = "trial" if self.config is None else "config"
+            raise SettingError("pick", self.pick, f"{setting(other)} names one too; leave one of them out")
         if not 0 <= self.seed < 2**31:
             raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")
         if self.license is not None and not re.fullmatch(r"[\w.-]+", self.license):

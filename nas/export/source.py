@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import search_spaces
 from nas.export import weights
 from nas.export.recipe import of_search
+from nas.run import pick as picking
 from nas.run.folder import Run
+from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util.documents import read_json
@@ -59,7 +61,12 @@ class Source:
 
 
 def find(
-    text: str, *, trial: int | None = None, config: Path | None = None, space: str | None = None
+    text: str,
+    *,
+    trial: int | None = None,
+    config: Path | None = None,
+    space: str | None = None,
+    pick: str | None = None,
 ) -> Source:
     """Finds what the user means.
 
@@ -68,6 +75,7 @@ def find(
         trial: Of a run, this trial instead of its winner: the confirmed one if ``nas.confirm`` was
             there, else the incumbent.
         config: This file's configuration in place of the run's winner.
+        pick: Of a run, this network of its front, see :func:`nas.run.pick.pick`.
         space: Of a file or a point; of a run whose space is code, that code: nothing is run unasked.
 
     Raises:
@@ -75,7 +83,11 @@ def find(
     """
     path = Path(text).expanduser()
     if path.is_dir():
+        if pick is not None:
+            trial = _picked(path, pick)
         return _from_run(path, trial, config, space)
+    if pick is not None:
+        raise SettingError("pick", pick, f"only a run has a front; {text} is no run folder")
     if trial is not None:
         raise SettingError("trial", trial, f"only a run has trials; {text} is no run folder")
     if config is not None:
@@ -90,6 +102,13 @@ def find(
             f"{text}: no such run folder or file; must be one, or a named point: {', '.join(points)}"
         )
     return Source(points[text], {"kind": "named point", "name": text}, space=name)
+
+
+def _picked(path: Path, pick: str) -> int:
+    run = Run.open(path)
+    search = run.read_search()
+    state = SearchState.of(run.read_journal().events)
+    return picking.pick(pick, Objectives.of(search), state, search.rungs[-1])
 
 
 def _from_run(path: Path, trial: int | None, config: Path | None, said: str | None) -> Source:

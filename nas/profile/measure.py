@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import ctypes
 import statistics
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 
-from nas.evaluate.predict import autocast_dtype
 from nas.export import folder, loading
 from nas.profile.published import TABLE_3
-from nas.profile.turns import in_turns
-from nas.trial.memory import PeakMemory, out_of_memory_is
+from nas.trial.memory import out_of_memory_is
+from nas.trial.passes import Passes, autocast_dtype
 from nas.util.counts import count
 from nas.util.errors import SettingError, first_line, setting
+from nas.util.turns import in_turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,44 +112,19 @@ class _Subject:
             raise SettingError(
                 "input_size", self.size, f"does not fit {named.name} ({reason}); leave it out"
             ) from error
-        self._pixels, self._device = pixels, pixels.device
-        self.model = model.eval().to(device=self._device, memory_format=torch.channels_last)
-        self._amp = autocast_dtype(settings.amp, self._device)
+        self._pixels = pixels
+        self._passes = Passes(model, pixels.device, autocast_dtype(settings.amp, pixels.device))
 
     def seconds(self, batch_size: int) -> float:
         """Wall time of one forward pass."""
-        return self._pass(self._images(batch_size))
+        return self._passes.seconds(self._images(batch_size))
 
     def memory(self, batch_size: int, limit: float) -> tuple[int, float]:
-        """Peak bytes, the weights and what a pass adds to what was there; and the seconds it took to learn.
-
-        A pass before makes what is made once; it is the only one if it alone takes ``limit`` seconds.
-        """
-        images = self._images(batch_size)
-        added, first = self._peak(images)
-        second = 0.0
-        if first < limit:
-            added, second = self._peak(images)
-        weights = [*self.model.parameters(), *self.model.buffers()]
-        return added + sum(tensor.numel() * tensor.element_size() for tensor in weights), first + second
-
-    def _peak(self, images: torch.Tensor) -> tuple[int, float]:
-        _give_back()
-        with PeakMemory(self._device) as peak:
-            before = peak.bytes
-            seconds = self._pass(images)
-            return peak.bytes - before, seconds
+        """Peak bytes, and the seconds it took to learn: see :meth:`nas.trial.passes.Passes.memory`."""
+        return self._passes.memory(self._images(batch_size), limit)
 
     def _images(self, batch_size: int) -> torch.Tensor:
         return self._pixels.images(batch_size, self.channels, self.size, self.size)
-
-    def _pass(self, images: torch.Tensor) -> float:
-        began = time.perf_counter()
-        with torch.autocast(self._device.type, dtype=self._amp, enabled=self._amp is not None):
-            self.model(images)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
-        return time.perf_counter() - began
 
 
 def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _: None) -> list[Profile]:
@@ -224,12 +196,6 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
         )
         for i, subject in enumerate(subjects)
     ]
-
-
-def _give_back() -> None:
-    """Lets glibc return freed memory to the system: what is used again would not count as added."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _activations(ghost: nn.Module, size: int, channels: int) -> int:

@@ -33,6 +33,7 @@ class RunCommands:
         seconds: Its time budget.
         trials: Its limit of trials, None without one.
         python: The interpreter.
+        front: Whether it weighs costs beside the error.
     """
 
     path: Path
@@ -40,11 +41,13 @@ class RunCommands:
     seconds: float
     trials: int | None
     python: str = "python"
+    front: bool = False
 
     @classmethod
     def of(cls, path: Path, search: SearchFile, python: str = "python") -> RunCommands:
         """Takes what is needed from ``search.json``."""
-        return cls(path, search.named_space, search.limits.seconds, search.limits.trials, python)
+        front = search.objectives is not None and bool(search.objectives.costs)
+        return cls(path, search.named_space, search.limits.seconds, search.limits.trials, python, front)
 
     @property
     def report(self) -> str:
@@ -54,7 +57,8 @@ class RunCommands:
     @property
     def confirm(self) -> str:
         """Trains the best again with several seeds."""
-        return self._line("nas.confirm", self.path, "--top", 3, "--seeds", 3, *space_flag(self.space))
+        top = () if self.front else ("--top", 3)
+        return self._line("nas.confirm", self.path, *top, "--seeds", 3, *space_flag(self.space))
 
     @property
     def export(self) -> str:

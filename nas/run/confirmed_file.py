@@ -29,6 +29,7 @@ class ConfirmedConfig(records.Document):
         params: Parameters.
         macs: Multiply-accumulates.
         crashes: Reasons of those that crashed.
+        costs: Its costs by name, of a search that weighs some.
     """
 
     config_id: str
@@ -45,6 +46,7 @@ class ConfirmedConfig(records.Document):
     params: float | None
     macs: float | None
     crashes: list[str]
+    costs: dict[str, float] | None = None
 
     @property
     def best_repeats(self) -> list[int]:

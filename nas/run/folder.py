@@ -89,6 +89,16 @@ class Run:
         return self.path / "incumbent.json"
 
     @property
+    def front_json(self) -> Path:
+        """The networks that no other beats in error and costs, for a run that weighs costs."""
+        return self.path / "front.json"
+
+    @property
+    def costs_jsonl(self) -> Path:
+        """Costs that were counted; a cache."""
+        return self.path / "costs.jsonl"
+
+    @property
     def checkpoints(self) -> Path:
         """Weights of configurations that may be promoted."""
         return self.path / "checkpoints"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nas.run.objectives import KNEE
 from nas.run.posterior import posterior
 from nas.util import records
 from search_spaces.base import Config, Value
 
 if TYPE_CHECKING:
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState, Trial
     from search_spaces.base import SearchSpace
 
@@ -83,8 +85,17 @@ class Lead:
     interval: tuple[float, float] | None = None
 
 
-def leader(state: SearchState, max_epochs: int) -> Lead | None:
-    """The best configuration of the highest rung, None if there is none: see :func:`ranked`."""
+def leader(state: SearchState, max_epochs: int, objectives: Objectives | None = None) -> Lead | None:
+    """The best configuration of the highest rung, None if there is none: see :func:`ranked`.
+
+    Args:
+        state: The search.
+        max_epochs: The highest rung.
+        objectives: What is weighed beside the error, None for nothing. A network beyond a limit never leads;
+            with the knee preferred, the front's leads.
+    """
+    if objectives is not None:
+        return _within(state, max_epochs, objectives)
     if state.repeats(max_epochs):
         return next(iter(ranked(state, max_epochs)), None)
     ended = [t for t in state.trials.values() if t.epochs == max_epochs and not (t.repeat or t.cached)]
@@ -92,12 +103,26 @@ def leader(state: SearchState, max_epochs: int) -> Lead | None:
     return None if best is None or best.error is None else Lead(best, best.error)
 
 
-def ranked(state: SearchState, max_epochs: int) -> list[Lead]:
+def _within(state: SearchState, max_epochs: int, objectives: Objectives) -> Lead | None:
+    found = ranked(state, max_epochs, objectives)
+    if objectives.prefer == KNEE:
+        best = objectives.winner(objectives.front(state, max_epochs))
+        number = 0 if best is None else best.trial
+        found = [lead for lead in found if lead.trial.trial == number]
+    return next(iter(found), None)
+
+
+def ranked(state: SearchState, max_epochs: int, objectives: Objectives | None = None) -> list[Lead]:
     """The configurations of the highest rung, the best first.
 
     That is by error, or once any was trained with further seeds by the expected error over all seeds; those
     of which a seed crashed come last. Of equals the cheaper network comes first, then the older trial. Errors
     of different rungs are not compared: more epochs alone would win.
+
+    Args:
+        state: The search.
+        max_epochs: The highest rung.
+        objectives: What is weighed beside the error: then only those within the limits.
     """
     known = posterior(state, max_epochs)
     found = [
@@ -108,6 +133,7 @@ def ranked(state: SearchState, max_epochs: int) -> list[Lead]:
             else Lead(one.trial, one.errors[0]),
         )
         for one in known.beliefs
+        if objectives is None or objectives.fits(one.trial)
     ]
     found.sort(key=lambda one: (one[0], one[1].error, one[1].trial.metrics.get("macs", float("inf"))))
     return [lead for _, lead in found]

@@ -125,6 +125,23 @@ class Settings(records.Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Weighed(records.Document):
+    """What is weighed beside the error.
+
+    Attributes:
+        costs: What is minimised.
+        limits: The most that costs may be.
+        prefer: Which network of the front leads, ``error`` or ``knee``.
+        network: Whose costs count: a full size of the space, or ``reduced``.
+    """
+
+    costs: list[str]
+    limits: dict[str, float]
+    prefer: str
+    network: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SearchFile(records.Document):
     """What ``search.json`` holds.
 
@@ -143,6 +160,7 @@ class SearchFile(records.Document):
         hardware: What trials ran on last.
         versions: Of Python and packages.
         then: What follows the search, as typed; None for nothing.
+        objectives: What is weighed beside the error, None for nothing.
     """
 
     format: int
@@ -159,6 +177,7 @@ class SearchFile(records.Document):
     hardware: Hardware
     versions: dict[str, str]
     then: list[str] | None = None
+    objectives: Weighed | None = None
 
     @property
     def named_space(self) -> str:

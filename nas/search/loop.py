@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from nas.run.journal import Journal
     from nas.search.clock import Clock
     from nas.search.listener import Listener
+    from nas.search.weighing import Weighing
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
@@ -90,6 +91,7 @@ class Search(Conductor):
         clock: Clock,
         listeners: Sequence[Listener] = (),
         weights: WeightStore | None = None,
+        weighing: Weighing | None = None,
         replicates: float = 0.0,
     ) -> None:
         """Continues a run where its journal ends; ``events`` is empty for a new one.
@@ -110,6 +112,8 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._weights = weights
+        self._weighing = weighing
+        self._objectives = None if weighing is None else weighing.objectives
         self._replicates = replicates
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
@@ -158,8 +162,9 @@ class Search(Conductor):
         """Completes what follows from a trial's end, in case the search was killed in between."""
         self._answer_from_record()
         self._crown()
-        if (lead := incumbent.leader(self.state, self._fidelity.max_epochs)) is not None:
+        if (lead := self._leader()) is not None:
             self._write_incumbent(lead)
+        self._write_front()
         self._tidy_weights()
 
     # What to run next
@@ -316,7 +321,13 @@ class Search(Conductor):
             seed=self._seed_of(trial),
             timeout=timeout,
             known_epochs=self._known_epochs(trial),
+            costs=self._measured(trial.config_id),
         )
+
+    def _measured(self, name: str) -> dict[str, float]:
+        if self._weighing is None:
+            return {}
+        return self._weighing.measured(self.state, name, self.state.reached.get(name, 0))
 
     def _seed_of(self, trial: Trial) -> int:
         """Of a repeat it is the one that a confirmation gives this repeat of every configuration."""
@@ -346,6 +357,7 @@ class Search(Conductor):
         self._cost.observe(trial)
         if trial.epochs == self._fidelity.max_epochs:
             self._crown()
+            self._write_front()
             self._tidy_weights()
         self._give_up_on_crashes()
         if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
@@ -360,6 +372,8 @@ class Search(Conductor):
         reason: str = "",
         cached: bool = False,
     ) -> None:
+        if self._weighing is not None:
+            metrics = self._weighing.metrics(trial.config, metrics)
         self._emit_end(trial, error, metrics, reason=reason, cached=cached)
         self._tell(trial)
 
@@ -370,9 +384,12 @@ class Search(Conductor):
         elif trial.origin != BASELINE:
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
+    def _leader(self) -> incumbent.Lead | None:
+        return incumbent.leader(self.state, self._fidelity.max_epochs, self._objectives)
+
     def _crown(self) -> None:
         """Says who leads, if that or what is known of it has changed."""
-        lead, said = incumbent.leader(self.state, self._fidelity.max_epochs), self.state.lead
+        lead, said = self._leader(), self.state.lead
         if lead is None:
             return
         if said is None or (said.trial, said.error, said.seeds) != (lead.trial.trial, lead.error, lead.seeds):
@@ -396,9 +413,17 @@ class Search(Conductor):
         except OSError as error:
             self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
 
+    def _write_front(self) -> None:
+        if self._weighing is None:
+            return
+        try:
+            self._weighing.write_front(self._run, self.state, self._space, self._fidelity.max_epochs)
+        except OSError as error:
+            self._note(f"{self._run.front_json}: not written ({error.strerror})")
+
     def _tidy_weights(self) -> None:
         if self._weights is not None:
-            keeping.tidy(self._weights, self.state, self._fidelity.max_epochs)
+            keeping.tidy(self._weights, self.state, self._fidelity.max_epochs, self._objectives)
 
     def _give_up_on_crashes(self) -> None:
         if crashes.hopeless(self.state):

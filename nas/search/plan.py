@@ -13,7 +13,7 @@ from nas.execution.choice import choose
 from nas.execution.share import settle
 from nas.optimizers import check
 from nas.run import steps
-from nas.search import warm_start
+from nas.search import warm_start, weighing
 from nas.search.session import getting_ready, worker_settings
 from nas.util import output
 from nas.util.errors import UserError
@@ -102,6 +102,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
     """
     space = search_spaces.get(settings.space.space)
     check(settings.choice.optimizer, space, settings.smac)
+    objectives = weighing.begun(settings)
     if settings.choice.warm_start is not None:
         warm_start.gather(settings.choice.warm_start, space)
     points = {**cost_ends(space.points), "default": space.default}
@@ -115,6 +116,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
         executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
         output.doing(getting_ready(settings))
         facts = executor.start()
+        weighing.prepare(settings, objectives, facts, stack)
         measured = {}
         for name in _POINTS:
             output.doing(f"measuring the {_SHOWN.get(name, name)} configuration")

@@ -30,6 +30,7 @@ from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.search_file import VERSION, SearchFile
 from nas.search import warm_start as warm
+from nas.search import weighing as weighings
 from nas.search.clock import WallClock
 from nas.search.loop import Limits, Search
 from nas.search.settings import SearchSettings, refuse_changes
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from nas.run.journal import Contents
     from nas.run.state import SearchState
     from nas.search.listener import Listener
+    from nas.search.weighing import Weighing
     from search_spaces.base import SearchSpace
 
     View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
@@ -158,22 +160,32 @@ def begin(
         )
     _check_writable(path.parent)
     check(settings.choice.optimizer, space, settings.smac)
+    objectives = weighings.begun(settings)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
-    workers = worker_settings(settings, path / "checkpoints", path / "weights")
+    workers = weighings.workers(
+        settings, objectives, worker_settings(settings, path / "checkpoints", path / "weights")
+    )
+    machine = weighings.machine(settings)
     output.doing(getting_ready(settings))
     with (
-        contextlib.closing(settle(settings.machine, workers, None, settings.budget.seconds)) as shared,
-        contextlib.closing(choose(settings.machine, workers, shared)) as executor,
+        contextlib.closing(settle(machine, workers, None, settings.budget.seconds)) as shared,
+        contextlib.closing(choose(machine, workers, shared)) as executor,
+        contextlib.ExitStack() as stack,
     ):
         _load_optimizer_meanwhile()
         facts = executor.start()
-        search = replace(describe(settings, facts), then=list(then) or None)
+        weighing = weighings.prepare(settings, objectives, facts, stack)
+        search = replace(
+            describe(settings, facts), then=list(then) or None, objectives=weighings.described(objectives)
+        )
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
+            weighings.keep(weighing, run)
             contents = run.read_journal()
-            session = Session(run, settings, space, search, contents, executor, shared, facts.notes)
+            notes = weighings.both(facts.notes, weighing)
+            session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return run, session.carry_out(view)
 
 
@@ -200,11 +212,16 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
         before = kept(contents.events)
         with run.written():
             run.sweep()
-        workers = worker_settings(settings, run.checkpoints, run.weights)
+        objectives = weighings.begun(settings)
+        workers = weighings.workers(
+            settings, objectives, worker_settings(settings, run.checkpoints, run.weights)
+        )
+        machine = weighings.machine(settings)
         output.doing(getting_ready(settings))
         with (
-            contextlib.closing(settle(settings.machine, workers, before, settings.budget.seconds)) as shared,
-            contextlib.closing(choose(settings.machine, workers, shared)) as executor,
+            contextlib.closing(settle(machine, workers, before, settings.budget.seconds)) as shared,
+            contextlib.closing(choose(machine, workers, shared)) as executor,
+            contextlib.ExitStack() as stack,
         ):
             _load_optimizer_meanwhile()
             facts = executor.start()
@@ -214,13 +231,15 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
                 describe(settings, facts),
                 created=stored.created,
                 then=stored.then,
+                objectives=stored.objectives,
                 extra=stored.extra,
                 order=stored.order,
             )
+            weighing = weighings.prepare(settings, objectives, facts, stack, run=run)
             notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
                 run.write_search(search)
-            session = Session(run, settings, space, search, contents, executor, shared, notes)
+            session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return run, session.carry_out(view)
 
 
@@ -252,6 +271,7 @@ class Session:
         executor: Where trials run, started.
         shared: How trials share GPUs.
         notes: What there is to say beforehand.
+        weighing: Costs and limits, None for the error alone.
     """
 
     run: Run
@@ -262,12 +282,14 @@ class Session:
     executor: Executor
     shared: Shared
     notes: Sequence[str]
+    weighing: Weighing | None = None
 
     def carry_out(self, view: View) -> str:
         """Searches until it stops; says why it did."""
         output.doing("getting the optimiser ready")
         with self.run.written():
-            listeners: list[Listener] = [log := open_log(self.run.log)]
+            log = open_log(self.run.log, weighings.objectives_of(self.weighing))
+            listeners: list[Listener] = [log]
         if cut := self.contents.dropped:
             log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")
         with contextlib.ExitStack() as stack:
@@ -287,7 +309,15 @@ class Session:
     def _optimizer(self) -> Optimizer:
         settings, seed = self.settings, derive(self.settings.choice.seed, "optimizer")
         known = warm.read(self.run.earlier_json)
-        return create(settings.choice.optimizer, self.space, settings.fidelity, seed, settings.smac, known)
+        return create(
+            settings.choice.optimizer,
+            self.space,
+            settings.fidelity,
+            seed,
+            settings.smac,
+            known,
+            costs=None if self.weighing is None else self.weighing.costs,
+        )
 
     def _kept(self, state: SearchState) -> float:
         """Seconds of the budget that are left to what follows."""
@@ -313,6 +343,7 @@ class Session:
             clock=WallClock(used=events[-1].clock if events else 0.0),
             listeners=listeners,
             weights=WeightStore(self.run.weights, self.settings.machine.quota_bytes),
+            weighing=self.weighing,
             replicates=self.settings.choice.replicates,
         )
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from nas.costs.settings import CostSettings
 from nas.execution.settings import MachineSettings
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
@@ -116,6 +117,9 @@ class SearchSettings:
     space: Annotated[SpaceSettings, flag_help.group("Search space")] = field(default_factory=SpaceSettings)
     data: Annotated[DataSettings, flag_help.group("Data")] = field(default_factory=DataSettings)
     choice: Annotated[ChoiceSettings, flag_help.group("Optimiser")] = field(default_factory=ChoiceSettings)
+    costs: Annotated[CostSettings, flag_help.group("Objectives and limits")] = field(
+        default_factory=CostSettings
+    )
     smac: Annotated[OptimizerSettings, flag_help.group("SMAC")] = field(default_factory=OptimizerSettings)
     train: Annotated[TrainSettings, flag_help.group("Training")] = field(default_factory=TrainSettings)
     machine: Annotated[MachineSettings, flag_help.group("Device")] = field(default_factory=MachineSettings)
@@ -123,6 +127,9 @@ class SearchSettings:
     def to_json(self) -> dict[str, Any]:
         """The settings as nested plain values."""
         settings = asdict(self)
+        settings["costs"] = self.costs.said()
+        if not settings["costs"]:  # a search of the error alone is described as it always was
+            del settings["costs"]
         settings["data"]["data_dir"] = str(self.data.data_dir)
         warm_start = self.choice.warm_start
         settings["choice"]["warm_start"] = None if warm_start is None else str(warm_start)
@@ -160,11 +167,12 @@ class SearchSettings:
         }
         try:
             groups = {key: dict(values[key]) for key in parts}
+            costs = CostSettings.read(values.get("costs", {}))
             groups["choice"].setdefault("replicates", 0.0)  # a run from before there were any goes on without
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
-            return cls(**{key: part(**groups[key]) for key, part in parts.items()})
+            return cls(**{key: part(**groups[key]) for key, part in parts.items()}, costs=costs)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             raise UserError(f"search.json: settings of another version ({error})") from None
 
@@ -184,6 +192,11 @@ def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
         raise SettingError(
             "space", None, f"this run's space is code of {name}; to have it run, say {setting('space', name)}"
         )
+
+
+def _every(settings: SearchSettings) -> dict[str, Any]:
+    """All settings as plain values, those too that ``search.json`` leaves out."""
+    return {**settings.to_json(), "costs": asdict(settings.costs)}
 
 
 # What a resumed run may change: when to stop and where to run, never what is measured.
@@ -211,7 +224,7 @@ def refuse_changes(stored: SearchSettings, wanted: SearchSettings) -> None:
     Raises:
         UserError: Naming the first flag that differs and may not.
     """
-    old, new = stored.to_json(), wanted.to_json()
+    old, new = _every(stored), _every(wanted)
     for group, values in old.items():
         for key, value in values.items():
             if new[group][key] != value and (group, key) not in CHANGEABLE:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nas.optimizers.protocol import Outcome, Suggestion
 from nas.run.causes import device_gone
+from nas.run.objectives import costs_of
 from nas.util.timestamps import from_iso
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def outcome(trial: Trial) -> Outcome:
         seconds=trial.seconds,
         started=ended - trial.seconds,
         ended=ended,
-        metrics=trial.metrics,
+        metrics={**trial.metrics, **costs_of(trial)},
         reason=trial.reason,
         blameless=device_gone(trial.reason),
     )

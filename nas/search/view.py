@@ -6,6 +6,7 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from nas.run.objectives import Objectives
 from nas.util.spinner import can_redraw, in_foreground
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _live(watched: Watched) -> Iterator[Listener]:
 def _lines(watched: Watched) -> Iterator[Listener]:
     from nas.view.logfile import LineWriter
 
-    writer = LineWriter(sys.stdout)
+    writer = LineWriter(sys.stdout, Objectives.of(watched.search))
     writer.note(f"run folder {watched.run.path}")
     yield writer
 

@@ -115,10 +115,12 @@ def _watch(command: Command) -> None:
     elif can_redraw(sys.stdout):
         _watch_panel(Watcher(command.run))
     else:
+        from nas.run.objectives import Objectives
         from nas.view.following import Following
 
         following = Following(sys.stdout)
         watcher = Watcher(command.run, following.event)
+        following.objectives = Objectives.of(watcher.search)
         while following.goes_on(watcher.look()):
             time.sleep(_EVERY)
 

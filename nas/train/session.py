@@ -280,7 +280,7 @@ def _accelerator(settings: TrainCommandSettings) -> Accelerator:
     from accelerate import Accelerator
     from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
 
-    from nas.evaluate.predict import autocast_dtype
+    from nas.trial.passes import autocast_dtype
 
     cuda = _on_gpu(settings.device)
     if settings.amp == "fp16" and not cuda:

@@ -52,14 +52,27 @@ def count(model: nn.Module, input_size: int, in_chans: int = 3, num_classes: int
     finally:
         for module, training in modes.items():
             module.training = training
+    refuse_other_shape(given, num_classes)
+    params = sum(parameter.numel() for parameter in parameters)
+    return Stats(params=params, macs=counter.flops // 2, flops=counter.flops)
+
+
+def refuse_other_shape(given: Any, num_classes: int | None) -> None:
+    """Refuses what is not one number a class for one image.
+
+    Args:
+        given: What a network gave.
+        num_classes: So many it must be; None: whatever it gives.
+
+    Raises:
+        ValueError: If it is something else.
+    """
     shape = tuple(getattr(given, "shape", ()))
     if num_classes is not None and shape != (1, num_classes):
         kind = f"shape {shape}" if shape else type(given).__name__
         raise ValueError(
             f"the network gives {kind} for one image; must give (1, {num_classes}), a number a class"
         )
-    params = sum(parameter.numel() for parameter in parameters)
-    return Stats(params=params, macs=counter.flops // 2, flops=counter.flops)
 
 
 class _Counter(TorchDispatchMode):

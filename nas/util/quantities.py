@@ -100,6 +100,40 @@ def format_whole(number: float | None) -> str:
     return f"{number:,.0f}" if number < 1e15 else f"{float(number):.1e}"
 
 
+def parse_count(text: str, field: str) -> float:
+    """Reads a count such as ``600M``, ``4.5G``, ``60k`` or ``5000000``.
+
+    Args:
+        text: What the user wrote.
+        field: The setting to name in the error.
+
+    Raises:
+        UserError: If it is none, or not above 0.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?(?:E\+?[0-9]{1,2})?)\s*([KMGT]?)", text.strip().upper())
+    number = float(match[1]) * _BYTES[match[2]] if match else 0.0
+    if not number:
+        raise SettingError(field, text, "not a number above 0; write for example 600M or 4.5G", repr(text))
+    return number
+
+
+def parse_milliseconds(text: str, field: str) -> float:
+    """Reads a short time such as ``4ms``, ``250us`` or ``0.5s``, in milliseconds.
+
+    Args:
+        text: What the user wrote.
+        field: The setting to name in the error.
+
+    Raises:
+        UserError: If it is none, or not above 0.
+    """
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)", text.strip().lower())
+    number = float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]] if match else 0.0
+    if not number:
+        raise SettingError(field, text, "not a time above 0; write for example 4ms or 0.5ms", repr(text))
+    return number
+
+
 def format_count(number: float) -> str:
     """Writes a large count in three digits: ``9.85 M``, ``424 M``, ``60.1 k``."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

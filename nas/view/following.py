@@ -15,6 +15,7 @@ from nas.view.logfile import stamped
 
 if TYPE_CHECKING:
     from nas.run.events import Event
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState
     from nas.view.snapshot import RunningTrial, Snapshot
 
@@ -23,7 +24,11 @@ _SILENT = 10.0  # seconds without a line after which the running trials are wort
 
 
 class Following:
-    """Writes what happens in a search that another process runs."""
+    """Writes what happens in a search that another process runs.
+
+    Attributes:
+        objectives: What it weighs beside the error, None for nothing.
+    """
 
     def __init__(self, file: TextIO) -> None:
         """Takes the file to write to."""
@@ -31,10 +36,11 @@ class Following:
         self._earlier: deque[str] | None = deque(maxlen=_FIRST)
         self._written = time.monotonic()
         self._reached: list[tuple[int, int]] = []
+        self.objectives: Objectives | None = None
 
     def event(self, event: Event, state: SearchState) -> None:
         """Writes what happened, with the local time at which it did."""
-        text = describe(event, state)
+        text = describe(event, state, self.objectives)
         if text is not None:
             line = stamped(text, from_iso(event.time))
             self._write(line) if self._earlier is None else self._earlier.append(line)

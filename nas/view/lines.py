@@ -8,9 +8,11 @@ from nas.run.events import Ended, NewIncumbent, SessionStarted, SessionStopped
 from nas.run.state import BASELINE
 from nas.util.errors import one_line
 from nas.util.quantities import format_count, format_duration, format_size
+from nas.view import front
 
 if TYPE_CHECKING:
     from nas.run.events import Event
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState, Trial
 
 STOP_REASONS = {
@@ -29,13 +31,20 @@ def percent(error: float | None) -> str:
     return "–" if error is None else f"{100 * (1 - error):.2f}%"
 
 
-def describe(event: Event, state: SearchState) -> str | None:
-    """Puts an event into words, None where it needs none."""
+def describe(event: Event, state: SearchState, objectives: Objectives | None = None) -> str | None:
+    """Puts an event into words, None where it needs none.
+
+    Args:
+        event: The event.
+        state: The search, the event included.
+        objectives: What is weighed beside the error, None for nothing.
+    """
     match event:
         case SessionStarted() | SessionStopped():
             return _session(event, state)
         case Ended(cached=False):
-            return _ended(state.trials[event.trial])
+            trial = state.trials[event.trial]
+            return _ended(trial) + front.standing(trial, state, objectives)
         case NewIncumbent():
             return _incumbent(event, state.trials[event.trial], state)
     return None

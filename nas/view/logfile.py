@@ -11,19 +11,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nas.run.events import Event
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState
 
 
 class LineWriter:
     """Writes a line for each event worth one, with the local time before it."""
 
-    def __init__(self, file: TextIO) -> None:
-        """Takes the file to write to."""
+    def __init__(self, file: TextIO, objectives: Objectives | None = None) -> None:
+        """Takes the file to write to, and what is weighed beside the error."""
         self._file = file
+        self._objectives = objectives
 
     def event(self, event: Event, state: SearchState) -> None:
         """Writes what happened."""
-        text = describe(event, state)
+        text = describe(event, state, self._objectives)
         if text is not None:
             self.note(text)
 
@@ -58,6 +60,6 @@ class Silence:
         """Shows nothing."""
 
 
-def open_log(path: Path) -> LineWriter:
+def open_log(path: Path, objectives: Objectives | None = None) -> LineWriter:
     """Opens a run's log for appending."""
-    return LineWriter(path.open("a", encoding="utf-8", errors="backslashreplace"))
+    return LineWriter(path.open("a", encoding="utf-8", errors="backslashreplace"), objectives)

@@ -13,6 +13,7 @@ from rich.text import Text
 from nas.run.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
 from nas.util.quantities import format_count, format_duration
 from nas.util.timestamps import moment
+from nas.view import front
 from nas.view.fitting import Bar, Figures, Indented
 from nas.view.lines import STOP_REASONS, over_seeds, percent
 from nas.view.spark import spark
@@ -38,6 +39,8 @@ def draw(snapshot: Snapshot) -> RenderableType:
     if hidden > 0:
         parts.append(Text(f"and {hidden} trials more", style="dim"))
     parts += [Text(), _rungs(snapshot), Text(), _leader(snapshot)]
+    if snapshot.front is not None:
+        parts.append(Text(front.words(snapshot.front), style="magenta"))
     parts += [
         Text(f"crashed  {reason}", style="yellow", overflow="ellipsis", no_wrap=True)
         for reason in snapshot.crash_reasons

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.run import steps
 from nas.util.errors import UserError, one_line
+from nas.view import front
 from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nas.run.search_file import SearchFile
     from nas.run.standing import Standing
     from nas.run.state import SearchState, Trial
+    from nas.view.front import FrontView
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Snapshot:
         silent_seconds: Seconds since that session was last heard of.
         kept_seconds: Part of the budget that is left to what follows the search.
         then: What follows it.
+        front: The networks beaten by none in error and costs, None for a search of the error alone.
     """
 
     name: str
@@ -110,10 +113,14 @@ class Snapshot:
     silent_seconds: float = 0.0
     kept_seconds: float = 0.0
     then: list[str] = field(default_factory=list)
+    front: FrontView | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Nested plain values."""
-        return asdict(self)
+        """Nested plain values, without a front where the error alone is weighed."""
+        values = asdict(self)
+        if self.front is None:
+            del values["front"]
+        return values
 
 
 def take(
@@ -167,6 +174,7 @@ def take(
         silent_seconds=0.0 if seen is None else round(seen.silent_seconds, 3),
         kept_seconds=_kept(state, search),
         then=[one_line(step) for step in search.then or []],
+        front=front.take(state, search),
     )
 
 

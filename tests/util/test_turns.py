@@ -9,7 +9,7 @@ import sys
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nas.profile.turns import LEAST, in_turns
+from nas.util.turns import LEAST, in_turns
 
 
 class Subject:
@@ -94,7 +94,7 @@ def test_a_network_that_becomes_slower_is_stopped():
 
 def test_it_says_what_it_does(monkeypatch):
     notes = []
-    monkeypatch.setattr("nas.profile.turns._SPEAK_EVERY", -1.0)
+    monkeypatch.setattr("nas.util.turns._SPEAK_EVERY", -1.0)
     turns([Subject("a", 0.01), Subject("b", 0.01)], 9, warm_up=1, repeats=2, note=notes.append)
     assert notes == [
         "a: latency, warming up",

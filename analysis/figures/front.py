@@ -1,0 +1,129 @@
+"""Figures of a search with several objectives: the front, how it grew, and what choices buy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from analysis import tradeoffs
+from analysis.figures.style import BASE, FAINT, GOOD, PAPER, budget_label, drawing, percent_axis, say
+from nas.run.objectives import COST, format_cost, title
+from nas.util.quantities import format_duration
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from analysis.frames import Run
+    from nas.run.confirmed_file import ConfirmedFile
+    from nas.run.objectives import Objectives
+
+_NOTHING = "no network within the limits has been trained at the highest budget yet"
+_MOST = 24  # values named in the picture of what choices buy
+
+
+def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Figure:
+    """Accuracy against the first cost with the front, means over seeds if there are; the front's growth."""
+    cost = weighed.costs[0]
+    with drawing(9.4, 4.4, columns=2) as (figure, axes):
+        left, right = axes[0]
+        trials = tradeoffs.fitting(run, weighed)
+        if trials.empty:
+            say(left, _NOTHING)
+            right.set_axis_off()
+            return figure
+        left.scatter(
+            trials[COST + cost], 1 - trials["error"], s=22, color=FAINT, edgecolor=PAPER, label="networks"
+        )
+        ends = tradeoffs.front(run, weighed)
+        left.step(
+            ends[COST + cost],
+            1 - ends["error"],
+            where="post",
+            color=GOOD,
+            marker="o",
+            markersize=4,
+            label="front: none has less of both",
+        )
+        _confirmed(left, cost, confirmed)
+        base = run.baseline(run.rungs[-1])
+        if base is not None and base.get(COST + cost, 0) > 0:
+            left.plot(
+                [base[COST + cost]],
+                [1 - base["error"]],
+                "s",
+                color=BASE,
+                markersize=8,
+                markeredgecolor=PAPER,
+                label="base architecture",
+            )
+        if cost in weighed.limits:
+            left.axvline(weighed.limits[cost], color=FAINT, linestyle="--", label="limit")
+        left.set_xlabel(f"{title(cost)} of the {weighed.network} network")
+        left.xaxis.set_major_formatter(lambda value, _: format_cost(cost, value))
+        left.tick_params(axis="x", labelrotation=30)
+        percent_axis(left.yaxis)
+        left.set_ylabel(f"validation top-1 after {budget_label(run.rungs[-1])}")
+        left.set_title("The front")
+        left.legend(fontsize=8, loc="lower right")
+        _growth(right, run, weighed)
+    return figure
+
+
+def _confirmed(ax: Axes, cost: str, confirmed: ConfirmedFile | None) -> None:
+    """Means over fresh seeds with their 95 % intervals."""
+    from nas.confirm.view import interval
+
+    rows = [
+        (row.costs[cost], row.mean_error, row.sd_error)
+        for row in (() if confirmed is None else confirmed.configurations)
+        if row.mean_error is not None and row.costs and cost in row.costs
+    ]
+    if not rows or confirmed is None:
+        return
+    seeds = len(confirmed.compared)
+    halves = [0.0 if sd is None else interval(0.0, sd, seeds)[1] for _, _, sd in rows]
+    ax.errorbar(
+        [at for at, _, _ in rows],
+        [1 - mean for _, mean, _ in rows],
+        yerr=halves,
+        fmt="D",
+        markersize=4,
+        capsize=3,
+        color=BASE,
+        label=f"means over {seeds} fresh seeds, 95 % interval",
+    )
+
+
+def _growth(ax: Axes, run: Run, weighed: Objectives) -> None:
+    grown = tradeoffs.volume_over_time(run, weighed)
+    if grown.empty:
+        say(ax, "the base architecture has not been trained yet")
+        return
+    ax.step(grown["clock"], grown["hypervolume"], where="post", color=GOOD)
+    ax.xaxis.set_major_formatter(lambda value, _: format_duration(value))
+    ax.set_xlabel("search time")
+    ax.set_ylabel("hypervolume, share of the box")
+    ax.set_title("How the front grew")
+
+
+def choices(run: Run, weighed: Objectives) -> Figure | None:
+    """What each value buys in accuracy and in the first cost; None for too few trials."""
+    cost = weighed.costs[0]
+    found = tradeoffs.effects(run, weighed)
+    if found.empty:
+        return None
+    size = found["top1"].abs() / max(found["top1"].abs().max(), 1e-9)
+    found = found.assign(weight=size + (found[cost] - 1).abs() / max((found[cost] - 1).abs().max(), 1e-9))
+    found = found.nlargest(_MOST, "weight").sort_values("top1")
+    with drawing(9.4, 1.2 + 0.24 * len(found), columns=2, sharey=True) as (figure, axes):
+        names = [f"{row.hyperparameter} {row.value}" for row in found.itertuples()]
+        for ax, values, label, good in (
+            (axes[0, 0], found["top1"], "points of top-1", 1),
+            (axes[0, 1], 100 * (found[cost] - 1), f"% of {title(cost)}", -1),
+        ):
+            ax.barh(names, values, color=[GOOD if good * value > 0 else FAINT for value in values])
+            ax.axvline(0, color=FAINT, linewidth=0.8)
+            ax.set_xlabel(f"{label}, against the base's value")
+        axes[0, 0].set_title("What buys accuracy")
+        axes[0, 1].set_title(f"What it costs in {title(cost)}")
+    return figure

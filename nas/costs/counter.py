@@ -1,0 +1,148 @@
+"""Exact costs of configurations from a small process that counts them, so that the search stays light."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+from multiprocessing.connection import wait
+from multiprocessing.util import Finalize
+from typing import TYPE_CHECKING
+
+import orjson
+
+from nas.costs import counting
+from search_spaces.base import config_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+    from pathlib import Path
+
+    from nas.execution.counted import CountedNetwork
+    from search_spaces.base import Config
+
+_CHUNK = 16  # configurations a request: what a killed process loses
+_TRIES = 2  # processes that a configuration may end before it is given up
+_LONGEST = 300.0  # seconds until a process counts as hanging
+
+
+class Counter:
+    """Counts configurations, each once.
+
+    The process is spawned at the first question, imports torch once and stays. If it is killed another one
+    takes its place. A network that cannot be built costs infinitely much.
+
+    Attributes:
+        reasons: Why networks could not be built, by config id.
+    """
+
+    def __init__(self, task: CountedNetwork) -> None:
+        """Starts nothing yet."""
+        self._task = task
+        self._known: dict[str, dict[str, float]] = {}
+        self._place: tuple[BaseProcess, Connection, Finalize] | None = None
+        self._file: Path | None = None
+        self.reasons: dict[str, str] = {}
+
+    def costs(self, configs: Sequence[Config]) -> list[dict[str, float]]:
+        """Costs by name, in the order of the configurations: ``macs``, ``params`` and the space's own."""
+        ids = [config_id(config) for config in configs]
+        new = {name: config for name, config in zip(ids, configs, strict=True) if name not in self._known}
+        names = list(new)
+        for start in range(0, len(names), _CHUNK):
+            self._count(names[start : start + _CHUNK], new)
+        return [self._known[name] for name in ids]
+
+    def keep_in(self, path: Path) -> None:
+        """Takes counts from a file, and writes there what is counted from now on and before.
+
+        A line a configuration; the file is a cache, and whatever in it does not fit is passed over.
+        """
+        found = _read(path, self._task.identity)
+        fresh = {name: costs for name, costs in self._known.items() if name not in found}
+        self._known = {**found, **self._known}
+        self._file = path
+        self._write(fresh)
+
+    def close(self) -> None:
+        """Ends the process."""
+        place, self._place = self._place, None
+        if place is not None:
+            process, pipe, end = place
+            process.kill()
+            process.join()
+            end.cancel()
+            pipe.close()
+
+    def _count(self, names: Sequence[str], configs: dict[str, Config]) -> None:
+        answers = self._ask([configs[name] for name in names])
+        if answers is None:  # which of them it was, each alone tells
+            answers = [self._alone(configs[name]) for name in names] if len(names) > 1 else None
+            answers = answers or [self._alone(configs[names[0]])]
+        found = {}
+        for name, answer in zip(names, answers, strict=True):
+            if isinstance(answer, str):
+                self.reasons[name] = answer
+                answer = dict.fromkeys(("macs", "params", *self._task.own), math.inf)
+            else:
+                found[name] = answer
+            self._known[name] = answer
+        self._write(found)
+
+    def _alone(self, config: Config) -> dict[str, float] | str:
+        for _ in range(_TRIES):
+            answers = self._ask([config])
+            if answers is not None:
+                return answers[0]
+        return "the process that counts it ends each time"
+
+    def _ask(self, configs: list[Config]) -> list[dict[str, float] | str] | None:
+        """The process's answers, None if it ended or hung over them."""
+        process, pipe, _ = self._place or self._start()
+        with contextlib.suppress(OSError, EOFError):
+            pipe.send(configs)
+            wait([pipe, process.sentinel], _LONGEST)
+            if pipe.poll():
+                found: list[dict[str, float] | str] = pipe.recv()
+                return found
+        self.close()
+        return None
+
+    def _start(self) -> tuple[BaseProcess, Connection, Finalize]:
+        context = multiprocessing.get_context("spawn")  # as for trials: a fork could deadlock
+        pipe, far_pipe = context.Pipe()
+        process = context.Process(
+            target=counting.main, args=(far_pipe, self._task), name="count", daemon=True
+        )
+        process.start()
+        far_pipe.close()
+        self._place = process, pipe, Finalize(None, process.kill, exitpriority=10)
+        return self._place
+
+    def _write(self, found: dict[str, dict[str, float]]) -> None:
+        if self._file is None or not found:
+            return
+        lines = [
+            orjson.dumps({"task": self._task.identity, "config_id": name, "costs": costs}) + b"\n"
+            for name, costs in found.items()
+        ]
+        with contextlib.suppress(OSError), self._file.open("ab") as file:  # counting again costs little
+            file.write(b"".join(lines))
+
+
+def _read(path: Path, identity: str) -> dict[str, dict[str, float]]:
+    found = {}
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError:
+        return {}
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            row = orjson.loads(line)
+            if row["task"] == identity:
+                found[str(row["config_id"])] = {
+                    str(name): float(value) for name, value in row["costs"].items()
+                }
+    return found

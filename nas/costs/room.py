@@ -1,0 +1,169 @@
+"""How much room limits leave in a space: told before the first trial, not after a weekend."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nas.run.objectives import format_cost, title
+from nas.util.errors import SettingError
+from search_spaces.base import Hyperparameter, config_id
+from search_spaces.ends import completed, corners
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nas.costs.counter import Counter
+    from search_spaces.base import Config, Parameter, SearchSpace
+
+FEW = 10  # configurations that a search needs at least to be one
+_LISTED = 256  # configurations that are all counted
+_SAMPLE, _SEED = 48, 0
+_MOST = 1_500  # counted before the search for what fits ends
+_STARTS = 3  # places from which it goes down
+
+
+@dataclass
+class Room:
+    """What was found of a space within limits.
+
+    Attributes:
+        fitting: Configurations that keep the limits, :data:`FEW` or more if there are so many.
+        least: The least of each cost that was found.
+        every: Whether all configurations were counted.
+        counted: How many were.
+        nearest: Costs of the configuration that exceeds the limits least.
+    """
+
+    fitting: list[Config] = field(default_factory=list)
+    least: dict[str, float] = field(default_factory=dict)
+    every: bool = False
+    counted: int = 0
+    nearest: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Search:
+    """Counts configurations and remembers those that fit."""
+
+    def __init__(self, space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> None:
+        self._space, self._counter, self._limits = space, counter, limits
+        self._seen: dict[str, float] = {}
+        self._nearest = math.inf
+        self.room = Room()
+
+    def look(self, configs: Sequence[Config]) -> list[tuple[float, Config]]:
+        """By how many times each exceeds its limits, at most 1 for one that fits; the least first."""
+        found = []
+        for config, costs in zip(configs, self._counter.costs(configs), strict=True):
+            excess = max(costs[name] / limit for name, limit in self._limits.items())
+            found.append((excess, config))
+            name = config_id(config)
+            if name in self._seen:
+                continue
+            self._seen[name] = excess
+            self.room.counted += 1
+            for cost in self._limits:
+                self.room.least[cost] = min(self.room.least.get(cost, math.inf), costs[cost])
+            if excess <= 1:
+                self.room.fitting.append(config)
+            if excess < self._nearest:
+                self._nearest, self.room.nearest = excess, costs
+        return sorted(found, key=lambda pair: pair[0])
+
+    def go_down(self, config: Config, excess: float) -> None:
+        """Takes the change of one choice that costs least until none costs less, or enough fits."""
+        while not self.enough:
+            better = self.look(list(_neighbours(self._space, config)))[:1]
+            if not better or better[0][0] >= excess:
+                return
+            excess, config = better[0]
+
+    def spread(self) -> None:
+        """Looks around what fits, and around what it finds there."""
+        for config in self.room.fitting:  # grows meanwhile
+            if self.enough:
+                return
+            self.look(list(_neighbours(self._space, config)))
+
+    @property
+    def enough(self) -> bool:
+        return len(self.room.fitting) >= FEW or self.room.counted >= _MOST
+
+
+def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> Room:
+    """Looks for configurations that keep limits: in all of a small space, else by going towards the cheap.
+
+    Args:
+        space: What is searched.
+        counter: Counts its configurations.
+        limits: The most that counted costs may be; at least one.
+    """
+    search = _Search(space, counter, limits)
+    if space.size <= _LISTED:
+        search.look(list(space.enumerate()))
+        search.room.every = True
+        return search.room
+    points = [*space.points.values(), *space.sample(_SAMPLE, _SEED)]
+    best = search.look(points)
+    if search.enough:
+        return search.room
+    best = sorted([*best, *search.look([config for _, config in corners(space)])], key=lambda pair: pair[0])
+    for excess, config in best[:_STARTS]:
+        search.go_down(config, excess)
+    search.spread()
+    return search.room
+
+
+def refuse_none(room: Room, limits: Mapping[str, float], given: Mapping[str, str], network: str) -> None:
+    """Refuses limits that nothing was found to keep.
+
+    Args:
+        room: What was found.
+        limits: The limits.
+        given: As the user wrote them, by cost.
+        network: Whose costs count.
+
+    Raises:
+        UserError: Naming the least cost that there is.
+    """
+    if room.fitting:
+        return
+    looked = "there is" if room.every else f"found in {room.counted} configurations"
+    beyond = [name for name in limits if room.least.get(name, math.inf) > limits[name]]
+    if not any(math.isfinite(value) for value in room.least.values()):
+        raise SettingError(f"max_{next(iter(limits))}", None, "no network of the space can be built")
+    for name in beyond:
+        least = format_cost(name, room.least[name])
+        raise SettingError(
+            f"max_{name}", given[name], f"nothing is so small; the least {looked} has {least} "
+            f"{title(name)} (network {network})"
+        )  # fmt: skip
+    costs = " and ".join(f"{format_cost(name, room.nearest[name])} {title(name)}" for name in limits)
+    first = next(iter(limits))
+    raise SettingError(
+        f"max_{first}",
+        given[first],
+        f"nothing keeps all limits at once; the nearest {looked} has {costs} (network {network})",
+    )
+
+
+def _neighbours(space: SearchSpace, config: Config) -> Iterator[Config]:
+    """Configurations that differ in one choice."""
+    for name, hp in space.hyperparameters.items():
+        for value in _values(hp, config.get(name)) if name in config else ():
+            try:
+                yield completed(space, {**config, name: value})
+            except Exception:
+                continue
+
+
+def _values(hp: Parameter, now: object) -> list[object]:
+    """Other values of a hyperparameter: all choices, or the ends and what lies half way to them."""
+    if isinstance(hp, Hyperparameter):
+        return [choice for choice in hp.choices if choice != now]
+    assert isinstance(now, (int, float))
+    whole = isinstance(now, int)
+    between = [(now + end) / 2 for end in (hp.lower, hp.upper)]
+    found = [hp.lower, hp.upper, *(round(value) if whole else value for value in between)]
+    return [value for value in dict.fromkeys(found) if value != now]

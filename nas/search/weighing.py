@@ -1,0 +1,210 @@
+"""What a search does about costs: counts them before training, keeps them with a trial, writes the front."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import search_spaces
+from nas.costs import room
+from nas.costs.counter import Counter
+from nas.execution.counted import CountedNetwork
+from nas.execution.settings import Measured
+from nas.optimizers.objectives import Costs
+from nas.run import front
+from nas.run.folder import write_json
+from nas.run.objectives import COST, LATENCY, MEASURED, costs_of, format_cost, title
+from nas.util import output
+from nas.util.errors import SettingError, setting
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nas.execution.messages import Facts
+    from nas.execution.settings import MachineSettings, WorkerSettings
+    from nas.run.folder import Run
+    from nas.run.objectives import Objectives
+    from nas.run.search_file import Weighed
+    from nas.run.state import SearchState
+    from nas.search.settings import SearchSettings
+    from search_spaces.base import Config, SearchSpace
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """The costs of one search.
+
+    Attributes:
+        objectives: What is weighed.
+        costs: The same as the optimiser needs it.
+        counter: Counts configurations.
+        notes: What there is to say beforehand, a line each.
+    """
+
+    objectives: Objectives
+    costs: Costs
+    counter: Counter
+    notes: tuple[str, ...] = field(default=())
+
+    def metrics(self, config: Config, metrics: Mapping[str, float]) -> dict[str, float]:
+        """A trial's figures with the costs that were counted before it."""
+        known = self.costs.known([config])[0]
+        counted = {COST + name: known[name] for name in self.objectives.names if name in known}
+        return {**metrics, **{name: value for name, value in counted.items() if math.isfinite(value)}}
+
+    def measured(self, state: SearchState, config_id: str, epochs: int) -> dict[str, float]:
+        """What earlier trials of a configuration measured, so that it is not measured again."""
+        trial = state.answered(config_id, epochs)
+        found = {} if trial is None else costs_of(trial)
+        return {COST + name: value for name, value in found.items() if name in self.costs.measured}
+
+    def write_front(self, run: Run, state: SearchState, space: SearchSpace, epochs: int) -> None:
+        """Writes ``front.json``.
+
+        Raises:
+            OSError: If the disk does not take it; the old file then stays.
+        """
+        write_json(run.front_json, front.describe(self.objectives, state, space, epochs))
+
+
+def begun(settings: SearchSettings) -> Objectives | None:
+    """What a search weighs beside the error, looked at before anything is loaded; None for nothing.
+
+    Raises:
+        UserError: If the space has no such cost, or it cannot be measured here.
+    """
+    if not settings.costs.weighs:
+        return None
+    found = settings.costs.resolve(search_spaces.get(settings.space.space))
+    own_device = LATENCY in found.names and settings.costs.latency_command is None
+    if own_device:
+        _refuse_neighbours(settings.machine)
+    return found
+
+
+def machine(settings: SearchSettings) -> MachineSettings:
+    """Where trials run: alone on a GPU where a latency is to be measured."""
+    wanted = settings.machine
+    timed_here = LATENCY in settings.costs.measured and settings.costs.latency_command is None
+    return replace(wanted, trials_per_gpu=1) if timed_here and wanted.trials_per_gpu == "auto" else wanted
+
+
+def workers(
+    settings: SearchSettings, objectives: Objectives | None, wanted: WorkerSettings
+) -> WorkerSettings:
+    """What trial processes need to know, with what they shall measure."""
+    if objectives is None or not settings.costs.measured:
+        return wanted
+    return replace(
+        wanted,
+        measured=Measured(settings.costs.measured, objectives.network, settings.costs.latency_command),
+    )
+
+
+def prepare(
+    settings: SearchSettings,
+    objectives: Objectives | None,
+    facts: Facts,
+    stack: contextlib.ExitStack,
+    *,
+    run: Run | None = None,
+) -> Weighing | None:
+    """Gets ready to count, and looks at what the limits leave of the space.
+
+    Args:
+        settings: All settings.
+        objectives: What is weighed, None for the error alone.
+        facts: What the trial process said of data and width.
+        stack: Ends the counting process.
+        run: The run that is resumed, whose limits were looked at; None for a new one.
+
+    Raises:
+        UserError: If no configuration keeps the limits.
+    """
+    if objectives is None:
+        return None
+    space = search_spaces.get(settings.space.space)
+    counter = Counter(
+        CountedNetwork.of(settings.space.space, objectives.network, facts.data, facts.width, objectives.names)
+    )
+    stack.callback(counter.close)
+    costs = Costs(objectives.costs, objectives.limits, counter.costs, settings.costs.measured)
+    weighing = Weighing(objectives, costs, counter)
+    if run is not None:
+        counter.keep_in(run.costs_jsonl)
+        return weighing
+    output.doing("counting what networks cost")
+    notes = [*_room_notes(settings, objectives, space, counter), *_baseline_notes(objectives, space, counter)]
+    return replace(weighing, notes=tuple(notes))
+
+
+def _room_notes(
+    settings: SearchSettings, objectives: Objectives, space: SearchSpace, counter: Counter
+) -> list[str]:
+    limits = {name: limit for name, limit in objectives.limits.items() if name not in MEASURED}
+    given = {"macs": settings.costs.max_macs or "", "params": settings.costs.max_params or ""}
+    if not limits:
+        return []
+    found = room.find(space, counter, limits)
+    room.refuse_none(found, limits, given, objectives.network)
+    if len(found.fitting) >= room.FEW:
+        return []
+    how = "" if found.every else f" of the {found.counted} that were counted"
+    return [f"only {len(found.fitting)} configurations{how} keep the limits: a search may soon be exhausted"]
+
+
+def _baseline_notes(objectives: Objectives, space: SearchSpace, counter: Counter) -> list[str]:
+    costs = counter.costs([space.default])[0]
+    beyond = [
+        f"{format_cost(name, costs[name])} {title(name)}, limit {format_cost(name, limit)}"
+        for name, limit in objectives.limits.items()
+        if name in costs and costs[name] > limit
+    ]
+    if not beyond:
+        return []
+    return [
+        f"the base architecture is beyond the limits ({'; '.join(beyond)}): it is trained as the measure of "
+        "all others, and never leads"
+    ]
+
+
+def _refuse_neighbours(wanted: MachineSettings) -> None:
+    """Refuses to time networks while others train on the same device.
+
+    Raises:
+        UserError: Naming the setting.
+    """
+    rule = (
+        f"a latency measured while other trials use the device says little; leave it out, or give "
+        f"{setting('latency_command')}"
+    )
+    if wanted.trials_per_gpu not in (1, "auto"):
+        raise SettingError("trials_per_gpu", wanted.trials_per_gpu, rule)
+    if wanted.workers not in (None, 1):
+        raise SettingError("workers", wanted.workers, rule)
+    for name, value in (("dask_scheduler", wanted.dask_scheduler), ("cluster", wanted.cluster)):
+        if value != "none":
+            raise SettingError(name, value, rule)
+
+
+def objectives_of(weighing: Weighing | None) -> Objectives | None:
+    """What is weighed, None for the error alone."""
+    return None if weighing is None else weighing.objectives
+
+
+def keep(weighing: Weighing | None, run: Run) -> None:
+    """Writes into a run's folder what was counted, and what will be."""
+    if weighing is not None:
+        weighing.counter.keep_in(run.costs_jsonl)
+
+
+def described(objectives: Objectives | None) -> Weighed | None:
+    """What ``search.json`` says of it; None for a search that weighs the error alone."""
+    return None if objectives is None else objectives.recorded()
+
+
+def both(first: Sequence[str], weighing: Weighing | None) -> tuple[str, ...]:
+    """Notes of a session with those of its costs."""
+    return (*first, *(() if weighing is None else weighing.notes))

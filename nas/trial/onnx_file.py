@@ -1,0 +1,65 @@
+"""A network as an ONNX file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+_EXAMPLE_BATCH = 2  # a batch of 1 would be taken for fixed
+WRITERS = ("onnx", "onnxscript")  # packages that writing one needs
+
+
+def missing(names: tuple[str, ...] = WRITERS) -> list[str]:
+    """Packages that are not installed."""
+    return [name for name in names if find_spec(name) is None]
+
+
+def write(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> None:
+    """Writes an ONNX file that takes any number of images.
+
+    Args:
+        model: In evaluation mode, on the CPU.
+        path: The file.
+        shape: An image's ``(C, H, W)``.
+    """
+    with quiet():
+        program: Any = torch.onnx.export(
+            model,
+            (images(_EXAMPLE_BATCH, shape),),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            input_names=["image"],
+            output_names=["logits"],
+            verbose=False,
+        )
+        program.save(str(path))
+
+
+def images(batch: int, shape: tuple[int, int, int]) -> Tensor:
+    """The same random images each time, ``(B, C, H, W)``."""
+    return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(batch))
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keeps the exporters' progress reports and warnings about their own internals away."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)

@@ -1,0 +1,26 @@
+"""What the page on more than accuracy tells to type works, on fewer images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.typed_commands import ROOT, commands, run, small
+
+PAGE = ROOT / "docs" / "objectives.md"
+
+
+def test_it_names_every_step() -> None:
+    typed = " ".join(commands(PAGE))
+    for step in ("--objectives error macs", "--max-macs", "nas.status", "nas.confirm", "--pick knee"):
+        assert step in typed
+
+
+@pytest.mark.acceptance
+def test_its_commands_work(tmp_path: Path) -> None:
+    for command in commands(PAGE):
+        command = small(command).replace("--seeds 3", "--top 1 --seeds 1")
+        run(command.replace("--trials 4", "--trials 12"), tmp_path)
+    assert (tmp_path / "models" / "knee" / "config.json").is_file()
+    assert (tmp_path / "runs" / "front" / "front.json").is_file()
