@@ -72,7 +72,10 @@ def choose(
     found = [
         trial
         for trial in state.trials.values()
-        if trial.error is not None and not trial.cached and trial.epochs == epochs and trial.config_id != base
+        if trial.error is not None
+        and not (trial.cached or trial.repeat)
+        and trial.epochs == epochs
+        and trial.config_id != base
     ]
     if objectives is not None:
         found = [trial for trial in found if objectives.fits(trial)]
