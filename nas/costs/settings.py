@@ -5,10 +5,12 @@ from __future__ import annotations
 import shlex
 import shutil
 from dataclasses import dataclass, fields
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from nas.run.objectives import COUNTED, EPOCH_SECONDS, ERROR, LATENCY, MEASURED, MEMORY, Objectives
 from nas.util import flag_help
+from nas.util.commands import extra
 from nas.util.errors import SettingError
 from nas.util.quantities import parse_count, parse_milliseconds
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 AUTO, REDUCED = "auto", "reduced"
 ONNX = "{onnx}"
+_ONNX_PACKAGES = ("onnx", "onnxscript")  # that write the file the command gets
 _MOST = 3
 _TYPED = {"train-seconds": EPOCH_SECONDS, "train_seconds": EPOCH_SECONDS}
 _STANDARD = ("macs", "params", LATENCY, MEMORY, "train-seconds")
@@ -158,5 +161,9 @@ class CostSettings:
             program = shlex.split(self.latency_command)[0]
             if shutil.which(program) is None:
                 raise SettingError("latency_command", program, "no such program; must be one that can be run")
+            missing = [name for name in _ONNX_PACKAGES if find_spec(name) is None]
+            if missing:
+                rule = f"needs {', '.join(missing)}; install with: {extra('export')}"
+                raise SettingError("latency_command", self.latency_command, rule)
         network = sizes[0] if self.cost_of == AUTO else self.cost_of
         return Objectives(self.costs, self.limits, self.prefer, network)
