@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from analysis import tradeoffs
-from analysis.figures.style import BASE, FAINT, GOOD, PAPER, budget_label, drawing, percent_axis, say
+from analysis.figures.style import BASE, FAINT, GOOD, INK, PAPER, budget_label, drawing, percent_axis, say
 from nas.run.objectives import COST, format_cost, title
 from nas.util.quantities import format_duration
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -126,4 +129,30 @@ def choices(run: Run, weighed: Objectives) -> Figure | None:
             ax.set_xlabel(f"{label}, against the base's value")
         axes[0, 0].set_title("What buys accuracy")
         axes[0, 1].set_title(f"What it costs in {title(cost)}")
+    return figure
+
+
+def objectives(found: pd.DataFrame, weighed: Objectives) -> Figure:
+    """Importance of each choice along the scalarisation, from the error alone to the cost alone.
+
+    Args:
+        found: Of :func:`analysis.importance.by_objective.by_objective`.
+        weighed: What the run weighs.
+    """
+    table = found.pivot_table(index="hyperparameter", columns="weight", values="importance")
+    table = table.loc[table.max(axis=1).sort_values(ascending=False).index, sorted(table.columns)[::-1]]
+    cost = title(weighed.costs[0])
+    with drawing(7.5, 1.6 + 0.3 * len(table)) as (figure, axes):
+        ax = axes[0, 0]
+        ax.imshow(
+            table.to_numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=max(float(table.max().max()), 0.01)
+        )
+        for (row, column), share in np.ndenumerate(table.to_numpy()):
+            dark = share > 0.6 * most
+            ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=PAPER if dark else INK)
+        names = ["error"] + [f"{100 * weight:.0f} % error" for weight in table.columns[1:-1]] + [cost]
+        ax.set_xticks(range(len(names)), names)
+        ax.set_yticks(range(len(table)), list(table.index))
+        ax.grid(visible=False)
+        ax.set_title(f"% of the variance that choices explain, from error to {cost}")
     return figure

@@ -30,6 +30,7 @@ _LABELS = {
     "parallel": "Parallel coordinates of all configurations, coloured by accuracy",
     "size": "Accuracy against multiply-accumulates and against parameters, with Pareto fronts",
     "front": "Accuracy against the cost that is minimised, with the front, and its hypervolume over time",
+    "front-importance": "Importance of each choice for accuracy, for the cost, and for what lies between",
     "front-choices": "Bars: what each choice does to accuracy and to the cost",
     "learning-curves": "Accuracy and loss over epochs of the ten best configurations",
     "seeds": "Mean accuracy and loss over epochs with standard deviations over seeds",
@@ -185,7 +186,24 @@ def _importance(
     outputs.write_csv(found.table, folder / "importance.csv")
     outputs.write_csv(choices, folder / "marginals.csv")
     drawn.update(figures_importance.all_figures(run, found, choices))
+    drawn.update(_importance_by_objective(run, settings, folder))
     return {"importance": found}
+
+
+def _importance_by_objective(run: Run, settings: ImportanceSettings, folder: Path) -> dict[str, Figure]:
+    """The figure of importance along the scalarisation, its table too; none for one objective."""
+    from analysis import outputs, tradeoffs
+    from analysis.figures import front as figures_front
+    from analysis.importance.by_objective import by_objective
+
+    weighed = tradeoffs.objectives(run)
+    if weighed is None or not weighed.costs:
+        return {}
+    found = by_objective(run, weighed, trees=settings.trees, seed=settings.seed)
+    if found.empty:
+        return {}
+    outputs.write_csv(found, folder / "importance-by-objective.csv")
+    return {"front-importance": figures_front.objectives(found, weighed)}
 
 
 def _context(run: Run, several: Seeds | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.run.incumbent import by_error_then_cost, is_better
+from nas.run.incumbent import by_error_then_cost, leader
 from nas.run.state import SearchState, Trial
 
 
@@ -18,8 +18,10 @@ def trial(number, error, macs):
 def test_a_tie_goes_to_the_cheaper(error, macs, better):
     state = SearchState()
     state.trials[1] = trial(1, 0.2, 2e6)
-    state.incumbent = 1
-    assert is_better(trial(2, error, macs), state, 9) == better
+    state.trials[2] = trial(2, error, macs)
+    lead = leader(state, 9)
+    assert lead is not None
+    assert (lead.trial.trial == 2) == better
 
 
 def test_sorting_puts_what_is_known_to_be_cheap_first():

@@ -14,6 +14,7 @@ import search_spaces
 from analysis import frames
 from analysis.deepcave import exporter
 from analysis.figures import front as figures
+from analysis.importance.by_objective import by_objective
 from analysis.tradeoffs import effects, objectives, volume_over_time
 from nas.api.runs import open_run
 from nas.confirm import candidates
@@ -204,7 +205,11 @@ def test_the_report_knows_what_buys_what(limited: Run) -> None:
     assert cheaper is None or cheaper["macs"] < 1.05
     grown = volume_over_time(run, weighed)["hypervolume"]
     assert grown.is_monotonic_increasing
-    for figure in (figures.front(run, weighed, None), figures.choices(run, weighed)):
+    important = by_objective(run, weighed, trees=8, seed=0)
+    of_cost = important[important["weight"] == 0].set_index("hyperparameter")["importance"]
+    assert set(of_cost.nlargest(2).index) == {"kernel_mid", "kernel_down"}
+    drawn = figures.front(run, weighed, None), figures.choices(run, weighed)
+    for figure in (*drawn, figures.objectives(important, weighed)):
         assert figure is not None
         figure.savefig(io.BytesIO())
 
