@@ -249,9 +249,12 @@ def parallel(run: Run) -> Figure:
         if run.measured.empty:
             say(ax, _NOTHING)
             return figure
+        names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]
+        if not names:
+            say(ax, "nothing to choose: there is one configuration")
+            return figure
         epochs = int(run.measured["epochs"].mode().iloc[0])
         trials = telling(run.budget(epochs)).sort_values("error", ascending=False)
-        names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]
         lines = heights(run, trials, names)
         norm = Normalize(*np.percentile(1 - trials["error"], [2, 98]))
         # Orange to blue: told apart by colour-blind readers, and on light and dark pages.
@@ -298,7 +301,7 @@ def heights(run: Run, trials: pd.DataFrame, names: list[str], jitter: float = 0.
         choices = run.hyperparameters[name].choices
         at = codes(run.hyperparameters[name], trials[name])
         columns.append(at / (len(choices) - 1) + rng.uniform(-jitter, jitter, len(trials)))
-    return np.stack(columns, axis=1)
+    return np.stack(columns, axis=1) if columns else np.empty((len(trials), 0))
 
 
 def _ticks(ax: Axes, place: int, choices: tuple[object, ...]) -> None:

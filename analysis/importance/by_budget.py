@@ -161,7 +161,7 @@ def _notes(run: Run) -> list[str]:
                 "these rests on very few trials"
             )
     if len(run.crashed):
-        reasons = sorted((-len(trials), reason) for reason, trials in marginals.crash_gists(run).items())
+        reasons = sorted((-len(trials), reason) for reason, trials in marginals.crash_reasons(run).items())
         listed = "; ".join(f"{-count} x {reason}" for count, reason in reasons[:3])
         notes.append(f"{len(run.crashed)} crashed trials take no part ({listed})")
     return notes

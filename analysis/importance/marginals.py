@@ -126,7 +126,7 @@ def crashes(run: Run) -> pd.DataFrame:
     return frame.sort_values("at_least", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def crash_gists(run: Run) -> dict[str, list[int]]:
+def crash_reasons(run: Run) -> dict[str, list[int]]:
     """Numbers of the crashed trials by reason; reasons that differ in numbers only are one."""
-    gists = run.crashed["reason"].astype(str).str.replace(r"\d[\d.,]*", "N", regex=True)
-    return {str(gist): [int(n) for n in part["trial"]] for gist, part in run.crashed.groupby(gists)}
+    reasons = run.crashed["reason"].astype(str).str.replace(r"\d[\d.,]*", "N", regex=True)
+    return {str(reason): [int(n) for n in part["trial"]] for reason, part in run.crashed.groupby(reasons)}

@@ -58,7 +58,7 @@ def to_json(run: Run, found: Importances, choices: pd.DataFrame) -> str:
             "importance": _records(found.table),
             "marginals": _records(choices),
             "crashes": _records(marginals.crashes(run)),
-            "crash_reasons": marginals.crash_gists(run),
+            "crash_reasons": marginals.crash_reasons(run),
         },
         option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY,
     ).decode()

@@ -208,7 +208,7 @@ def proxies(run: Run) -> list[str]:
 
 def crash_rows(run: Run) -> list[tuple[int, str, str]]:
     """How many trials crashed for each reason, with the numbers of a few."""
-    reasons = marginals.crash_gists(run)
+    reasons = marginals.crash_reasons(run)
     return [
         (len(numbers), str(reason), ", ".join(str(number) for number in numbers[:5]))
         for reason, numbers in sorted(reasons.items(), key=lambda item: -len(item[1]))

@@ -29,7 +29,7 @@ _STANDARD = ("macs", "params", LATENCY, MEMORY, "train-seconds")
 
 @dataclass(frozen=True)
 class CostSettings:
-    """Costs to be low as well as the error, and limits. Configurations beyond a limit are never trained."""
+    """Costs to minimise besides the error, and limits. Configurations beyond a limit are never trained."""
 
     objectives: tuple[str, ...] = (ERROR,)
     """What to minimise: error, and one or two of macs, params, latency, memory, train-seconds (per epoch) or
@@ -39,16 +39,16 @@ class CostSettings:
     max_params: Annotated[str | None, flag_help.default("no limit")] = None
     """Parameters that no network may exceed, such as 5M."""
     max_latency: Annotated[str | None, flag_help.default("no limit")] = None
-    """Latency that no network may exceed, such as 4ms; it is measured, so networks beyond it are found out
-    by training them."""
+    """Latency that no network may exceed, such as 4ms; it is measured, so networks beyond it
+    are recognised only when they are trained."""
     prefer: Literal["error", "knee"] = "error"
     """Which network of the front leads: the most accurate one within the limits, or the best compromise."""
     cost_of: str = AUTO
-    """Network whose costs count: a full size of the space (t, s, tp, ...) or reduced, the one that is
-    trained; auto: what nas.export writes unless told otherwise, the first full size if there is one."""
+    """Network whose costs count: a full size of the space (t, s, tp, ...) or reduced, which is trained;
+    auto: what nas.export writes by default, the first full size if there is one."""
     latency_command: Annotated[str | None, flag_help.default("measured on the search's device")] = None
     """Command that prints the milliseconds of one image for the network in the file {onnx}, for another
-    device: 'ssh phone bench {onnx}' or a script of your own."""
+    device: 'ssh phone bench {onnx}' or a script."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "objectives", tuple(self.objectives))  # JSON has lists

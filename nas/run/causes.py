@@ -1,4 +1,4 @@
-"""Why trials crash: told by their words, since that is all that journals of earlier versions have."""
+"""Why trials crash, by the words of their reasons: journals of earlier versions have nothing else."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def from_outside(reason: str) -> bool:
     return device_gone(reason) or _ENDED.search(reason) is not None
 
 
-def gist(reason: str) -> str:
-    """A crash reason without its numbers, so that addresses and sizes do not tell errors apart."""
+def without_numbers(reason: str) -> str:
+    """A crash reason without its numbers, so that errors that differ only in them are equal."""
     return re.sub(r"0x[0-9a-f]+|\d+", "#", reason)

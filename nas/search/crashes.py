@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.run.causes import from_outside, gist
+from nas.run.causes import from_outside, without_numbers
 
 if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
@@ -41,5 +41,5 @@ def suspect(state: SearchState) -> Trial | None:
 def _streak(state: SearchState) -> list[Trial]:
     """The crashes since the last success if the last five are alike, else none."""
     row = [state.trials[number] for number in state.crashed[len(state.crashed) - state.crashes_in_a_row :]]
-    alike = len(row) >= SAME and len({gist(one.reason) for one in row[-SAME:]}) == 1
+    alike = len(row) >= SAME and len({without_numbers(one.reason) for one in row[-SAME:]}) == 1
     return row if alike else []

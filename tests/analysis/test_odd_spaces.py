@@ -1,4 +1,4 @@
-"""A space of a user's own that is called as one of ours: nothing of ours is taken for it."""
+"""Reports of odd spaces: one that is called as one of ours, and one with nothing to choose."""
 
 from __future__ import annotations
 
@@ -39,3 +39,11 @@ def test_it_is_shown_as_what_it_is(simulate: Any, tmp_path: Path, capsys: Any) -
     (drawn,) = parts(run, run.default)
     assert set(drawn.lines) == {"kernel: 3", "stem: conv"}
     assert main([str(tmp_path / "run")]) == 0, capsys.readouterr().err
+
+
+def test_a_space_of_one_configuration_has_a_report(simulate: Any, tmp_path: Path, capsys: Any) -> None:
+    one = SPACE.replace("(3, 5, 7, 9, 11)", "(3,)").replace('("conv", "patchify")', '("conv",)')
+    (tmp_path / "one.py").write_text(one)
+    simulate("run", problem=error, trials=12, space=str(tmp_path / "one.py")).run()
+    assert main([str(tmp_path / "run")]) == 0, capsys.readouterr().err
+    assert (tmp_path / "run" / "analysis" / "report.html").exists()
