@@ -144,9 +144,8 @@ def objectives(found: pd.DataFrame, weighed: Objectives) -> Figure:
     cost = title(weighed.costs[0])
     with drawing(7.5, 1.6 + 0.3 * len(table)) as (figure, axes):
         ax = axes[0, 0]
-        ax.imshow(
-            table.to_numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=max(float(table.max().max()), 0.01)
-        )
+        most = max(float(table.max().max()), 0.01)
+        ax.imshow(table.to_numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=most)
         for (row, column), share in np.ndenumerate(table.to_numpy()):
             dark = share > 0.6 * most
             ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", color=PAPER if dark else INK)
