@@ -151,7 +151,7 @@ class Incumbent:
         baseline = state.baseline(trial.epochs)
         error = 1.0 if trial.error is None else trial.error
         top1, lead, interval = _top1(trial), state.lead, None
-        if lead is not None and None not in (lead.error, lead.low, lead.high):
+        if lead is not None and lead.error is not None and lead.low is not None and lead.high is not None:
             error, interval = lead.error, (1 - lead.high, 1 - lead.low)
             top1 = 1 - error
         config = dict(trial.config)

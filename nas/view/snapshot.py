@@ -237,12 +237,14 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
     baseline = state.baseline(trial.epochs)
     assert trial.error is not None
     lead = state.lead
-    known = lead is not None and lead.error is not None and lead.low is not None and lead.high is not None
+    error, interval = trial.error, None
+    if lead is not None and lead.error is not None and lead.low is not None and lead.high is not None:
+        error, interval = lead.error, (lead.low, lead.high)
     return Leader(
         trial=trial.trial,
         config_id=trial.config_id,
         epochs=trial.epochs,
-        error=lead.error if known else trial.error,
+        error=error,
         baseline_error=None if baseline is None else baseline.error,
         found_after_seconds=trial.clock_ended,
         params=trial.metrics.get("params", math.nan),
@@ -251,5 +253,5 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
         changes=differences(trial.config, search.space.default),
         seeds=1 if lead is None else lead.seeds,
-        error_interval=(lead.low, lead.high) if known else None,
+        error_interval=interval,
     )
