@@ -229,5 +229,10 @@ def refuse_changes(stored: SearchSettings, wanted: SearchSettings) -> None:
         for key, value in values.items():
             if new[group][key] != value and (group, key) not in CHANGEABLE:
                 field = f"{group}.{key}" if (group, key) == ("train", "optimizer") else key
-                rule = f"this run was begun with {value}; leave it out, or start a new run"
-                raise SettingError(field, new[group][key], rule, str(new[group][key]))
+                rule = f"this run was begun with {_typed(value)}; leave it out, or start a new run"
+                raise SettingError(field, new[group][key], rule, _typed(new[group][key]))
+
+
+def _typed(value: object) -> str:
+    """A setting's value as it is typed."""
+    return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -80,6 +80,6 @@ def test_auto_counts_what_an_export_writes() -> None:
 def test_a_resumed_run_keeps_its_objectives() -> None:
     plain, weighed = SearchSettings(), SearchSettings(costs=CostSettings(("error", "macs")))
     for stored, wanted in ((plain, weighed), (weighed, plain)):
-        with pytest.raises(UserError, match="objectives"):
+        with pytest.raises(UserError, match="objectives=error.*: this run was begun with error"):
             refuse_changes(stored, wanted)
     refuse_changes(weighed, weighed)
