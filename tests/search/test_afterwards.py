@@ -211,12 +211,12 @@ def test_time_is_kept_for_the_confirmation(simulate: Callable[..., Any]) -> None
 
 def test_search_json_has_it_only_where_something_follows(run: Run) -> None:
     before = run.search_json.read_bytes()
-    remember(run, ())
+    remember(run, run.read_search(), ())
     assert run.search_json.read_bytes() == before
-    remember(run, ALL)
+    remember(run, run.read_search(), ALL)
     assert run.read_search().then == list(ALL)
-    assert command._stored(run.path).after == AfterwardsFlags(then=ALL)
-    remember(run, ())
+    assert command._begun_with(run.read_search()).after == AfterwardsFlags(then=ALL)
+    remember(run, run.read_search(), ())
     assert run.read_search().then == []
 
 
