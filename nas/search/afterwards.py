@@ -106,7 +106,11 @@ def ended(run: Run, search: SearchFile, settings: SearchSettings) -> session.Out
 
 
 def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
-    """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it; gives what it holds."""
+    """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it.
+
+    Returns:
+        What it holds now.
+    """
     if list(then) != (search.then or []):
         search = replace(search, then=list(then))
         with run.lock(), run.written():
