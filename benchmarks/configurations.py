@@ -24,7 +24,7 @@ from benchmarks.plain import Amp, Loop
 from benchmarks.trial import Enough, Epoch, Place, Workplace, batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
 from nas.trial.memory import free_memory
-from nas.util.errors import UserError
+from nas.util.errors import UserError, first_line
 from nas.util.machine import find_device
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def main(options: Options) -> dict[str, Any]:
         try:
             row = ours(workplace, config, options.epochs)
         except RuntimeError as error:
-            found["notes"].append(f"configuration {number}: {str(error).splitlines()[0]}")
+            found["notes"].append(f"configuration {number}: {first_line(error)}")
             continue
         row["most"] = roofline(config, options.width, size, limits, dtype)["most"]
         if options.plain_every and number % options.plain_every == 0:

@@ -22,7 +22,7 @@ from nas.trial.kernels.depthwise import ways
 from nas.trial.kernels.depthwise.layer import is_depthwise
 from nas.trial.kernels.depthwise.rule import PASSES, Pass, Problem, choose
 from nas.util.cli import parse, run
-from nas.util.errors import UserError
+from nas.util.errors import UserError, first_line
 from nas.util.machine import find_device
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ def _in_turns(
             call()  # compiles
             repeats[name] = max(int(1e3 * _CALLS_SECONDS[device.type] / _time(call, 1, device)), 1)
         except Exception as error:  # the table shows it, and the others still count
-            failed[name] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+            failed[name] = f"{type(error).__name__}: {first_line(error)}"
     times: dict[str, list[float]] = {name: [] for name in repeats}
     for _ in range(turns):
         for name, count in repeats.items():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from nas.util.errors import SettingError, UserError
 from search_spaces.hyperparameters import (
     RESERVED,
+    Change,
     Config,
     Float,
     Hyperparameter,
@@ -24,6 +25,7 @@ from search_spaces.hyperparameters import (
     Value,
     by_name,
     check,
+    differences,
     plain,
 )
 
@@ -77,14 +79,6 @@ def config_id(config: Mapping[str, Any]) -> str:
     NumPy and Python values of equal meaning give one name, which ``Configuration.__hash__`` does not.
     """
     return hashlib.sha256(_canonical(plain(config)).encode()).hexdigest()[:12]
-
-
-class Change(NamedTuple):
-    """A hyperparameter in which a configuration differs from another one; None where it is inactive."""
-
-    name: str
-    base: Value | None
-    value: Value | None
 
 
 class Reduced(NamedTuple):
@@ -392,9 +386,9 @@ class SearchSpace(ABC):
 
     def changes(self, config: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> list[Change]:
         """Where a configuration differs from another one, by default from the base architecture."""
-        mine, other = self.validate(config), self.validate(self.default if base is None else base)
-        pairs = [(key, other.get(key), mine.get(key)) for key in self.hyperparameters]
-        return [Change(key, before, after) for key, before, after in pairs if before != after]
+        other = self.validate(self.default if base is None else base)
+        found = {change.name: change for change in differences(self.validate(config), other)}
+        return [found[name] for name in self.hyperparameters if name in found]
 
     def _at(self, rank: int) -> Config:
         values = {}

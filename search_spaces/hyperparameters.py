@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from nas.util.errors import UserError
 
@@ -54,13 +54,19 @@ def plain(config: Mapping[str, Any]) -> Config:
     }
 
 
-def differences(
-    config: Mapping[str, Any], base: Mapping[str, Any]
-) -> list[tuple[str, Value | None, Value | None]]:
-    """Where a configuration differs from another: names, the other's values and its own, None if inactive."""
+class Change(NamedTuple):
+    """A hyperparameter in which a configuration differs from another one; None where it is inactive."""
+
+    name: str
+    base: Value | None
+    value: Value | None
+
+
+def differences(config: Mapping[str, Any], base: Mapping[str, Any]) -> list[Change]:
+    """Where a configuration differs from another one."""
     names = [*config, *(name for name in base if name not in config)]
     pairs = [(name, base.get(name), config.get(name)) for name in names]
-    return [(name, before, after) for name, before, after in pairs if before != after]
+    return [Change(name, before, after) for name, before, after in pairs if before != after]
 
 
 def _unfit(value: Any) -> str:

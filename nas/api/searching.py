@@ -123,7 +123,8 @@ def resume_search(
         UserError: If it cannot be continued; it is left as it was.
     """
     path = run.path if isinstance(run, Run) else user_input.path("run", Path(run))
-    stored = SearchSettings.of(folder.Run.open(path).read_search())
+    found = folder.Run.open(path).read_search()
+    stored = SearchSettings.of(found)
     said = None if space is None else spaces.name_of(space)
     with arguments.named():
         refuse_foreign_space(stored, said)
@@ -134,7 +135,7 @@ def resume_search(
     watcher = Watcher(quiet=quiet, on_trial=on_trial, on_epoch=on_epoch)
     with arguments.named():
         _say_what_takes_time(wanted, quiet=quiet)
-        session.resume(path, wanted, watcher.view)
+        session.resume(path, wanted, watcher.view, found)
     watcher.reraise()
     return Run(path)
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.run.objectives import costs_of
+from search_spaces.hyperparameters import differences
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -155,7 +156,6 @@ class Incumbent:
             error, interval = lead.error, (1 - lead.high, 1 - lead.low)
             top1 = 1 - error
         config = dict(trial.config)
-        names = [*default, *(name for name in config if name not in default)]
         return cls(
             trial=trial.trial,
             config=config,
@@ -164,11 +164,7 @@ class Incumbent:
             error=error,
             top1=top1,
             baseline_top1=None if baseline is None else _top1(baseline),
-            changes={
-                name: (default.get(name), config.get(name))
-                for name in names
-                if default.get(name) != config.get(name)
-            },
+            changes={name: (before, after) for name, before, after in differences(config, default)},
             metrics=dict(trial.metrics),
             seeds=1 if lead is None else lead.seeds,
             interval=interval,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,10 +93,8 @@ def cached(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArr
 def _write(path: Path, images: NDArray[np.uint8]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.save(file, images, allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
+        with replacing(path) as temporary:
+            np.save(temporary, images, allow_pickle=False)
     except OSError as error:
         raise SettingError(
             "data_dir", None, f"cannot write {path.parent} ({error.strerror}); must be a writable folder"

@@ -12,6 +12,7 @@ import tyro
 from nas.evaluate import joint
 from nas.util import flag_help, output
 from nas.util.errors import SettingError, UserError, first_line, from_reader, setting
+from nas.util.ranges import at_least
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +76,7 @@ class EvaluateSettings:
                 f"given {len(self.suite)} times, {setting('data')} {len(self.data)} times; each "
                 f"{setting('data')} needs its {setting('suite')}: none, if it is no robustness set",
             )
-        for name, low in {"batch_size": 1, "workers": 0, "input_size": 8}.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise SettingError(name, value, f"must be at least {low}")
+        at_least(self, batch_size=1, workers=0, input_size=8)
         if self.crop is not None and not 0 < self.crop <= 1:
             raise SettingError("crop", self.crop, "must be above 0 and at most 1")
 

@@ -12,14 +12,14 @@ from nas.execution.local import LocalExecutor
 from nas.util.errors import UserError, setting
 
 if TYPE_CHECKING:
-    from nas.execution.dask.executor import DaskExecutor
+    from nas.execution.protocol import MeasuringExecutor
     from nas.execution.settings import MachineSettings, WorkerSettings
     from nas.execution.share import Shared
 
 
 def choose(
     machine: MachineSettings, settings: WorkerSettings, shared: Shared | None = None
-) -> LocalExecutor | DaskExecutor:
+) -> MeasuringExecutor:
     """Makes the executor that the flags ask for; nothing is started yet.
 
     Args:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from nas.execution.messages import Facts, Report, TrialSpec
+    from nas.execution.messages import Facts, Measurement, Report, TrialSpec
+    from search_spaces.base import Config
 
 
 class Executor(Protocol):
@@ -46,4 +47,21 @@ class Executor(Protocol):
 
     def close(self) -> None:
         """Stops immediately; running trials lose what came after their last checkpoint."""
+        ...
+
+
+class MeasuringExecutor(Executor, Protocol):
+    """One that real networks run in, so that a plan can be made of what they take."""
+
+    @property
+    def wanted(self) -> int:
+        """Trials at the same time once all workers are there."""
+        ...
+
+    def measure(self, config: Config | str) -> Measurement:
+        """Times a few steps of a configuration, or of ``cheapest`` or ``dearest``, while no trial runs.
+
+        Raises:
+            UserError: If the network cannot be trained here.
+        """
         ...

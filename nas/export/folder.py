@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.util.documents import read_json
 from nas.util.errors import SettingError, UserError, disk_error, not_written, setting
+from nas.util.files import synced
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,9 +44,9 @@ def appearing(target: Path, field: str = "output") -> Iterator[Path]:
         for path in staging.rglob("*"):
             if path.is_file():
                 path.chmod(0o644)  # safetensors makes it the owner's alone
-                with path.open("rb") as file:
-                    os.fsync(file.fileno())
+                synced(path)
         staging.rename(target)
+        synced(target.parent)
     except Exception as error:
         refusal = disk_error(error)  # safetensors has its own error for what a disk refuses
         if refusal is None:

@@ -10,6 +10,7 @@ import tyro
 import search_spaces
 from nas.util.documents import read_yaml
 from nas.util.errors import SettingError, UserError, first_line, setting
+from nas.util.ranges import refuse_outside
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,10 +84,7 @@ class Recipe:
     """Validate and keep an average over about this share of the updates so far, as a search does; 0: none."""
 
     def __post_init__(self) -> None:
-        for name, (low, high) in _RANGES.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise SettingError(name, value, f"must be {low:g} to {high:g}")
+        refuse_outside(self, _RANGES)
         if self.loss not in ("bce", "ce"):
             raise SettingError("loss", self.loss, "must be bce or ce")
         if self.schedule not in ("cosine", "constant"):

@@ -11,6 +11,7 @@ import tyro
 
 from nas.util import flag_help
 from nas.util.errors import SettingError, setting
+from nas.util.ranges import at_least
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,7 @@ class ProfileSettings:
     def __post_init__(self) -> None:
         if not self.models:
             raise SettingError("models", None, "must name at least one network")
-        lowest = {"batch_size": 1, "input_size": 8, "warm_up": 0, "repeats": 2, "threads": 1}
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise SettingError(name, value, f"must be at least {low}")
+        at_least(self, batch_size=1, input_size=8, warm_up=0, repeats=2, threads=1)
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise SettingError("seconds", self.seconds, "must be above 0")
         if self.published and self.input_size is not None:

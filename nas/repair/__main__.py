@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -85,10 +84,8 @@ def _write(run: Run, data: bytes, repaired: Repaired, results: list[Salvaged]) -
     if salvaged:
         contents = {run.salvaged: b"".join(line + b"\n" for line in salvaged), **contents}
     for path, new in contents.items():
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            file.write(new)
-            file.flush()
-            os.fsync(file.fileno())
+        with replacing(path) as temporary:
+            temporary.write_bytes(new)
     return backup
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -36,10 +35,8 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         OSError: If the disk does not take it; the old file then stays.
     """
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        file.write(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing(path) as temporary:
+        temporary.write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 @dataclass(frozen=True)
@@ -307,11 +304,12 @@ class Run:
         old = self.path / ".smac.old"
         if old.is_dir() and not self.smac.exists():  # killed between taking the old away and the new
             old.rename(self.smac)
-        half_made = [*self.path.glob(".*"), *self.checkpoints.glob("*.tmp"), *self.weights.glob(".*")]
+        folders = (self.path, self.checkpoints, self.confirm_checkpoints, self.weights)
+        half_made = [*(path for one in folders for path in one.glob(".*")), *self.checkpoints.glob("*.tmp")]
         for path in half_made:
             if path.name.startswith(".smac."):
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix in (".json", ".tmp", ".safetensors"):
+            elif path.suffix in (".json", ".jsonl", ".tmp", ".pt", ".safetensors"):
                 path.unlink(missing_ok=True)
 
     def replace_smac(self, write: Callable[[Path], None]) -> None:

@@ -18,9 +18,9 @@ from nas.util.errors import SettingError, UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.run.folder import Run
+    from nas.run.search_file import SearchFile
     from nas.search.notify import Notifier
-    from nas.search.session import View
+    from nas.search.session import Outcome, View
 
 PROG = "python -m nas.search"
 
@@ -87,9 +87,12 @@ def main(args: Sequence[str] | None = None) -> int:
     folder = None if resumed is None else user_input.path("resume", Path(resumed))
     if resumed == _AUTO:
         folder = _named_folder(args)
-    default = Command()
+    default, stored = Command(), None
     if folder is not None:
-        default = _stored(folder)
+        from nas.run.folder import Run
+
+        stored = Run.open(folder).read_search()
+        default = _begun_with(stored)
         refuse_foreign_space(default.settings, _given(args, "--space"))
     command = cli.parse(
         Command,
@@ -115,14 +118,16 @@ def main(args: Sequence[str] | None = None) -> int:
 
     notifier = Notifier.checked(command.after.notify, command.after.notify_seconds)
     with notifier.telling_of_errors():
-        run, reason = _search(command, folder, notifier, auto=resumed == _AUTO)
-        notifier.about(run)
-        code, message = afterwards.finish(run, steps, reason, quiet=command.run.quiet)
+        found = _search(command, folder, stored, notifier, auto=resumed == _AUTO)
+        notifier.about(found.run)
+        code, message = afterwards.finish(found, steps, quiet=command.run.quiet)
         notifier.end(message)
-    return code or _EXIT_CODES[reason]
+    return code or _EXIT_CODES[found.reason]
 
 
-def _search(command: Command, folder: Path | None, notifier: Notifier, *, auto: bool) -> tuple[Run, str]:
+def _search(
+    command: Command, folder: Path | None, stored: SearchFile | None, notifier: Notifier, *, auto: bool
+) -> Outcome:
     """Begins or continues a search, if it has not ended for good; says why it ended."""
     from nas.run.folder import Run
     from nas.search import afterwards, session
@@ -135,18 +140,18 @@ def _search(command: Command, folder: Path | None, notifier: Notifier, *, auto: 
         if auto and not quiet:
             print(f"--resume auto: continues {folder}")
         run = Run.open(folder)
-        afterwards.remember(run, command.after.then)
-        if steps and (ended := afterwards.ended(run, command.settings)):
-            return run, ended
-        run, reason = session.resume(folder, command.settings, view)
+        stored = afterwards.remember(run, stored or run.read_search(), command.after.then)
+        if steps and (ended := afterwards.ended(run, stored, command.settings)):
+            return ended
+        found = session.resume(folder, command.settings, view, stored)
     else:
-        run, reason = _begin(command, view, auto=auto)
+        found = _begin(command, view, auto=auto)
     if not quiet:
-        summary.show(run, reason)
-    return run, reason
+        summary.show(found.run, found.search, found.state, found.reason)
+    return found
 
 
-def _begin(command: Command, view: View, *, auto: bool) -> tuple[Run, str]:
+def _begin(command: Command, view: View, *, auto: bool) -> Outcome:
     from nas.search import session
 
     if not command.run.name:
@@ -191,11 +196,8 @@ def _named_folder(args: Sequence[str]) -> Path | None:
     return folder if folder.exists() else None
 
 
-def _stored(folder: Path) -> Command:
+def _begun_with(search: SearchFile) -> Command:
     """What a run was begun with."""
-    from nas.run.folder import Run
-
-    search = Run.open(folder).read_search()
     try:
         after = AfterwardsFlags(then=tuple(search.then or ()))
     except UserError as error:

@@ -16,6 +16,7 @@ from nas.run.commands import space_flag
 from nas.run.folder import write_json
 from nas.run.state import SearchState
 from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, kept, training_seconds
+from nas.search import session
 from nas.search.settings import SearchSettings, refuse_changes
 from nas.util import attached, locks, signals
 from nas.util.errors import SettingError, UserError, one_line
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nas.run.folder import Run
+    from nas.run.search_file import SearchFile
     from nas.run.steps import Step
 
 EXIT_FAILED = 3  # a step failed, the search did not
@@ -78,19 +80,18 @@ def _sizes(space: str) -> list[str]:
     return [*search_spaces.get(space).full_sizes, _REDUCED]
 
 
-def ended(run: Run, settings: SearchSettings) -> str:
-    """Why a search has ended for good, so that what follows can go on without it; "" if it has not.
+def ended(run: Run, search: SearchFile, settings: SearchSettings) -> session.Outcome | None:
+    """How a search has ended for good, so that what follows can go on without it; None if it has not.
 
     Args:
         run: The run.
+        search: What ``search.json`` holds.
         settings: With the limits that are wanted now.
 
     Raises:
         UserError: If settings differ that may not.
     """
-    search = run.read_search()
-    stored = SearchSettings.of(search)
-    refuse_changes(stored, settings)
+    refuse_changes(SearchSettings.of(search), settings)
     state = SearchState.of(run.read_journal().events)
     limits, trials = settings.budget, settings.budget.trials
     more_time = limits.seconds > search.limits.seconds
@@ -99,15 +100,22 @@ def ended(run: Run, settings: SearchSettings) -> str:
         "trials": trials is not None and state.finished >= trials,
         "exhausted": True,
     }
-    return state.stopped if over.get(state.stopped, False) else ""
+    if not over.get(state.stopped, False):
+        return None
+    return session.Outcome(run, search, state, state.stopped)
 
 
-def remember(run: Run, then: Sequence[str]) -> None:
-    """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it."""
-    search = run.read_search()
+def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
+    """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it.
+
+    Returns:
+        What it holds now.
+    """
     if list(then) != (search.then or []):
+        search = replace(search, then=list(then))
         with run.lock(), run.written():
-            run.write_search(replace(search, then=list(then)))
+            run.write_search(search)
+    return search
 
 
 def budget_left(run: Run, steps: Sequence[Step]) -> float:
@@ -118,13 +126,12 @@ def budget_left(run: Run, steps: Sequence[Step]) -> float:
     return max(seconds - state.clock, planned, 1.0)
 
 
-def finish(run: Run, steps: Sequence[Step], reason: str, *, quiet: bool) -> tuple[int, str]:
+def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tuple[int, str]:
     """Does what follows a search, unless that was cut short, and says what came of all.
 
     Args:
-        run: The run.
+        found: The search.
         steps: What follows.
-        reason: Why the search ended.
         quiet: Print nothing but errors.
 
     Returns:
@@ -133,13 +140,13 @@ def finish(run: Run, steps: Sequence[Step], reason: str, *, quiet: bool) -> tupl
     Raises:
         UserError: If another process does it.
     """
-    state = SearchState.of(run.read_journal().events)
+    state, reason = found.state, found.reason
     said = [f"{STOP_REASONS[reason]}, {state.finished} trials in {format_duration(state.clock)}"]
     if state.incumbent is not None:
         said.append(f"the best has {percent(state.trials[state.incumbent].error)}")
     if not steps or reason in signals.EXIT_CODES:
         return 0, "; ".join(said)
-    outcomes, wish = Afterwards(run, steps, quiet=quiet).carry_out()
+    outcomes, wish = Afterwards(found.run, steps, quiet=quiet).carry_out()
     lines = [f"{outcome.step}: {outcome.line}" for outcome in outcomes]
     if wish:
         lines.append(f"{wish}; resumed, the search goes on with what is left")

@@ -69,6 +69,23 @@ class Watched:
     stop: Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a session leaves, so that nobody needs to read it again.
+
+    Attributes:
+        run: The run.
+        search: What ``search.json`` holds.
+        state: The journal's fold.
+        reason: Why it stopped.
+    """
+
+    run: Run
+    search: SearchFile
+    state: SearchState
+    reason: str
+
+
 def default_name(settings: SearchSettings) -> str:
     """A run's name when none is given: the data and the local time."""
     kind, _, place = settings.data.dataset.partition(":")
@@ -136,7 +153,7 @@ def worker_settings(
 
 def begin(
     path: Path, settings: SearchSettings, view: View, *, filled: bool = False, then: Sequence[str] = ()
-) -> tuple[Run, str]:
+) -> Outcome:
     """Begins a new run and searches until it stops.
 
     Args:
@@ -145,9 +162,6 @@ def begin(
         view: Called with :class:`Watched`; gives a context manager that gives a listener.
         filled: The folder is there, with the images and nothing else.
         then: What follows the search, as it is typed; part of the budget is kept for it.
-
-    Returns:
-        The run, and why it stopped.
 
     Raises:
         UserError: If anything is not as it should be; no folder is left behind then.
@@ -186,26 +200,24 @@ def begin(
             contents = run.read_journal()
             notes = weighings.both(facts.notes, weighing)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
-            return run, session.carry_out(view)
+            return session.carry_out(view)
 
 
-def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
+def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile | None = None) -> Outcome:
     """Continues a run where its journal ends and searches until it stops.
 
     Args:
         path: The run's folder.
         settings: The stored settings, with what may change changed.
         view: As for :func:`begin`.
-
-    Returns:
-        The run, and why it stopped.
+        stored: What ``search.json`` holds, if that was read already.
 
     Raises:
         UserError: If the run cannot be continued; it is left as it was.
     """
     run = Run.open(path)
     with run.lock():
-        stored = run.read_search()
+        stored = stored or run.read_search()
         refuse_changes(SearchSettings.of(stored), settings)
         output.doing("reading the journal")
         contents = run.read_journal()  # damage is found before anything starts
@@ -240,7 +252,7 @@ def resume(path: Path, settings: SearchSettings, view: View) -> tuple[Run, str]:
             with run.written():
                 run.write_search(search)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
-            return run, session.carry_out(view)
+            return session.carry_out(view)
 
 
 def getting_ready(settings: SearchSettings) -> str:
@@ -284,8 +296,8 @@ class Session:
     notes: Sequence[str]
     weighing: Weighing | None = None
 
-    def carry_out(self, view: View) -> str:
-        """Searches until it stops; says why it did."""
+    def carry_out(self, view: View) -> Outcome:
+        """Searches until it stops."""
         output.doing("getting the optimiser ready")
         with self.run.written():
             log = open_log(self.run.log, weighings.objectives_of(self.weighing))
@@ -304,7 +316,8 @@ class Session:
                 listener.note(note)
             facts = {**session_facts(self.run, self.search), **self.shared.facts()}
             with signals.handled(loop.stop), output.impatient():
-                return loop.run(SessionStarted("", 0.0, **facts))
+                reason = loop.run(SessionStarted("", 0.0, **facts))
+            return Outcome(self.run, self.search, loop.state, reason)
 
     def _optimizer(self) -> Optimizer:
         settings, seed = self.settings, derive(self.settings.choice.seed, "optimizer")

@@ -11,6 +11,7 @@ import tyro
 from nas.util import flag_help
 from nas.util.device import refuse_unknown_device
 from nas.util.errors import SettingError
+from nas.util.ranges import at_least
 
 OWN = "own"
 
@@ -72,10 +73,6 @@ class TrainCommandSettings:
         refuse_unknown_device(self.device)
         if not 0 <= self.val_fraction < 1:
             raise SettingError("val_fraction", self.val_fraction, "must be at least 0 and below 1")
-        lowest = {"seeds": 1, "accumulate": 1, "workers": 0, "checkpoint_steps": 1, "input_size": 8}
-        for name, low in lowest.items():
-            value = getattr(self, name)
-            if value is not None and value < low:
-                raise SettingError(name, value, f"must be at least {low}")
+        at_least(self, seeds=1, accumulate=1, workers=0, checkpoint_steps=1, input_size=8)
         if not 0 <= self.seed < 2**31 - self.seeds:
             raise SettingError("seed", self.seed, "must be at least 0 and below 2^31")

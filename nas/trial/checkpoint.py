@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import zipfile
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.trial.weights import file_sizes
 from nas.util.errors import first_line
+from nas.util.files import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -141,20 +141,14 @@ class CheckpointStore:
         if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes
             raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
         target = self._folder / name
-        temporary = target.with_suffix(f".{os.getpid()}.tmp")
         watched: _Watched | None = None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
+            with replacing(target) as temporary, temporary.open("wb") as file:
                 watched = _Watched(file)
                 write(watched)  # type: ignore[arg-type]
                 watched.flush()
-                os.fsync(file.fileno())
-            temporary.replace(target)
-            self._sync_folder()
         except Exception as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
             refusal = error if isinstance(error, OSError) else None if watched is None else watched.refusal
             if refusal is None:
                 raise
@@ -179,13 +173,6 @@ class CheckpointStore:
             return path.stat().st_size
         except FileNotFoundError:
             return 0
-
-    def _sync_folder(self) -> None:
-        descriptor = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class _Watched:

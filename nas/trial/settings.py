@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from nas.util import flag_help
 from nas.util.errors import SettingError
+from nas.util.ranges import refuse_outside
 
 OptimizerName = Literal["lamb", "sgd", "adamw"]
 ScheduleName = Literal["constant", "cosine"]
@@ -99,10 +100,7 @@ class TrainSettings:
     """auto: bfloat16 on GPUs that support it, float32 elsewhere; off: float32; bf16: bfloat16."""
 
     def __post_init__(self) -> None:
-        for name, (low, high, text) in _RANGES.items():
-            value = getattr(self, name)
-            if value is not None and not low <= value <= high:
-                raise SettingError(name, value, f"must be {text}")
+        refuse_outside(self, _RANGES)
         if self.lr is not None and not (0 < self.lr < math.inf):
             raise SettingError("lr", self.lr, "must be above 0")
 
@@ -122,20 +120,20 @@ class TrainSettings:
         return replace(preset, **{"lr": lr, **given, "batch_size": batch_size})
 
 
-_RANGES: dict[str, tuple[float, float, str]] = {
-    "weight_decay": (0, 1, "0 to 1"),
-    "momentum": (0, 0.999, "0 to 0.999"),
-    "batch_size": (2, 65536, "2 to 65536"),
-    "warmup_epochs": (0, 1000, "0 to 1000"),
-    "min_lr": (0, 1, "0 to 1"),
-    "bce_threshold": (0, 0.99, "0 to 0.99"),
-    "smoothing": (0, 0.9, "0 to 0.9"),
-    "mixup": (0, 100, "0 to 100"),
-    "cutmix": (0, 100, "0 to 100"),
-    "crop": (0, 0.5, "0 to 0.5"),
-    "drop_path_rate": (0, 0.9, "0 to 0.9"),
-    "clip_grad": (0, 1e6, "0 or above"),
-    "average": (0, 1, "0 to 1"),
+_RANGES: dict[str, tuple[float, float]] = {
+    "weight_decay": (0, 1),
+    "momentum": (0, 0.999),
+    "batch_size": (2, 65536),
+    "warmup_epochs": (0, 1000),
+    "min_lr": (0, 1),
+    "bce_threshold": (0, 0.99),
+    "smoothing": (0, 0.9),
+    "mixup": (0, 100),
+    "cutmix": (0, 100),
+    "crop": (0, 0.5),
+    "drop_path_rate": (0, 0.9),
+    "clip_grad": (0, 1e6),
+    "average": (0, 1),
 }
 
 

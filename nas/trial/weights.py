@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -92,10 +91,8 @@ class WeightStore:
             raise WeightsNotWritten(f"cannot write weights {name!r}: not such a file's name")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._folder / name) as temporary, temporary.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            with replacing(self._folder / name) as temporary:
+                temporary.write_bytes(data)
         except OSError as error:
             reason = error.strerror or first_line(error)
             raise WeightsNotWritten(f"cannot write weights {name}: {reason}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -17,14 +18,37 @@ if TYPE_CHECKING:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a temporary name beside ``path``; what was written there takes the file's place at the end.
 
-    The temporary name ends as the file's does, which some writers read the format from.
+    It is on the disk by then, so that a power cut leaves the old file or the new one. The temporary name
+    ends as the file's does, which some writers read the format from.
+
+    Raises:
+        OSError: If the disk does not take it; the old file then stays.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         yield temporary
+        synced(temporary)
         temporary.replace(path)
+        synced(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a disk that refuses everything
+            temporary.unlink(missing_ok=True)
+
+
+def synced(path: Path) -> None:
+    """Waits until a file, or which files are in a folder, is on the disk.
+
+    Raises:
+        OSError: If the disk does not take it.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # as file systems say that cannot do it for folders
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 T = TypeVar("T", bound="Record")
 
 _NUMBERS = {int, float, bool, types.NoneType}  # JSON has no NaN: it says null
+_KINDS = 64  # of one record's objects that are remembered: files from anywhere may have any number
 _Inner = Callable[[Any, str], Any]
 
 
@@ -42,11 +43,20 @@ class Document(Record):
 
 @dataclass(frozen=True)
 class _Shape:
-    """The fields of a record, by name: types of JSON's value, and what looks into a container."""
+    """The fields of a record.
+
+    Attributes:
+        checks: By name: types of JSON's value, and what looks into a container.
+        defaults: Of those that may be missing.
+        keeps_order: Whether the order of keys is kept.
+        known: What is left to look into, by keys and types of objects that were found to be in order: a
+            journal has few kinds of lines and many lines.
+    """
 
     checks: tuple[tuple[str, tuple[type, ...], _Inner | None], ...]
     defaults: dict[str, Any]
     keeps_order: bool
+    known: dict[tuple[Any, ...], list[tuple[str, _Inner]]] = field(default_factory=dict)
 
 
 def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
@@ -61,6 +71,10 @@ def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
         ValueError: Naming the key that is missing or of a wrong kind.
     """
     shape = _shape(cast("Any", cls))
+    kind = (*values, *map(type, values.values()))
+    if (left := shape.known.get(kind)) is not None:
+        looked = {name: inner(values[name], f"{at}{name}") for name, inner in left}
+        return cls(**{**values, **looked} if looked else values)
     found: dict[str, Any] = {}
     for name, kinds, inner in shape.checks:
         if name in values:
@@ -76,6 +90,10 @@ def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
         found["extra"] = {key: value for key, value in values.items() if key not in found}
     if shape.keeps_order:
         found["order"] = tuple(values)
+    elif len(shape.known) < _KINDS and "extra" not in found:
+        shape.known[kind] = [
+            (name, inner) for name, _, inner in shape.checks if inner and values.get(name) is not None
+        ]
     return cls(**found)
 
 

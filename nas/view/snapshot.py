@@ -251,7 +251,7 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
         macs=trial.metrics.get("macs", math.nan),
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
-        changes=differences(trial.config, search.space.default),
+        changes=[(c.name, c.base, c.value) for c in differences(trial.config, search.space.default)],
         seeds=1 if lead is None else lead.seeds,
         error_interval=interval,
     )

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from nas.run.commands import RunCommands
 from nas.run.incumbent import ranked
-from nas.run.state import SearchState
 from nas.util.commands import interpreter
 from nas.util.quantities import format_count, format_duration
 from nas.view.lines import STOP_REASONS, over_seeds, percent
@@ -25,22 +24,24 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.run.incumbent import Lead
     from nas.run.search_file import SearchFile
-    from nas.run.state import Trial
+    from nas.run.state import SearchState, Trial
 
 _TOP = 10
 
 
-def show(run: Run, reason: str, console: Console | None = None) -> None:
+def show(
+    run: Run, search: SearchFile, state: SearchState, reason: str, console: Console | None = None
+) -> None:
     """Prints the end of a session.
 
     Args:
         run: The run.
+        search: What ``search.json`` holds.
+        state: The journal's fold.
         reason: Why it stopped.
         console: Where to; standard output if None.
     """
     console = console or Console()
-    state = SearchState.of(run.read_journal().events)
-    search = run.read_search()
     console.print(
         f"\n[bold]{run.name}[/]: {STOP_REASONS[reason]}, after {format_duration(state.clock)} and "
         f"{state.finished} trials ({len(state.crashed)} crashed)\n"

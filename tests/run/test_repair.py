@@ -149,7 +149,9 @@ def test_a_session_removes_what_a_killed_one_left(simulate: Callable[..., Any]) 
     (run.path / ".smac.abc").mkdir()
     (run.path / ".smac.abc" / "runhistory.json").touch()
     (run.path / ".incumbent.77.json").touch()
-    (run.checkpoints / "a-1.77.tmp").touch()
+    (run.checkpoints / "a-1.77.tmp").touch()  # as earlier versions called them
+    (run.checkpoints / ".a-1.77.pt").touch()
+    (run.path / ".trials.77.jsonl").touch()
     (run.path / ".mine").touch()
     run.sweep()
     assert {path.name for path in run.path.rglob("*")} == before | {".mine"}

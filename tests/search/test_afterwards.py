@@ -60,6 +60,15 @@ def run(simulate: Callable[..., Any]) -> Run:
     return Run(search.path)
 
 
+def stopped(run: Run, reason: str) -> session.Outcome:
+    return session.Outcome(run, run.read_search(), SearchState.of(run.read_journal().events), reason)
+
+
+def ending(run: Run, wanted: SearchSettings) -> str:
+    found = ended(run, run.read_search(), wanted)
+    return "" if found is None else found.reason
+
+
 def carried_out(run: Run, *words: str) -> dict[str, int]:
     outcomes, wish = Afterwards(run, parse(words or ALL), quiet=True).carry_out()
     assert wish == ""
@@ -99,7 +108,7 @@ def test_a_signal_ends_it_and_the_next_call_goes_on(run: Run, commands: Commands
     commands.codes["analysis.report"] = 143
     outcomes, wish = Afterwards(run, parse(ALL)).carry_out()
     assert ([outcome.step for outcome in outcomes], wish) == (["confirm:2"], "terminated")
-    assert finish(run, parse(ALL), "trials", quiet=True)[0] == 143
+    assert finish(stopped(run, "trials"), parse(ALL), quiet=True)[0] == 143
     commands.codes.clear()
     assert carried_out(run) == dict.fromkeys(ALL, 0)
     assert commands.modules == ["nas.confirm", *["analysis.report"] * 3, "nas.export"]
@@ -144,7 +153,7 @@ def test_what_came_of_it_is_said_and_the_code_tells(
     run: Run, commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands.codes["nas.export"] = 2
-    code, message = finish(run, parse(ALL), "trials", quiet=False)
+    code, message = finish(stopped(run, "trials"), parse(ALL), quiet=False)
     assert code == 3
     assert message.startswith("the number of trials is reached, 6 trials in ")
     lines = capsys.readouterr().out.splitlines()[-3:]
@@ -154,8 +163,8 @@ def test_what_came_of_it_is_said_and_the_code_tells(
     assert message.endswith("; ".join(lines))
     assert "then export:t: failed (exit code 2): why not" in run.log.read_text()
     for reason in ("interrupted", "terminated"):
-        assert finish(run, parse(ALL), reason, quiet=True)[0] == 0
-    assert finish(run, (), "trials", quiet=True)[0] == 0
+        assert finish(stopped(run, reason), parse(ALL), quiet=True)[0] == 0
+    assert finish(stopped(run, "trials"), (), quiet=True)[0] == 0
 
 
 def test_a_search_is_over_once_its_limits_are_reached(run: Run) -> None:
@@ -163,11 +172,11 @@ def test_a_search_is_over_once_its_limits_are_reached(run: Run) -> None:
         stored = SearchSettings.of(run.read_search()).to_json()
         return SearchSettings.from_json({**stored, "budget": {**stored["budget"], **budget}})
 
-    assert ended(run, settings(trials=6)) == "trials"
-    assert ended(run, settings(trials=7)) == ""
-    assert ended(run, settings(trials=None)) == ""
+    assert ending(run, settings(trials=6)) == "trials"
+    assert ending(run, settings(trials=7)) == ""
+    assert ending(run, settings(trials=None)) == ""
     with pytest.raises(UserError, match="this run was begun with"):
-        ended(run, SearchSettings.from_json({**settings().to_json(), "choice": {"seed": 8}}))
+        ending(run, SearchSettings.from_json({**settings().to_json(), "choice": {"seed": 8}}))
 
 
 def test_a_budget_that_is_used_up_is_over_unless_it_grows(simulate: Callable[..., Any]) -> None:
@@ -176,8 +185,8 @@ def test_a_budget_that_is_used_up_is_over_unless_it_grows(simulate: Callable[...
     run = Run(search.path)
     stored = SearchSettings.of(run.read_search())
     shorter = stored.to_json() | {"budget": {**stored.to_json()["budget"], "budget": "20m"}}
-    assert ended(run, SearchSettings.from_json(shorter)) == "budget"
-    assert ended(run, stored) == ""  # 72 hours, where the run was given 20 minutes
+    assert ending(run, SearchSettings.from_json(shorter)) == "budget"
+    assert ending(run, stored) == ""  # 72 hours, where the run was given 20 minutes
 
 
 def test_time_is_kept_for_the_confirmation(simulate: Callable[..., Any]) -> None:
@@ -211,12 +220,12 @@ def test_time_is_kept_for_the_confirmation(simulate: Callable[..., Any]) -> None
 
 def test_search_json_has_it_only_where_something_follows(run: Run) -> None:
     before = run.search_json.read_bytes()
-    remember(run, ())
+    remember(run, run.read_search(), ())
     assert run.search_json.read_bytes() == before
-    remember(run, ALL)
+    remember(run, run.read_search(), ALL)
     assert run.read_search().then == list(ALL)
-    assert command._stored(run.path).after == AfterwardsFlags(then=ALL)
-    remember(run, ())
+    assert command._begun_with(run.read_search()).after == AfterwardsFlags(then=ALL)
+    remember(run, run.read_search(), ())
     assert run.read_search().then == []
 
 

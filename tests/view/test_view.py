@@ -112,7 +112,9 @@ def test_each_finished_trial_has_a_line_and_answers_from_the_record_have_none(fi
 
 def test_the_summary_ranks_and_tells_what_next(finished_run: Path) -> None:
     console = Console(file=io.StringIO(), width=160, color_system=None)
-    summary.show(Run(finished_run), "trials", console)
+    run = Run(finished_run)
+    state = SearchState.of(run.read_journal().events)
+    summary.show(run, run.read_search(), state, "trials", console)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     state, _ = at(finished_run, 1.0)
     ranked = summary.ranking(state)

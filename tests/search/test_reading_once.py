@@ -1,0 +1,64 @@
+"""A resume takes seconds a hundred thousand trials: nothing is read or folded twice."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.execution.messages import Facts
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor
+from nas.run import journal
+from nas.run.folder import Run
+from nas.run.state import SearchState
+from nas.search import __main__ as search
+from nas.search import session
+from tests.conftest import synthetic
+
+
+class Place(SimulatedExecutor):
+    """Where the simulated run's trials ran before."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(synthetic, SimulatedClock())
+        self._known = run.read_search()
+
+    def start(self) -> Facts:
+        known = self._known
+        return Facts(known.data, known.hardware, {}, known.width, {})
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    counts: Counter[str] = Counter()
+
+    def count(owner: Any, name: str) -> None:
+        real = getattr(owner, name)
+
+        def counting(*args: Any) -> Any:
+            counts[name] += 1
+            return real(*args)
+
+        monkeypatch.setattr(owner, name, counting)
+
+    count(journal, "read")
+    count(Run, "read_search")
+    count(SearchState, "apply")
+    return counts
+
+
+def test_a_resume_reads_and_folds_everything_once(
+    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, counted: Counter[str], tmp_path: Path
+) -> None:
+    simulation = simulate(trials=20, optimizer="random")
+    simulation.run()
+    run = Run(simulation.path)
+    place = Place(run)
+    monkeypatch.setattr(session, "choose", lambda *_: place)
+    counted.clear()
+    assert search.main(["--resume", str(run.path), "--trials", "24"]) == 0
+    assert (counted["read"], counted["read_search"]) == (1, 1)
+    assert counted["apply"] == len(run.journal.read_bytes().splitlines())
