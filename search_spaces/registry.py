@@ -68,7 +68,7 @@ def _hint(name: str) -> str:
         if Path(f"{name}.py").is_file():
             return f"for the file say {name}.py; "
     if "/" in name:
-        return "a space of your own is path/to/file.py; "
+        return "a custom space is path/to/file.py; "
     return ""
 
 

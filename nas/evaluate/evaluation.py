@@ -68,7 +68,7 @@ class EvaluateSettings:
         if not self.models:
             raise SettingError("models", None, "must name at least one network")
         if not self.data:
-            raise SettingError("data", None, f"must be given; such as {setting('data', 'folder:DIR')}")
+            raise SettingError("data", None, f"is missing; add {setting('data', 'folder:DIR')}")
         if self.suite and len(self.suite) != len(self.data):
             raise SettingError(
                 "suite",

@@ -103,7 +103,8 @@ def _choices() -> ConfigurationSpace:
             ("token", "avg"),
             default="token",
             meta=_words(
-                "classified is a token of its own, or the mean of all", "ViT (arXiv:2010.11929) appendix D.3"
+                "what is classified: a class token, or the mean of all tokens",
+                "ViT (arXiv:2010.11929) appendix D.3",
             ),
         ),
         layer_scale,

@@ -69,7 +69,7 @@ def test_what_lies_beside_a_file_can_be_imported(write: Any, tmp_path: Path) -> 
         ("{folder}/mine.py:Yours", "cannot be loaded .module .* has no attribute 'Yours'"),
         ("{folder}/other/none.py", "no such file as {folder}/other/none.py"),
         ("{folder}/mine", "for the file say {folder}/mine.py"),
-        ("{folder}/nothing", "a space of your own is path/to/file.py"),
+        ("{folder}/nothing", "a custom space is path/to/file.py"),
         ("__main__:Mine", "write a notebook's class to a file, and give its path"),
     ],
 )
