@@ -33,7 +33,7 @@ def test_it_is_shown_as_what_it_is(simulate: Any, tmp_path: Path, capsys: Any) -
     (tmp_path / "resnet.py").write_text(SPACE)
     simulate("run", problem=error, trials=12, space=str(tmp_path / "resnet.py")).run()
     run = load(tmp_path / "run")
-    assert run.search["space"]["name"] == "resnet"
+    assert run.search.space.name == "resnet"
     assert run.hyperparameters["stem"].meaning == "mine"
     assert run.hyperparameters["kernel"].meaning == ""
     (drawn,) = parts(run, run.default)
