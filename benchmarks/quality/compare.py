@@ -76,7 +76,7 @@ def run(problem: str, opponent: str, seed: int, evaluations: float) -> dict[str,
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
     try:
-        steps = race(load(problem, seed), make(opponent), seed=seed, evaluations=evaluations)
+        steps = race(load(problem, seed), make(opponent, evaluations), seed=seed, evaluations=evaluations)
     except Exception as error:  # one that fails must not end hours of races: the tables say how often
         row |= {"failed": f"{type(error).__name__}: {first_line(error)}", "steps": []}
     else:

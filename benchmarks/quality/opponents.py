@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,9 +68,8 @@ class Asha(Other):
         self._results[rung][config_id(suggestion.config)] = error
 
 
-# A race of 80 full trainings has so many trials with rungs of 2, 6 and 18 epochs, and without. SMAC is told
-# how many there will be: its initial design takes a quarter of them, or ten for each hyperparameter.
-_TRIALS, _FULL_TRIALS = 500, 80
+_LENGTH = 80.0  # full evaluations of a race
+_TRIALS = 6.25  # in the time of a full evaluation, with rungs of 2, 6 and 18 epochs
 
 
 def _never_called(config: Any, seed: int = 0, budget: float = 0) -> float:
@@ -80,11 +80,14 @@ def _never_called(config: Any, seed: int = 0, budget: float = 0) -> float:
 class StockSmac(Other):
     """SMAC's own facade with its defaults: multi-fidelity, or random-forest BO where there is one rung.
 
-    Only what does not change what it proposes is set: one job for its forest (all cores by default), no
-    limit on trials within the race, a finite crash cost.
+    Only what does not change what it proposes is set: one job for its forest (all cores by default) and a
+    finite crash cost; and how many trials there will be, as its users say it: its initial design takes a
+    quarter of them, or ten for each hyperparameter.
     """
 
-    def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
+    def __init__(
+        self, space: SearchSpace, fidelity: Fidelity, seed: int, evaluations: float = _LENGTH
+    ) -> None:
         from smac import HyperparameterOptimizationFacade, MultiFidelityFacade, Scenario
 
         self._scratch = tempfile.TemporaryDirectory()
@@ -94,7 +97,7 @@ class StockSmac(Other):
             output_directory=Path(self._scratch.name),
             deterministic=True,
             crash_cost=1.0,
-            n_trials=_TRIALS if several else _FULL_TRIALS,
+            n_trials=round(evaluations * (_TRIALS if several else 1)),
             seed=seed,
             **({"min_budget": fidelity.min_epochs, "max_budget": fidelity.max_epochs} if several else {}),
         )
@@ -204,8 +207,12 @@ OPPONENTS: dict[str, Maker] = {
 }
 
 
-def make(name: str) -> Maker:
+def make(name: str, evaluations: float = _LENGTH) -> Maker:
     """The opponent of a name; ``ours:setting=value,...`` is ours with other settings.
+
+    Args:
+        name: Whose.
+        evaluations: Length of the race, for those that plan by it.
 
     Raises:
         UserError: If there is none.
@@ -213,6 +220,8 @@ def make(name: str) -> Maker:
     kind, _, settings = name.partition(":")
     if kind not in OPPONENTS or (settings and kind != "ours"):
         raise UserError(f"--opponents {name}: must be of {', '.join(OPPONENTS)}, or ours:setting=value")
+    if kind == "smac":
+        return patient(partial(StockSmac, evaluations=evaluations))
     if not settings:
         return OPPONENTS[kind]
     values = dict(part.split("=", 1) for part in settings.split(","))

@@ -112,6 +112,13 @@ def test_a_race_in_a_small_space_ends_and_finds_what_there_is(name: str) -> None
     assert steps[-1][1] <= steps[0][1]
 
 
+def test_smac_is_told_the_length_of_the_race_it_is_in() -> None:
+    space = SmallSpace()
+    for fidelity, trials in ((Fidelity(18, 18), 40), (Fidelity(2, 18), 250)):
+        made: Any = make("smac", 40)(space, fidelity, 0)
+        assert made._optimizer._facade.scenario.n_trials == trials
+
+
 @pytest.mark.parametrize("name", ["smac", "tpe", "gp", "local", "evolution", "ours"])
 def test_numbers_can_be_raced(name: str) -> None:
     state, steps = search(Bumps.drawn(2), make(name), seed=2, evaluations=8)
