@@ -8,11 +8,12 @@ import pytest
 from rich.console import Console
 
 from nas.execution.messages import Facts, Measurement
+from nas.run.search_file import Data, Hardware
 from nas.run.steps import parse
 from nas.search import plan, plan_view
 from nas.search.settings import BudgetSettings, SearchSettings
 
-FACTS = Facts({"name": "x", "train_images": 9, "val_images": 1}, {"device": "cuda:0"}, {}, 16, {})
+FACTS = Facts(Data(name="x", train_images=9, val_images=1), Hardware(device="cuda:0"), {}, 16, {})
 
 
 def planned(hours: int, *then: str) -> plan.Plan:
