@@ -116,7 +116,7 @@ def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Co
 
 @contextlib.contextmanager
 def _no_collecting() -> Iterator[None]:
-    """Leaves garbage alone: of many new objects none is any, and looking for some takes a third of the time."""
+    """Leaves garbage alone: of many new objects none is any, and to look takes a third of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
