@@ -10,10 +10,12 @@ import pandas as pd
 from nas.confirm import record
 from nas.run import journal
 from nas.run.folder import Run as Folder
+from nas.run.state import SearchState
 
 if TYPE_CHECKING:
     from analysis.frames import Run
     from nas.run.confirmed_file import ConfirmedConfig, ConfirmedFile
+    from nas.run.state import Trial
 
 
 BASE_LABEL = "base architecture"
@@ -66,6 +68,7 @@ def seeds(run: Run) -> Seeds | None:
         return None
     compared = set(found.compared) or set(range(1, found.seeds + 1))
     known = record.Record.of(journal.read(folder.confirm_journal).events)
+    searched = SearchState.of(folder.read_journal().events)
     rows = [
         {
             "config_id": row.config_id,
@@ -76,11 +79,20 @@ def seeds(run: Run) -> Seeds | None:
             "val_loss": metrics["val_loss"],
         }
         for row in found.configurations
-        for repeat, number in enumerate(row.trials, start=1)
-        if repeat in compared and number in known.state.trials
-        for epoch, metrics in sorted(known.state.trials[number].curve.items())
+        for repeat, trial in enumerate(_trials(row, known.state, searched), start=1)
+        if repeat in compared and trial is not None
+        for epoch, metrics in sorted(trial.curve.items())
     ]
     return Seeds(found, pd.DataFrame(rows)) if rows else None
+
+
+def _trials(row: ConfirmedConfig, confirmed: SearchState, searched: SearchState) -> list[Trial | None]:
+    """The trainings of a configuration, those that the search did included, None where there is none."""
+    others = row.repeated_trials or [None] * len(row.trials)
+    return [
+        confirmed.trials.get(mine or 0) if other is None else searched.trials.get(other)
+        for mine, other in zip(row.trials, others, strict=True)
+    ]
 
 
 def label(row: ConfirmedConfig) -> str:

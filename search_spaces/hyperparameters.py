@@ -26,7 +26,7 @@ RESERVED = frozenset(
     {
         *("trial", "config_id", "epochs", "origin", "status", "error", "seconds", "attempts", "reason"),
         *("cached", "clock", "started", "ended", "top1", "top5", "val_loss", "train_loss", "params", "macs"),
-        *("peak_memory", "train_seconds"),
+        *("peak_memory", "train_seconds", "replicate"),
     }
 )
 

@@ -80,7 +80,7 @@ def headline(run: Run, several: Seeds | None = None) -> str:
     if winner is None:
         return f"No configuration has been trained for all {run.rungs[-1]} epochs yet, so there is no winner."
     top1 = f"{100 * (1 - winner['error']):.2f}% validation top-1"
-    text = f"The best network reaches {top1} after {winner['epochs']} epochs"
+    text = f"The best network reaches {top1} after {winner['epochs']} epochs{_over_seeds(run)}"
     if winner["origin"] == "baseline":
         return f"{text}: it is the base architecture itself. Nothing better has been found so far."
     if better is None:
@@ -94,6 +94,16 @@ def headline(run: Run, several: Seeds | None = None) -> str:
             f"{100 * luck:.1f} points may be chance: this one may be."
         )
     return text
+
+
+def _over_seeds(run: Run) -> str:
+    """What the winner's figure rests on, "" while every configuration has one seed."""
+    lead = run.incumbents.iloc[-1]
+    if lead["low"] != lead["low"]:  # NaN
+        return ""
+    seeds = f"{lead['seeds']} seed{'s' if lead['seeds'] > 1 else ''}"
+    low, high = 100 * (1 - lead["high"]), 100 * (1 - lead["low"])
+    return f" ({seeds}; over all seeds {low:.2f} to {high:.2f}% with a probability of 95 %)"
 
 
 def _confirmed_headline(run: Run, several: Seeds) -> str:

@@ -19,7 +19,8 @@ import pandas as pd
 import tyro
 
 from benchmarks.quality import variants
-from benchmarks.quality.compare import MARKS, at, read
+from benchmarks.quality.compare import MARKS as SHORT
+from benchmarks.quality.compare import at, read
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.opponents import make, ours
 from benchmarks.quality.race import race
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DEFAULT = "default"
+MARKS = (*SHORT, 160, 300)
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Options:
     """What to race."""
 
     changes: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Each setting=value,... of the default search, a variant=number (benchmarks.quality.variants), or
-    the name of an opponent."""
+    """Each setting=value,... of the default search, a variant=number (benchmarks.quality.variants),
+    replicates=share (the default of a race has none), or the name of an opponent."""
     problem: str = "drawn"
     """A name of benchmarks.quality.registry; those kept aside are there to look, not to tune."""
     functions: int = 16
@@ -60,11 +62,14 @@ def regret(problem: str, change: str, function: int, rungs: Sequence[int], evalu
     """Regret of one race at every mark."""
     fidelity = Fidelity(rungs[0], rungs[-1], rungs[1] // rungs[0] if len(rungs) > 1 else 3)
     judge = _judge(problem, function, fidelity)
+    name, _, value = change.partition("=")
     if (variant := variants.build(change, judge, function)) is not None:
         judge, maker = variant
     else:
-        maker = ours() if change == DEFAULT else make(f"ours:{change}" if "=" in change else change)
-    steps = race(judge, maker, seed=function, evaluations=evaluations)
+        own = change == DEFAULT or name == "replicates"
+        maker = ours() if own else make(f"ours:{change}" if "=" in change else change)
+    share = float(value) if name == "replicates" else 0.0
+    steps = race(judge, maker, seed=function, evaluations=evaluations, replicates=share)
     return [at(steps, mark) for mark in MARKS if mark <= evaluations]
 
 

@@ -150,11 +150,8 @@ class Incumbent:
             default: The base architecture.
         """
         baseline = state.baseline(trial.epochs)
-        error = 1.0 if trial.error is None else trial.error
-        top1, lead, interval = _top1(trial), state.lead, None
-        if lead is not None and lead.error is not None and lead.low is not None and lead.high is not None:
-            error, interval = lead.error, (1 - lead.high, 1 - lead.low)
-            top1 = 1 - error
+        error, seeds, interval = state.estimate
+        error = 1.0 if error is None else error
         config = dict(trial.config)
         return cls(
             trial=trial.trial,
@@ -162,12 +159,12 @@ class Incumbent:
             config_id=trial.config_id,
             epochs=trial.epochs,
             error=error,
-            top1=top1,
+            top1=_top1(trial) if interval is None else 1 - error,
             baseline_top1=None if baseline is None else _top1(baseline),
             changes={name: (before, after) for name, before, after in differences(config, default)},
             metrics=dict(trial.metrics),
-            seeds=1 if lead is None else lead.seeds,
-            interval=interval,
+            seeds=seeds,
+            interval=None if interval is None else (1 - interval[1], 1 - interval[0]),
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nas.run.commands import space_flag
-from nas.run.incumbent import by_error_then_cost
+from nas.run.incumbent import ranked
 from nas.run.objectives import costs_of
 from nas.util.commands import typed
 from nas.util.errors import UserError
@@ -56,6 +56,8 @@ def choose(
 ) -> list[Candidate]:
     """The best ``top`` configurations at a budget, the best first, and then the space's default.
 
+    The best as the search ranks them: with what it knows of further seeds, if it trained any.
+
     Args:
         state: The search so far.
         default: The space's default.
@@ -69,14 +71,7 @@ def choose(
         UserError: If no configuration but the default was trained to that budget.
     """
     base = config_id(default)
-    found = [
-        trial
-        for trial in state.trials.values()
-        if trial.error is not None
-        and not (trial.cached or trial.repeat)
-        and trial.epochs == epochs
-        and trial.config_id != base
-    ]
+    found = [lead.trial for lead in ranked(state, epochs) if lead.trial.config_id != base]
     if objectives is not None:
         found = [trial for trial in found if objectives.fits(trial)]
     if not found:
@@ -85,7 +80,6 @@ def choose(
             f"{path}: nothing to confirm, no configuration but the baseline was trained for all {epochs} "
             f"epochs; search on with: {longer}"
         )
-    found.sort(key=lambda trial: (*by_error_then_cost(trial), trial.trial))
     chosen = found[: top or _TOP]
     if objectives is not None and objectives.costs:
         front = [trial for trial in objectives.front(state, epochs) if trial.config_id != base]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nas.run.events import Event
     from nas.run.journal import Journal
     from nas.run.objectives import Objectives
-    from nas.run.state import Trial
+    from nas.run.state import SearchState, Trial
     from nas.search.clock import Clock
     from nas.search.cost import CostModel
     from nas.search.listener import Listener
@@ -69,9 +69,13 @@ class Confirmation(Conductor):
         executor: Executor,
         clock: Clock,
         listeners: Sequence[Listener] = (),
+        searched: SearchState | None = None,
     ) -> None:
-        """Takes up a confirmation where its journal ends; ``events`` is empty for a new one."""
-        self.record = Record.of(events)
+        """Takes up a confirmation where its journal ends; ``events`` is empty for a new one.
+
+        What ``searched``, the search, has trained with the same seeds is not trained again.
+        """
+        self.record = Record.of(events, searched, task.epochs)
         super().__init__(
             state=self.record.state, journal=journal, executor=executor, clock=clock, listeners=listeners
         )

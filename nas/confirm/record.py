@@ -11,6 +11,8 @@ from nas.run.confirmed_file import VERSION, ConfirmedConfig, ConfirmedFile
 from nas.run.events import RepeatAsked
 from nas.run.objectives import KNEE, knee_place
 from nas.run.state import SearchState
+from nas.search.crashes import CHECK
+from nas.search.replicates import REPLICATE
 from nas.trial.weights import file_name
 
 if TYPE_CHECKING:
@@ -30,16 +32,26 @@ class Record:
     Attributes:
         state: The fold that a search's journal has too.
         repeats: Which repeat of its configuration a trial is, from 1, by trial number.
+        searched: Repeats that the search has trained already, by configuration and repeat: their seeds are
+            the same, so they need not be trained again.
     """
 
     state: SearchState = field(default_factory=SearchState)
     repeats: dict[int, int] = field(default_factory=dict)
+    searched: dict[tuple[str, int], Trial] = field(default_factory=dict)
     _latest: dict[tuple[str, int], int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, events: Iterable[Event]) -> Record:
-        """Folds events into a record."""
-        record = cls()
+    def of(cls, events: Iterable[Event], searched: SearchState | None = None, epochs: int = 0) -> Record:
+        """Folds events into a record.
+
+        Args:
+            events: Of ``confirm.jsonl``.
+            searched: The search, if its repeats count.
+            epochs: Those of the confirmation.
+        """
+        known = [] if searched is None else searched.repeats(epochs)
+        record = cls(searched={(one.config_id, one.repeat): one for one in known if one.error is not None})
         for event in events:
             record.apply(event)
         return record
@@ -52,8 +64,11 @@ class Record:
             self._latest[event.config_id, event.repeat] = event.trial
 
     def trial(self, config_id: str, repeat: int) -> Trial | None:
-        """The latest trial of a configuration's repeat, None if it has not been asked."""
-        return self.state.trials.get(self._latest.get((config_id, repeat), 0))
+        """The latest trial of a configuration's repeat, the search's if it has one, None if there is none."""
+        own = self.state.trials.get(self._latest.get((config_id, repeat), 0))
+        return (
+            own if own is not None and own.error is not None else self.searched.get((config_id, repeat), own)
+        )
 
     def missing(self, chosen: Sequence[Candidate], seeds: int) -> list[tuple[Candidate, int]]:
         """Configurations and repeats without a result, seed by seed; crashes are among them."""
@@ -149,7 +164,8 @@ def _row(
         baseline=one.baseline,
         searched_trial=one.trial,
         searched_error=one.error,
-        trials=[None if trial is None else trial.trial for trial in own],
+        trials=[None if trial is None or _is_searched(trial) else trial.trial for trial in own],
+        repeated_trials=_searched(own),
         errors=[None if trial is None else trial.error for trial in own],
         mean_error=statistics.fmean(errors) if errors else None,
         sd_error=_sd(errors),
@@ -160,6 +176,16 @@ def _row(
         crashes=[trial.reason for trial in ended if trial.error is None],
         costs=dict(one.costs) or None,
     )
+
+
+def _searched(own: Sequence[Trial | None]) -> list[int | None] | None:
+    """Numbers in ``trials.jsonl`` of the repeats that the search trained; None if it trained none."""
+    found = [trial.trial if trial is not None and _is_searched(trial) else None for trial in own]
+    return found if any(found) else None
+
+
+def _is_searched(trial: Trial) -> bool:
+    return trial.origin in (REPLICATE, CHECK)
 
 
 def _sd(values: Sequence[float]) -> float | None:

@@ -114,7 +114,7 @@ def _confirm(
     )
     clock = WallClock(used=contents.events[-1].clock if contents.events else 0.0)
     # The data need not be loaded to print what is known.
-    left = record.Record.of(contents.events).missing(task.chosen, task.seeds)
+    left = record.Record.of(contents.events, searched, task.epochs).missing(task.chosen, task.seeds)
     if left:
         output.doing(getting_ready(settings))
     facts = executor.start() if left else None
@@ -185,6 +185,7 @@ def carry_out(
         executor=executor,
         clock=clock,
         listeners=listeners,
+        searched=searched,
     )
     if work.left:
         listeners.append(_Writer(run, task, work, weights))

@@ -196,9 +196,9 @@ def _figures(trial: Trial, state: SearchState) -> dict[str, Any]:
     facts: dict[str, Any] = {"trial": trial.trial, "config_id": trial.config_id, "epochs": trial.epochs}
     if trial.error is not None:
         facts["validation_top1"] = 1 - trial.error
-    lead = state.lead
-    if lead is not None and lead.trial == trial.trial and lead.low is not None and lead.error is not None:
-        facts |= {"validation_top1": 1 - lead.error, "seeds": lead.seeds}
+    error, seeds, interval = state.estimate
+    if trial.trial == state.incumbent and interval is not None and error is not None:
+        facts |= {"validation_top1": 1 - error, "seeds": seeds}
     baseline = state.baseline(trial.epochs)
     if baseline is not None and baseline.error is not None:
         facts["baseline_validation_top1"] = 1 - baseline.error

@@ -30,6 +30,8 @@ class ConfirmedConfig(records.Document):
         macs: Multiply-accumulates.
         crashes: Reasons of those that crashed.
         costs: Its costs by name, of a search that weighs some.
+        repeated_trials: As ``trials``, of repeats that the search trained: in ``trials.jsonl``; None if it
+            trained none.
     """
 
     config_id: str
@@ -47,6 +49,7 @@ class ConfirmedConfig(records.Document):
     macs: float | None
     crashes: list[str]
     costs: dict[str, float] | None = None
+    repeated_trials: list[int | None] | None = None
 
     @property
     def best_repeats(self) -> list[int]:

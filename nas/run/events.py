@@ -201,6 +201,11 @@ class NewIncumbent(Event):
     low: float | None = None
     high: float | None = None
 
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Both ends, None before there are repeats."""
+        return None if self.low is None or self.high is None else (self.low, self.high)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots(Event):

@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
     from nas.run.state import SearchState, Trial
 
-_GUESS, _WEIGHT = (
-    0.25,
-    2.0,
-)  # before there are repeats: noise as a share of the variance, and seeds that is worth
+_GUESS = 0.25  # share of the variance that is noise, before there are repeats
 _LEAST = 0.1  # share of the variance that is between configurations, whatever the noise seems to be
 _SURE = 1.96  # standard deviations: 95 %
 
@@ -110,7 +107,10 @@ def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:
     total = statistics.fmean([(middle - mean) ** 2 for mean, _ in better])
     within = sum((error - mean) ** 2 for mean, seen in zip(means, errors, strict=True) for error in seen)
     seeds = sum(len(seen) - 1 for seen in errors)
-    noise = (_WEIGHT * _GUESS * total + within) / (_WEIGHT + seeds)
+    guessed = (
+        1 / (1 + seeds) ** 2
+    )  # seeds that the guess is worth: where there is no noise it is soon forgotten
+    noise = (guessed * _GUESS * total + within) / (guessed + seeds)
     left = total - noise * statistics.fmean([1 / len(seen) for _, seen in better])
     return noise, max(left, _LEAST * total), middle
 

@@ -178,6 +178,13 @@ class SearchState:
             case SessionStarted() | SessionStopped():
                 self._on_session(event)
 
+    @property
+    def estimate(self) -> tuple[float | None, int, tuple[float, float] | None]:
+        """The incumbent's error, its seeds and the error's interval, None before there are further seeds."""
+        if self.lead is not None and self.lead.interval is not None:
+            return self.lead.error, self.lead.seeds, self.lead.interval
+        return None if self.incumbent is None else self.trials[self.incumbent].error, 1, None
+
     def answered(self, config_id: str, epochs: int) -> Trial | None:
         """The successful trial of a configuration at a budget, if there is one."""
         number = self._answers.get((config_id, epochs))

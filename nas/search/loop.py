@@ -96,7 +96,8 @@ class Search(Conductor):
     ) -> None:
         """Continues a run where its journal ends; ``events`` is empty for a new one.
 
-        ``replicates`` is the share of the epochs that goes to further seeds of the best.
+        ``replicates`` is the share of the epochs that goes to further seeds of the best; none where more than
+        the error is weighed.
         """
         super().__init__(
             state=SearchState.of(events),
@@ -114,7 +115,8 @@ class Search(Conductor):
         self._weights = weights
         self._weighing = weighing
         self._objectives = None if weighing is None else weighing.objectives
-        self._replicates = replicates
+        # What a further seed is worth is known where the error alone decides.
+        self._replicates = replicates if weighing is None else 0.0
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
 
 REPLICATE = "replicate"  # origin of such a training
-_FEWEST = 5  # configurations at the highest rung before there is anything to tell apart
+_FEWEST = 8  # configurations at the highest rung before there is anything to tell apart
 _WORTH = (
     0.02  # what a further seed must be expected to gain, in standard deviations of noise: docs/quality.md
 )

@@ -65,8 +65,8 @@ def over_seeds(seeds: int, interval: tuple[float, float] | None) -> str:
 
 def _incumbent(event: NewIncumbent, trial: Trial, state: SearchState) -> str:
     baseline = state.baseline(trial.epochs)
-    interval = None if event.low is None or event.high is None else (event.low, event.high)
-    head = f"incumbent: trial {trial.trial}, top-1 {percent(event.error)}{over_seeds(event.seeds, interval)}"
+    head = f"incumbent: trial {trial.trial}, top-1 {percent(event.error)}"
+    head += over_seeds(event.seeds, event.interval)
     if trial.origin == BASELINE or baseline is None:
         return f"{head} (the baseline)"
     gain = 100 * ((baseline.error or 0.0) - (event.error or 0.0))

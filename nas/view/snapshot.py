@@ -214,7 +214,7 @@ def _rungs(state: SearchState, rungs: Sequence[int]) -> list[Rung]:
             by_rung.setdefault(trial.epochs, []).append(trial)
     table = []
     for epochs, trials in sorted(by_rung.items()):
-        errors = [trial.error for trial in trials if trial.error is not None]
+        errors = [trial.error for trial in trials if trial.error is not None and not trial.repeat]
         baseline = state.baseline(epochs)
         table.append(
             Rung(
@@ -235,11 +235,8 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
         return None
     trial = state.trials[state.incumbent]
     baseline = state.baseline(trial.epochs)
-    assert trial.error is not None
-    lead = state.lead
-    error, interval = trial.error, None
-    if lead is not None and lead.error is not None and lead.low is not None and lead.high is not None:
-        error, interval = lead.error, (lead.low, lead.high)
+    error, seeds, interval = state.estimate
+    assert error is not None
     return Leader(
         trial=trial.trial,
         config_id=trial.config_id,
@@ -252,6 +249,6 @@ def _leader(state: SearchState, search: SearchFile) -> Leader | None:
         baseline_params=None if baseline is None else baseline.metrics.get("params"),
         baseline_macs=None if baseline is None else baseline.metrics.get("macs"),
         changes=[(c.name, c.base, c.value) for c in differences(trial.config, search.space.default)],
-        seeds=1 if lead is None else lead.seeds,
+        seeds=seeds,
         error_interval=interval,
     )

@@ -133,10 +133,8 @@ def _winner(winner: Trial, state: SearchState, default: Mapping[str, Any]) -> Ta
     table.add_column("")
     table.add_column("baseline", justify="right")
     table.add_column("winner", justify="right")
-    lead = state.lead
-    top1 = percent(winner.error)
-    if lead is not None and lead.low is not None and lead.high is not None:
-        top1 = percent(lead.error) + over_seeds(lead.seeds, (lead.low, lead.high))
+    error, seeds, interval = state.estimate
+    top1 = percent(error) + over_seeds(seeds, interval)
     table.add_row("top-1", percent(None if baseline is None else baseline.error), top1)
     for key, label in (("params", "params"), ("macs", "MACs")):
         base = None if baseline is None else format_count(baseline.metrics[key])

@@ -98,3 +98,19 @@ def test_a_search_that_is_cut_and_resumed_keeps_the_best(simulate: Any, slots: i
         assert len(best) in (3, 4)
     # Those of the first sixty trials were never written; the others are the best that there are.
     assert there
+
+
+def test_of_several_seeds_the_best_ones_weights_stay() -> None:
+    story = Story()
+    for name, error in (("a", 0.30), ("b", 0.31), ("c", 0.5), ("d", 0.6), ("e", 0.7)):
+        story.trained(name, error)
+    for repeat, error in ((1, 0.29), (2, 0.32)):
+        number = len(story.state.trials) + 1
+        story.number = number
+        about = {"config_id": "a", "config": {"a": "a"}, "epochs": 9, "origin": "replicate"}
+        story.state.apply(event("asked", trial=number, **about, repeat=repeat, searched_trial=1))
+        story.ended(number, error)
+    best, lost = keeping.sorted_out(story.state, 9)
+    assert best == ["a_1", "b", "c"]
+    assert lost == ["a", "a_2", "d", "e"]
+    assert keeping.sorted_out(story.state, 9, lambda key: key != "a_1")[0] == ["a", "b", "c"]

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nas.execution.simulated import Answer
+from nas.optimizers.protocol import Fidelity
 from nas.run import incumbent, journal
 from nas.run.events import Event, NewIncumbent, RepeatAsked, SessionStarted, parse
 from nas.run.folder import Run
@@ -23,6 +24,7 @@ from nas.search.replicates import REPLICATE
 from nas.util.seeds import derive
 from tests.conftest import noise, true_error
 
+FULL, TWO = Fidelity(9, 9, 3), Fidelity(3, 9, 3)  # one rung, and two
 TOY = str(Path(__file__).parents[1] / "search_spaces" / "toy_space.py")
 
 
@@ -32,7 +34,7 @@ def state_of(path: Path) -> SearchState:
 
 def noisy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
     """Differences between the best are small against what a seed does."""
-    final = 0.3 + 0.3 * true_error(config) + 0.06 * (noise("noisy", seed) - 0.5)
+    final = 0.3 + 0.3 * true_error(config) + 0.06 * (noise(seed, *sorted(config.items())) - 0.5)
     return Answer(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
 
 
@@ -42,7 +44,7 @@ def quiet(config: dict[str, Any], epochs: int, seed: int) -> Answer:
 
 
 def toy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-    final = 0.05 * config["kernel_size"] + 0.02 * config["bias"] + 0.1 * noise("toy", seed)
+    final = 0.05 * config["kernel_size"] + 0.02 * config["bias"] + 0.1 * noise(seed, *sorted(config.items()))
     return Answer(tuple(final + 0.3 / epoch for epoch in range(1, epochs + 1)), 1.0)
 
 
@@ -69,17 +71,17 @@ def epochs_of(state: SearchState) -> tuple[int, int]:
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
 def test_repeats_take_their_share_where_seeds_decide(simulate: Callable[..., Any], share: float) -> None:
-    simulation = simulate(problem=noisy, trials=120, replicates=share)
+    simulation = simulate(problem=noisy, trials=100, replicates=share, fidelity=TWO)
     simulation.run()
     further, total = epochs_of(state_of(simulation.path))
-    assert 0.5 * share <= further / total <= share
+    assert 0.2 * share <= further / total <= share
 
 
 def test_repeats_cost_little_where_there_is_no_noise(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=quiet, trials=120, replicates=0.3)
+    simulation = simulate(problem=quiet, trials=100, replicates=0.3, fidelity=FULL)
     simulation.run()
     state = state_of(simulation.path)
-    assert len(state.repeats(9)) <= 4, "enough to see that there is none"
+    assert len(state.repeats(9)) < 20, "of the 30 that the share allows"
 
 
 def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(simulate: Callable[..., Any]) -> None:
@@ -89,7 +91,7 @@ def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(simulate: Callable[.
         seen.append((epochs, seed))
         return noisy(config, epochs, seed)
 
-    simulation = simulate(problem=watched, trials=100, replicates=0.2, seed=5)
+    simulation = simulate(problem=watched, trials=80, replicates=0.2, seed=5, fidelity=TWO)
     simulation.run()
     state = state_of(simulation.path)
     repeats = state.repeats(9)
@@ -110,7 +112,7 @@ def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(simulate: Callable[.
 def test_without_repeats_the_incumbent_is_the_best_measured(
     simulate: Callable[..., Any], problem: Any
 ) -> None:
-    simulation = simulate(problem=problem, trials=60)
+    simulation = simulate(problem=problem, trials=60, fidelity=TWO)
     simulation.run()
     state = state_of(simulation.path)
     best = min(
@@ -122,7 +124,7 @@ def test_without_repeats_the_incumbent_is_the_best_measured(
 
 
 def test_the_incumbent_says_with_how_many_seeds_and_what_interval(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=120, replicates=0.2)
+    simulation = simulate(problem=noisy, trials=80, replicates=0.2, fidelity=TWO)
     simulation.run()
     state = state_of(simulation.path)
     lead = incumbent.leader(state, 9)
@@ -142,16 +144,19 @@ def test_the_incumbent_says_with_how_many_seeds_and_what_interval(simulate: Call
     assert lead.error > least, "the best single figure was luck"
 
 
-def test_a_lucky_seed_does_not_lead_for_long(simulate: Callable[..., Any]) -> None:
-    """Over seeds, what is called the best with repeats is better than without."""
-    regret = {0.0: 0.0, 0.2: 0.0}
-    for share in regret:
+def test_the_figure_of_the_incumbent_flatters_less(simulate: Callable[..., Any]) -> None:
+    flattery = {0.0: 0.0, 0.2: 0.0}
+    for share in flattery:
         for seed in range(4):
-            simulation = simulate(f"{share}-{seed}", problem=noisy, trials=150, seed=seed, replicates=share)
+            simulation = simulate(
+                f"{share}-{seed}", problem=noisy, trials=80, seed=seed, replicates=share, fidelity=FULL
+            )
             simulation.run()
             state = state_of(simulation.path)
-            regret[share] += true_error(state.trials[state.incumbent or 0].config)
-    assert regret[0.2] < regret[0.0]
+            truth = 0.33 + 0.3 * true_error(state.trials[state.incumbent or 0].config)
+            flattery[share] += truth - (state.estimate[0] or 0.0)
+    assert flattery[0.0] > 0
+    assert abs(flattery[0.2]) < flattery[0.0] / 2
 
 
 def test_a_small_space_is_measured_again_until_the_budget_ends(simulate: Callable[..., Any]) -> None:
@@ -171,7 +176,7 @@ def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(
     simulate: Callable[..., Any], seed: int, slots: int
 ) -> None:
     small = {"problem": toy, "space": TOY, "trials": 60, "replicates": 0.2}
-    large = {"problem": noisy, "trials": 70, "replicates": 0.2}
+    large = {"problem": noisy, "trials": 70, "replicates": 0.2, "fidelity": TWO}
     wanted = small if seed % 2 else large
     reference = simulate("reference", slots=slots, **wanted)
     reference.run()
@@ -186,7 +191,8 @@ def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(
         assert ours == theirs
         assert state_of(killed.path).incumbents == state_of(reference.path).incumbents
         found = [orjson.loads(Run(one.path).incumbent_json.read_bytes()) for one in (killed, reference)]
-        assert {**found[0], "found_after_seconds": 0} == {**found[1], "found_after_seconds": 0}
+        said = ("trial", "error", "seeds", "interval")
+        assert [found[0].get(name) for name in said] == [found[1].get(name) for name in said]
     assert len({(row[1], row[2], row[4]) for row in ours if not row[7]}) == sum(not row[7] for row in ours)
 
 
@@ -200,7 +206,7 @@ def test_a_run_from_before_goes_on_without(simulate: Callable[..., Any]) -> None
 
 
 def test_turned_on_later_it_changes_nothing_before(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=60)
+    simulation = simulate(problem=noisy, trials=60, fidelity=TWO)
     simulation.run()
     before = ledger(simulation.path)
     simulation.trials, simulation.replicates = 80, 0.3
@@ -287,7 +293,7 @@ def test_the_most_telling_seed_is_one_of_the_best() -> None:
 
 
 def test_the_model_learns_the_noise_from_repeats(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=100, replicates=0.2)
+    simulation = simulate(problem=noisy, trials=80, replicates=0.2, fidelity=TWO)
     search, file = simulation.search()
     with file:
         search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
@@ -299,7 +305,7 @@ def test_the_model_learns_the_noise_from_repeats(simulate: Callable[..., Any]) -
 
 
 def test_each_change_of_the_lead_is_journaled(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=100, replicates=0.2)
+    simulation = simulate(problem=noisy, trials=80, replicates=0.2, fidelity=TWO)
     simulation.run()
     state, said = SearchState(), []
     for event in journal.read(Run(simulation.path).journal).events:
