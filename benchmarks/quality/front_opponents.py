@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.quality.opponents import _drawn, _never_called, _Other
+from benchmarks.quality.opponents import _never_called
+from benchmarks.quality.others import Other, drawn
 from nas.optimizers import create
 from nas.optimizers.protocol import Outcome, Suggestion
 from nas.optimizers.smac.pareto import preferred
@@ -63,12 +64,12 @@ class Untrained:
         return getattr(self._inner, name)
 
 
-class MoAsha(_Other):
+class MoAsha(Other):
     """MO-ASHA (arXiv 2106.12639): asynchronous halving by rank and epsilon-net, random configurations."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> None:
         self._fidelity, self._costs = fidelity, costs
-        self._configs = _drawn(space, seed)
+        self._configs = drawn(space, seed)
         self._results: list[dict[str, tuple[float, float]]] = [{} for _ in fidelity.rungs]
         self._promoted: list[list[str]] = [[] for _ in fidelity.rungs]
         self._known: dict[str, Config] = {}
@@ -99,7 +100,7 @@ class MoAsha(_Other):
         self._results[rung][config_id(suggestion.config)] = outcome.error, cost
 
 
-class Optuna(_Other):
+class Optuna(Other):
     """One of Optuna's samplers of several objectives; every trial is a full training."""
 
     def __init__(self, kind: str, space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> None:
@@ -142,7 +143,7 @@ class Optuna(_Other):
         return list(trial.user_attrs["beyond"])
 
 
-class ParEgo(_Other):
+class ParEgo(Other):
     """SMAC 2.4.1 with its ParEGO: random-forest facade, full trainings.
 
     Its multi-fidelity facade fails with several objectives, in the update of the incumbents.

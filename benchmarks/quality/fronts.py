@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PROBLEMS = ("nasbench201-latency", "nasbench201-params", "nexception-macs", "drawn")
 _COUNTED_AT = ("stem", "kernel_down", "kernel_mid", "pool", "bottleneck", "se")  # what MACs depend on
 _WIDTH, _IMAGE = 16, 32  # of the table's networks
+_REPEATS = 50  # in a row, which cost nothing: the end of a race
 _SHARED = 0.5  # of a drawn cost's variance that goes against the error
 
 
@@ -128,11 +129,12 @@ def race(
     costs = Costs(objectives, limits, problem.known)
     optimizer = maker(table.space, table.fidelity, derive(seed, "optimizer"), costs)
     trained: dict[str, int] = {}
-    found, clock = [], 0.0
-    while clock < evaluations and (asked := optimizer.ask()) is not None:
+    found, clock, repeats = [], 0.0, 0
+    while clock < evaluations and repeats < _REPEATS and (asked := optimizer.ask()) is not None:
         name, cost = config_id(asked.config), problem.cost(asked.config)
         answer = table(asked.config, asked.epochs, derive(seed, "train", name))
-        seconds = answer.seconds * (asked.epochs - trained.get(name, 0))
+        seconds = answer.seconds * max(asked.epochs - trained.get(name, 0), 0)
+        repeats = 0 if seconds else repeats + 1
         trained[name] = asked.epochs
         begin, clock = clock, clock + seconds / table.optimum.full_seconds
         error = answer.errors[asked.epochs - 1]
@@ -187,9 +189,9 @@ def _nasbench201(cost_name: str) -> FrontProblem:
 
 
 def _nexception() -> FrontProblem:
-    from benchmarks.quality import problems
+    from benchmarks.quality import registry
 
-    table = problems.load("nexception")
+    table = registry.load("nexception")
     counts = _macs(table.space)
 
     def cost(config: Config) -> float:
@@ -223,10 +225,13 @@ def _drawn(seed: int) -> FrontProblem:
     from benchmarks.quality import drawn
 
     table = drawn.DrawnFunction(seed)
-    names, codes = drawn._codes()
-    errors = np.array(table._rungs[18], dtype=np.float64)
+    _, codes = drawn.coded()
+    errors = np.array(table.rungs[-1], dtype=np.float64)
     own = drawn._field(codes, np.random.default_rng((seed, 1)))
     against = -(errors - errors.mean()) / errors.std()
     costs = np.exp(np.sqrt(1 - _SHARED) * own + np.sqrt(_SHARED) * against)
-    places = {name: i for i, name in enumerate(names)}
-    return FrontProblem(table, "macs", lambda config: float(costs[places[config_id(config)]]), errors, costs)
+
+    def cost(config: Config) -> float:
+        return float(costs[table.index[config_id(config)]])
+
+    return FrontProblem(table, "macs", cost, errors, costs)

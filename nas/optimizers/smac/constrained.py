@@ -86,7 +86,8 @@ class FrontSearch(FeasibleSearch):
         return rows[np.linspace(0, len(rows) - 1, min(_STARTS, len(rows))).round().astype(int)]
 
     def _improvement(self, rows: Sequence[Vector]) -> Vector:
-        return self._acquisition_function.improvement(np.array(rows), exactly=True)
+        values = self._acquisition_function.improvement(np.array(rows), exactly=True)
+        return values if self._survival is None else values * self._survival(np.array(rows))
 
 
 class FeasibleSelector(DerivedSelector):

@@ -25,7 +25,7 @@ def hypervolume(points: Vector, reference: Vector) -> float:
     if not len(points):
         return 0.0
     if len(reference) == 1:
-        return float(reference[0] - points.min())
+        return float(reference[0] - np.min(points))
     points = points[nondominated(points)]
     points = points[np.argsort(points[:, 0], kind="stable")]
     widths = np.diff([*points[:, 0], reference[0]])

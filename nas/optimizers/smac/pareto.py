@@ -79,7 +79,7 @@ def preferred(points: Vector, rivals: Vector, taken: Vector, n: int) -> list[int
     chosen: list[int] = []
     left = np.lexsort(points.T[::-1])  # by the first objective
     while len(chosen) < n and len(left):
-        best = left[by_rank[left] == by_rank[left].min()]
+        best = left[by_rank[left] == np.min(by_rank[left])]
         chosen.append(int(best[np.argmax(gaps[best])]))
         left = left[left != chosen[-1]]
         gaps = np.minimum(gaps, np.linalg.norm((points - points[chosen[-1]]) / unit, axis=1))
