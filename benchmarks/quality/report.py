@@ -112,8 +112,8 @@ def tenth(frame: pd.DataFrame) -> str:
 
 def replaced(page: str, name: str, text: str) -> str:
     """The page with another text between the markers of a name."""
-    pattern = rf"(<!-- {re.escape(name)} -->\n).*?(\n<!-- end -->)"
-    return re.sub(pattern, lambda match: match[1] + text + match[2], page, flags=re.DOTALL)
+    pattern = rf"(<!-- {re.escape(name)} -->\n).*?(<!-- end -->)"
+    return re.sub(pattern, lambda match: f"{match[1]}{text}\n{match[2]}", page, flags=re.DOTALL)
 
 
 def write(options: Options) -> None:

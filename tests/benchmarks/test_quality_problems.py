@@ -21,6 +21,7 @@ from benchmarks.quality.optuna_samplers import suggested
 from benchmarks.quality.perceptron import PerceptronSpace, train
 from benchmarks.quality.race import race, search
 from benchmarks.quality.registry import PROBLEMS, chosen, load
+from benchmarks.quality.report import replaced
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.util.errors import UserError
 from search_spaces.base import Float, Hyperparameter, Integer
@@ -232,6 +233,14 @@ def test_the_gate_can_fail_at_a_check_and_at_all_together() -> None:
     assert [line[:6] for line in gate.verdict(mean, checks)] == ["FAILED", "ok    ", "FAILED"]
     kinds = {PROBLEMS[check.problem].kind for check in gate.CHECKS}
     assert kinds == {entry.kind for entry in PROBLEMS.values()}
+
+
+def test_an_empty_place_in_the_page_is_filled_and_a_full_one_replaced() -> None:
+    page = "<!-- a -->\n<!-- end -->\nkept\n<!-- b -->\nold\n<!-- end -->\n"
+    once = replaced(page, "a", "new")
+    assert once == "<!-- a -->\nnew\n<!-- end -->\nkept\n<!-- b -->\nold\n<!-- end -->\n"
+    assert replaced(once, "b", "two\nlines") == once.replace("old", "two\nlines")
+    assert replaced(replaced(once, "a", "x"), "a", "new") == once
 
 
 def test_standings_count_wins_and_losses_alike() -> None:
