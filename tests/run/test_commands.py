@@ -16,6 +16,7 @@ from nas.run.folder import Run
 from nas.util import cli
 from nas.util.commands import typed
 from nas.view import summary
+from tests.descriptions import described
 
 HOUR = 3600.0
 REASONS = ("budget", "trials", "interrupted", "terminated", "crashes", "")
@@ -37,15 +38,10 @@ def understand(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(cli, "parse", parse)
         module = import_module(f"{words[2]}.__main__")
-        patch.setattr(module, "_stored_settings", lambda _: search_settings(), raising=False)
+        patch.setattr(Run, "open", Run)  # no run lies there
+        patch.setattr(Run, "read_search", lambda _: described())
         with pytest.raises(Parsed):
             module.main(words[3:])
-
-
-def search_settings():
-    from nas.search.settings import SearchSettings
-
-    return SearchSettings()
 
 
 @pytest.mark.parametrize("reason", [*REASONS, "exhausted"])
