@@ -116,7 +116,7 @@ def test_views_say_with_how_many_seeds(searched: Path) -> None:
     assert taken.incumbent.error_interval == (lead.low, lead.high)
     console = Console(width=200, record=True, file=io.StringIO())
     console.print(panel.draw(taken))
-    summary.show(run, "trials", console)
+    summary.show(run, run.read_search(), state, "trials", console)
     text = console.export_text()
     assert text.count(over_seeds(lead.seeds, lead.interval)) >= 2
     best = summary.ranking(state)
