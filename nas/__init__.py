@@ -19,7 +19,6 @@ _PLACES = {
     "Run": "nas.api.runs",
     "Trial": "nas.api.trials",
     "Incumbent": "nas.api.trials",
-    "FrontMember": "nas.api.trials",
     "SearchSpace": "search_spaces.base",
     "Hyperparameter": "search_spaces.base",
     "Integer": "search_spaces.base",
