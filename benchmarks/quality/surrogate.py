@@ -35,7 +35,7 @@ _COMPONENTS = 4
 
 @dataclass(frozen=True)
 class Curves:
-    """Learning curves of some configurations, trained or foreseen.
+    """Learning curves of some configurations, trained or predicted.
 
     Attributes:
         configs: The configurations.

@@ -45,7 +45,7 @@ class _Criterion(EI):
         super()._update(**kwargs)
         self._finished = int(kwargs["finished"])
 
-    def _foreseen(self, X: Vector) -> tuple[Vector, Vector]:
+    def _predicted(self, X: Vector) -> tuple[Vector, Vector]:
         mean, variance = self._model.predict_marginalized(X)
         return mean, np.sqrt(variance)
 
@@ -54,7 +54,7 @@ class LowerBound(_Criterion):
     """So many standard deviations below the mean (GP-UCB, arXiv 0912.3995)."""
 
     def _compute(self, X: Vector) -> Vector:
-        mean, deviation = self._foreseen(X)
+        mean, deviation = self._predicted(X)
         return np.asarray(self._weight * deviation - mean)
 
 
@@ -62,7 +62,7 @@ class Probability(_Criterion):
     """Probability to be better than the best by so many standard deviations of noise."""
 
     def _compute(self, X: Vector) -> Vector:
-        mean, deviation = self._foreseen(X)
+        mean, deviation = self._predicted(X)
         return np.asarray(norm.cdf((self._eta - mean) / deviation - self._weight))
 
 
@@ -93,7 +93,7 @@ def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
 class Frugal(_Criterion):
     """Expected improvement by the power of expected seconds (arXiv 1206.2944, section 3.2).
 
-    Seconds are foreseen by a ridge regression of their logarithm on the choices.
+    Seconds are predicted by a ridge regression of their logarithm on the choices.
     """
 
     def __init__(self, power: float, space: SearchSpace) -> None:

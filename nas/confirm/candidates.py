@@ -30,7 +30,7 @@ class Candidate:
 
     Attributes:
         config_id: Its hash.
-        config: It.
+        config: Its choices.
         trial: Number of its trial in the search, None for a baseline without one.
         error: What that trial gave, None without one.
         baseline: Whether it is the space's default.
@@ -95,7 +95,7 @@ def choose(
 
 
 def _spread(front: Sequence[Trial], top: int | None) -> list[Trial]:
-    """So many of a front, evenly along it, its ends among them."""
+    """A given number of a front's networks, evenly along it, its ends among them."""
     if top is None or len(front) <= top:
         return list(front)
     if top == 1:

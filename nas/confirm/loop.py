@@ -55,7 +55,7 @@ class Task:
 class Confirmation(Conductor):
     """Goes through the seeds, and for each through the configurations, until all have ended.
 
-    Cut off at any moment, it has compared about as many seeds of each. What the journal has already
+    Stopped at any moment, it has compared about as many seeds of each. What the journal has already
     is not trained again, but for crashes: those are tried once more.
     """
 

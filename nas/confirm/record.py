@@ -198,7 +198,7 @@ def checkpoint_key(config_id: str, repeat: int) -> str:
 
 
 def tidy(store: WeightStore, record: Record, found: ConfirmedFile) -> None:
-    """Removes the weights of all repeats but each configuration's best of those that have any.
+    """Keeps the weights of each configuration's best repeat and removes the others.
 
     Args:
         store: Where they are.

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 def confirm(
-    path: Path, wish: ConfirmSettings, place: ConfirmMachineSettings, view: View
+    path: Path, confirm_settings: ConfirmSettings, machine_settings: ConfirmMachineSettings, view: View
 ) -> tuple[Run, ConfirmedFile, str]:
     """Trains a run's best configurations again, from scratch, with fresh seeds.
 
@@ -50,9 +50,9 @@ def confirm(
 
     Args:
         path: The run folder.
-        wish: What to train.
-        place: Where.
-        view: Gives a listener for the time it takes.
+        confirm_settings: What to train.
+        machine_settings: Where.
+        view: Opens the view for the time it takes; gives a listener.
 
     Returns:
         The run, what ``confirmed.json`` holds now, and why it ended: ``done``, ``budget``,
@@ -65,31 +65,31 @@ def confirm(
     with run.lock(CONFIRMING):
         run.sweep()
         search = run.read_search()
-        settings = _settings(search, place)
-        executor = LocalExecutor(worker_settings(settings, run.confirm_checkpoints, run.weights))
+        search_settings = _settings(search, machine_settings)
+        executor = LocalExecutor(worker_settings(search_settings, run.confirm_checkpoints, run.weights))
         with contextlib.closing(executor):
-            return run, *_confirm(run, search, settings, wish, executor, view)
+            return run, *_confirm(run, search, search_settings, confirm_settings, executor, view)
 
 
-def _settings(search: SearchFile, place: ConfirmMachineSettings) -> SearchSettings:
-    """The search's settings, elsewhere perhaps; a width of ``auto`` means what it meant there."""
+def _settings(search: SearchFile, machine_settings: ConfirmMachineSettings) -> SearchSettings:
+    """The search's settings, on another machine perhaps; ``auto`` is the width that it was then."""
     stored = SearchSettings.of(search)
-    refuse_foreign_space(stored, place.space)
+    refuse_foreign_space(stored, machine_settings.space)
     machine, data = stored.machine, stored.data
-    if place.device is not None:
-        machine = replace(machine, device=place.device)
-    if place.threads is not None:
-        machine = replace(machine, threads=place.threads)
-    if place.data_dir is not None:
-        data = replace(data, data_dir=place.data_dir)
+    if machine_settings.device is not None:
+        machine = replace(machine, device=machine_settings.device)
+    if machine_settings.threads is not None:
+        machine = replace(machine, threads=machine_settings.threads)
+    if machine_settings.data_dir is not None:
+        data = replace(data, data_dir=machine_settings.data_dir)
     return replace(stored, machine=machine, data=data, space=replace(stored.space, width=str(search.width)))
 
 
 def _confirm(
     run: Run,
     search: SearchFile,
-    settings: SearchSettings,
-    wish: ConfirmSettings,
+    search_settings: SearchSettings,
+    confirm_settings: ConfirmSettings,
     executor: Executor,
     view: View,
 ) -> tuple[ConfirmedFile, str]:
@@ -99,24 +99,24 @@ def _confirm(
         chosen=candidates.choose(
             searched,
             search.space.default,
-            settings.fidelity.max_epochs,
-            wish.top,
+            search_settings.fidelity.max_epochs,
+            confirm_settings.top,
             run.path,
-            settings.space.space,
+            search_settings.space.space,
             Objectives.of(search),
         ),
         objectives=Objectives.of(search),
-        seeds=wish.seeds,
-        epochs=settings.fidelity.max_epochs,
-        seed=settings.choice.seed,
-        seconds=wish.seconds,
-        timeout=wish.timeout_seconds,
+        seeds=confirm_settings.seeds,
+        epochs=search_settings.fidelity.max_epochs,
+        seed=search_settings.choice.seed,
+        seconds=confirm_settings.seconds,
+        timeout=confirm_settings.timeout_seconds,
     )
     clock = WallClock(used=contents.events[-1].clock if contents.events else 0.0)
     # The data need not be loaded to print what is known.
     left = record.Record.of(contents.events, searched, task.epochs).missing(task.chosen, task.seeds)
     if left:
-        output.doing(getting_ready(settings))
+        output.doing(getting_ready(search_settings))
     facts = executor.start() if left else None
     output.doing("")
     if facts is not None:
@@ -131,9 +131,9 @@ def _confirm(
             executor=executor,
             clock=clock,
             view=view,
-            session=_session(run, search, facts, wish, len(task.chosen) - 1),
+            session=_session(run, search, facts, confirm_settings, len(task.chosen) - 1),
             notes=[] if facts is None else changes(search, facts.versions),
-            weights=WeightStore(run.weights, settings.machine.quota_bytes),
+            weights=WeightStore(run.weights, search_settings.machine.quota_bytes),
         )
 
 
@@ -211,10 +211,12 @@ def _read(run: Run) -> journal.Contents:
 
 
 def _session(
-    run: Run, search: SearchFile, facts: Facts | None, wish: ConfirmSettings, top: int
+    run: Run, search: SearchFile, facts: Facts | None, confirm_settings: ConfirmSettings, top: int
 ) -> SessionStarted:
     here = session_facts(run, facts or search)
-    return ConfirmationStarted("", 0.0, **here, top=top, seeds=wish.seeds, budget_seconds=wish.seconds)
+    return ConfirmationStarted(
+        "", 0.0, **here, top=top, seeds=confirm_settings.seeds, budget_seconds=confirm_settings.seconds
+    )
 
 
 def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> ConfirmedFile:
@@ -242,7 +244,7 @@ class _Writer:
             _write(self._run, self._task, self._work, self._weights)
 
     def note(self, text: str) -> None:
-        """Puts it into the run's log."""
+        """Writes it to the run's log."""
         open_log(self._run.log).note(text)
 
     def tick(self) -> None:

@@ -136,7 +136,7 @@ def table(found: ConfirmedFile) -> Table:
 
 
 def verdict(found: ConfirmedFile) -> str:
-    """What it comes to, in a sentence."""
+    """The conclusion, in a sentence."""
     best = found.best
     if best is None:
         return "every configuration crashed at least once: none is confirmed"

@@ -1,4 +1,4 @@
-"""What a search weighs beside the error: costs to be low as well, and limits that nothing may exceed."""
+"""What a search weighs besides the error: costs to minimise, and limits that nothing may exceed."""
 
 from __future__ import annotations
 
@@ -30,5 +30,5 @@ class Costs:
     measured: tuple[str, ...] = field(default=())
 
     def fits(self, costs: Mapping[str, float]) -> bool:
-        """Whether a configuration of these costs keeps all limits that they tell of."""
+        """Whether a configuration with these costs keeps all limits on them."""
         return all(costs[name] <= limit for name, limit in self.limits.items() if name in costs)

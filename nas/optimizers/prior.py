@@ -59,7 +59,7 @@ class _Choices:
 class _Numbers:
     """How many times as likely the numbers of some intervals are as all others of a range.
 
-    Likely is meant by the range's own distribution: of a logarithmic one, by ratios.
+    "Likely" refers to the range's distribution: on a logarithmic range, to ratios.
     """
 
     def __init__(self, column: int, hp: Any, rules: Rules, intervals: Sequence[tuple[float, float, float]]):

@@ -55,7 +55,7 @@ class Fidelity:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One trial an optimiser wants: a configuration trained up to ``epochs`` epochs in all."""
+    """One trial that an optimiser proposes: a configuration trained up to ``epochs`` epochs in all."""
 
     config: Config
     epochs: int
@@ -116,7 +116,7 @@ class Optimizer(Protocol):
         ...
 
     def replay(self, suggestion: Suggestion) -> None:
-        """Takes an earlier answer of ``ask`` as given, in place of computing it again.
+        """Repeats an earlier answer of ``ask`` without computing it again.
 
         Raises:
             UserError: If this optimiser could not have proposed it at this point.

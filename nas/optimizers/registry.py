@@ -56,9 +56,9 @@ def create(
     """Makes an optimiser that has seen nothing yet.
 
     Args:
-        name: ``smac`` (successive halving with a model), ``hyperband`` (arXiv 1603.06560: no
-            model) or ``random`` (random configurations at the full budget). All three are one
-            program with other settings, so that they differ in nothing else.
+        name: ``smac`` (successive halving with a model), ``hyperband`` (arXiv 1603.06560: no model) or
+            ``random`` (random configurations at the full budget). All three are one program with different
+            settings, so that they differ in nothing else.
         space: What is searched.
         fidelity: Rungs of epochs.
         seed: Everything random is derived from it.
@@ -81,7 +81,7 @@ def create(
 def expected(
     space: SearchSpace, rungs: Sequence[int], results: Iterable[tuple[Config, int, float]]
 ) -> list[Earlier]:
-    """Gives every configuration once, with the error that the model expects of it at the highest rung.
+    """Returns every configuration once, with the error that the model expects at the highest rung.
 
     Args:
         space: What was searched.
@@ -89,7 +89,7 @@ def expected(
         results: Configuration, epochs (those of a rung) and error of every trial that succeeded.
 
     Raises:
-        UserError: If a configuration is none of the space.
+        UserError: If a configuration is not in the space.
     """
     from nas.optimizers.protocol import Earlier
     from nas.optimizers.smac.candidates import Candidates
@@ -103,8 +103,8 @@ def expected(
         evidence.add(candidates.encode(config).get_array(), epochs, error)
     if not configs:
         return []
-    lesson = evidence.lesson()
-    errors = lesson.part(lesson.last).errors.tolist()
+    data = evidence.training_data()
+    errors = data.part(data.last).errors.tolist()
     return [Earlier(config, error) for config, error in zip(configs.values(), errors, strict=True)]
 
 

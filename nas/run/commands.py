@@ -64,7 +64,7 @@ class RunCommands:
     def export(self) -> str:
         """Builds the winner at the space's first full size, or as it was searched where there is none known.
 
-        What full sizes a user's own space has, its code alone would say, which is not run for that.
+        Only its code could say which full sizes a custom space has, and that is not run for this.
         """
         sizes = search_spaces.get(self.space).full_sizes if self.space in search_spaces.names() else {}
         size, target = next(iter(sizes), "reduced"), Path("models", self.path.name)

@@ -33,7 +33,7 @@ class Event(records.Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted(Event):
-    """A process took up the work.
+    """A session began.
 
     Attributes:
         command: What was typed.

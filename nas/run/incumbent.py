@@ -69,7 +69,7 @@ class IncumbentFile(records.Document):
 
 @dataclass(frozen=True)
 class Lead:
-    """Who leads, and by what is known of it.
+    """The incumbent, and what is known of it.
 
     Attributes:
         trial: The configuration's own training.

@@ -1,4 +1,4 @@
-"""What a run weighs beside the error: its costs, its limits, and the front of networks beaten by none."""
+"""What a run weighs besides the error: its costs, its limits, and the front of networks beaten by none."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def pick(text: str, objectives: Objectives | None, state: SearchState, epochs: i
         epochs: Its highest rung.
 
     Raises:
-        UserError: If it says nothing of a front, or nothing on the front is so cheap.
+        UserError: If it names no network of a front, or none on the front is within the limit.
     """
     what, _, value = text.partition("=")
     if what == "trial":

@@ -35,7 +35,7 @@ class Repaired:
         salvaged: Intact lines behind a place where the journal had to be cut.
         healed: Numbers of lines in which one bit was corrected.
         dropped: Numbers of lines that are gone but do not matter to any trial's result.
-        cut: Number of the line the journal was cut off before, None if it stands whole.
+        cut: Number of the line the journal was cut off before, None if nothing was cut.
     """
 
     lines: list[bytes] = field(default_factory=list)
@@ -145,7 +145,7 @@ def _is_minor(line: bytes, longest: dict[bytes, int]) -> bool:
 
 
 def _follows(state: SearchState, line: bytes) -> bool:
-    """Takes a line into the fold; False if it speaks of what is not there."""
+    """Takes a line into the fold; False if it refers to what is not there."""
     event = journal.decode(line)
     try:
         if isinstance(event, Asked) and event.trial != len(state.trials) + 1:

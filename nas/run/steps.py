@@ -49,7 +49,7 @@ def parse(words: Sequence[str]) -> tuple[Step, ...]:
         words: Such as ``confirm``, ``report``, ``export:t``.
 
     Raises:
-        UserError: If one is none, or is there twice.
+        UserError: If a word is not a step, or is there twice.
     """
     steps = tuple(_step(word) for word in words)
     names = [step.name if step.name != EXPORT else str(step) for step in steps]

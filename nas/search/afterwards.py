@@ -39,7 +39,7 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a step.
+    """The outcome of a step.
 
     Attributes:
         step: As it is typed.
@@ -53,7 +53,7 @@ class Outcome:
 
     @property
     def line(self) -> str:
-        """It in a line."""
+        """The outcome in a line."""
         return self.message if self.code == 0 else f"failed (exit code {self.code}): {self.message}"
 
 
@@ -127,7 +127,7 @@ def budget_left(run: Run, steps: Sequence[Step]) -> float:
 
 
 def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tuple[int, str]:
-    """Does what follows a search, unless that was cut short, and says what came of all.
+    """Runs the steps that follow a search, unless it was cut short, and reports their outcomes.
 
     Args:
         found: The search.
@@ -146,20 +146,20 @@ def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tup
         said.append(f"the best has {percent(state.trials[state.incumbent].error)}")
     if not steps or reason in signals.EXIT_CODES:
         return 0, "; ".join(said)
-    outcomes, wish = Afterwards(found.run, steps, quiet=quiet).carry_out()
+    outcomes, ended_by = Afterwards(found.run, steps, quiet=quiet).carry_out()
     lines = [f"{outcome.step}: {outcome.line}" for outcome in outcomes]
-    if wish:
-        lines.append(f"{wish}; resumed, the search goes on with what is left")
+    if ended_by:
+        lines.append(f"{ended_by}; resumed, the search goes on with what is left")
     if not quiet:
         print("\n" + "\n".join(lines), flush=True)
-    if wish:
-        return signals.EXIT_CODES[wish], "; ".join((*said, *lines))
+    if ended_by:
+        return signals.EXIT_CODES[ended_by], "; ".join((*said, *lines))
     failed = any(outcome.code for outcome in outcomes)
     return EXIT_FAILED if failed else 0, "; ".join((*said, *lines))
 
 
 class Afterwards:
-    """The steps of a run, and what became of them."""
+    """The steps of a run, and their outcomes."""
 
     def __init__(self, run: Run, steps: Sequence[Step], *, quiet: bool = False) -> None:
         """Takes what is to be done.
@@ -190,9 +190,9 @@ class Afterwards:
                     continue
                 outcomes = [known for known in outcomes if known.step != str(step)]
                 outcome = self._do(step)
-                wish = {code: word for word, code in signals.EXIT_CODES.items()}.get(outcome.code, "")
-                if wish:
-                    return outcomes, wish
+                ended_by = {code: word for word, code in signals.EXIT_CODES.items()}.get(outcome.code, "")
+                if ended_by:
+                    return outcomes, ended_by
                 anew = anew or outcome.code == 0
                 outcomes.append(outcome)
                 self._note(outcome)

@@ -31,7 +31,7 @@ _GRACE = 45.0  # seconds a running trial gets to reach its epoch's end at the en
 class Conductor(ABC):
     """Runs an executor and journals its reports until all trials are done or it is asked to stop.
 
-    Which trials run, and what follows from their ends, is a subclass's affair.
+    Which trials run, and what follows from their ends, is for a subclass to decide.
 
     Attributes:
         state: The fold of the journal.

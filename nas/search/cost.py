@@ -55,7 +55,7 @@ class CostModel:
         return bool(self._per_epoch)
 
     def seconds(self, config_id: str, config: Config, epochs: int) -> float:
-        """Predicts the wall-clock seconds of ``epochs`` more epochs, rather too many than too few.
+        """Predicts the wall-clock seconds of ``epochs`` more epochs, on the safe side.
 
         Args:
             config_id: Hash of the configuration; one that ran before is known by its own speed.

@@ -16,7 +16,7 @@ SAME = 5  # equal crashes in a row that raise the question
 def hopeless(state: SearchState) -> bool:
     """Whether to give up: the last crashes are alike, and not because of the networks.
 
-    Because of something else they are if nothing has ever succeeded, if their reason says so, or if a
+    Something else is to blame if nothing has ever succeeded, if their reason says so, or if a
     network crashed among them that had succeeded before (:func:`suspect`).
     """
     streak = _streak(state)

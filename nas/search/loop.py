@@ -390,7 +390,7 @@ class Search(Conductor):
         return incumbent.leader(self.state, self._fidelity.max_epochs, self._objectives)
 
     def _crown(self) -> None:
-        """Says who leads, if that or what is known of it has changed."""
+        """Journals the incumbent, if it or what is known of it has changed."""
         lead, said = self._leader(), self.state.lead
         if lead is None:
             return

@@ -1,4 +1,4 @@
-"""Tells the user what happened by a command of theirs: mail, ntfy, a chat."""
+"""Notifies the user through a command of theirs: mail, ntfy, a chat."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Notifier:
 
     @classmethod
     def checked(cls, command: str | None, after: float | None) -> Notifier:
-        """One for a command that a shell would run.
+        """A notifier for a command that a shell can run.
 
         Raises:
             UserError: If it would not.
@@ -100,7 +100,7 @@ class Notifier:
         self.close()
 
     def watching(self, view: View) -> View:
-        """A view that shows what another does, and tells this of it too."""
+        """A view that shows what another shows, and passes everything on to this notifier too."""
         if not self.command:
             return view
 
@@ -121,7 +121,7 @@ class Notifier:
         self._waits = self._passed(watched.used())
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Looks whether the event is worth a word."""
+        """Notifies if the event is worth it."""
         if isinstance(event, NewIncumbent):
             self._improved, self._waits = event.clock, 0
         elif isinstance(event, Ended) and state.crashes_in_a_row == _SERIES and not self._told_of_crashes:
@@ -133,7 +133,7 @@ class Notifier:
         """Nothing to do."""
 
     def tick(self) -> None:
-        """Looks whether nothing has improved for too long."""
+        """Notifies if nothing has improved for too long."""
         if self._watched is None:
             return
         passed = self._passed(self._watched.used())
@@ -209,7 +209,7 @@ class Notifier:
 
 
 class _Both:
-    """Listens for two."""
+    """Passes everything on to two listeners."""
 
     def __init__(self, first: Listener, second: Listener) -> None:
         self._each = (first, second)

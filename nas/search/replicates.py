@@ -24,7 +24,7 @@ def due(state: SearchState, epochs: int, share: float) -> Trial | None:
     """The trial to be repeated now, None if a new one is worth more.
 
     It is when noise rivals the differences: when a further seed of one of the best is expected to change
-    which of them is called the best, for a gain that is worth it.
+    which of them is called the best, by a gain that is worth the training.
 
     Args:
         state: The search so far.

@@ -71,7 +71,7 @@ class Watched:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session leaves, so that nobody needs to read it again.
+    """What a session returns, so that nobody needs to read its files again.
 
     Attributes:
         run: The run.

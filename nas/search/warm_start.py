@@ -57,7 +57,7 @@ def expected(state: SearchState, rungs: Sequence[int], space: SearchSpace) -> li
     """Gives every successful configuration with the error expected at the highest rung.
 
     Raises:
-        UserError: If a configuration is none of the space.
+        UserError: If a configuration is not in the space.
     """
     results = [
         (trial.config, trial.epochs, trial.error)

@@ -72,7 +72,7 @@ class Weighing:
 
 
 def begun(settings: SearchSettings) -> Objectives | None:
-    """What a search weighs beside the error, looked at before anything is loaded; None for nothing.
+    """What a search weighs besides the error, checked before anything is loaded; None for nothing.
 
     Raises:
         UserError: If the space has no such cost, or it cannot be measured here.
@@ -113,7 +113,7 @@ def prepare(
     *,
     run: Run | None = None,
 ) -> Weighing | None:
-    """Gets ready to count, and looks at what the limits leave of the space.
+    """Prepares the counting of costs, and checks how much of the space the limits leave.
 
     Args:
         settings: All settings.

@@ -31,13 +31,13 @@ def run(module: str, args: Sequence[object], *, quiet: bool = False) -> tuple[in
     """
     theirs, ours = os.pipe()
     started: list[subprocess.Popen[str]] = []
-    wishes: list[str] = []
+    received: list[str] = []
 
-    def pass_on(wish: str = "") -> None:
-        wishes.extend([wish] if wish else [])
-        while started and wishes:
-            early = wishes.pop(0)
-            started[0].send_signal(signal.SIGINT if early == signals.INTERRUPTED else signal.SIGTERM)
+    def pass_on(signal_name: str = "") -> None:
+        received.extend([signal_name] if signal_name else [])
+        while started and received:
+            name = received.pop(0)
+            started[0].send_signal(signal.SIGINT if name == signals.INTERRUPTED else signal.SIGTERM)
 
     try:
         with signals.handled(pass_on):

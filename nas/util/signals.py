@@ -30,7 +30,7 @@ ENDING = {
     signal.SIGXCPU: TERMINATED,
 }
 
-_ONCE = 1.0  # seconds: `timeout`, systemd and a closing terminal send the same wish more than once
+_ONCE = 1.0  # seconds: `timeout`, systemd and a closing terminal send the same request more than once
 
 
 class Ended(BaseException):
@@ -42,7 +42,7 @@ def handled(stop: Callable[[str], None]) -> Iterator[None]:
     """Turns the signals that ask for an end into calls of ``stop``, one for each request.
 
     Ctrl-C counts every time, since a second one means hurry. Any other signal within a second of the
-    last is the same wish again.
+    last is the same request again.
 
     Args:
         stop: Gets ``interrupted`` or ``terminated``.

@@ -1,4 +1,4 @@
-"""Parts of the panel that look at the room they have, from 40 columns on."""
+"""Parts of the panel that adapt to the width they have, from 40 columns on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROOMY = 72  # columns; less has no room between the columns of a table
 
 @dataclass(frozen=True)
 class Bar:
-    """A label, a bar, and what is to be said; where that does not fit beside the bar it goes below.
+    """A label, a bar and a text, which goes below the bar where it does not fit beside it.
 
     Attributes:
         share: How much of it is done, 0..1.

@@ -1,4 +1,4 @@
-"""The front in few words: how many networks, the best error at three costs, the hypervolume."""
+"""The front in a few words: how many networks, the best error at three costs, the hypervolume."""
 
 from __future__ import annotations
 

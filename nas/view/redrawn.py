@@ -40,7 +40,7 @@ class Redrawn(Live):
         auto_refresh: bool = False,
         transient: bool = False,
     ) -> None:
-        """Takes what gives the next state; see :class:`rich.live.Live`."""
+        """Takes a function that returns the next state; see :class:`rich.live.Live`."""
         self._lines: list[int] = []  # widths of the lines last drawn, after those pushed out at the top
         self._out = 0  # how many were pushed out
         self._size = (0, 0)
@@ -85,7 +85,7 @@ class Bar(Progress):
     """A progress bar, redrawn by a thread; nothing where it cannot be redrawn."""
 
     def __init__(self, *columns: ProgressColumn, transient: bool = False, shown: bool = True) -> None:
-        """Takes its columns, whether it goes when it is done, and whether it is there at all."""
+        """Takes its columns, whether it is removed when done, and whether it is shown at all."""
         super().__init__(
             *columns, console=Console(quiet=not shown), disable=not (shown and can_redraw(sys.stdout))
         )

@@ -80,8 +80,8 @@ class Snapshot:
         status: See :class:`nas.run.standing.Standing`.
         stop_reason: Why it stopped, "" otherwise.
         training_share: Share of the time of all workers in which they trained or validated, 0..1.
-        optimizer_share: Share of the clock the optimiser took; most of it hidden behind training.
-        host: Machine of the last session if it ended without a word, "" otherwise.
+        optimizer_share: Share of the clock the optimiser took, most of it while trials ran.
+        host: Machine of the last session if it was killed, "" otherwise.
         silent_seconds: Seconds since that session was last heard of.
         kept_seconds: Part of the budget that is left to what follows the search.
         then: What follows it.

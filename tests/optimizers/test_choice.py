@@ -24,7 +24,7 @@ from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.candidates import Candidates, distinct, key
-from nas.optimizers.smac.evidence import Evidence, Lesson
+from nas.optimizers.smac.evidence import Evidence, TrainingData
 from nas.optimizers.smac.forest import Forest
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from nas.optimizers.smac.maximizer import PoolSearch
@@ -105,7 +105,7 @@ def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:
     rng = np.random.RandomState(0)
     X = Candidates(configspace).sample(150, rng)
     y = np.log(0.1 + 0.1 * X[:, :1] + 0.05 * X[:, 1:2] + 0.1 * rng.rand(150, 1))
-    data = Lesson.of(X, y.ravel())
+    data = TrainingData.of(X, y.ravel())
     ours = Forest(scenario_of(configspace))
     ours.learn(data, seed=7)
     options = {
@@ -132,12 +132,12 @@ def test_the_forest_predicts_what_smacs_does(space: SearchSpace) -> None:
     assert not np.allclose(ours.predict_marginalized(probes)[0], before)
 
 
-def process_data(configspace: ConfigurationSpace, n: int = 80) -> tuple[Lesson, np.ndarray]:
+def process_data(configspace: ConfigurationSpace, n: int = 80) -> tuple[TrainingData, np.ndarray]:
     """Errors of which the second hyperparameter alone decides, a little noise, and probes."""
     rng = np.random.RandomState(0)
     X = Candidates(configspace).sample(n, rng)
     y = 0.4 + 0.1 * X[:, 1] + 0.01 * rng.randn(n)
-    return Lesson.of(X, y), Candidates(configspace).sample(50, rng)
+    return TrainingData.of(X, y), Candidates(configspace).sample(50, rng)
 
 
 def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace) -> None:
@@ -203,7 +203,7 @@ def test_the_slope_of_the_likelihood_is_exact() -> None:
     distances[:, range(12), range(12)] = 0
     levels = np.array([0, 0, 0, 0, 0, 0, 1, 1, 1, 2, 2, 0])
     seeds = np.array([2, 0, 1] * 4)
-    data = Lesson(
+    data = TrainingData(
         rng.rand(12, 3), rng.randn(12), np.arange(12), levels, rng.uniform(0.2, 1, 12), seeds, seeds * 0.1
     )
     loss = _likelihood(distances, data)[0]
@@ -274,7 +274,7 @@ def test_errors_at_the_highest_rung_are_expected_from_lower_ones(space: SearchSp
     for curve, error in zip(curves[:30], low[:30], strict=True):  # the best half is promoted
         curve[3] = 0.1 + 0.6 * error + 0.002 * rng.randn()
     evidence, rows = evidence_of(space, curves)
-    data = evidence.lesson()
+    data = evidence.training_data()
     assert len(data.errors) == 90
     np.testing.assert_array_equal(data.rows, rows[data.configs])
     np.testing.assert_array_equal(np.bincount(data.configs), [2] * 30 + [1] * 30)
@@ -287,19 +287,19 @@ def test_errors_at_the_highest_rung_are_expected_from_lower_ones(space: SearchSp
 
 
 def test_without_promotions_errors_stay_as_they_are(space: SearchSpace) -> None:
-    data = evidence_of(space, [{3: 0.5}, {3: 0.7}, {3: 0.6}])[0].lesson()
+    data = evidence_of(space, [{3: 0.5}, {3: 0.7}, {3: 0.6}])[0].training_data()
     np.testing.assert_array_equal(data.errors, [0.5, 0.7, 0.6])
     np.testing.assert_array_equal(data.levels, 0)
 
 
 def test_a_crash_teaches_the_worst_error_whatever_rung_it_was_at(space: SearchSpace) -> None:
     curves: list[dict[int, float | None]] = [{1: 0.6, 3: 0.4}, {1: 0.9}, {1: None}, {1: 0.5, 3: None}]
-    data = evidence_of(space, curves)[0].lesson()
+    data = evidence_of(space, curves)[0].training_data()
     assert len(data.errors) == 5
     crashed = data.configs >= 2
     np.testing.assert_array_equal(data.errors[crashed], data.errors[~crashed].max())
     np.testing.assert_array_equal(data.levels[crashed], 1)
-    only = evidence_of(space, [{1: None}])[0].lesson()
+    only = evidence_of(space, [{1: None}])[0].training_data()
     np.testing.assert_array_equal(only.errors, [1.0])
 
 
@@ -315,8 +315,8 @@ def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(sp
             high = 0.3 + 0.05 * row[kernel] + 0.1 * row[stem] + 0.005 * rng.randn()
             evidence.add(row, 9, high)
     process = ChoiceProcess(space.configspace())
-    process.tune(evidence.lesson())
-    process.learn(evidence.lesson())
+    process.tune(evidence.training_data())
+    process.learn(evidence.training_data())
     mean = process.means(rows[40:])
     np.testing.assert_allclose(mean, 0.3 + 0.05 * rows[40:, kernel] + 0.1 * rows[40:, stem], atol=0.04)
 
@@ -324,16 +324,16 @@ def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(sp
 def test_a_rung_that_was_not_there_when_the_model_was_tuned(space: SearchSpace) -> None:
     curves: list[dict[int, float | None]] = [{1: 0.5 + 0.01 * n} for n in range(12)]
     process = ChoiceProcess(space.configspace())
-    process.tune(evidence_of(space, curves)[0].lesson())
+    process.tune(evidence_of(space, curves)[0].training_data())
     curves[0][3] = 0.3
     evidence, rows = evidence_of(space, curves)
-    process.learn(evidence.lesson())
+    process.learn(evidence.training_data())
     assert np.isfinite(process.means(rows)).all()
 
 
 @pytest.mark.parametrize("errors", [[0.3, 0.3, 0.3], [0.2, 0.5, 0.9]])
 def test_warping_keeps_the_order_and_stays_finite(space: SearchSpace, errors: list[float]) -> None:
-    warped = evidence_of(space, [{1: error} for error in errors])[0].lesson().warped()
+    warped = evidence_of(space, [{1: error} for error in errors])[0].training_data().warped()
     assert np.isfinite(warped.errors).all()
     assert (np.argsort(warped.errors, kind="stable") == np.argsort(errors, kind="stable")).all()
 
@@ -390,7 +390,7 @@ def test_the_model_learns_once_for_trials_asked_at_a_time(
     learnt = []
     learn = ChoiceProcess.learn
 
-    def counted(self: ChoiceProcess, data: Lesson, seed: int = 0) -> None:
+    def counted(self: ChoiceProcess, data: TrainingData, seed: int = 0) -> None:
         learnt.append(len(data.errors))
         learn(self, data, seed)
 

@@ -297,11 +297,11 @@ def test_the_model_learns_the_noise_from_repeats(simulate: Callable[..., Any]) -
     search, file = simulation.search()
     with file:
         search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
-    lesson = search._optimizer._selector._evidence.lesson()  # type: ignore[attr-defined]
+    data = search._optimizer._selector._evidence.training_data()  # type: ignore[attr-defined]
     repeats = state_of(simulation.path).repeats(9)
-    assert lesson.further.sum() == len([t for t in repeats if t.error is not None])
-    assert (lesson.scatter[lesson.further > 0] > 0).all()
-    assert lesson.gains[lesson.further > 0].max() <= 0.5
+    assert data.further.sum() == len([t for t in repeats if t.error is not None])
+    assert (data.scatter[data.further > 0] > 0).all()
+    assert data.gains[data.further > 0].max() <= 0.5
 
 
 def test_each_change_of_the_lead_is_journaled(simulate: Callable[..., Any]) -> None:

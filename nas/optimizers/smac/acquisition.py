@@ -38,7 +38,7 @@ class BelievedImprovement(EI):
 
 
 def weight(prior: Prior | None, rows: Vector, finished: int) -> Vector:
-    """What improvement counts by ``(N,)`` after so many trials; 1 without a prior."""
+    """What improvement is multiplied by ``(N,)`` after the finished trials; 1 without a prior."""
     if prior is None:
         return np.ones(len(rows))
     return np.exp(prior.log_density(rows) * (_FADES_AFTER / finished))

@@ -107,7 +107,7 @@ class SmacOptimizer:
         return suggestion
 
     def replay(self, suggestion: Suggestion) -> None:
-        """Takes an earlier answer as given.
+        """Repeats an earlier answer without computing it again.
 
         Raises:
             UserError: If this optimiser would have asked another rung or promoted another

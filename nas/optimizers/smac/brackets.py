@@ -1,4 +1,4 @@
-"""Who is promoted: SMAC's successive halving and Hyperband, one step at a time."""
+"""Promotion: SMAC's successive halving and Hyperband, one step at a time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Preference(Protocol):
-    """Chooses who goes on."""
+    """Chooses which configurations are promoted."""
 
     def __call__(
         self, configs: Sequence[Configuration], errors: Sequence[float], budget: float, n: int
@@ -37,11 +37,11 @@ def _always(config: Configuration) -> bool:
 
 
 class _Group(list["Configuration"]):
-    """Configurations of a bracket at a rung, with what is known of them for good.
+    """Configurations of a bracket at a rung, with what no longer changes about them.
 
     Attributes:
-        asked: So many, from the first, have been asked.
-        decided: So many, from the first, have finished.
+        asked: How many, from the first, have been asked.
+        decided: How many, from the first, have finished.
     """
 
     asked = 0
@@ -105,7 +105,7 @@ class StepwiseHalving(SuccessiveHalving):
     def draw(self) -> bool:
         """Adds a configuration to the bracket, a new one if the last is full; False if there is none.
 
-        Of an exhausted space it takes on the most promising of those that were left behind.
+        In an exhausted space it takes the most promising of those that were not promoted.
         """
         self.__post_init__()
         if self.config_selector.exhausted:
@@ -125,7 +125,7 @@ class StepwiseHalving(SuccessiveHalving):
         left = self._left_behind()
         if not left:
             return False
-        expected = self.config_selector.foreseen()
+        expected = self.config_selector.expected_errors()
         config, stage = min(left, key=lambda one: (expected[one[0]], -one[1]))
         self._tracker[0, stage + 1].append((None, _Group([config])))
         return True

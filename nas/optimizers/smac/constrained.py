@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
 
-    from nas.optimizers.smac.evidence import Lesson
+    from nas.optimizers.smac.evidence import TrainingData
     from nas.optimizers.smac.feasible import Feasible
     from nas.optimizers.smac.front import ExpectedHypervolume
     from nas.optimizers.smac.tradeoff import Tradeoff
@@ -50,7 +50,7 @@ class FeasibleSearch(PoolSearch):
         return super()._score(rows) * self._feasible.model.probability(np.array(rows)) * self._likely(rows)
 
     def _best(self, pool: Sequence[Vector], scores: Vector, n: int) -> tuple[NDArray[np.int64], Vector]:
-        """The best of the first batch in which any keeps the limits; none at all perhaps."""
+        """The best of the first batch in which any configuration keeps the limits; possibly none."""
         order = np.argsort(-scores, kind="stable")
         for start, end in pairwise(self._batches):
             places = order[start:end]
@@ -110,8 +110,8 @@ class FeasibleSelector(DerivedSelector):
     def _unseen(self, n: int, rng: np.random.RandomState) -> Vector:
         return self._feasible.draw(min(n, _MOST_DRAWN), self._yielded, rng)
 
-    def _lesson(self) -> Lesson:
-        return self._tradeoff.thinned(super()._lesson())
+    def _training_data(self) -> TrainingData:
+        return self._tradeoff.thinned(super()._training_data())
 
     def _inform(self) -> None:
         rows, errors = self._model.leaders(_ALL)

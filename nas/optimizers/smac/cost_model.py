@@ -1,4 +1,4 @@
-"""What is known and what is guessed of costs that can be counted before a configuration is trained."""
+"""Costs that can be counted before training: exact where counted, predicted elsewhere."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from nas.optimizers.smac.candidates import Candidates, key
-from nas.optimizers.smac.evidence import Lesson
+from nas.optimizers.smac.evidence import TrainingData
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from search_spaces.base import plain
 
@@ -30,7 +30,7 @@ class CostModel:
     """Exact costs of some configurations, and a Gaussian process of each cost's logarithm for the others.
 
     Counting a cost takes milliseconds a configuration, so that of thousands of candidates only a few can be
-    counted; the processes say which.
+    counted; the Gaussian processes say which.
     """
 
     def __init__(self, space: ConfigurationSpace, candidates: Candidates, costs: Costs) -> None:
@@ -66,13 +66,13 @@ class CostModel:
         """Learns from configurations, which are counted; ``tune``: length scales too."""
         counted = self.exact(rows)
         for name, process in self._processes.items():
-            data = Lesson.of(rows, logs([costs.get(name, np.inf) for costs in counted]))
+            data = TrainingData.of(rows, logs([costs.get(name, np.inf) for costs in counted]))
             data = data.part(np.isfinite(data.errors))
             if tune:
                 process.tune(data)
             process.learn(data)
 
-    def foresee(self, name: str, rows: Vector) -> tuple[Vector, Vector]:
+    def predict(self, name: str, rows: Vector) -> tuple[Vector, Vector]:
         """Mean and standard deviation ``(N,)`` of a cost's logarithm."""
         mean, variance = self._processes[name].predict(rows)
         assert variance is not None
@@ -83,7 +83,7 @@ class CostModel:
         likely = np.ones(len(rows))
         for name, limit in self._costs.limits.items():
             if name in self._processes:
-                mean, deviation = self.foresee(name, rows)
+                mean, deviation = self.predict(name, rows)
                 likely *= ndtr((logs(limit) - mean) / deviation)
         return likely
 

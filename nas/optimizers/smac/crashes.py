@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import norm
 
-from nas.optimizers.smac.evidence import Lesson
+from nas.optimizers.smac.evidence import TrainingData
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 
 if TYPE_CHECKING:
@@ -22,18 +22,18 @@ _CRASHED, _EVEN = 1.0, 0.5
 class CrashModel:
     """Least-squares classification (Rasmussen and Williams 2006, section 6.5) with the errors' kernel.
 
-    A Gaussian process regresses 1 for a crash and 0 for a success on the choices, with length scales of its
-    own, since what makes a network crash need not be what makes it good. Its probability to lie above one
-    half is that of a crash.
+    A Gaussian process regresses 1 for a crash and 0 for a success on the choices, with separate length
+    scales, since what makes a network crash need not be what makes it good. The probability that it lies
+    above one half is that of a crash.
     """
 
     def __init__(self, configspace: ConfigurationSpace) -> None:
-        """Knows nothing yet."""
+        """Starts without data."""
         self._process = ChoiceProcess(configspace)
 
     def learn(self, rows: Vector, crashed: NDArray[np.bool_]) -> None:
         """Learns anew from configurations ``(N, D)`` and whether each crashed ``(N,)``; nothing is random."""
-        data = Lesson.of(rows, np.where(crashed, _CRASHED, 0.0))
+        data = TrainingData.of(rows, np.where(crashed, _CRASHED, 0.0))
         self._process.tune(data)
         self._process.learn(data)
 

@@ -1,4 +1,4 @@
-"""What the model learns: every configuration once, with the error it would have at the highest rung."""
+"""Training data for the model: all measurements, with the error expected of each at the highest rung."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EARLIER = 0  # epochs by which the results of an earlier search go
 _UNEXPLAINED = 0.3  # prior share of a rung's variance that the next rung does not share
 
 
-class Lesson(NamedTuple):
+class TrainingData(NamedTuple):
     """Data for a model: ``N`` measurements of fewer configurations.
 
     Attributes:
@@ -47,7 +47,7 @@ class Lesson(NamedTuple):
     scatter: Vector
 
     @classmethod
-    def of(cls, rows: Vector, errors: Vector) -> Lesson:
+    def of(cls, rows: Vector, errors: Vector) -> TrainingData:
         """One measurement of every configuration, all at one rung."""
         count = np.arange(len(rows))
         none = np.zeros(len(rows))
@@ -60,11 +60,11 @@ class Lesson(NamedTuple):
         np.maximum.at(top, self.configs, self.levels)
         return np.asarray(self.levels == top[self.configs])
 
-    def part(self, which: NDArray[Any]) -> Lesson:
+    def part(self, which: NDArray[Any]) -> TrainingData:
         """Some of the measurements."""
-        return Lesson(*(values[which] for values in self))
+        return TrainingData(*(values[which] for values in self))
 
-    def warped(self) -> Lesson:
+    def warped(self) -> TrainingData:
         """Errors on a logarithmic scale that magnifies differences among the best, as SMAC's encoder does.
 
         The zero of the scale lies as far below the least error as the 20th percentile lies above it.
@@ -76,7 +76,7 @@ class Lesson(NamedTuple):
 
 
 class Learner(ABC):
-    """A model of a lesson.
+    """A model of errors, learnt from training data.
 
     Attributes:
         _rows: The configurations it rests on ``(N, D)``.
@@ -86,12 +86,12 @@ class Learner(ABC):
     _rows: Vector
     _expected: Vector
 
-    def tune(self, data: Lesson) -> None:
-        """Chooses what changes little as lessons grow, such as length scales; comes before ``learn``."""
+    def tune(self, data: TrainingData) -> None:
+        """Chooses what changes little as the data grow, such as length scales; comes before ``learn``."""
         del data
 
     @abstractmethod
-    def learn(self, data: Lesson, seed: int) -> None:
+    def learn(self, data: TrainingData, seed: int) -> None:
         """Learns anew; everything random is derived from the seed."""
 
     @abstractmethod
@@ -99,7 +99,7 @@ class Learner(ABC):
         """Expected errors ``(N,)`` of configurations ``(N, D)``."""
 
     def leaders(self, n: int) -> tuple[Vector, Vector]:
-        """What it rests on with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
+        """The training configurations with the least expected errors: rows ``(n, D)``, errors ``(n,)``."""
         order = np.argsort(self._expected, kind="stable")[:n]
         return self._rows[order], self._expected[order]
 
@@ -177,13 +177,13 @@ class Evidence:
         known = crashed | np.isfinite(self._errors[:count, 1:]).any(1)
         return self._rows[:count][known], crashed[known]
 
-    def foreseen(self) -> dict[bytes, float]:
-        """What to expect at the highest rung of every configuration that finished a trial, by its key."""
-        part = (lesson := self.lesson()).part(lesson.last)
+    def expected_errors(self) -> dict[bytes, float]:
+        """The error expected at the highest rung of every configuration that finished a trial, by its key."""
+        part = (data := self.training_data()).part(data.last)
         return {key(row): float(error) for row, error in zip(part.rows, part.errors, strict=True)}
 
-    def lesson(self) -> Lesson:
-        """Draws the lesson; there must be a finished trial."""
+    def training_data(self) -> TrainingData:
+        """All measurements so far, on one scale; there must be a finished trial."""
         count = len(self._places)
         curves, crashed = self._errors[:count].copy(), self._crashed[:count]
         curves[crashed] = np.nan
@@ -199,7 +199,7 @@ class Evidence:
         for place, (count, squares) in self._further.items():
             further[place], scatter[place] = count, squares * gains[place[1]]
         seeds = further[seen]
-        return Lesson(
+        return TrainingData(
             self._rows[configs],
             expected[seen],
             configs,
@@ -211,7 +211,7 @@ class Evidence:
 
 
 def _expected(curves: Vector) -> tuple[Vector, Vector]:
-    """What to expect at the highest rung that anyone has reached.
+    """The errors expected at the highest rung that any configuration has reached.
 
     Args:
         curves: Errors by configuration and rung ``(N, R)``, NaN where there are none.

@@ -1,4 +1,4 @@
-"""SMAC's multi-fidelity facade, put together from our parts and kept off the disk and the console."""
+"""SMAC's multi-fidelity facade, assembled from this package's parts, without files or console input."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _NAME = "smacnas"
 
 
 class _PlainRunHistory(RunHistory):
-    """Leaves out what takes time with every trial and serves others than us."""
+    """Leaves out what takes time with every trial and is not used here."""
 
     def _update_objective_bounds(self) -> None:
         """Bounds scale several objectives; computing them anew with every trial is quadratic."""

@@ -121,7 +121,7 @@ class Feasible:
         return np.array(distinct(likely, seen)[:n]).reshape(-1, rows.shape[1])
 
     def update(self, proposed: Mapping[bytes, Configuration]) -> None:
-        """Lets the processes learn from what was proposed, now and then."""
+        """Trains the Gaussian processes on what was proposed, now and then."""
         count = min(len(proposed) - len(proposed) % _LEARN_STEP, _LEARN_MOST)
         if count == self._learnt or not self.model.names:
             return

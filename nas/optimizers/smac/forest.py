@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from smac.model.random_forest.random_forest import EPMRandomForest, RandomForest
 
-from nas.optimizers.smac.evidence import Learner, Lesson
+from nas.optimizers.smac.evidence import Learner, TrainingData
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -59,7 +59,7 @@ class Forest(Learner, RandomForest):
             n_jobs=1,
         )
 
-    def learn(self, data: Lesson, seed: int) -> None:
+    def learn(self, data: TrainingData, seed: int) -> None:
         """Trains anew; all errors count alike."""
         self._rf_opts["random_state"] = seed
         last = data.part(data.last)

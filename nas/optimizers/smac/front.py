@@ -1,4 +1,4 @@
-"""The acquisition of a front: expected improvement of the hypervolume it dominates."""
+"""Acquisition function for a front: expected improvement of the hypervolume it dominates."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _MOST_POINTS = {2: 40, 3: 24}  # of the front, by the number of objectives: the 
 class ExpectedHypervolume(AbstractAcquisitionFunction):
     """How much hypervolume a configuration is expected to add, in errors as modelled and logarithms of costs.
 
-    A counted cost is exact for the few that are counted; for all others, as for a measured cost, its own
-    process says how sure it is.
+    A counted cost is exact for the few that are counted; for all others, as for a measured cost, its Gaussian
+    process gives the uncertainty.
     """
 
     def __init__(self, tradeoff: Tradeoff, prior: Prior | None = None) -> None:
@@ -38,7 +38,7 @@ class ExpectedHypervolume(AbstractAcquisitionFunction):
         """Takes the number of ``finished`` trials and the ``tried``: configurations, and expected errors."""
         self._finished = max(int(kwargs["finished"]), 1)
         rows, errors = kwargs["tried"]
-        costs, _ = self._tradeoff.foresee(rows, exactly=True)
+        costs, _ = self._tradeoff.predict(rows, exactly=True)
         points = np.column_stack([errors, costs])
         self._reference = reference(points, self._tradeoff.most())
         front = nondominated(points)
@@ -51,7 +51,7 @@ class ExpectedHypervolume(AbstractAcquisitionFunction):
     def improvement(self, rows: Vector, *, exactly: bool) -> Vector:
         """Expected improvement ``(N,)``, ``exactly``: by counted costs."""
         mean, variance = self._model.predict_marginalized(rows)
-        costs, deviations = self._tradeoff.foresee(rows, exactly=exactly)
+        costs, deviations = self._tradeoff.predict(rows, exactly=exactly)
         return expected_improvement(
             self._front,
             self._reference,

@@ -16,7 +16,7 @@ from smac.model import AbstractModel
 from threadpoolctl import ThreadpoolController
 
 from nas.optimizers.smac.candidates import FEW_LEVELS
-from nas.optimizers.smac.evidence import Learner, Lesson
+from nas.optimizers.smac.evidence import Learner, TrainingData
 from search_spaces.rules import levels_of
 
 if TYPE_CHECKING:
@@ -75,14 +75,14 @@ class ChoiceProcess(Learner, AbstractModel):
         self._conditional = frozenset(configspace.conditional_hyperparameters)
 
     @_on_one_thread
-    def tune(self, data: Lesson) -> None:
+    def tune(self, data: TrainingData) -> None:
         """Chooses length scales, signal by rung and noise."""
         some = self._standardised(_telling(data))
         distances = np.array([_squared(code, code) for code in self._coded(some.rows)])
         self._shape = _most_likely(distances, some)
 
     @_on_one_thread
-    def learn(self, data: Lesson, seed: int = 0) -> None:
+    def learn(self, data: TrainingData, seed: int = 0) -> None:
         """Conditions the process. Nothing is random."""
         del seed
         if np.max(data.levels) >= len(self._shape[1]):
@@ -112,12 +112,12 @@ class ChoiceProcess(Learner, AbstractModel):
         return self._unscaled(self._covariance(rows) @ self._weights)
 
     def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
-        data = Lesson.of(X, y.ravel())
+        data = TrainingData.of(X, y.ravel())
         self.tune(data)
         self.learn(data)
         return self
 
-    def _standardised(self, data: Lesson) -> Lesson:
+    def _standardised(self, data: TrainingData) -> TrainingData:
         """Errors scaled to mean 0 and variance 1."""
         self._mean, self._scale = float(data.errors.mean()), float(data.errors.std()) or 1.0
         errors = (data.errors - self._mean) / self._scale
@@ -207,7 +207,7 @@ def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return order if len(order) <= n else order[np.linspace(0, len(order) - 1, n).round().astype(int)]
 
 
-def _telling(data: Lesson) -> Lesson:
+def _telling(data: TrainingData) -> TrainingData:
     """The measurements that tell most of length scales and rungs: whole curves, then single points."""
     order = np.argsort(data.errors, kind="stable")
     order = order[data.last[order]]  # configurations, best first
@@ -217,7 +217,7 @@ def _telling(data: Lesson) -> Lesson:
     return data.part(np.isin(data.configs, data.configs[chosen]))
 
 
-def _most_likely(distances: Vector, data: Lesson) -> tuple[Vector, Vector, float]:
+def _most_likely(distances: Vector, data: TrainingData) -> tuple[Vector, Vector, float]:
     """Maximum a posteriori of decay by hyperparameter ``(D,)``, signal by level and noise."""
     loss, start, reach = _likelihood(distances, data)
     bounds = list(zip(start - reach, start + reach, strict=True))
@@ -227,7 +227,7 @@ def _most_likely(distances: Vector, data: Lesson) -> tuple[Vector, Vector, float
 
 
 def _likelihood(
-    distances: Vector, data: Lesson
+    distances: Vector, data: TrainingData
 ) -> tuple[Callable[[Vector], tuple[float, Vector]], Vector, Vector]:
     """The negative logarithm of the posterior with its gradient, the prior's centre and its reach.
 

@@ -1,4 +1,4 @@
-"""A cost that only a trial tells: what the process of its logarithm has seen, and what it expects."""
+"""A cost that only training can measure: a Gaussian process of its logarithm."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
     from numpy.typing import NDArray
 
-    from nas.optimizers.smac.evidence import Lesson
+    from nas.optimizers.smac.evidence import TrainingData
 
     Vector = NDArray[np.float64]
 
 _LEAST = 2  # configurations to learn from
-_TUNE_GROWTH = 10  # as the error's process is tuned
+_TUNE_GROWTH = 10  # as for the error's Gaussian process
 
 
 class MeasuredCost:
@@ -31,16 +31,16 @@ class MeasuredCost:
         self._process = ChoiceProcess(space)
         self._evidence = Evidence(rungs)
         self._tuned_at = self._learnt = 0
-        self._tune_on: Lesson | None = None
+        self._tune_on: TrainingData | None = None
 
     def add(self, row: Vector, epochs: int, log_cost: float) -> None:
-        """Takes what a trial told."""
+        """Takes what a trial measured."""
         self._evidence.add(row, epochs, log_cost)
         finished = self._evidence.finished
         if finished >= _LEAST and finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
-            self._tuned_at, self._tune_on = finished, self._evidence.lesson()
+            self._tuned_at, self._tune_on = finished, self._evidence.training_data()
 
-    def foresee(self, rows: Vector) -> tuple[Vector, Vector] | None:
+    def predict(self, rows: Vector) -> tuple[Vector, Vector] | None:
         """Mean and standard deviation ``(N,)`` of the logarithm; None while too little was measured."""
         if self._evidence.finished < _LEAST:
             return None
@@ -49,7 +49,7 @@ class MeasuredCost:
             if self._tune_on is not None:
                 self._process.tune(self._tune_on)
                 self._tune_on = None
-            self._process.learn(self._evidence.lesson())
+            self._process.learn(self._evidence.training_data())
         mean, variance = self._process.predict(rows)
         assert variance is not None
         return mean.ravel(), np.sqrt(variance.ravel())

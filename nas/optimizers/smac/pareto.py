@@ -17,7 +17,7 @@ _MARGIN = 0.1
 
 
 def nondominated(points: Vector) -> Mask:
-    """Which points no other is better than in one objective and as good in all others ``(N,)``.
+    """Which points are non-dominated: none is better in one objective and as good in all others ``(N,)``.
 
     Args:
         points: ``(N, M)``; of equal points all stay.
@@ -38,7 +38,7 @@ def ranks(points: Vector, enough: int | None = None) -> NDArray[np.int64]:
 
     Args:
         points: ``(N, M)``.
-        enough: Once so many are ranked, all others share the next rank.
+        enough: Once this many are ranked, all others share the next rank.
     """
     found = np.full(len(points), -1, dtype=np.int64)
     left, rank = np.arange(len(points)), 0

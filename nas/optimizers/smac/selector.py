@@ -1,4 +1,4 @@
-"""Which configuration comes next: given, of the initial design, random, or the model's choice."""
+"""Which configuration comes next: replayed, of the initial design, random, or the model's choice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from smac.scenario import Scenario
 
-    from nas.optimizers.smac.evidence import Lesson
+    from nas.optimizers.smac.evidence import TrainingData
 
     Vector = NDArray[np.float64]
 
@@ -31,10 +31,10 @@ _TUNE_GROWTH = 10  # the model is tuned anew with a tenth more trials: half of a
 
 
 class DerivedSelector(ConfigSelector):
-    """SMAC's config selector without a memory of its own.
+    """SMAC's config selector, made stateless.
 
     What it yields depends on the run's seed, the configurations yielded so far and the finished
-    trials only, never on how it came there. So configurations of an earlier session can be handed
+    trials only, never on how that point was reached. So configurations of an earlier session can be handed
     to it (:meth:`give`) in place of computing them again, and what follows is what would have
     followed without a break.
     """
@@ -61,7 +61,7 @@ class DerivedSelector(ConfigSelector):
         self._yielded: dict[bytes, Configuration] = {}
         self._given: Configuration | None = None
         self._tuned_at = 0  # finished trials that the model was tuned to last, or is to be before it learns
-        self._tune_on: Lesson | None = None  # set: is to be
+        self._tune_on: TrainingData | None = None  # set: is to be
         self._learnt = 0  # finished trials that the model knows
         self._crashes = CrashModel(scenario.configspace)
         self._warned = 0  # finished trials that the model of crashes knows
@@ -75,9 +75,9 @@ class DerivedSelector(ConfigSelector):
         """Whether a configuration has been yielded before."""
         return key(config.get_array()) in self._yielded
 
-    def foreseen(self) -> dict[Configuration, float]:
-        """What to expect at the highest rung of the configurations that finished a trial."""
-        known = self._evidence.foreseen()
+    def expected_errors(self) -> dict[Configuration, float]:
+        """The error expected at the highest rung, of each configuration that finished a trial."""
+        known = self._evidence.expected_errors()
         return {self._yielded[name]: error for name, error in known.items() if name in self._yielded}
 
     def observe(
@@ -87,7 +87,7 @@ class DerivedSelector(ConfigSelector):
         self._evidence.add(config.get_array(), epochs, error, blameless=blameless)
         finished = self._evidence.finished
         if finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
-            self._tuned_at, self._tune_on = finished, self._evidence.lesson()
+            self._tuned_at, self._tune_on = finished, self._evidence.training_data()
 
     def give(self, config: Configuration | None) -> None:
         """Sets, or with None takes back, the configuration to yield next."""
@@ -120,7 +120,7 @@ class DerivedSelector(ConfigSelector):
         return self._candidates.decode(self._drawn(rng), RANDOM)
 
     def _drawn(self, rng: np.random.RandomState) -> Vector:
-        """A configuration at random, those that will probably crash the more rarely."""
+        """A random configuration; the likelier it is to crash, the more rarely it is drawn."""
         survival = self._survival()
         if survival is None:
             return self._unseen(1, rng)[0]
@@ -134,7 +134,7 @@ class DerivedSelector(ConfigSelector):
         return self._candidates.unseen(n, self._yielded, rng)
 
     def _survival(self) -> Callable[[Vector], Vector] | None:
-        """What tells the probability not to crash, None if nothing or everything has crashed so far."""
+        """The model of crashes; None if nothing or everything has crashed so far."""
         rows, crashed = self._evidence.crashes
         if crashed.all() or not crashed.any():
             return None
@@ -154,15 +154,15 @@ class DerivedSelector(ConfigSelector):
         if self._tune_on is not None:
             self._model.tune(self._tune_on.warped())
             self._tune_on = None
-        self._model.learn(self._lesson(), derive(self._seed, "train", known.finished))
+        self._model.learn(self._training_data(), derive(self._seed, "train", known.finished))
         self._inform()
         return True
 
-    def _lesson(self) -> Lesson:
+    def _training_data(self) -> TrainingData:
         """What the model learns from."""
-        return self._evidence.lesson().warped()
+        return self._evidence.training_data().warped()
 
     def _inform(self) -> None:
-        """Tells the acquisition function what it needs to know of the model."""
+        """Passes the acquisition function what it needs from the model."""
         (least,) = self._model.leaders(1)[1]
         self._acquisition_function.update(model=self._model, eta=least, finished=self._evidence.finished)

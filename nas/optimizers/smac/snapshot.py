@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def write_snapshot(facade: QuietFacade, folder: Path, elapsed: float, finished: bool) -> None:
     """Writes what stock SMAC would have written into its output directory.
 
-    Trials that still run are left out: SMAC would neither run them again nor forget them.
+    Trials that still run are left out: SMAC would neither run them again nor drop them.
 
     Args:
         facade: What to write.

@@ -1,4 +1,4 @@
-"""What is weighed beside the error: costs of what was tried, expected costs, and who goes on."""
+"""Costs besides the error: of what was tried, expected of candidates, and what they mean for promotion."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from nas.optimizers.objectives import Costs
     from nas.optimizers.smac.cost_model import CostModel
-    from nas.optimizers.smac.evidence import Lesson
+    from nas.optimizers.smac.evidence import TrainingData
 
     Vector = NDArray[np.float64]
 
-_UNKNOWN = 1e30  # a cost that was not told weighs more than any other
+_UNKNOWN = 1e30  # an unknown cost weighs more than any other
 _BEST, _OTHERS = 300, 100  # configurations that the error's process learns from, by rank
 
 
@@ -50,10 +50,10 @@ class Tradeoff:
 
     def observe(self, row: Vector, epochs: int, error: float | None, metrics: Mapping[str, float]) -> None:
         """Takes a finished trial; ``error`` None: it crashed."""
-        told = self._measured.setdefault(key(row), {})
+        measured = self._measured.setdefault(key(row), {})
         for name, process in self._processes.items():
             if math.isfinite(cost := metrics.get(name, math.nan)):
-                told[name] = cost
+                measured[name] = cost
                 process.add(row, epochs, float(logs(cost)))
         if error is not None:
             self._rungs[epochs][key(row)] = row, error
@@ -61,19 +61,19 @@ class Tradeoff:
     def keeps(self, rows: Sequence[Vector] | Vector) -> NDArray[np.bool_]:
         """Whether configurations keep all limits, as far as their costs are known ``(N,)``."""
         counted = self._counted.exact(rows) if self._counted.names else [{}] * len(rows)
-        told = [self._measured.get(key(row), {}) for row in rows]
-        both = [{**costs, **more} for costs, more in zip(counted, told, strict=True)]
+        measured = [self._measured.get(key(row), {}) for row in rows]
+        both = [{**costs, **more} for costs, more in zip(counted, measured, strict=True)]
         return np.array([self._costs.fits(costs) for costs in both], dtype=np.bool_)
 
     def eligible(self, config: Configuration) -> bool:
-        """Whether a configuration may go on: it keeps all limits, as far as its costs are known."""
+        """Whether a configuration may be promoted: it keeps all limits, as far as its costs are known."""
         return bool(self.keeps([config.get_array()])[0])
 
     def probability(self, rows: Vector) -> Vector:
         """How likely configurations keep the limits on what can only be measured ``(N,)``."""
         likely = np.ones(len(rows))
         for name, limit in self._costs.limits.items():
-            if name in self._processes and (seen := self._processes[name].foresee(rows)) is not None:
+            if name in self._processes and (seen := self._processes[name].predict(rows)) is not None:
                 likely *= ndtr((logs(limit) - seen[0]) / seen[1])
         return likely
 
@@ -81,14 +81,14 @@ class Tradeoff:
         """Logarithms of the limits of the objectives, the error first; infinite where there is none."""
         return np.array([np.inf, *(logs(self._costs.limits.get(name, np.inf)) for name in self.objectives)])
 
-    def foresee(self, rows: Vector, *, exactly: bool) -> tuple[Vector, Vector]:
+    def predict(self, rows: Vector, *, exactly: bool) -> tuple[Vector, Vector]:
         """Means and standard deviations ``(N, K)`` of the objectives' logarithms.
 
         Args:
             rows: Configurations.
             exactly: Count what can be counted.
         """
-        found = [self._foresee(name, rows, exactly) for name in self.objectives]
+        found = [self._predict(name, rows, exactly) for name in self.objectives]
         means, deviations = zip(*found, strict=True)
         return np.column_stack(means), np.column_stack(deviations)
 
@@ -116,8 +116,8 @@ class Tradeoff:
         gone.update(key(rows[i]) for i in chosen)
         return [int(i) for i in good[chosen]]
 
-    def thinned(self, data: Lesson) -> Lesson:
-        """The measurements that tell most of the front, if there are too many to learn from all."""
+    def thinned(self, data: TrainingData) -> TrainingData:
+        """The measurements that say most about the front, if there are too many to learn from all."""
         if len(data.rows) <= _BEST + _OTHERS or not self.objectives:
             return data
         by_rank = ranks(self._points(data.rows, data.errors), _BEST)
@@ -128,13 +128,13 @@ class Tradeoff:
         return part._replace(configs=np.unique(part.configs, return_inverse=True)[1])
 
     def _points(self, rows: Vector, errors: Sequence[float] | Vector) -> Vector:
-        means, _ = self.foresee(rows, exactly=True)
+        means, _ = self.predict(rows, exactly=True)
         return np.column_stack([np.asarray(errors, dtype=np.float64), means])
 
-    def _foresee(self, name: str, rows: Vector, exactly: bool) -> tuple[Vector, Vector]:
+    def _predict(self, name: str, rows: Vector, exactly: bool) -> tuple[Vector, Vector]:
         zero = np.zeros(len(rows))
         if name in self._processes:
-            return self._processes[name].foresee(rows) or (zero, zero)
+            return self._processes[name].predict(rows) or (zero, zero)
         if not exactly:
-            return self._counted.foresee(name, rows)
+            return self._counted.predict(name, rows)
         return logs([costs.get(name, _UNKNOWN) for costs in self._counted.exact(rows)]), zero
