@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 import search_spaces
-from nas.util import cli, output
+from nas.util import cli, flag_help, output
 from nas.util.commands import typed
 from nas.util.errors import UserError, one_line
 from nas.util.quantities import format_whole
@@ -32,7 +32,7 @@ PROG = "python -m search_spaces"
 class ListCommand:
     """Name, size and title of every search space."""
 
-    json: bool = False
+    json: flag_help.Switch = False
     """Print the list as JSON."""
 
 
@@ -42,7 +42,7 @@ class ShowCommand:
 
     name: Annotated[str, tyro.conf.Positional]
     """A name that `list` prints, path/to/file.py or module:Class."""
-    json: bool = False
+    json: flag_help.Switch = False
     """Print the description as JSON."""
 
 

@@ -34,7 +34,7 @@ class Command:
     """Run folders."""
     port: int = 8050
     """Port of the page, which only this machine can reach; 0: any free port."""
-    open: bool = False
+    open: flag_help.Switch = False
     """Open the page in a browser."""
 
 

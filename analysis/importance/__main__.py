@@ -28,7 +28,7 @@ class Command:
     settings: Annotated[ImportanceSettings, flag_help.group("Importance")] = field(
         default_factory=ImportanceSettings
     )
-    json: bool = False
+    json: flag_help.Switch = False
     """Print the importances as JSON."""
 
 

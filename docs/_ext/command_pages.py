@@ -125,7 +125,7 @@ def _option(action: argparse.Action) -> Iterator[str]:
     default = found["default"] if found else None
     yield f"````{{option}} {', '.join(spelled)}"
     words = "".join(_text(_DEFAULT.sub("", text))).rstrip("\n")
-    if default not in (None, "None", "False"):
+    if default not in (None, "None", "off"):
         words = f"{words}\nDefault: {default if ' ' in default else f'`{default}`'}."
     elif found and default is None and action.option_strings:
         words = f"{words}\nRequired."

@@ -38,7 +38,7 @@ class Command:
     machine: Annotated[ConfirmMachineSettings, flag_help.group("Device and data")] = field(
         default_factory=ConfirmMachineSettings
     )
-    quiet: bool = False
+    quiet: flag_help.Switch = False
     """Print nothing but errors."""
 
 

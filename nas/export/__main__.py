@@ -26,7 +26,7 @@ class Command:
     """Everything the command line says."""
 
     settings: Annotated[ExportSettings, flag_help.group("Export")]
-    quiet: bool = False
+    quiet: flag_help.Switch = False
     """Print nothing but errors."""
 
 

@@ -45,9 +45,9 @@ class ExportSettings:
     """Input channels; nas.train and nas.evaluate need 1 or 3."""
     match_macs: Annotated[str | None, flag_help.default("widths are kept")] = None
     """Scale all widths until the network has this many multiply-accumulates, such as 4.5G or 600M."""
-    onnx: bool = False
+    onnx: flag_help.Switch = False
     """Also write model.onnx, checked with onnxruntime."""
-    torch_export: bool = False
+    torch_export: flag_help.Switch = False
     """Also write model.pt2 (torch.export), checked."""
     weights: Annotated[Path | None, flag_help.default("random initial weights")] = None
     """A .pth file of the weights that NEXcepTion's authors released, for `nexception` at --geometry t, s or

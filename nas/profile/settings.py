@@ -43,9 +43,9 @@ class ProfileSettings:
     """CPU threads."""
     top1: Annotated[tuple[str, ...], flag_help.default("those in trained folders")] = ()
     """Accuracies for the plots: NAME=PERCENT, such as nexception_t=81.5."""
-    published: bool = False
+    published: flag_help.Switch = False
     """Fill in missing accuracies from Table 3 of the NEXcepTion paper, at its image sizes."""
-    stages: bool = False
+    stages: flag_help.Switch = False
     """Do not measure: show kernels, widths and strides stage by stage (the paper's Tables 4 to 6)."""
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from nas.run.commands import RunCommands
-from nas.util import cli
+from nas.util import cli, flag_help
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Command:
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
-    dry_run: bool = False
+    dry_run: flag_help.Switch = False
     """Say what would be done, and do nothing."""
 
 

@@ -53,9 +53,9 @@ class RunFlags:
     """Run folder to continue with the settings it began with; only limits such as --budget may be raised.
     auto: continue the run called --name if it exists, else start it, so that all tasks of a job array can use
     the same command."""
-    plan: bool = False
+    plan: flag_help.Switch = False
     """Measure this device, print what fits into the budget, and do not search."""
-    quiet: bool = False
+    quiet: flag_help.Switch = False
     """Print nothing but errors; the log file is still written."""
 
     def __post_init__(self) -> None:

@@ -36,11 +36,11 @@ class Command:
 
     run: Annotated[Path, tyro.conf.Positional] = Path("runs")
     """The run folder, or a folder of runs, which are listed: those that run first, then the latest."""
-    json: bool = False
+    json: flag_help.Switch = False
     """Print the status as JSON."""
     svg: Annotated[Path | None, flag_help.default("print it")] = None
     """Write it to an SVG picture instead, for a page or a talk."""
-    watch: bool = False
+    watch: flag_help.Switch = False
     """Keep watching until Ctrl-C or the end of the search, updated every second; in a pipe, print a line for
     each event; with --json, one object per line for each change."""
 

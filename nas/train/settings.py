@@ -40,7 +40,7 @@ class TrainCommandSettings:
     init: Literal["auto", "weights", "scratch"] = "auto"
     """weights: start from those of the folder or run; scratch: start from random ones; auto: weights if
     nas.train made them."""
-    new_head: bool = False
+    new_head: flag_help.Switch = False
     """Replace the classifier of an exported folder whose number of classes differs."""
     seeds: int = 1
     """How many times to train, with seeds --seed, --seed + 1, ...; mean and spread are reported and drawn."""
@@ -52,7 +52,7 @@ class TrainCommandSettings:
     """auto: bfloat16 on GPUs that support it, float16 on others, float32 on the CPU."""
     accumulate: Annotated[int, tyro.conf.arg(name="grad-accum-steps")] = 1
     """Forward passes that a batch is split into, to save memory."""
-    grad_checkpointing: bool = False
+    grad_checkpointing: flag_help.Switch = False
     """Recompute activations in the backward pass, to save memory."""
     device: str = "auto"
     """auto (a GPU if there is one; with torchrun one per process), cpu, cuda or cuda:N."""
@@ -66,7 +66,7 @@ class TrainCommandSettings:
         str | None, flag_help.default("that of the weights it starts from, else apache-2.0")
     ] = None
     """Licence of the weights, for the model card."""
-    quiet: bool = False
+    quiet: flag_help.Switch = False
     """Print nothing but errors."""
 
     def __post_init__(self) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
+
+Switch = Annotated[
+    bool,
+    tyro.conf.arg(help_behavior_hint=lambda label: f"(default: {'on' if label == 'True' else 'off'})"),
+]
+"""A flag without a value; help says whether it is on where it is left out."""
 
 
 def group(title: str) -> Any:
