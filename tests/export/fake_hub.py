@@ -25,7 +25,7 @@ class Hub:
     blobs: dict[str, bytes] = field(default_factory=dict)
     commits: int = 0
     asked: list[str] = field(default_factory=list)
-    broken: str = ""  # a part of the path that it answers with 500
+    broken: str = ""  # a part of the path that it refuses
 
 
 @contextlib.contextmanager
@@ -43,7 +43,7 @@ def serving() -> Iterator[Hub]:
             path = self.path.partition("?")[0]
             hub.asked.append(path)
             if hub.broken and hub.broken in path:
-                self.answer(500, {"error": "out of order"})
+                self.answer(403, {"error": "out of order"})
             elif self.headers.get("Authorization") != f"Bearer {TOKEN}":
                 self.answer(401, {"error": "Invalid username or password."})
             else:

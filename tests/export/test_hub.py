@@ -118,10 +118,10 @@ def test_a_token_that_the_hub_refuses_is_one_line(served, tmp_path, monkeypatch)
     assert served.files == {}
 
 
-def test_a_hub_that_fails_half_way_has_nothing(served, tmp_path):
+def test_what_the_hub_refuses_at_the_end_can_be_pushed_again(served, tmp_path):
     (tmp_path / "README.md").write_text("card")
     served.broken = "/commit/"
-    assert "500" in refused(tmp_path)
+    assert "403" in refused(tmp_path)
     assert served.files == {}
     served.broken = ""
     assert hub.push(tmp_path, REPO) == f"{served.url}/{REPO}"
