@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _INACTIVE = "–"
 _PLACE = "PATH_OF_THIS_FOLDER"
+_TERMS = "## Licence and citation"
 _INSTALLING = (
     f"timm alone does not know this architecture: install smacnas {nas.__version__} beside it, by "
     "`pip install .` in a copy of its source."
@@ -99,7 +100,8 @@ def trained(
         license_: Of the weights, in Hugging Face's words.
         earlier: The card it was exported with, whose tables still hold.
     """
-    tables = earlier[earlier.find("\n## ") + 1 :].rstrip() if "\n## " in earlier else ""
+    tables = earlier[earlier.find("\n## ") + 1 :] if "\n## " in earlier else ""
+    tables = tables.partition(f"{_TERMS}\n")[0].rstrip()  # its licence may be another
     return "\n".join(
         [
             *_front_matter(license_),
@@ -112,8 +114,9 @@ def trained(
             recipe.rstrip(),
             "```",
             "",
-            tables or "\n".join([*_loading(timm_module), *_citation(license_)]).rstrip(),
+            tables or "\n".join(_loading(timm_module)).rstrip(),
             "",
+            *_citation(license_),
         ]
     )
 
@@ -245,7 +248,7 @@ def _loading_code(code: Mapping[str, str], repo: str | None = None) -> list[str]
 def _citation(license_: str) -> list[str]:
     """Under what terms it is given, and the paper that the search follows (as in CITATION.cff)."""
     return [
-        "## Licence and citation",
+        _TERMS,
         "",
         f"Weights: {license_}. Built by smacnas {nas.__version__} (Apache-2.0), whose search follows:",
         "",

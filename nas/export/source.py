@@ -220,9 +220,8 @@ def _confirmed_figures(confirmed: ConfirmedFile, winner: ConfirmedConfig) -> dic
         facts["sd_over_seeds_of_validation_top1"] = winner.sd_error
     seeds = len(confirmed.compared)
     if winner.mean_error is not None and winner.sd_error is not None and seeds > 1:
-        facts["95%_interval_of_validation_top1"] = list(
-            interval(1 - winner.mean_error, winner.sd_error, seeds)
-        )
+        ends = interval(1 - winner.mean_error, winner.sd_error, seeds)
+        facts["95%_interval_of_validation_top1"] = [min(max(end, 0.0), 1.0) for end in ends]
     if baseline is not None and baseline.mean_error is not None:
         facts["baseline_validation_top1"] = 1 - baseline.mean_error
     return facts
