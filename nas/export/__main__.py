@@ -49,6 +49,8 @@ def main(args: Sequence[str] | None = None) -> int:
         folder = command.settings.output
         trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}")
+        if exported.url is not None:
+            print(f"pushed to {exported.url}")
         # Code that came with the weights runs only for who names it.
         space = [] if exported.space is None else ["--space", exported.space]
         if exported.searched:

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas.export import folder, model_card, sizes, source, summary, weights
+from nas.export import folder, hub, model_card, sizes, source, summary, weights
 from nas.export import recipe as recipes
 from nas.export.exported import Exported, OtherForms, in_words, own_facts
 from nas.trial import weights as trained
@@ -34,7 +34,7 @@ def export(settings: ExportSettings) -> Exported:
     """Exports a network.
 
     Raises:
-        UserError: If anything about it is wrong; nothing is written then.
+        UserError: If anything about it is wrong; nothing is written then, unless only the push fails.
     """
     if settings.onnx:
         from nas.export import formats
@@ -89,6 +89,7 @@ def export(settings: ExportSettings) -> Exported:
             (rows, totals),
             model_card.Weights(settings.licence, learned, facts),
             code,
+            settings.push_to_hub,
         ),
         recipe=_recipe(found, size).to_yaml(),
         own=own_facts(found, totals[0], settings.seed, kept, facts)
@@ -99,6 +100,7 @@ def export(settings: ExportSettings) -> Exported:
         class_names=found.class_names if classes == len(found.class_names) else (),
         extra=beside,
     )
+    url = None if settings.push_to_hub is None else hub.push(settings.output, settings.push_to_hub)
     notes = [
         found.note,
         learned and f"with the weights that the search kept, {learned}",
@@ -107,7 +109,7 @@ def export(settings: ExportSettings) -> Exported:
     ]
     fits = size.reduced and classes == len(found.class_names) and in_chans == found.in_chans
     say = None if code is None else named(code, str(settings.output))
-    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits, say)
+    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits, say, url)
 
 
 def _ends(settings: ExportSettings, found: Source, size: Size) -> tuple[int, int]:

@@ -30,6 +30,7 @@ class Exported:
     ``note`` says how a run's network was chosen, and which choices shape nothing; "" without any.
     ``searched`` is whether it is the network that a run searched, and takes that run's images.
     ``space`` is what to name to have its code run, if that is not ours.
+    ``url`` is where it was pushed to, if that was asked.
     """
 
     rows: list[summary.Row]
@@ -38,6 +39,7 @@ class Exported:
     note: str = ""
     searched: bool = False
     space: str | None = None
+    url: str | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import nas
 from nas.util.quantities import format_count
 from search_spaces.code import named
 
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 _INACTIVE = "–"
 _PLACE = "PATH_OF_THIS_FOLDER"
+_TERMS = "## Licence and citation"
+_INSTALLING = (
+    f"timm alone does not know this architecture: install smacnas {nas.__version__} beside it, by "
+    "`pip install .` in a copy of its source."
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,7 @@ def exported(
     counted: tuple[Sequence[Row], Sequence[Total]],
     weights: Weights,
     code: Mapping[str, str] | None = None,
+    repo: str | None = None,
 ) -> str:
     """The card of a network of a search space that ``nas.train`` has not trained.
 
@@ -53,9 +60,11 @@ def exported(
         counted: Its blocks; and the network itself and others to compare with.
         weights: Where they come from.
         code: Of a space that is not ours: file, class and SHA-256.
+        repo: Where it is pushed to, ``USER/NAME``; None if nowhere.
     """
     rows, totals = counted
-    loading = _loading(space.exporting.timm_module) if code is None else _loading_code(code)
+    module = space.exporting.timm_module
+    loading = _loading(module, repo) if code is None else _loading_code(code, repo)
     return "\n".join(
         [
             *_front_matter(weights.license),
@@ -68,6 +77,7 @@ def exported(
             *_costs(totals),
             *_blocks(rows),
             *loading,
+            *_citation(weights.license),
         ]
     )
 
@@ -90,7 +100,8 @@ def trained(
         license_: Of the weights, in Hugging Face's words.
         earlier: The card it was exported with, whose tables still hold.
     """
-    tables = earlier[earlier.find("\n## ") + 1 :].rstrip() if "\n## " in earlier else ""
+    tables = earlier[earlier.find("\n## ") + 1 :] if "\n## " in earlier else ""
+    tables = tables.partition(f"{_TERMS}\n")[0].rstrip()  # its licence may be another
     return "\n".join(
         [
             *_front_matter(license_),
@@ -105,6 +116,7 @@ def trained(
             "",
             tables or "\n".join(_loading(timm_module)).rstrip(),
             "",
+            *_citation(license_),
         ]
     )
 
@@ -142,7 +154,7 @@ def _source(source: Mapping[str, Any], *, own: bool) -> list[str]:
     """Where the configuration comes from."""
     rows = []
     for key, value in source.items():
-        text = f"{100 * value:.2f}%" if key.endswith("top1") else str(value)
+        text = _percent(value) if key.endswith("top1") else str(value)
         rows.append((key.replace("_", " "), text))
     note = []
     if "validation_top1" in source and not own:
@@ -183,37 +195,74 @@ def _blocks(rows: Sequence[Row]) -> list[str]:
     return ["## Blocks", "", *_table(("block", "output", "params", "MACs"), cells)]
 
 
-def _loading(timm_module: str | None) -> list[str]:
+def _percent(share: float | list[float]) -> str:
+    """A share, or the two ends of an interval, in percent."""
+    ends = share if isinstance(share, list) else [share]
+    return " to ".join(f"{100 * end:.2f}%" for end in ends)
+
+
+def _loading(timm_module: str | None, repo: str | None = None) -> list[str]:
+    place = f"local-dir:{_PLACE}" if repo is None else f"hf-hub:{repo}"
+    needs = "timm alone loads it." if timm_module is None else _INSTALLING
     known = [] if timm_module is None else [f"import {timm_module}  # makes the architecture known to timm"]
     return [
         "## Loading",
+        "",
+        needs,
         "",
         "```python",
         "import timm",
         *known,
         "",
-        f'model = timm.create_model("local-dir:{_PLACE}", pretrained=True).eval()',
+        f'model = timm.create_model("{place}", pretrained=True).eval()',
         "```",
         "",
     ]
 
 
-def _loading_code(code: Mapping[str, str]) -> list[str]:
+def _loading_code(code: Mapping[str, str], repo: str | None = None) -> list[str]:
     own = named(code, "{folder}")
+    download = [] if repo is None else ["from huggingface_hub import snapshot_download"]
+    place = f'"{_PLACE}"' if repo is None else f'snapshot_download("{repo}")'
     return [
         "## Loading",
         "",
+        _INSTALLING,
+        "",
         "```python",
         "import timm",
+        *download,
         "from search_spaces.timm_models import trusting  # makes the architecture known to timm",
         "",
-        f'folder = "{_PLACE}"',
+        f"folder = {place}",
         f'with trusting(f"{own}"):  # read it first: this runs it',
         '    model = timm.create_model(f"local-dir:{folder}", pretrained=True).eval()',
         "```",
         "",
         f"The network is built by `{code['class']}` in `{code['file']}` (SHA-256 `{code['sha256']}`), which "
         f"is run only where it is named. Commands want it named again, with the flag for the space.",
+        "",
+    ]
+
+
+def _citation(license_: str) -> list[str]:
+    """Under what terms it is given, and the paper that the search follows (as in CITATION.cff)."""
+    return [
+        _TERMS,
+        "",
+        f"Weights: {license_}. Built by smacnas {nas.__version__} (Apache-2.0), whose search follows:",
+        "",
+        "```bibtex",
+        "@inproceedings{shavit2023nexception,",
+        "  title     = {From {Xception} to {NEXcepTion}:",
+        "               New Design Decisions and Neural Architecture Search},",
+        "  author    = {Shavit, Hadar and Jatelnicki, Filip and",
+        "               Mor-Puigvent{\\'o}s, Pol and Kowalczyk, Wojtek},",
+        "  booktitle = {International Conference on Pattern Recognition Applications and Methods (ICPRAM)},",
+        "  year      = {2023},",
+        "  note      = {arXiv:2212.08448}",
+        "}",
+        "```",
         "",
     ]
 

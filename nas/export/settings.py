@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from nas.export import hub
 from nas.util import flag_help
 from nas.util.errors import SettingError, setting
 
@@ -58,6 +59,9 @@ class ExportSettings:
         str | None, flag_help.default("apache-2.0; unknown with --weights, which were released without one")
     ] = None
     """Licence of the weights, for the model card."""
+    push_to_hub: Annotated[str | None, flag_help.default("nothing leaves this machine")] = None
+    """Also upload the folder to the Hugging Face Hub, as USER/NAME; needs a token (hf auth login, or
+    HF_TOKEN)."""
 
     def __post_init__(self) -> None:
         if self.output.exists():
@@ -74,6 +78,8 @@ class ExportSettings:
             raise SettingError(
                 "license", self.license, "must be one word, such as apache-2.0", repr(self.license)
             )
+        if self.push_to_hub is not None:
+            hub.require_name(self.push_to_hub)
         if self.weights is not None and self.match_macs is not None:
             raise SettingError(
                 "match_macs", self.match_macs, f"{setting('weights')} fit one width only; leave one out"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
+from nas.confirm.view import interval
 from nas.export import weights
 from nas.export.recipe import of_search
 from nas.run import pick as picking
@@ -217,6 +218,10 @@ def _confirmed_figures(confirmed: ConfirmedFile, winner: ConfirmedConfig) -> dic
         facts["validation_top1"] = 1 - winner.mean_error
     if winner.sd_error is not None:
         facts["sd_over_seeds_of_validation_top1"] = winner.sd_error
+    seeds = len(confirmed.compared)
+    if winner.mean_error is not None and winner.sd_error is not None and seeds > 1:
+        ends = interval(1 - winner.mean_error, winner.sd_error, seeds)
+        facts["95%_interval_of_validation_top1"] = [min(max(end, 0.0), 1.0) for end in ends]
     if baseline is not None and baseline.mean_error is not None:
         facts["baseline_validation_top1"] = 1 - baseline.mean_error
     return facts

@@ -220,18 +220,17 @@ def test_seeds_are_shown_or_how_to_get_them(written: Path, write_run, tmp_path: 
     shown = charts(text)["seeds"]
     vl_convert.vegalite_to_vega(filled(shown))
     rows = shown["data"]["values"]
-    best = next(row for row in found["configurations"] if not row["baseline"])
-    last = next(
-        row for row in rows if row["label"] == f"trial {best['searched_trial']}" and row["epoch"] == 9
-    )
+    best = next(row for row in found.configurations if not row.baseline)
+    last = next(row for row in rows if row["label"] == f"trial {best.searched_trial}" and row["epoch"] == 9)
+    assert best.mean_error is not None
     assert last["seeds"] == 2
-    assert last["top1"] == pytest.approx(1 - best["mean_error"], abs=1e-4)
-    assert last["sd_top1"] == pytest.approx(best["sd_error"], abs=1e-4)
+    assert last["top1"] == pytest.approx(1 - best.mean_error, abs=1e-4)
+    assert last["sd_top1"] == pytest.approx(best.sd_error, abs=1e-4)
     assert (path / "analysis" / "seeds.svg").exists()
     assert "was it the network, or luck?" not in text
 
 
-def confirm(path: Path) -> dict[str, Any]:
+def confirm(path: Path) -> ConfirmedFile:
     """Confirms the run's best two with two seeds, in simulated time."""
     run = Folder.open(path)
     search = run.read_search()

@@ -291,6 +291,6 @@ def test_an_existing_folder_is_left_alone(exported, tmp_path):
 
 
 def test_optional_packages_are_asked_for_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats.onnx_file, "find_spec", lambda name: None)
     with pytest.raises(folder.UserError, match="uv sync --extra export"):
         main(["nexception", "--onnx", "-o", str(tmp_path / "x")])

@@ -186,7 +186,7 @@ def test_an_older_run_says_how_to_get_them_and_the_command_works(searched: Path,
     assert len(list((old / "weights").iterdir())) == 2
     confirmed = read(old / "confirmed.json")
     winner = next(row for row in confirmed["configurations"] if row["config_id"] == confirmed["winner"])
-    path = find(Run(old), winner["config_id"], 3, confirmed)
+    path = find(Run(old), winner["config_id"], 3, Run(old).read_confirmed())
     assert path is not None
     assert weights.read(path).facts["top1"] == 1 - winner["errors"][1]
 

@@ -1,0 +1,90 @@
+"""Gives an exported folder to the Hugging Face Hub, when asked and never otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shlex
+from typing import TYPE_CHECKING
+
+from nas.util import output
+from nas.util.errors import SettingError, UserError, first_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LONGEST_NAME = 96  # characters, huggingface_hub's own limit
+
+
+def require_name(repo: str) -> None:
+    """Makes sure that a repository's name is one, by the Hub's rules.
+
+    Raises:
+        SettingError: If it is not.
+    """
+    part = r"(?![-.])[\w.-]+(?<![-.])"
+    fits = re.fullmatch(f"{part}/{part}", repo, re.ASCII)
+    if fits is None or "--" in repo or ".." in repo or repo.endswith(".git") or len(repo) > _LONGEST_NAME:
+        raise SettingError(
+            "push_to_hub", repo, "must be USER/NAME, of letters, digits, - . and _", shlex.quote(repo)
+        )
+
+
+def push(folder: Path, repo: str) -> str:
+    """Uploads a folder that timm's ``save_for_hf`` filled, as one commit with all that lies beside.
+
+    ``timm.models.push_to_hf_hub`` makes the same two calls, but with a card of its own, without the recipe,
+    the space's code and the other forms, and with a pickle of the weights.
+
+    Args:
+        folder: The folder.
+        repo: ``USER/NAME``; made if it is not there.
+
+    Returns:
+        The repository's address.
+
+    Raises:
+        UserError: If there is no token, no network, or the Hub refuses; the folder stays.
+    """
+    import huggingface_hub
+
+    output.doing(f"pushing to {repo}")
+    try:
+        if huggingface_hub.get_token() is None:
+            raise _not_pushed(folder, repo, "no token; type hf auth login, or set HF_TOKEN")
+        api = huggingface_hub.HfApi(library_name="timm")
+        url = api.create_repo(repo, exist_ok=True)
+        with _no_bars():
+            api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Add model")
+    except UserError:
+        raise
+    except Exception as error:  # the client's, httpx's, or in its earlier versions those of requests
+        raise _not_pushed(folder, repo, first_line(error)) from error
+    return str(url)
+
+
+@contextlib.contextmanager
+def _no_bars() -> Iterator[None]:
+    """Keeps the client's progress bars from the terminal, where ours is; a notebook's others stay."""
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    if are_progress_bars_disabled():
+        yield
+        return
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        enable_progress_bars()
+
+
+def _not_pushed(folder: Path, repo: str, reason: str) -> SettingError:
+    again = shlex.join(["hf", "upload", repo, str(folder)])
+    return SettingError(
+        "push_to_hub", repo, f"not pushed ({reason}); the network is in {folder}, push it later with: {again}"
+    )
