@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -87,7 +87,7 @@ class Driver:
 
     def serial(self, trials: int) -> list[Suggestion]:
         """Runs one trial at a time until so many were asked or the space is exhausted."""
-        asked = []
+        asked: list[Suggestion] = []
         while len(asked) < trials and (suggestion := self.ask()) is not None:
             asked.append(suggestion)
             self.tell()
@@ -106,7 +106,7 @@ class GridSpace(SearchSpace):
     """All combinations of some choices; nothing can be built from it."""
 
     title = "made up"
-    presets: dict[str, int] = {}  # noqa: RUF012
+    presets: ClassVar[dict[str, int]] = {}
 
     def __init__(self, **choices: tuple[Any, ...]) -> None:
         self.name = "grid"  # type: ignore[misc]
