@@ -8,6 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import pytest
+from ConfigSpace import (
+    Categorical,
+    ConfigurationSpace,
+    Constant,
+    Float,
+    Integer,
+    OrdinalHyperparameter,
+)
 
 import search_spaces
 from nas.optimizers.objectives import Costs
@@ -169,3 +177,16 @@ def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.optimizers.smac import forest
 
     monkeypatch.setattr(forest, "_TREES", 4)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> ConfigurationSpace:
+    space = ConfigurationSpace(name="mixed")
+    space.add(Integer("layers", (1, 7)), Integer("width", (1, 100_000), log=True), Integer("many", (1, 40)))
+    space.add(Float("rate", (1e-4, 1.0), log=True), Categorical("act", ["relu", "gelu", "elu"]))
+    space.add(
+        OrdinalHyperparameter("kernel", [3, 5, 7, 9]),
+        Constant("classes", 10),
+        Categorical("se", [True, False]),
+    )
+    return space
