@@ -27,6 +27,7 @@ from search_spaces.hyperparameters import (
     check,
     differences,
     plain,
+    values_of,
 )
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ class SearchSpace(ABC):
         if self.rules is not None:
             yield from self.rules.configs(self.rules.every())
             return
-        ranges = [_values(hp) for hp in self.hyperparameters.values()]
+        ranges = [values_of(hp) for hp in self.hyperparameters.values()]
         for values in product(*ranges):
             yield plain(dict(zip(self.hyperparameters, values, strict=True)))
 
@@ -394,10 +395,5 @@ class SearchSpace(ABC):
         values = {}
         for name, hp in reversed(list(self.hyperparameters.items())):
             rank, index = divmod(rank, int(hp.size))
-            values[name] = _values(hp)[index]
+            values[name] = values_of(hp)[index]
         return plain(values)
-
-
-def _values(hp: Parameter) -> Sequence[Value]:
-    """All values of a hyperparameter that has finitely many."""
-    return range(hp.lower, hp.upper + 1) if isinstance(hp, Integer) else hp.choices

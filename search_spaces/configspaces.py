@@ -19,7 +19,7 @@ from nas.util.errors import UserError
 from search_spaces.hyperparameters import Float, Hyperparameter, Integer, Parameter, plain
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Hashable, Iterable, Mapping
 
 _KNOWN = (
     CategoricalHyperparameter,
@@ -98,6 +98,7 @@ def write(name: str, hyperparameters: Iterable[Parameter]) -> ConfigurationSpace
 
 
 def _write(hp: Parameter) -> Any:
+    meta: dict[Hashable, Any] | None
     meta = {key: text for key, text in (("meaning", hp.meaning), ("source", hp.source)) if text} or None
     if isinstance(hp, Integer):
         return UniformIntegerHyperparameter(hp.name, hp.lower, hp.upper, hp.default, hp.log, meta=meta)

@@ -312,6 +312,11 @@ def check(hyperparameters: Mapping[str, Parameter]) -> None:
             raise UserError(f"hyperparameter {hp.name}: stands under the key {key!r}; must be its name")
 
 
+def values_of(hp: Parameter) -> Sequence[Value]:
+    """All values of a hyperparameter that has finitely many."""
+    return range(hp.lower, hp.upper + 1) if isinstance(hp, Integer) else hp.choices
+
+
 def by_name(hyperparameters: Sequence[Parameter]) -> dict[str, Parameter]:
     """A mapping of a sequence.
 

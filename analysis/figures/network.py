@@ -9,6 +9,7 @@ from matplotlib.patches import FancyBboxPatch
 from analysis import spaces
 from analysis.figures.style import BASE, FAINT, GOOD, INK, PAPER, drawing
 from analysis.levels import shown
+from nas.util.errors import UserError
 from search_spaces.diagram import Part
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from analysis.frames import Run
+    from search_spaces.base import SearchSpace
 
 _WIDTH, _LINE, _PAD, _GAP = 8.2, 0.2, 0.24, 0.4  # inches
 
@@ -40,13 +42,24 @@ def network(run: Run) -> Figure:
 
 
 def parts(run: Run, config: Mapping[str, Any]) -> list[Part]:
-    """The network as its space draws it; for a space that does not, its choices, one a line."""
+    """The network as its space draws it; for a space that does not, its choices, one a line.
+
+    So it is for a configuration that the space does not have: another version of it may have begun the run.
+    """
     space = spaces.registered(run.search)
-    if space is not None:
+    if space is not None and _belongs(config, space):
         drawn = space.diagram(config, run.search.width, run.search.data.image_size or 32)
         if drawn:
             return drawn
     return [Part("choices", tuple(f"{name}: {shown(config[name])}" for name in run.hyperparameters), 0)]
+
+
+def _belongs(config: Mapping[str, Any], space: SearchSpace) -> bool:
+    try:
+        space.validate(config)
+    except UserError:
+        return False
+    return True
 
 
 def _height(part: Part) -> float:

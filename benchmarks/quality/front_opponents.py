@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -136,7 +136,7 @@ class Optuna(Other):
         beyond = [math.log(outcome.metrics[n]) - math.log(limit) for n, limit in self._costs.limits.items()]
         self._trial.set_user_attr("beyond", beyond)
         logs = [math.log(outcome.metrics[name]) for name in self._costs.objectives]
-        self._study.tell(self._trial, [outcome.error, *logs])
+        self._study.tell(self._trial, [cast("float", outcome.error), *logs])
 
     @staticmethod
     def _beyond(trial: Any) -> list[float]:
@@ -164,7 +164,6 @@ class ParEgo(Other):
             seed=seed,
         )
         model = Facade.get_model(scenario)
-        model._n_jobs = 1
         model._rf_opts["n_jobs"] = 1
         self._facade = Facade(
             scenario,
@@ -174,7 +173,7 @@ class ParEgo(Other):
             logging_level=False,
             overwrite=True,
         )
-        self._facade.optimizer.save = lambda *_: None  # its files are not read in a race
+        self._facade.optimizer.save = lambda *_: None  # type: ignore[method-assign]  # its files are not read in a race
         self._fidelity, self._costs = fidelity, costs
         self._info: Any = None
 
@@ -191,7 +190,9 @@ class ParEgo(Other):
         from smac.runhistory import StatusType, TrialValue
 
         logs = [math.log(outcome.metrics[name]) for name in self._costs.objectives]
-        value = TrialValue(cost=[outcome.error, *logs], time=outcome.seconds, status=StatusType.SUCCESS)
+        value = TrialValue(
+            cost=[cast("float", outcome.error), *logs], time=outcome.seconds, status=StatusType.SUCCESS
+        )
         self._facade.tell(self._info, value, save=False)
 
 

@@ -92,6 +92,9 @@ class StockSmac(Other):
 
         self._scratch = tempfile.TemporaryDirectory()
         several = len(fidelity.rungs) > 1
+        rungs: dict[str, Any] = {}
+        if several:
+            rungs = {"min_budget": fidelity.min_epochs, "max_budget": fidelity.max_epochs}
         scenario = Scenario(
             space.configspace(seed),
             output_directory=Path(self._scratch.name),
@@ -99,11 +102,10 @@ class StockSmac(Other):
             crash_cost=1.0,
             n_trials=round(evaluations * (_TRIALS if several else 1)),
             seed=seed,
-            **({"min_budget": fidelity.min_epochs, "max_budget": fidelity.max_epochs} if several else {}),
+            **rungs,
         )
         facade = MultiFidelityFacade if several else HyperparameterOptimizationFacade
         model = facade.get_model(scenario)
-        model._n_jobs = 1
         model._rf_opts["n_jobs"] = 1
         intensifier: dict[str, Any] = {}
         if several:
@@ -116,7 +118,7 @@ class StockSmac(Other):
             overwrite=True,
             **intensifier,
         )
-        self._facade.optimizer.save = lambda *_: None  # its files are not read in a race
+        self._facade.optimizer.save = lambda *_: None  # type: ignore[method-assign]  # its files are not read in a race
         self._fidelity = fidelity
         self._asked: dict[tuple[str, int], Any] = {}
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
+    from smac.model import AbstractModel
 
     from benchmarks.quality.others import Maker
     from benchmarks.quality.race import Problem
@@ -35,6 +36,9 @@ _RIDGE = 1.0
 
 class _Criterion(EI):
     """A criterion over the model's mean and standard deviation."""
+
+    _model: AbstractModel
+    _eta: float
 
     def __init__(self, weight: float, seed: int) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.util.quantities import format_count
 
@@ -144,7 +144,7 @@ def _references() -> tuple[Total, ...]:
     found = []
     for name in REFERENCES:
         with torch.device("meta"):
-            model = timm.create_model(name)
+            model: Any = timm.create_model(name)
         size = model.pretrained_cfg["input_size"][-1]
         stats = count(model, size)
         found.append(Total(name, size, stats.params, stats.macs))

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from accelerate import Accelerator
     from torch import Tensor, nn
 
     from nas.data.pictures import Pictures
@@ -220,7 +220,7 @@ class _Run:
         )
 
     def _judge(self, pictures: Pictures) -> Scores:
-        from accelerate.utils import gather_object  # type: ignore[import-untyped]
+        from accelerate.utils import gather_object
 
         accelerator = self._work.accelerator
         rank, processes = accelerator.process_index, accelerator.num_processes

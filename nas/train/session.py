@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from accelerate import Accelerator
     from torch import nn
 
     from nas.data.pictures import Pictures
@@ -278,7 +278,7 @@ def _on_gpu(device: str) -> bool:
 def _accelerator(settings: TrainCommandSettings) -> Accelerator:
     import torch
     from accelerate import Accelerator
-    from accelerate.utils import ProjectConfiguration  # type: ignore[import-untyped]
+    from accelerate.utils import ProjectConfiguration
 
     from nas.trial.passes import autocast_dtype
 

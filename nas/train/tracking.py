@@ -12,7 +12,7 @@ from nas.util.errors import SettingError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from accelerate import Accelerator
 
     from nas.export.recipe import Recipe
 

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate.utils import set_seed  # type: ignore[import-untyped]
+from accelerate.utils import set_seed
 from timm.data import Mixup
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
@@ -22,7 +22,7 @@ from nas.util.seeds import derive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from accelerate import Accelerator  # type: ignore[import-untyped]
+    from accelerate import Accelerator
     from torch import Tensor
 
     from nas.export.recipe import Recipe
@@ -77,7 +77,7 @@ class Trainer:
             sched="cosine" if recipe.schedule == "cosine" else "step",
             decay_epochs=_NEVER,
             num_epochs=recipe.epochs,
-            warmup_epochs=min(recipe.warmup_epochs, recipe.epochs / 2),
+            warmup_epochs=min(recipe.warmup_epochs, recipe.epochs / 2),  # type: ignore[arg-type]  # timm multiplies
             warmup_lr=recipe.warmup_lr,
             min_lr=min(recipe.min_lr, recipe.lr),
             cooldown_epochs=recipe.cooldown_epochs,

@@ -156,17 +156,10 @@ class LambRule(UpdateRule):
         state: Sequence[list[Tensor]],
     ) -> None:
         size, root, first, decay = numbers
-        beta1, beta2 = group["betas"]
         mean, square = state
         if self._clip is not None:
             grads = list(torch._foreach_div(grads, self._clip))
-        torch._foreach_lerp_(mean, grads, weight=1 - beta1)
-        torch._foreach_mul_(square, beta2)
-        torch._foreach_addcmul_(square, grads, grads, value=1 - beta2)
-        below = torch._foreach_sqrt(square)
-        torch._foreach_div_(below, root)
-        torch._foreach_add_(below, group["eps"])
-        updates = torch._foreach_div(mean, below)
+        updates = _adam(group, grads, mean, square, root)
         if group["weight_decay"]:
             torch._foreach_add_(updates, torch._foreach_mul(params, decay))
         if group["weight_decay"] or group["always_adapt"]:
@@ -185,6 +178,20 @@ class LambRule(UpdateRule):
         if key not in self._spreads:
             self._spreads[key] = _Spread(params)
         return self._spreads[key]
+
+
+def _adam(
+    group: dict[str, Any], grads: list[Tensor], mean: list[Tensor], square: list[Tensor], root: Tensor
+) -> list[Tensor]:
+    """Brings the averages up to date; gives ``m / (sqrt(v) / root + eps)`` (Adam, arXiv 1412.6980)."""
+    beta1, beta2 = group["betas"]
+    torch._foreach_lerp_(mean, grads, weight=1 - beta1)
+    torch._foreach_mul_(square, beta2)
+    torch._foreach_addcmul_(square, grads, grads, value=1 - beta2)
+    below = torch._foreach_sqrt(square)
+    torch._foreach_div_(below, root)
+    torch._foreach_add_(below, group["eps"])
+    return list(torch._foreach_div(mean, below))
 
 
 class _Spread:
@@ -228,17 +235,10 @@ class AdamWRule(UpdateRule):
         state: Sequence[list[Tensor]],
     ) -> None:
         kept, size, root = numbers
-        beta1, beta2 = group["betas"]
         mean, square = state
         if group["weight_decay"]:
             torch._foreach_mul_(params, kept)
-        torch._foreach_lerp_(mean, grads, weight=1 - beta1)
-        torch._foreach_mul_(square, beta2)
-        torch._foreach_addcmul_(square, grads, grads, value=1 - beta2)
-        below = torch._foreach_sqrt(square)
-        torch._foreach_div_(below, root)
-        torch._foreach_add_(below, group["eps"])
-        updates = torch._foreach_div(mean, below)
+        updates = _adam(group, grads, mean, square, root)
         torch._foreach_mul_(updates, size)
         torch._foreach_sub_(params, updates)
 

@@ -83,7 +83,12 @@ def left_to_the_search() -> None:
 
     The search gets it too, and decides: ending the trial at its epoch's end is its affair.
     """
-    for number in ENDING:
+    ignored(ENDING)
+
+
+def ignored(numbers: Iterable[signal.Signals]) -> None:
+    """Has this process ignore signals from now on."""
+    for number in numbers:
         signal.signal(number, signal.SIG_IGN)
 
 

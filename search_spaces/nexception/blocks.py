@@ -54,7 +54,11 @@ class Choices:
     def se_layer(self, chs: int) -> nn.Module:
         """Squeeze-and-excitation (arXiv:1709.01507) with a norm inside, as NEXcepTion was released."""
         return SqueezeExcite(
-            chs, rd_ratio=1 / 16, rd_divisor=8, norm_layer=self.norm_layer, act_layer=self.activation
+            chs,
+            rd_ratio=1 / 16,
+            rd_divisor=8,
+            norm_layer=self.norm_layer,
+            act_layer=self.activation,  # type: ignore[arg-type]  # timm takes names, too
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from timm.layers import ClassifierHead, NormMlpClassifierHead, calculate_drop_path_rates
@@ -67,6 +67,7 @@ class NEXcepTion(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.tail = nn.Identity() if geometry.pyramid else Tail(choices, geometry.exit_chs)
         self.num_features = self.head_hidden_size = (*geometry.widths, *geometry.exit_chs)[-1]
+        self.head: ClassifierHead | NormMlpClassifierHead
         if geometry.pyramid:
             self.head = NormMlpClassifierHead(
                 self.num_features,
@@ -138,7 +139,7 @@ def _pyramid_stages(
     choices: Choices, geometry: Geometry, in_chs: int, drop_path_rate: float
 ) -> list[nn.Sequential]:
     """ConvNeXt's stages (arXiv:2201.03545) of NEXcepTion blocks (NEXcepTion, section 4)."""
-    rates = iter(calculate_drop_path_rates(drop_path_rate, sum(geometry.depths)))
+    rates = iter(cast("list[float]", calculate_drop_path_rates(drop_path_rate, sum(geometry.depths))))
     stages: list[nn.Sequential] = []
     for width, depth in zip(geometry.widths, geometry.depths, strict=True):
         layers: list[nn.Module] = []

@@ -44,10 +44,8 @@ def pretrained_cfg(geometry: Geometry, num_classes: int = 1000, in_chans: int = 
     }
 
 
-default_cfgs = generate_default_cfgs(
-    {geometry.name: pretrained_cfg(geometry) for geometry in PRESETS}
-    | {GENERIC: pretrained_cfg(NEXCEPTION_T)}
-)
+_cfgs: dict[str, Any] = {geometry.name: pretrained_cfg(geometry) for geometry in PRESETS}
+default_cfgs = generate_default_cfgs({**_cfgs, GENERIC: pretrained_cfg(NEXCEPTION_T)})
 
 
 def _build(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from timm.layers import ClassifierHead, NormMlpClassifierHead, calculate_drop_path_rates
@@ -108,7 +108,7 @@ class ResidualNetwork(nn.Module):
 
 def _stages(choices: Choices, geometry: Geometry, first: int, drop_path_rate: float) -> list[nn.Sequential]:
     depths = geometry.depths if choices.stage_ratio == "3:4:6:3" else geometry.depths_swin
-    rates = iter(calculate_drop_path_rates(drop_path_rate, sum(depths)))
+    rates = iter(cast("list[float]", calculate_drop_path_rates(drop_path_rate, sum(depths))))
     stages: list[nn.Sequential] = []
     chs = first
     for number, depth in enumerate(depths):

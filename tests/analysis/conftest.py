@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,12 @@ def _write(file, asked, error, rungs, rng) -> None:  # type: ignore[no-untyped-d
                 },
             )
         if final is None:
-            ended = {"status": "crashed", "error": None, "metrics": {}, "reason": "loss is nan"}
+            ended: dict[str, Any] = {
+                "status": "crashed",
+                "error": None,
+                "metrics": {},
+                "reason": "loss is nan",
+            }
         else:
             kernels = float(config["kernel_mid"]) + float(config["kernel_down"])
             figures = {

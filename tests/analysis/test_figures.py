@@ -120,7 +120,7 @@ def test_the_diagrams_words_stay_in_their_boxes(name: str) -> None:
     space = search_spaces.get(name)
     width = space.usual_width(gpu=True)
     for config in [*space.points.values(), *space.sample(3, 2)]:
-        search = {"space": {"name": name}, "data": {}, "width": width}
+        search = SimpleNamespace(named_space=name, data=SimpleNamespace(image_size=32), width=width)
         run = SimpleNamespace(
             search=search, incumbent={"trial": 1}, default=space.default, config=lambda _, found=config: found
         )

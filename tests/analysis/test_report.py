@@ -27,6 +27,7 @@ from nas.confirm.loop import Task
 from nas.confirm.view import verdict
 from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
 from nas.run import journal
+from nas.run.confirmed_file import ConfirmedFile
 from nas.run.events import SessionStarted
 from nas.run.folder import Run as Folder
 from nas.run.state import SearchState

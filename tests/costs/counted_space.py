@@ -15,7 +15,7 @@ class Counted(SearchSpace):
         Hyperparameter("kind", ("plain", "broken", "deadly"), default="plain"),
         Integer("width", 1, 400, default=200),
     )
-    costs = {"price": lambda config, _: 2.0 * config["width"]}  # noqa: RUF012
+    costs = {"price": lambda config, _: 2.0 * float(config["width"])}  # noqa: RUF012
 
     def build(self, config: Any, num_classes: int, in_chans: int, image_size: int) -> Any:
         """Builds a network, or fails."""

@@ -8,7 +8,7 @@ that is computed, those of the backward pass and inside composite ones too, and 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -173,8 +173,8 @@ class Questions(TorchFunctionMode):
     def __init__(self, gpu: Gpu) -> None:
         super().__init__()
         self.gpu = gpu
-        self._answers = {
-            torch.Tensor.device.__get__: lambda x: gpu.device_of(x),  # type: ignore[attr-defined]
+        self._answers: dict[Any, Callable[..., Any]] = {
+            torch.Tensor.device.__get__: lambda x: gpu.device_of(x),
             torch.Tensor.is_cuda.__get__: lambda x: gpu.device_of(x).type == "cuda",  # type: ignore[attr-defined]
             torch.Tensor.is_cpu.__get__: lambda x: gpu.device_of(x).type == "cpu",  # type: ignore[attr-defined]
             torch.Tensor.get_device: lambda x: -1 if (i := gpu.device_of(x).index) is None else i,
@@ -276,7 +276,7 @@ class Generator(torch.Generator):
 
     def __new__(cls, device: Any = "cpu") -> Generator:
         """Draws on the host."""
-        own = super().__new__(cls, device="cpu")
+        own = super().__new__(cls, device="cpu")  # type: ignore[call-arg]  # torch has no type for it
         own.place = torch.device(device)
         return own
 
@@ -314,4 +314,4 @@ def _key(tensor: torch.Tensor) -> int:
 
 _META = torch.device("meta")
 _ABOUT_DEVICES = {torch.device, torch._C._nn._parse_to}
-_TO_NUMPY = {torch.Tensor.numpy, torch.Tensor.__array__}
+_TO_NUMPY: set[Any] = {torch.Tensor.numpy, torch.Tensor.__array__}

@@ -180,8 +180,8 @@ def install(fault: Fault) -> None:
 
         return disk.meets("open", path, do, lambda: None) if flags & (os.O_WRONLY | os.O_RDWR) else do()
 
-    os.write, os.open = write, os_opened  # type: ignore[assignment]
-    io.open = builtins.open = opened  # type: ignore[assignment]
+    os.write, os.open = write, os_opened
+    io.open = builtins.open = opened
     Path.open = lambda self, *args, **kwargs: opened(self, *args, **kwargs)  # type: ignore[method-assign]
     _wrap(disk, os, "fsync", "fsync", lambda descriptor, *_: _path_of(descriptor))
     _wrap(disk, os, "ftruncate", "truncate", lambda descriptor, *_: _path_of(descriptor))

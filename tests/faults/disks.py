@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from nas.run import journal
+from nas.run.events import Asked, Ended, Epoch
 from tests.faults.disk import Action, Fault
 from tests.faults.folders import SEARCH, resuming
 from tests.faults.lab import Lab, Row
@@ -133,7 +134,7 @@ def _lost(run: Path, begin: int, end: int) -> set[int]:
     found, offset = set(), 0
     for line in (run / "trials.jsonl").read_bytes().splitlines(keepends=True):
         event = journal.decode(line.rstrip(b"\n"))
-        if offset < end and begin < offset + len(line) and event.kind in ("asked", "ended"):
+        if offset < end and begin < offset + len(line) and isinstance(event, (Asked, Ended)):
             found.add(event.trial)
         offset += len(line)
     return found
@@ -146,7 +147,7 @@ def _trained(run: Path) -> set[tuple[int, int, str]]:
     return {
         (event.trial, event.epoch, event.time)
         for event in events
-        if event.kind == "epoch" and f"trial {event.trial}: taken from salvaged" not in salvaged
+        if isinstance(event, Epoch) and f"trial {event.trial}: taken from salvaged" not in salvaged
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.run import journal
+from nas.run.events import Ended
 from nas.run.state import SearchState
 from nas.trial.checkpoint import CheckpointStore
 
@@ -45,7 +46,7 @@ def ledger(run: Path) -> Ledger:
 def run_twice(run: Path) -> list[int]:
     """Trials that have more than one end."""
     events = journal.read(run / "trials.jsonl").events
-    ends = [event.trial for event in events if event.kind == "ended"]
+    ends = [event.trial for event in events if isinstance(event, Ended)]
     return sorted({trial for trial in ends if ends.count(trial) > 1})
 
 

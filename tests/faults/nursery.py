@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 from tests.faults.disk import Fault
@@ -98,11 +99,11 @@ class Search:
         """SIGKILL to the search, not to its trial process."""
         os.kill(self.pid, signal.SIGKILL)
 
-    def signal(self, number: signal.Signals) -> None:
+    def signal(self, number: Signals) -> None:
         """Sends a signal to the search."""
         os.kill(self.pid, number)
 
-    def signal_all(self, number: signal.Signals) -> None:
+    def signal_all(self, number: Signals) -> None:
         """Sends a signal to the search and its trial process, as terminals and batch systems do."""
         os.killpg(self.pid, number)
 
@@ -225,7 +226,7 @@ def _be(birth: Birth) -> None:
     for number in birth.ignores:
         signal.signal(number, signal.SIG_IGN)
     context = multiprocessing.get_context("fork")  # with one thread and torch not used yet, it is safe
-    multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment,misc]
+    multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment]
     search = os.getpid()
     os.register_at_fork(after_in_child=lambda: _be_as_spawned(search))
     sys.argv = [f"python -m {birth.command}", *birth.args]

@@ -7,7 +7,7 @@ import os
 import pty
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nas.run import journal
@@ -116,7 +116,7 @@ def without_locks(lab: Lab) -> Row:
 
 
 @contextlib.contextmanager
-def _terminal() -> Iterator[tuple[str, object]]:
+def _terminal() -> Iterator[tuple[str, Callable[[], None]]]:
     """A terminal's name, and what closes it."""
     master, slave = pty.openpty()
     name = os.ttyname(slave)

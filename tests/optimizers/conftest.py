@@ -5,9 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from ConfigSpace import (
+    Categorical,
+    ConfigurationSpace,
+    Constant,
+    Float,
+    Integer,
+    OrdinalHyperparameter,
+)
 
 import search_spaces
 from nas.optimizers.objectives import Costs
@@ -87,7 +95,7 @@ class Driver:
 
     def serial(self, trials: int) -> list[Suggestion]:
         """Runs one trial at a time until so many were asked or the space is exhausted."""
-        asked = []
+        asked: list[Suggestion] = []
         while len(asked) < trials and (suggestion := self.ask()) is not None:
             asked.append(suggestion)
             self.tell()
@@ -106,7 +114,7 @@ class GridSpace(SearchSpace):
     """All combinations of some choices; nothing can be built from it."""
 
     title = "made up"
-    presets: dict[str, int] = {}  # noqa: RUF012
+    presets: ClassVar[dict[str, int]] = {}
 
     def __init__(self, **choices: tuple[Any, ...]) -> None:
         self.name = "grid"  # type: ignore[misc]
@@ -169,3 +177,16 @@ def few_trees(monkeypatch: pytest.MonkeyPatch) -> None:
     from nas.optimizers.smac import forest
 
     monkeypatch.setattr(forest, "_TREES", 4)
+
+
+@pytest.fixture(scope="module")
+def mixed() -> ConfigurationSpace:
+    space = ConfigurationSpace(name="mixed")
+    space.add(Integer("layers", (1, 7)), Integer("width", (1, 100_000), log=True), Integer("many", (1, 40)))
+    space.add(Float("rate", (1e-4, 1.0), log=True), Categorical("act", ["relu", "gelu", "elu"]))
+    space.add(
+        OrdinalHyperparameter("kernel", [3, 5, 7, 9]),
+        Constant("classes", 10),
+        Categorical("se", [True, False]),
+    )
+    return space

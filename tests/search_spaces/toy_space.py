@@ -1,6 +1,8 @@
 """A second search space: shows that the registry and the conformance tests know no architecture."""
 
-from search_spaces.base import Hyperparameter, SearchSpace
+from typing import Any
+
+from search_spaces.base import Config, Hyperparameter, SearchSpace
 
 
 class ToySpace(SearchSpace):
@@ -19,20 +21,28 @@ class ToySpace(SearchSpace):
     }
 
     @property
-    def points(self):
-        cheapest = {"kernel_size": 1, "bias": False, "act": "relu"}
-        return {"toy": self.default, "cheapest": cheapest, "dearest": {**self.default, "kernel_size": 5}}
+    def points(self) -> dict[str, Config]:
+        cheapest: Config = {"kernel_size": 1, "bias": False, "act": "relu"}
+        dearest: Config = {**self.default, "kernel_size": 5}
+        return {"toy": self.default, "cheapest": cheapest, "dearest": dearest}
 
-    def reduced(self, width, image_size=32):
+    def reduced(self, width: Any, image_size: int = 32) -> Any:
         return width
 
-    def build(self, config, geometry, num_classes, in_chans=3, drop_path_rate=0.0):
+    def build(
+        self,
+        config: Config,
+        geometry: Any,
+        num_classes: int,
+        in_chans: int = 3,
+        drop_path_rate: float = 0.0,
+    ) -> Any:
         from torch import nn
 
-        config = self.validate(config)
-        act = {"relu": nn.ReLU, "elu": nn.ELU, "celu": nn.CELU}[config["act"]]
+        values: dict[str, Any] = {**self.validate(config)}
+        act = {"relu": nn.ReLU, "elu": nn.ELU, "celu": nn.CELU}[values["act"]]
         return nn.Sequential(
-            nn.Conv2d(in_chans, geometry, config["kernel_size"], padding="same", bias=config["bias"]),
+            nn.Conv2d(in_chans, geometry, values["kernel_size"], padding="same", bias=values["bias"]),
             act(),
             nn.AdaptiveAvgPool2d(1),
             nn.Flatten(),

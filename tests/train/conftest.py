@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ SHORT = ("--batch-size", "20", "--max-images", "200", "--workers", "0", "--warmu
 
 
 @pytest.fixture(autouse=True)
-def _one_process(one_thread):
+def _one_process(one_thread: None) -> Iterator[None]:
     from accelerate.state import AcceleratorState, GradientState
 
     yield
@@ -27,7 +28,7 @@ def _one_process(one_thread):
 
 
 @pytest.fixture(scope="session")
-def networks(tmp_path_factory, tiny_geometry) -> dict[str, Path]:
+def networks(tmp_path_factory: pytest.TempPathFactory, tiny_geometry: Any) -> dict[str, Path]:
     """Exported folders: ``batch`` (batch norm) and ``layer`` (layer norm, nothing random in training)."""
     folder = tmp_path_factory.mktemp("networks")
     (folder / "tiny.json").write_text(json.dumps(tiny_geometry.to_json()))
@@ -52,7 +53,7 @@ def short() -> tuple[str, ...]:
 
 
 @pytest.fixture(name="run")
-def _run():
+def _run() -> Callable[..., dict[str, Any]]:
     return run
 
 
@@ -63,5 +64,5 @@ def figures(result: dict[str, Any]) -> list[tuple[float, ...]]:
 
 
 @pytest.fixture(name="figures")
-def _figures():
+def _figures() -> Callable[[dict[str, Any]], list[tuple[float, ...]]]:
     return figures

@@ -1,5 +1,8 @@
 """Stand-ins for CUDA graphs on a CPU: what a function does to tensors is written down and done again."""
 
+from collections.abc import Callable, Sequence
+from typing import Any
+
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -18,11 +21,11 @@ class Tape(TorchDispatchMode):
     Refuses what waits for the device, and tensors made from numbers of the host.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
-        self.operations = []
+        self.operations: list[tuple[Any, Any, Any, Any]] = []
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = str(func.overloadpacket)
         if name in WAITS | FROM_HOST:
@@ -31,7 +34,7 @@ class Tape(TorchDispatchMode):
         self.operations.append((func, args, kwargs, out))
         return out
 
-    def replay(self):
+    def replay(self) -> None:
         """Does all operations again: into the same memory, without the Python around them."""
         for func, args, kwargs, out in self.operations:
             again = func(*args, **kwargs)
@@ -48,11 +51,12 @@ class Replayed:
         fails: Raised by the first recordings, one each.
     """
 
-    def __init__(self, harm=None, fails=()):
-        self.recordings, self.replays, self.tapes = 0, 0, []
+    def __init__(self, harm: Callable[[], None] | None = None, fails: Sequence[Exception] = ()) -> None:
+        self.recordings, self.replays = 0, 0
+        self.tapes: list[list[Tape]] = []
         self._harm, self._fails = harm, list(fails)
 
-    def record(self, run):
+    def record(self, run: Callable[[], object]) -> Callable[[], None]:
         run()
         run()
         if self._fails:
@@ -64,7 +68,7 @@ class Replayed:
         tapes = [tape]
         self.tapes.append(tapes)
 
-        def replay():
+        def replay() -> None:
             self.replays += 1
             with torch.no_grad():
                 for tape in tapes:

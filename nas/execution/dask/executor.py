@@ -376,12 +376,8 @@ class DaskExecutor:
         self._again(job)
 
     def _died(self, job: Job, address: str) -> None:
-        if job.best > job.best_at_death >= 0:
-            job.deaths = 0
-        job.deaths += 1
-        job.best_at_death = job.best
         trial = job.spec.trial
-        if job.deaths < _DEATHS:
+        if job.lost_worker() < _DEATHS:
             self._note(f"trial {trial}: its worker {address} died; it runs again from its last checkpoint")
             self._again(job)
             return

@@ -62,6 +62,14 @@ class Job:
         if self.alone == DEVICE and self.best > self.suspected:
             self.alone = ""
 
+    def lost_worker(self) -> int:
+        """Takes note that its worker died; gives how many have since its last new epoch."""
+        if self.best > self.best_at_death >= 0:
+            self.deaths = 0
+        self.deaths += 1
+        self.best_at_death = self.best
+        return self.deaths
+
     def suspect(self, fault: str) -> None:
         """It failed beside others, which may have been their doing: it has to run alone to be judged."""
         self.alone, self.suspected = fault, self.best

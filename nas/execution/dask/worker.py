@@ -25,6 +25,7 @@ from nas.execution.local import LocalExecutor
 from nas.execution.messages import EpochDone, Halted, TrialEnded, TrialPaused
 from nas.trial.checkpoint import CheckpointStore
 from nas.trial.weights import WeightStore
+from nas.util import signals
 from nas.util.awake import AwakeClock
 from nas.util.errors import UserError
 
@@ -71,8 +72,7 @@ class Place(WorkerPlugin):
     def setup(self, worker: Worker) -> None:
         """Called by Dask in the worker's main thread."""
         # Both reach the whole group of processes; the search decides what becomes of trials.
-        for number in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
+        signals.ignored((signal.SIGINT, signal.SIGHUP))
         # Dask's workers are daemonic, which forbids them the trial process; it ends with them anyway.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
         # Dask says 1 to every library; a worker's trial may use as many threads as the worker was given.

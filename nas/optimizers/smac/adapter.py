@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from smac.runhistory import StatusType, TrialInfo, TrialValue
@@ -78,7 +78,7 @@ class SmacOptimizer:
         self._brackets = self._facade.intensifier
         if self._tradeoff is not None:
             self._brackets.prefer, self._brackets.eligible = self._tradeoff.prefer, self._tradeoff.eligible
-        self._selector = self._brackets.config_selector
+        self._selector = self._brackets.selector
         self._pending: dict[tuple[str, int], TrialInfo] = {}
         self._begin: float | None = None
         self._ids: dict[Configuration, str] = {}
@@ -102,7 +102,7 @@ class SmacOptimizer:
             if not self._brackets.draw():
                 return None
         trial = self._facade.ask()
-        suggestion = Suggestion(plain(trial.config), round(trial.budget), self._origin(trial))
+        suggestion = Suggestion(plain(trial.config), round(cast("float", trial.budget)), self._origin(trial))
         self._pending[_name(suggestion)] = trial
         return suggestion
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from smac.intensifier.hyperband import Hyperband
 from smac.intensifier.successive_halving import SuccessiveHalving
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from ConfigSpace import Configuration
     from smac.scenario import Scenario
+
+    from nas.optimizers.smac.selector import DerivedSelector
 
 
 class Preference(Protocol):
@@ -65,6 +67,8 @@ class StepwiseHalving(SuccessiveHalving):
       epochs have one rung too few, and of 49 configurations with eta 7 none reaches the last rung.
     """
 
+    _tracker: dict[tuple[int, int], list[tuple[int | None, _Group]]]  # type: ignore[assignment]  # narrower
+
     def __init__(self, scenario: Scenario, eta: int) -> None:
         self._filling: tuple[_Group, int] | None = None
         self._keys: dict[tuple[int, int], InstanceSeedBudgetKey] = {}
@@ -73,6 +77,11 @@ class StepwiseHalving(SuccessiveHalving):
         self.prefer: Preference = _least
         self.eligible: Callable[[Configuration], bool] = _always
         super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
+
+    @property
+    def selector(self) -> DerivedSelector:
+        """What gives the next configuration."""
+        return cast("DerivedSelector", self.config_selector)
 
     def __post_init__(self) -> None:
         if self._ready:
@@ -108,7 +117,7 @@ class StepwiseHalving(SuccessiveHalving):
         In an exhausted space it takes the most promising of those that were not promoted.
         """
         self.__post_init__()
-        if self.config_selector.exhausted:
+        if self.selector.exhausted:
             return self._take_on()
         config = next(self.config_generator)
         if self._filling is None:
@@ -117,7 +126,7 @@ class StepwiseHalving(SuccessiveHalving):
             self._tracker[bracket, 0].append((self._get_next_order_seed(), self._filling[0]))
         configs, size = self._filling
         configs.append(config)
-        if len(configs) == size or self.config_selector.exhausted:
+        if len(configs) == size or self.selector.exhausted:
             self._filling, self._settled = None, -1
         return True
 
@@ -125,7 +134,7 @@ class StepwiseHalving(SuccessiveHalving):
         left = self._left_behind()
         if not left:
             return False
-        expected = self.config_selector.expected_errors()
+        expected = self.selector.expected_errors()
         config, stage = min(left, key=lambda one: (expected[one[0]], -one[1]))
         self._tracker[0, stage + 1].append((None, _Group([config])))
         return True
@@ -157,7 +166,7 @@ class StepwiseHalving(SuccessiveHalving):
                     status = self._status(config, self._keys[place])
                     if status is None or not (last or status == StatusType.CRASHED):
                         found.append(config)
-        if self.config_selector.exhausted:
+        if self.selector.exhausted:
             found += [config for config, _ in self._left_behind()]
         return found
 
@@ -190,8 +199,11 @@ class StepwiseHalving(SuccessiveHalving):
             return []
         key = self._keys[bracket, stage]
         alive = [config for config in configs if self._status(config, key) == StatusType.SUCCESS]
-        errors = [self.runhistory.average_cost(config, [key]) for config in alive]
-        order = self.prefer(alive, errors, key.budget, self._n_configs_in_stage[bracket][stage + 1])
+        # One objective, and a budget: SMAC's types allow for others.
+        errors = [cast("float", self.runhistory.average_cost(config, [key])) for config in alive]
+        order = self.prefer(
+            alive, errors, cast("float", key.budget), self._n_configs_in_stage[bracket][stage + 1]
+        )
         return [alive[i] for i in order]
 
     def _status(self, config: Configuration, key: InstanceSeedBudgetKey) -> StatusType | None:
@@ -209,15 +221,15 @@ class StepwiseHalving(SuccessiveHalving):
         return self._budgets_in_stage[bracket][stage], -bracket
 
     @staticmethod
-    def _get_max_iterations(eta: int, max_budget: int, min_budget: int) -> int:
+    def _get_max_iterations(eta: int, max_budget: float, min_budget: float) -> int:
         iterations = 0
         while min_budget * eta ** (iterations + 1) <= max_budget:
             iterations += 1
         return iterations
 
     @staticmethod
-    def _compute_configs_and_budgets_for_stages(
-        eta: int, max_budget: int, max_iter: int, s_max: int | None = None
+    def _compute_configs_and_budgets_for_stages(  # type: ignore[override]  # SMAC's budgets are floats, too
+        eta: int, max_budget: float, max_iter: int, s_max: int | None = None
     ) -> tuple[list[float], list[int]]:
         brackets = (max_iter if s_max is None else s_max) + 1
         n_configs = -(-(eta**max_iter) * brackets // (max_iter + 1))  # rounded up

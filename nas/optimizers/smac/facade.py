@@ -82,11 +82,24 @@ class _InitialDesign(AbstractInitialDesign):
 class QuietFacade(MultiFidelityFacade):
     """SMAC's facade over :class:`_PlainRunHistory` and :class:`_DisklessSMBO`."""
 
+    _intensifier: StepwiseHalving
+    _optimizer: _DisklessSMBO
+
+    @property
+    def intensifier(self) -> StepwiseHalving:
+        """Who is promoted."""
+        return self._intensifier
+
+    @property
+    def optimizer(self) -> _DisklessSMBO:
+        """SMAC's loop, of which asking and telling are used."""
+        return self._optimizer
+
     def _update_dependencies(self) -> None:
         self._runhistory = _PlainRunHistory()
         super()._update_dependencies()
 
-    def _get_optimizer(self) -> SMBO:
+    def _get_optimizer(self) -> _DisklessSMBO:
         return _DisklessSMBO(
             scenario=self._scenario,
             runner=None,

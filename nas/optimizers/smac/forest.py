@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from smac.model.random_forest.random_forest import EPMRandomForest, RandomForest
@@ -55,7 +55,7 @@ class Forest(Learner, RandomForest):
             ratio_features=_RATIO_FEATURES,
             min_samples_split=2,
             min_samples_leaf=1,
-            max_leaf_nodes=None,
+            max_leaf_nodes=None,  # type: ignore[arg-type]  # scikit-learn takes it for no limit
             n_jobs=1,
         )
 
@@ -72,7 +72,7 @@ class Forest(Learner, RandomForest):
         return self.predict_marginalized(rows)[0].ravel()
 
     def _train(self, X: NDArray[Any], y: NDArray[Any]) -> Forest:
-        self._rf = _Trees(**self._rf_opts)
+        self._rf = _Trees(**cast("dict[str, Any]", self._rf_opts))
         self._rf.fit(self._impute_inactive(X), y.flatten())
         return self
 

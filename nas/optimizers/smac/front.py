@@ -13,6 +13,7 @@ from nas.optimizers.smac.pareto import nondominated, reference, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from smac.model import AbstractModel
 
     from nas.optimizers.prior import Prior
     from nas.optimizers.smac.tradeoff import Tradeoff
@@ -28,6 +29,8 @@ class ExpectedHypervolume(AbstractAcquisitionFunction):
     A counted cost is exact for the few that are counted; for all others, as for a measured cost, its Gaussian
     process gives the uncertainty.
     """
+
+    _model: AbstractModel
 
     def __init__(self, tradeoff: Tradeoff, prior: Prior | None = None) -> None:
         super().__init__()

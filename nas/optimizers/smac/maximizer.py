@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from smac.acquisition.maximizer import AbstractAcquisitionMaximizer
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
+    from smac.acquisition.function import AbstractAcquisitionFunction
     from smac.scenario import Scenario
+
+    from nas.optimizers.smac.evidence import Learner
 
     Vector = NDArray[np.float64]
 
@@ -31,6 +34,8 @@ class PoolSearch(AbstractAcquisitionMaximizer):
     It takes the place of SMAC's local search, which is slower (it scores one configuration at a
     time), chose worse, and depends on PYTHONHASHSEED through a ``set`` (all measured).
     """
+
+    _acquisition_function: AbstractAcquisitionFunction
 
     def __init__(self, scenario: Scenario, candidates: Candidates) -> None:
         super().__init__(scenario.configspace, challengers=_POOL, seed=scenario.seed)
@@ -86,7 +91,7 @@ class PoolSearch(AbstractAcquisitionMaximizer):
 
     def _leaders(self) -> Vector:
         """The best of what was tried ``(N, D)``: their neighbours are candidates."""
-        return self._acquisition_function.model.leaders(_STARTS)[0]
+        return cast("Learner", self._acquisition_function.model).leaders(_STARTS)[0]
 
     def _drawn(self, n: int, seen: Container[bytes]) -> Vector:
         """At most ``n`` random configurations."""

@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
+    from smac.acquisition.function import AbstractAcquisitionFunction
     from smac.scenario import Scenario
 
     from nas.optimizers.smac.evidence import TrainingData
+    from nas.optimizers.smac.forest import Forest
+    from nas.optimizers.smac.gaussian_process import ChoiceProcess
+    from nas.optimizers.smac.maximizer import PoolSearch
 
     Vector = NDArray[np.float64]
 
@@ -38,6 +42,10 @@ class DerivedSelector(ConfigSelector):
     to it (:meth:`give`) in place of computing them again, and what follows is what would have
     followed without a break.
     """
+
+    _model: Forest | ChoiceProcess
+    _acquisition_function: AbstractAcquisitionFunction
+    _acquisition_maximizer: PoolSearch
 
     def __init__(
         self,

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeGuard
 
     from torch import Tensor
 
@@ -37,7 +38,7 @@ class FastSqueezeExcite(nn.Module):
         self.train(layer.training)
 
     @staticmethod
-    def takes(layer: nn.Module) -> bool:
+    def takes(layer: nn.Module) -> TypeGuard[SqueezeExcite]:
         """Whether a module is squeeze-and-excitation that can be computed so."""
         return (
             type(layer) is SqueezeExcite
