@@ -27,7 +27,7 @@ from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
 from nas.search.loop import Limits, Search
-from nas.search.session import describe
+from nas.search.provenance import describe
 from nas.search.settings import BudgetSettings, SearchSettings
 from nas.status import __main__ as status
 from nas.view import snapshot
@@ -176,7 +176,7 @@ def measure_journal(sizes: list[int]) -> Iterator[str]:
             plain = OptimizerSettings(random_probability=1.0)
             bench = Bench(Path(folder), 64, size, settings=plain, durable=False)
             search, file, _ = bench.search()
-            search._snapshot = lambda: None  # type: ignore[method-assign]
+            search._snapshots.take = lambda: None  # type: ignore[method-assign]
             with file:
                 search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
             del search

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from nas.execution.messages import Facts
 from nas.run.search_file import Data, Hardware, SearchFile
-from nas.search import session
+from nas.search import provenance
 from nas.search.settings import SearchSettings
 
 
@@ -20,7 +20,7 @@ def described(settings: SearchSettings | None = None) -> SearchFile:
         train={},
     )
     return replace(
-        session.describe(settings or SearchSettings(), facts),
+        provenance.describe(settings or SearchSettings(), facts),
         program="0.1.0",
         created="2026-01-01T00:00:00+00:00",
         command=["simulated"],

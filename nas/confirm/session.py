@@ -17,7 +17,8 @@ from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.search.clock import WallClock
 from nas.search.cost import CostModel
-from nas.search.session import changes, getting_ready, refuse_other_data, session_facts, worker_settings
+from nas.search.provenance import changes, refuse_other_data, session_facts
+from nas.search.session import getting_ready, worker_settings
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.trial.weights import WeightStore
 from nas.util import output, signals

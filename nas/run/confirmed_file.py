@@ -19,17 +19,17 @@ class ConfirmedConfig(records.Document):
         config: The configuration.
         baseline: Whether it is the base architecture.
         searched_trial: Its trial in the search, None for a baseline without one.
-        searched_error: That trial's error.
+        searched_error: That trial's error, None without one.
         trials: Of the confirmation, one a repeat; None where there is none.
-        errors: As ``trials``.
+        errors: As ``trials``; None where one crashed or there is none.
         mean_error: Over the compared repeats, as all below; None without any.
-        sd_error: Standard deviation over seeds (n - 1).
-        mean_gain: Error taken off the baseline's with the same seed.
-        sd_gain: Its standard deviation.
-        params: Parameters.
-        macs: Multiply-accumulates.
+        sd_error: Standard deviation over seeds (n - 1), None for fewer than two.
+        mean_gain: Error taken off the baseline's with the same seed, None for the baseline or without any.
+        sd_gain: Its standard deviation, None likewise, or for fewer than two.
+        params: Parameters, None before they are known.
+        macs: Multiply-accumulates, None likewise.
         crashes: Reasons of those that crashed.
-        costs: Its costs by name, of a search that weighs some.
+        costs: Its costs by name, None unless the search weighs some.
         repeated_trials: As ``trials``, of repeats that the search trained: in ``trials.jsonl``; None if it
             trained none.
     """

@@ -33,7 +33,7 @@ class Event(records.Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted(Event):
-    """A session began.
+    """A session began. What the line does not say is None or empty.
 
     Attributes:
         command: What was typed.
@@ -100,7 +100,7 @@ class Asked(Event):
         config: The configuration.
         epochs: Budget, earlier rungs included.
         origin: Who proposed it.
-        ask_seconds: What the proposal took.
+        ask_seconds: What the proposal took, None where it is not known.
     """
 
     kind: ClassVar[str] = "asked"
@@ -186,11 +186,11 @@ class NewIncumbent(Event):
 
     Attributes:
         trial: The configuration's own training.
-        error: Its error; once there are repeats, what is expected over all seeds.
+        error: Its error; once there are repeats, what is expected over all seeds. Never None as written here.
         seeds: With how many it was trained.
         low: Where its error over all seeds lies with a probability of 95 %: from here, None before there are
             repeats ...
-        high: ... to here.
+        high: ... to here, None likewise.
     """
 
     kind: ClassVar[str] = "incumbent"

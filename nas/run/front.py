@@ -49,11 +49,11 @@ class Front(Record):
         epochs: Budget of all members.
         members: By rising cost, so by falling error where one cost is minimised.
         leader: Trial of the one that leads by the search's preference, None for an empty front.
-        knee: Trial of the best compromise.
+        knee: Trial of the best compromise, None for an empty front.
         hypervolume: Share of the box up to ``reference`` that the front dominates; None before the baseline
             was trained.
-        reference: Far corner of that box, in the order of ``objectives``.
-        baseline: Trial, error and costs of the space's default.
+        reference: Far corner of that box, in the order of ``objectives``; None where ``hypervolume`` is.
+        baseline: Trial, error and costs of the space's default, None before it was trained.
     """
 
     space: str

@@ -44,10 +44,10 @@ class IncumbentFile(records.Document):
         config_id: Hash of the configuration.
         config: The configuration.
         epochs: What it was trained for.
-        error: ``1 - validation top-1``.
+        error: ``1 - validation top-1``, as it is expected over all seeds once there are further ones.
         metrics: Everything measured.
-        seeds: With how many it was trained, if any configuration was trained again with a further one.
-        interval: Where its error over all seeds lies with a probability of 95 %.
+        seeds: With how many it was trained, None before any configuration was trained with a further one.
+        interval: Where its error over all seeds lies with a probability of 95 %, None where ``seeds`` is.
         found_after_seconds: Clock seconds at the trial's end.
         baseline: The base architecture's, None if it has no result at these epochs.
         changes_from_baseline: Where the two differ.

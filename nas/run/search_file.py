@@ -16,7 +16,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data(records.Document):
-    """The images and their split.
+    """The images and their split. What is not known of them is None.
 
     Attributes:
         name: What they are called.
@@ -41,7 +41,7 @@ class Data(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware(records.Document):
-    """What trials run on.
+    """What trials run on. What is not known of it is None.
 
     Attributes:
         device: As PyTorch calls it, and a GPU's model.
@@ -149,14 +149,14 @@ class SearchFile(records.Document):
         format: Version of the file.
         program: Version of the program that searched last.
         created: When the run began, ISO 8601.
-        command: What was typed last.
+        command: What was typed last, None where it is not known.
         settings: All settings, as the user gave them.
         limits: When it ends.
         rungs: Epochs of every rung, ascending.
         space: The search space.
         data: The images.
         width: Of the reduced network, 0 for a space without widths.
-        train: What trials are trained by, nothing left open; empty where nothing is trained.
+        train: What trials are trained by, nothing left open; empty, or None, where nothing is trained.
         hardware: What trials ran on last.
         versions: Of Python and packages.
         then: What follows the search, as typed; None for nothing.

@@ -100,7 +100,7 @@ class SearchState:
         stopped: Reason of the last clean stop, "" while a session runs or after a kill.
         incumbent: Number of the best trial at the highest rung, None before the first.
         incumbents: Numbers of all incumbents, in order.
-        lead: What was said last of the incumbent: its error, seeds and interval.
+        lead: What was said last of the incumbent: its error, seeds and interval; None before the first.
         baselines: Number of the baseline's trial, by epochs, as soon as it is asked.
         reached: Epochs each configuration was successfully trained to, by config id.
         finished: Trials that ran and finished; answers from the record left out.

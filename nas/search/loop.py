@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nas.execution import keeping
 from nas.execution.messages import TrialSpec
-from nas.optimizers.protocol import Suggestion
 from nas.run import incumbent
-from nas.run.causes import from_outside
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
 from nas.run.state import BASELINE, SearchState, Trial
-from nas.search import crashes, replicates
+from nas.search import baseline, crashes, replicates
 from nas.search.conductor import Conductor
 from nas.search.cost import CostModel
+from nas.search.files import Files, Snapshots
 from nas.search.translation import outcome, suggestion
 from nas.util.seeds import derive
 from search_spaces.base import config_id
@@ -37,10 +34,7 @@ if TYPE_CHECKING:
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
-_BASELINE_TRIES = 2  # at a rung in one session, if what ends it comes from outside
 _SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
-_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
-_SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
@@ -106,23 +100,20 @@ class Search(Conductor):
             clock=clock,
             listeners=listeners,
         )
-        self._run = run
+        self._files = Files(run, space, fidelity.max_epochs, self._note, weights, weighing)
+        self._snapshots = Snapshots(run, clock, optimizer.save)
         self._space = space
         self._fidelity = fidelity
         self._seed = seed
         self._limits = limits
         self._optimizer = optimizer
-        self._weights = weights
         self._weighing = weighing
-        self._objectives = None if weighing is None else weighing.objectives
         # What a further seed is worth is known where the error alone decides.
         self._replicates = replicates if weighing is None else 0.0
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser waits for a pending outcome
         self._announced = 0
-        self._saved = clock.used()
-        self._save_seconds = 0.0
         self._replay(events)
         self._queue = deque(self.state.open_trials())
 
@@ -139,7 +130,7 @@ class Search(Conductor):
             UserError: If the disk no longer takes the journal.
         """
         reason = super().run(session)
-        self._snapshot()
+        self._snapshots.take()
         return reason
 
     def _work(self) -> None:
@@ -165,9 +156,9 @@ class Search(Conductor):
         self._answer_from_record()
         self._crown()
         if (lead := self._leader()) is not None:
-            self._write_incumbent(lead)
-        self._write_front()
-        self._tidy_weights()
+            self._files.write_incumbent(lead, self.state)
+        self._files.write_front(self.state)
+        self._files.tidy_weights(self.state)
 
     # What to run next
 
@@ -240,7 +231,7 @@ class Search(Conductor):
                 return True
 
     def _proposal(self, *, speculative: bool) -> Asked | None:
-        wanted = self._baseline()
+        wanted = baseline.due(self.state, self._space, self._fidelity.rungs, self._earlier)
         if wanted is None and (known := crashes.suspect(self.state)) is not None:
             return self._again(known, crashes.CHECK)
         top, share = self._fidelity.max_epochs, self._replicates
@@ -271,23 +262,6 @@ class Search(Conductor):
             repeat=self.state.next_repeat(known.config_id, known.epochs),
             searched_trial=known.trial,
         )
-
-    def _baseline(self) -> Suggestion | None:
-        """The space's default at the next rung where it has not been queued yet: the baseline."""
-        for epochs in self._fidelity.rungs:
-            last = self.state.trials.get(self.state.baselines.get(epochs, 0))
-            if last is None or (last.status == "crashed" and self._is_worth_another_try(last)):
-                return Suggestion(self._space.default, epochs, BASELINE)
-            if last.status == "crashed":
-                return None
-        return None
-
-    def _is_worth_another_try(self, baseline: Trial) -> bool:
-        """Whether it crashed for an external reason, and not repeatedly."""
-        if not from_outside(baseline.reason):
-            return False
-        lost = [self.state.trials[number] for number in self.state.crashed if number > self._earlier]
-        return sum(t.origin == BASELINE and t.epochs == baseline.epochs for t in lost) < _BASELINE_TRIES
 
     def _answer_from_record(self) -> None:
         """Ends queued trials whose configuration was already trained for as many epochs."""
@@ -359,11 +333,10 @@ class Search(Conductor):
         self._cost.observe(trial)
         if trial.epochs == self._fidelity.max_epochs:
             self._crown()
-            self._write_front()
-            self._tidy_weights()
+            self._files.write_front(self.state)
+            self._files.tidy_weights(self.state)
         self._give_up_on_crashes()
-        if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
-            self._snapshot()
+        self._snapshots.take_if_due()
 
     def _end(
         self,
@@ -387,7 +360,7 @@ class Search(Conductor):
             self._optimizer.tell(suggestion(trial), outcome(trial))
 
     def _leader(self) -> incumbent.Lead | None:
-        return incumbent.leader(self.state, self._fidelity.max_epochs, self._objectives)
+        return incumbent.leader(self.state, self._fidelity.max_epochs, self._files.objectives)
 
     def _crown(self) -> None:
         """Journals the incumbent, if it or what is known of it has changed."""
@@ -406,40 +379,11 @@ class Search(Conductor):
                     high=high,
                 )
             )
-            self._write_incumbent(lead)
-
-    def _write_incumbent(self, lead: incumbent.Lead) -> None:
-        # The journal has it already, and the next start writes the file again.
-        try:
-            self._run.write_incumbent(incumbent.describe(lead, self.state, self._space))
-        except OSError as error:
-            self._note(f"{self._run.incumbent_json}: not written ({error.strerror})")
-
-    def _write_front(self) -> None:
-        if self._weighing is None:
-            return
-        try:
-            self._weighing.write_front(self._run, self.state, self._space, self._fidelity.max_epochs)
-        except OSError as error:
-            self._note(f"{self._run.front_json}: not written ({error.strerror})")
-
-    def _tidy_weights(self) -> None:
-        if self._weights is not None:
-            keeping.tidy(self._weights, self.state, self._fidelity.max_epochs, self._objectives)
+            self._files.write_incumbent(lead, self.state)
 
     def _give_up_on_crashes(self) -> None:
         if crashes.hopeless(self.state):
             self._stop = self._stop or "crashes"
-
-    # The end, and the record
-
-    def _snapshot(self) -> None:
-        begin = time.perf_counter()
-        # The snapshot is for other tools: a disk that has no room for it must not end the search.
-        with contextlib.suppress(OSError):
-            self._run.replace_smac(self._optimizer.save)
-        self._save_seconds = time.perf_counter() - begin
-        self._saved = self._clock.used()
 
     def _replay(self, events: Iterable[Event]) -> None:
         """Tells the optimiser and the cost model all earlier results, in their order."""

@@ -4,48 +4,42 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import math
 import os
-import platform
-import socket
-import sys
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
-from importlib import import_module, metadata
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import search_spaces
-from nas import __version__
 from nas.data import download
 from nas.execution.choice import choose
 from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
 from nas.execution.share import kept, settle
 from nas.optimizers import check, create
-from nas.run import search_file, steps
+from nas.run import steps
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
-from nas.run.search_file import VERSION, SearchFile
+from nas.run.search_file import SearchFile
 from nas.search import warm_start as warm
 from nas.search import weighing as weighings
 from nas.search.clock import WallClock
 from nas.search.loop import Limits, Search
+from nas.search.provenance import changes, describe, refuse_other_data, session_facts
 from nas.search.settings import SearchSettings, refuse_changes
 from nas.trial.weights import WeightStore
-from nas.util import output, records, signals
+from nas.util import output, signals
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.quantities import format_size
 from nas.util.seeds import derive
 from nas.view.logfile import open_log
-from search_spaces.loading import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from nas.execution.messages import Facts
     from nas.execution.protocol import Executor
     from nas.execution.share import Shared
     from nas.optimizers.protocol import Optimizer
@@ -361,104 +355,9 @@ class Session:
         )
 
 
-def describe(settings: SearchSettings, facts: Facts) -> SearchFile:
-    """What ``search.json`` holds of a search that begins now."""
-    space = search_spaces.get(settings.space.space)
-    return SearchFile(
-        format=VERSION,
-        program=__version__,
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=sys.argv,
-        settings=settings.recorded(),
-        limits=search_file.Limits(seconds=settings.budget.seconds, trials=settings.budget.trials),
-        rungs=list(settings.fidelity.rungs),
-        space=search_file.Searched(
-            name=space.name,
-            size=_size(space.size),
-            fingerprint=space.fingerprint,
-            default=space.default,
-            source=digest(settings.space.space),
-        ),
-        data=facts.data,
-        width=facts.width,
-        train=facts.train,
-        hardware=facts.hardware,
-        versions={**facts.versions, **_versions()},
-    )
-
-
-def _size(size: float) -> float | None:
-    """A space's size as JSON's readers take it: integers of 64 bits, null for infinitely many."""
-    if math.isinf(size):
-        return None
-    return size if size < 2**63 else float(size)
-
-
-def changes(before: SearchFile, now: Mapping[str, str]) -> list[str]:
-    """What differs from the run's last session, one line each; nothing if nothing does.
-
-    Args:
-        before: ``search.json`` as it was.
-        now: Versions of packages, or of those that are known.
-    """
-    old = {**before.versions, "smacnas": before.program or __version__}
-    new = {**now, "smacnas": __version__}
-    found = [f"{name} {old[name]} -> {new[name]}" for name in new if old.get(name, new[name]) != new[name]]
-    notes = (
-        [f"other versions than before: {', '.join(found)}; new figures may differ slightly"] if found else []
-    )
-    source = before.space.source
-    if source and digest(before.named_space) not in ("", source):
-        file = Path(before.named_space).name
-        notes.append(f"{file} is not what it was: trials before and after compare only if it builds the same")
-    return notes
-
-
-def refuse_other_data(stored: SearchFile, facts: Facts) -> None:
-    """Refuses to train on other images, or in another space, than the run began with.
-
-    Raises:
-        UserError: Naming what has changed.
-    """
-    # By what the user typed: a space that is not registered has a name nobody can import.
-    space = search_spaces.get(stored.named_space)
-    if space.fingerprint != stored.space.fingerprint:
-        raise UserError(f"space {space.name}: has changed since this run began; start a new run")
-    here, then = facts.data, stored.data
-    if (here.fingerprint, here.split_fingerprint) != (then.fingerprint, then.split_fingerprint):
-        raise UserError(
-            f"dataset {then.name}: not the images this run began with; put those back, or start a new run"
-        )
-    if facts.width != stored.width:
-        raise SettingError(
-            "device",
-            None,
-            f"width auto means {facts.width} here, this run was begun with {stored.width}; "
-            "resume it on the device it began on",
-        )
-
-
 def _check_writable(folder: Path) -> None:
     """Refuses a folder that takes no runs before minutes are spent on loading data."""
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise SettingError("runs_dir", None, f"{folder} is not a folder one can write to")
-
-
-def _versions() -> dict[str, str]:
-    names = ("smac", "ConfigSpace", "numpy", "scikit-learn")
-    return {"python": platform.python_version(), **{name: metadata.version(name) for name in names}}
-
-
-def session_facts(run: Run, place: SearchFile | Facts) -> dict[str, Any]:
-    """What a ``session`` event says of the program and where it runs."""
-    return {
-        "command": sys.argv,
-        "pid": os.getpid(),
-        "host": socket.gethostname(),
-        "folder": run.identity(),
-        "program": __version__,
-        "hardware": records.write(place.hardware),
-        "versions": place.versions,
-    }

@@ -16,7 +16,7 @@ import pytest
 from nas.data import download
 from nas.run.folder import Run
 from nas.search import __main__ as search
-from nas.search import session
+from nas.search import provenance, session
 from nas.search.settings import SearchSettings
 from nas.util.errors import UserError
 from tests.complaints import complaints
@@ -149,12 +149,12 @@ def test_other_versions_are_told_in_one_line_and_the_search_goes_on(tmp_path: Pa
     ],
 )
 def test_what_counts_as_another_version(before: dict[str, str], now: dict[str, str], told: list[str]) -> None:
-    found = session.changes(replace(described(), program="", versions=before), now)
+    found = provenance.changes(replace(described(), program="", versions=before), now)
     assert [line.partition(": ")[2].partition(";")[0] for line in found] == told
 
 
 def test_another_version_of_this_program_is_one() -> None:
-    found = session.changes(replace(described(), program="0.0.1"), {})
+    found = provenance.changes(replace(described(), program="0.0.1"), {})
     assert "smacnas 0.0.1 -> " in found[0]
 
 

@@ -21,12 +21,13 @@ from nas.run.causes import from_outside
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.state import BASELINE, SearchState
-from nas.search import session
+from nas.search import provenance
 from nas.search.clock import WallClock
 from nas.status import watcher
 from nas.util import locks
 from nas.view import panel
 from nas.view.snapshot import take
+from tests.descriptions import described
 
 KILLED = "the trial process was ended by SIGKILL (when nobody sent it, the machine ran out of memory)"
 
@@ -162,7 +163,7 @@ def killed(simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Pat
     simulation = simulate(trials=6)
     search, file = simulation.search()
     with file:
-        facts = session.session_facts(Run(simulation.path), {"hardware": {}, "versions": {}})
+        facts = provenance.session_facts(Run(simulation.path), described())
         search.run(SessionStarted("", 0.0, **facts))
     lines = (simulation.path / "trials.jsonl").read_bytes().splitlines(keepends=True)
     (simulation.path / "trials.jsonl").write_bytes(b"".join(lines[:-1]))

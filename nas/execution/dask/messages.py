@@ -77,7 +77,7 @@ class Outcome:
         end: The trial's end.
         epochs: Every epoch of the attempt; those that were announced meanwhile are among them.
         parcel: The checkpoint it left, None if the folder is shared.
-        weights: Likewise the finished network's weights.
+        weights: Likewise the finished network's weights; None, too, if it has none.
     """
 
     end: TrialEnded | TrialPaused
