@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
 
 _BASELINE_TRIES = 2  # at a rung in one session, if what ends it comes from outside
-_SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
+_SLOTS_AHEAD = 16  # for each trial asked ahead: few, so that hardly any misses the latest outcomes
 _SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
-_SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
+_SNAPSHOT_SHARE = 200.0  # ... or this multiple of the time that the last one took, if that is longer
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
@@ -115,7 +115,7 @@ class Search(Conductor):
         self._weights = weights
         self._weighing = weighing
         self._objectives = None if weighing is None else weighing.objectives
-        # What a further seed is worth is known where the error alone decides.
+        # The value of a further seed is only known where the error alone decides.
         self._replicates = replicates if weighing is None else 0.0
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for

@@ -58,7 +58,7 @@ class Plan:
         checkpoint_bytes: Disk that checkpoints of one bracket need at most.
         seconds: The budget.
         workers: Trials at a time.
-        sharing: Why so many on a GPU, "" if there was nothing to decide.
+        sharing: Why this number of trials shares a GPU, "" if there was nothing to decide.
         then: What follows the search.
         kept: Seconds of the budget that are left to it.
         confirmation: Seconds that its trainings take if they cost what the base architecture costs.
@@ -146,7 +146,7 @@ def arrange(
         workers: Trials at a time.
         together: How many times as fast as the one that was measured alone they are together; None: as
             many times as there are.
-        sharing: Why so many on a GPU.
+        sharing: Why this number of trials shares a GPU.
         then: What follows the search.
     """
     fidelity = settings.fidelity
