@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 _POINTS = ("cheapest", "default", "dearest")
-_SHOWN = {"dearest": "costliest"}
+SHOWN = {"dearest": "costliest"}
 _TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
 _TRIAL_OVERHEAD = 0.2  # seconds between trials: checkpoint, journal, process turn-round; measured on a CPU
 
@@ -119,7 +119,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
         weighing.prepare(settings, objectives, facts, stack)
         measured = {}
         for name in _POINTS:
-            output.doing(f"measuring the {_SHOWN.get(name, name)} configuration")
+            output.doing(f"measuring the {SHOWN.get(name, name)} configuration")
             measured[name] = executor.measure(points.get(name, name))  # ends without a name are looked for
         output.doing(f"measuring {len(sample)} random configurations")
         measured["typical"] = _mean(_drawn(executor.measure, sample))
