@@ -196,7 +196,7 @@ def test_errors_at_the_highest_rung_are_expected_from_lower_ones(space: SearchSp
     for curve, error in zip(curves[:30], low[:30], strict=True):  # the best half is promoted
         curve[3] = 0.1 + 0.6 * error + 0.002 * rng.randn()
     evidence, rows = evidence_of(space, curves)
-    data = evidence.lesson()
+    data = evidence.training_data()
     assert len(data.errors) == 90
     np.testing.assert_array_equal(data.rows, rows[data.configs])
     np.testing.assert_array_equal(np.bincount(data.configs), [2] * 30 + [1] * 30)
@@ -209,19 +209,19 @@ def test_errors_at_the_highest_rung_are_expected_from_lower_ones(space: SearchSp
 
 
 def test_without_promotions_errors_stay_as_they_are(space: SearchSpace) -> None:
-    data = evidence_of(space, [{3: 0.5}, {3: 0.7}, {3: 0.6}])[0].lesson()
+    data = evidence_of(space, [{3: 0.5}, {3: 0.7}, {3: 0.6}])[0].training_data()
     np.testing.assert_array_equal(data.errors, [0.5, 0.7, 0.6])
     np.testing.assert_array_equal(data.levels, 0)
 
 
 def test_a_crash_teaches_the_worst_error_whatever_rung_it_was_at(space: SearchSpace) -> None:
     curves: list[dict[int, float | None]] = [{1: 0.6, 3: 0.4}, {1: 0.9}, {1: None}, {1: 0.5, 3: None}]
-    data = evidence_of(space, curves)[0].lesson()
+    data = evidence_of(space, curves)[0].training_data()
     assert len(data.errors) == 5
     crashed = data.configs >= 2
     np.testing.assert_array_equal(data.errors[crashed], data.errors[~crashed].max())
     np.testing.assert_array_equal(data.levels[crashed], 1)
-    only = evidence_of(space, [{1: None}])[0].lesson()
+    only = evidence_of(space, [{1: None}])[0].training_data()
     np.testing.assert_array_equal(only.errors, [1.0])
 
 
@@ -237,8 +237,8 @@ def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(sp
             high = 0.3 + 0.05 * row[kernel] + 0.1 * row[stem] + 0.005 * rng.randn()
             evidence.add(row, 9, high)
     process = ChoiceProcess(space.configspace())
-    process.tune(evidence.lesson())
-    process.learn(evidence.lesson())
+    process.tune(evidence.training_data())
+    process.learn(evidence.training_data())
     mean = process.means(rows[40:])
     np.testing.assert_allclose(mean, 0.3 + 0.05 * rows[40:, kernel] + 0.1 * rows[40:, stem], atol=0.04)
 
@@ -246,15 +246,15 @@ def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(sp
 def test_a_rung_that_was_not_there_when_the_model_was_tuned(space: SearchSpace) -> None:
     curves: list[dict[int, float | None]] = [{1: 0.5 + 0.01 * n} for n in range(12)]
     process = ChoiceProcess(space.configspace())
-    process.tune(evidence_of(space, curves)[0].lesson())
+    process.tune(evidence_of(space, curves)[0].training_data())
     curves[0][3] = 0.3
     evidence, rows = evidence_of(space, curves)
-    process.learn(evidence.lesson())
+    process.learn(evidence.training_data())
     assert np.isfinite(process.means(rows)).all()
 
 
 @pytest.mark.parametrize("errors", [[0.3, 0.3, 0.3], [0.2, 0.5, 0.9]])
 def test_warping_keeps_the_order_and_stays_finite(space: SearchSpace, errors: list[float]) -> None:
-    warped = evidence_of(space, [{1: error} for error in errors])[0].lesson().warped()
+    warped = evidence_of(space, [{1: error} for error in errors])[0].training_data().warped()
     assert np.isfinite(warped.errors).all()
     assert (np.argsort(warped.errors, kind="stable") == np.argsort(errors, kind="stable")).all()
