@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 ROOMS = ("nas", "analysis", "search_spaces")
 # The command lines, what they show on a terminal, and whole commands for people to type.
-SPELLS = re.compile(r"(^|/)(__main__|view|plan_view|cli|given|commands)\.py$|^nas/view/")
+SPELLS = re.compile(r"(^|/)(__main__|view|plan_view|cli|user_input|commands)\.py$|^nas/view/")
 # A trial's reason as journals have held it since the first one.
 STORED = {"nas/run/journal.py": {"--trial-timeout"}}
 _FLAG = re.compile(r"(?<!var\()(?<![\w-])-(-[a-z]|o\b)")
@@ -23,7 +23,9 @@ _HELP = {"flag_help.default", "flag_help.group"}
 
 
 def library() -> list[str]:
-    paths = sorted(path.as_posix() for room in ROOMS for path in Path(room).rglob("*.py"))
+    paths = sorted(
+        path.as_posix() for room in ROOMS for path in Path(room).rglob("*.py") if ".venv" not in path.parts
+    )
     return [path for path in paths if not SPELLS.search(path)]
 
 

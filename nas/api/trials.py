@@ -33,7 +33,7 @@ class Trial:
         seconds: Time from its last start to its end.
         reason: Why it crashed, "" if it did not.
         curve: Metrics after each epoch that it trained, by epoch.
-        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: its own.
+        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: the first one.
     """
 
     trial: int

@@ -1,1 +1,1 @@
-"""Costs beside the error: what a user says of them, how they are counted before training, what fits."""
+"""Costs besides the error: their settings, how they are counted before training, what fits."""

@@ -31,8 +31,8 @@ _LONGEST = 300.0  # seconds until a process counts as hanging
 class Counter:
     """Counts configurations, each once.
 
-    The process is spawned at the first question, imports torch once and stays. If it is killed another one
-    takes its place. A network that cannot be built costs infinitely much.
+    The process is spawned at the first call, imports torch once and stays. If it is killed, another one
+    takes its place. A network that cannot be built has infinite costs.
 
     Attributes:
         reasons: Why networks could not be built, by config id.
@@ -58,7 +58,7 @@ class Counter:
     def keep_in(self, path: Path) -> None:
         """Takes counts from a file, and writes there what is counted from now on and before.
 
-        A line a configuration; the file is a cache, and whatever in it does not fit is passed over.
+        One line for each configuration; the file is a cache, and whatever in it does not fit is ignored.
         """
         found = _read(path, self._task.identity)
         fresh = {name: costs for name, costs in self._known.items() if name not in found}

@@ -1,4 +1,4 @@
-"""The counting process's own side: builds networks on the meta device and counts them, one after another.
+"""Inside the counting process: builds networks on the meta device and counts them, one after another.
 
 Light to import, since the search imports it too; torch comes in within the process.
 """

@@ -1,4 +1,4 @@
-"""How much room limits leave in a space: told before the first trial, not after a weekend."""
+"""How much room limits leave in a space, checked before the first trial."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Room:
     """What was found of a space within limits.
 
     Attributes:
-        fitting: Configurations that keep the limits, :data:`FEW` or more if there are so many.
+        fitting: Configurations that keep the limits, :data:`FEW` or more if there are that many.
         least: The least of each cost that was found.
         every: Whether all configurations were counted.
         counted: How many were.
@@ -72,7 +72,7 @@ class _Search:
         return sorted(found, key=lambda pair: pair[0])
 
     def go_down(self, config: Config, excess: float) -> None:
-        """Takes the change of one choice that costs least until none costs less, or enough fits."""
+        """Makes the change of one choice that lowers costs most, until none does or enough fits."""
         while not self.enough:
             better = self.look(list(_neighbours(self._space, config)))[:1]
             if not better or better[0][0] >= excess:
@@ -80,7 +80,7 @@ class _Search:
             excess, config = better[0]
 
     def spread(self) -> None:
-        """Looks around what fits, and around what it finds there."""
+        """Tries the neighbours of what fits, and the neighbours of what it finds there."""
         for config in self.room.fitting:  # grows meanwhile
             if self.enough:
                 return
@@ -92,7 +92,7 @@ class _Search:
 
 
 def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> Room:
-    """Looks for configurations that keep limits: in all of a small space, else by going towards the cheap.
+    """Looks for configurations that keep limits: in all of a small space, else by moving to cheaper ones.
 
     Args:
         space: What is searched.

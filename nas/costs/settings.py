@@ -1,4 +1,4 @@
-"""What a user says of costs: what shall be low beside the error, and what nothing may exceed."""
+"""Settings of costs: what to minimise besides the error, and limits that nothing may exceed."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ class CostSettings:
     """Latency that no network may exceed, such as 4ms; it is measured, so networks beyond it
     are recognised only when they are trained."""
     prefer: Literal["error", "knee"] = "error"
-    """Which network of the front leads: the most accurate one within the limits, or the best compromise."""
+    """Which network of the front is the incumbent: the most accurate one within the limits, or the best
+    compromise."""
     cost_of: str = AUTO
     """Network whose costs count: a full size of the space (t, s, tp, ...) or reduced, which is trained;
     auto: what nas.export writes by default, the first full size if there is one."""
@@ -117,7 +118,7 @@ class CostSettings:
 
     @property
     def weighs(self) -> bool:
-        """Whether any cost counts; if not, a search is what it would be without these settings."""
+        """Whether any cost counts; if not, these settings change nothing about a search."""
         return len(self.objectives) > 1 or bool(self.limits)
 
     @property

@@ -30,7 +30,7 @@ BY_SEARCH = "search"  # what config.json says of such weights
 def incumbent_network(run: Run | Path | str, *, space: str | None = None) -> nn.Module:
     """The best network of a run as it was judged, with its trained weights, in evaluation mode on the CPU.
 
-    The confirmed winner with its best seed's weights if ``nas.confirm`` was there, else the incumbent.
+    The confirmed winner with its best seed's weights if ``nas.confirm`` has run, else the incumbent.
     It takes images ``(B, C, H, W)`` as the search normalised them, see :func:`normalisation`.
 
     Args:

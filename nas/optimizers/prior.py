@@ -196,19 +196,20 @@ def _weighted(value: str, hp: Hyperparameter) -> tuple[slice, float]:
         raise SettingError("prior", f"{hp.name}={value}", rule)
     low, high = texts.index(first), texts.index(last)
     if low > high:
-        raise SettingError("prior", f"{hp.name}={value}", f"{last} comes before {first}; turn them round")
+        raise SettingError("prior", f"{hp.name}={value}", f"{last} comes before {first}; swap them")
     return slice(low, high + 1), _times(times, hp, value)
 
 
 def _interval(value: str, hp: Integer | Float) -> tuple[float, float, float]:
-    """First and last number and their weight; either may be left out for the range's own."""
+    """First and last number and their weight; either may be left out for the end of the range."""
     span, given, times = value.partition(":")
     first, to, last = (piece.strip() for piece in span.partition(_TO))
     if not first and not last:
         rule = f"must name a number from {hp.lower:g} to {hp.upper:g}, or two with {_TO} between"
         raise SettingError("prior", f"{hp.name}={value}", rule)
     if not to and isinstance(hp, Float):
-        rule = f"one number of so many; must be an interval such as {hp.lower:g}{_TO}{hp.upper:g}"
+        such = f"{hp.lower:g}{_TO}{hp.upper:g}"
+        rule = f"cannot be one number of a continuous range; must be an interval such as {such}"
         raise SettingError("prior", f"{hp.name}={value}", rule)
     ends = [first, last] if to else [first, first]
     low, high = (

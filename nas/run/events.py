@@ -209,7 +209,7 @@ class NewIncumbent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots(Event):
-    """From now on, so many trials can run at a time."""
+    """How many trials can run at a time from now on."""
 
     kind: ClassVar[str] = "slots"
 

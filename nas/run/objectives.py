@@ -29,7 +29,7 @@ class Objectives:
     Attributes:
         costs: Minimised beside the error.
         limits: The most that a cost may be, by name; a cost need not be minimised.
-        prefer: Which network of the front leads: ``error``, the most accurate one, or ``knee``.
+        prefer: Which network of the front is the incumbent: ``error``, the most accurate one, or ``knee``.
         network: Whose costs are counted: a full size of the space, or ``reduced``.
     """
 

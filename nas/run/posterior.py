@@ -29,7 +29,7 @@ class Belief:
         pending: Seeds that are being trained, or wait for it.
         mean: Expected error over all seeds.
         sd: Standard deviation of that expectation.
-        crashed: Whether one of its seeds crashed by its own fault.
+        crashed: Whether the network itself made one of its seeds crash.
     """
 
     trial: Trial
@@ -50,7 +50,7 @@ class Posterior:
     """What is known of all of them.
 
     Attributes:
-        beliefs: One a configuration, in the order of their own trainings.
+        beliefs: One for each configuration, in the order of their first trainings.
         noise: Standard deviation between seeds of one configuration.
         spread: Standard deviation between configurations.
         repeated: Whether any was trained with a second seed: before that, the noise is a guess.
@@ -63,12 +63,12 @@ class Posterior:
 
 
 def posterior(state: SearchState, epochs: int) -> Posterior:
-    """Judges every configuration that was trained to a budget.
+    """Estimates the error over all seeds of every configuration that was trained to a budget.
 
     A normal model of two levels, with both variances from the data (empirical Bayes, Efron and Morris 1975):
     errors of configurations vary about a mean, those of seeds about their configuration's. So a lucky first
-    seed is drawn towards the others, the less the more seeds confirm it. The better half alone tells how much
-    configurations vary: the worse have a long tail.
+    seed is drawn towards the others, and less so the more seeds confirm it. How much configurations vary is
+    estimated from the better half alone: the worse half has a long tail.
 
     Args:
         state: The search so far.
@@ -79,7 +79,7 @@ def posterior(state: SearchState, epochs: int) -> Posterior:
     errors = {name: [firsts[name].error or 0.0] for name in reversed(firsts)}
     pending, crashed = dict.fromkeys(errors, 0), set()
     for trial in state.repeats(epochs):
-        if trial.config_id not in errors:  # a journal that lost its own training
+        if trial.config_id not in errors:  # its first training is missing from the journal
             continue
         if trial.error is not None:
             errors[trial.config_id].append(trial.error)

@@ -131,7 +131,7 @@ class Weighed(records.Document):
     Attributes:
         costs: What is minimised.
         limits: The most that costs may be.
-        prefer: Which network of the front leads, ``error`` or ``knee``.
+        prefer: Which network of the front is the incumbent, ``error`` or ``knee``.
         network: Whose costs count: a full size of the space, or ``reduced``.
     """
 

@@ -51,7 +51,7 @@ class Trial:
         clock_started: Search clock at the last start.
         clock_ended: Search clock at the end.
         curve: One dict of metrics an epoch, by epoch.
-        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: its own.
+        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: the first one.
     """
 
     trial: int
@@ -85,7 +85,7 @@ class Trial:
 
 
 def seed_key(config_id: str, repeat: int) -> str:
-    """Name of the checkpoints and weights of a configuration's repeat; repeat 0 is its own training."""
+    """Name of the checkpoints and weights of a configuration's repeat; repeat 0 is its first training."""
     return f"{config_id}_{repeat}" if repeat else config_id
 
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState
 
 CONFIRM, REPORT, EXPORT = "confirm", "report", "export"
-TOP, SEEDS = 3, 3  # what a confirmation trains: so many of the best, each with so many seeds
+TOP, SEEDS = 3, 3  # what a confirmation trains: how many of the best, and with how many seeds
 
-_MOST = 0.25  # share of the budget that is kept at most: what is confirmed has to be found first
-_SAFETY = 1.2  # times the base architecture's time; networks that win are often dearer
+_MOST = 0.25  # the largest share of the budget to reserve: what is confirmed has to be found first
+_SAFETY = 1.2  # times the base architecture's time; networks that win often cost more
 _RULE = "must be confirm, confirm:SEEDS, report or export:SIZE, each once and in the order they are to run"
 
 

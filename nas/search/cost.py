@@ -58,7 +58,7 @@ class CostModel:
         """Predicts the wall-clock seconds of ``epochs`` more epochs, on the safe side.
 
         Args:
-            config_id: Hash of the configuration; one that ran before is known by its own speed.
+            config_id: Hash of the configuration; the speed of one that ran before is known.
             config: The configuration.
             epochs: Epochs still to train.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
-_SLOTS_AHEAD = 16  # one trial is asked ahead for so many slots: few enough to miss hardly an outcome
+_SLOTS_AHEAD = 16  # for each trial asked ahead: few, so that hardly any misses the latest outcomes
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
@@ -108,7 +108,7 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._weighing = weighing
-        # What a further seed is worth is known where the error alone decides.
+        # The value of a further seed is only known where the error alone decides.
         self._replicates = replicates if weighing is None else 0.0
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for

@@ -87,7 +87,7 @@ class Notifier:
 
     @contextlib.contextmanager
     def telling_of_errors(self) -> Iterator[None]:
-        """What ends a search that has begun is told as its end."""
+        """Notifies of the end of a search that has begun, whatever ends it."""
         try:
             yield
         except UserError as error:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 _POINTS = ("cheapest", "default", "dearest")
-_SHOWN = {"dearest": "costliest"}
+SHOWN = {"dearest": "costliest"}
 _TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
 _TRIAL_OVERHEAD = 0.2  # seconds between trials: checkpoint, journal, process turn-round; measured on a CPU
 
@@ -58,7 +58,7 @@ class Plan:
         checkpoint_bytes: Disk that checkpoints of one bracket need at most.
         seconds: The budget.
         workers: Trials at a time.
-        sharing: Why so many on a GPU, "" if there was nothing to decide.
+        sharing: Why this number of trials shares a GPU, "" if there was nothing to decide.
         then: What follows the search.
         kept: Seconds of the budget that are left to it.
         confirmation: Seconds that its trainings take if they cost what the base architecture costs.
@@ -119,7 +119,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
         weighing.prepare(settings, objectives, facts, stack)
         measured = {}
         for name in _POINTS:
-            output.doing(f"measuring the {_SHOWN.get(name, name)} configuration")
+            output.doing(f"measuring the {SHOWN.get(name, name)} configuration")
             measured[name] = executor.measure(points.get(name, name))  # ends without a name are looked for
         output.doing(f"measuring {len(sample)} random configurations")
         measured["typical"] = _mean(_drawn(executor.measure, sample))
@@ -146,7 +146,7 @@ def arrange(
         workers: Trials at a time.
         together: How many times as fast as the one that was measured alone they are together; None: as
             many times as there are.
-        sharing: Why so many on a GPU.
+        sharing: Why this number of trials shares a GPU.
         then: What follows the search.
     """
     fidelity = settings.fidelity

@@ -24,7 +24,7 @@ def gather(path: Path, space: SearchSpace) -> dict[str, Any]:
     """Reads an earlier run for a new run's folder: every configuration with its expected error.
 
     Most of them were only trained for a few epochs; their errors are carried to the earlier run's
-    highest rung as its own model would.
+    highest rung as that run's model would do it.
 
     Args:
         path: The earlier run.

@@ -119,7 +119,7 @@ def test_draws_follow_it(text: str, name: str, share: tuple[float, float, float]
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("dropout=0.1", r"one number of so many; must be an interval such as 0\.\.0.5"),
+        ("dropout=0.1", r"cannot be one number of a continuous range; must be an interval such as 0\.\.0.5"),
         ("dropout=0.2..0.2", "the first number must be below the last"),
         ("dropout=0.3..0.2", "the first number must be below the last"),
         ("dropout=0.3..0.9", "0.9 must be one of the numbers from 0.0 to 0.5"),
@@ -132,7 +132,7 @@ def test_draws_follow_it(text: str, name: str, share: tuple[float, float, float]
         ("depth=..:3", "must name a number from 1 to 6"),
         ("depth=many..4", "many must be one of the whole numbers"),
         ("act=relu..gelu", "its choices have no order; name each of them"),
-        ("kernel=7..5", "5 comes before 7; turn them round"),
+        ("kernel=7..5", "5 comes before 7; swap them"),
         ("kernel=4..5", "must be one of 3, 5, 7, 9"),
         ("kernel=5..", "must be one of 3, 5, 7, 9"),
     ],

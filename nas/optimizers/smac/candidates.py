@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 FEW_LEVELS = 16  # up to here all other values are neighbours; beyond, and for floats, some near ones
-_NEAR, _SPREAD = 8, 0.05  # near values: so many, with this spread of the unit interval
+_NEAR, _SPREAD = 8, 0.05  # near values: how many, and their spread in the unit interval
 _MAX_LEVELS = 1_000_000
 _ROUNDS = 50  # of draws, where clauses forbid some
 _LEAST_DRAWS = 100  # enough to tell a space that is nearly exhausted by

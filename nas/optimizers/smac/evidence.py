@@ -137,7 +137,7 @@ class Evidence:
         self._errors[place, self._rungs[EARLIER]] = error
 
     def add(self, row: Vector, epochs: int, error: float | None, *, blameless: bool = False) -> None:
-        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` by no fault of its own."""
+        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` for an external reason."""
         place = self._place(row)
         self.finished += 1
         if error is None:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # A hair above the worst error: an incumbent that crashed gives way even to one that gets all wrong.
 CRASH_COST = 1.0 + 1e-6
 
-_UNLIMITED = 10**6  # SMAC's own limit on trials; the search has its own clock
+_UNLIMITED = 10**6  # SMAC's limit on trials; the search keeps to its budget itself
 _NAME = "smacnas"
 
 

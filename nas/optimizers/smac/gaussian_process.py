@@ -64,9 +64,9 @@ class ChoiceProcess(Learner, AbstractModel):
 
     ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and few integers, its square
     for other numbers, in the unit interval, logarithmic where the hyperparameter is: for categories SMAC's
-    weighted Hamming kernel. Inactive is a value of its own. Length scales, signal and noise are the most
+    weighted Hamming kernel. Inactive is a separate value. Length scales, signal and noise are the most
     likely ones under weak priors, found from one start by L-BFGS with exact gradients, so that equal data
-    give equal models. A part of the data decides where there are too many for the time between trials.
+    give equal models. Where there are too many data for the time between trials, a sample of them is used.
     """
 
     def __init__(self, configspace: ConfigurationSpace, seed: int = 0) -> None:
@@ -154,7 +154,7 @@ class ChoiceProcess(Learner, AbstractModel):
 def _codes(hp: Any, column: Vector, conditional: bool = False) -> Vector:
     """Numbers ``(N, C)`` whose squared distance is that of the values: one-hot, thermometer or plain.
 
-    Where a hyperparameter may be inactive (``nan``), that is a value of its own, as far from all others as
+    Where a hyperparameter may be inactive (``nan``), that is a separate value, as far from all others as
     two categories are from each other, or two ends of a scale (from inner numbers a quarter less).
     """
     if not conditional:
@@ -208,7 +208,7 @@ def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
 
 
 def _telling(data: TrainingData) -> TrainingData:
-    """The measurements that tell most of length scales and rungs: whole curves, then single points."""
+    """The measurements that say most about length scales and rungs: whole curves, then single points."""
     order = np.argsort(data.errors, kind="stable")
     order = order[data.last[order]]  # configurations, best first
     promoted = np.bincount(data.configs)[data.configs[order]] > 1

@@ -91,7 +91,7 @@ class DerivedSelector(ConfigSelector):
     def observe(
         self, config: Configuration, epochs: int, error: float | None, *, blameless: bool = False
     ) -> None:
-        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` by no fault of its own."""
+        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` for an external reason."""
         self._evidence.add(config.get_array(), epochs, error, blameless=blameless)
         finished = self._evidence.finished
         if finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
