@@ -22,6 +22,7 @@ _LISTED = 256  # configurations that are all counted
 _SAMPLE, _SEED = 48, 0
 _MOST = 1_500  # counted before the search for what fits ends
 _STARTS = 3  # places from which it goes down
+_STEPS = 100  # of a range of real numbers, from end to end
 
 
 @dataclass
@@ -159,11 +160,13 @@ def _neighbours(space: SearchSpace, config: Config) -> Iterator[Config]:
 
 
 def _values(hp: Parameter, now: object) -> list[object]:
-    """Other values of a hyperparameter: all choices, or the ends and what lies half way to them."""
+    """Other values of a hyperparameter: all choices, or the ends, what lies half way to them and beside it."""
     if isinstance(hp, Hyperparameter):
         return [choice for choice in hp.choices if choice != now]
     assert isinstance(now, (int, float))
     whole = isinstance(now, int)
+    step = 1 if whole else (hp.upper - hp.lower) / _STEPS
+    beside = [max(now - step, hp.lower), min(now + step, hp.upper)]
     between = [(now + end) / 2 for end in (hp.lower, hp.upper)]
-    found = [hp.lower, hp.upper, *(round(value) if whole else value for value in between)]
+    found = [hp.lower, hp.upper, *(round(value) if whole else value for value in between), *beside]
     return [value for value in dict.fromkeys(found) if value != now]

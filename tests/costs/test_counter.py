@@ -51,7 +51,7 @@ def test_what_cannot_be_built_costs_infinitely_much(counter: Counter) -> None:
 
 
 def test_a_builder_that_ends_the_process_costs_only_itself(counter: Counter) -> None:
-    found = counter.costs([config(7), config(7, "deadly"), config(8)])
+    found = counter.costs([config(7), config(77, "broken"), config(8)])
     assert found[::2] == [expected(7), expected(8)]
     assert math.isinf(found[1]["macs"])
 

@@ -59,13 +59,13 @@ def test_profiled_on_the_gpu(fake_cuda, sources, tmp_path, capsys):
 def test_a_profile_leaves_cudnn_s_choice_alone(fake_cuda, monkeypatch):
     fake_cuda()
     seen = []
-    real = measure._Subject._pass
+    real = measure._Subject.seconds
 
-    def watched(self, images):
+    def watched(self, batch_size):
         seen.append(torch.backends.cudnn.benchmark)
-        return real(self, images)
+        return real(self, batch_size)
 
-    monkeypatch.setattr(measure._Subject, "_pass", watched)
+    monkeypatch.setattr(measure._Subject, "seconds", watched)
     assert profile.main(["test_resnet", "--batch-size", "2", "--repeats", "2", "--warm-up", "0"]) == 0
     assert set(seen) == {False}
 
@@ -75,14 +75,14 @@ def test_a_profile_of_slow_networks_ends_within_its_limit(fake_cuda, monkeypatch
     fake_cuda()
     clock, seen = [0.0], set()
 
-    def slow(self, images):
-        key = (id(self), len(images))
-        taken = 3.0 * (key not in seen) + 0.1 * len(images) / 256
+    def slow(self, batch_size):
+        key = (id(self), batch_size)
+        taken = 3.0 * (key not in seen) + 0.1 * batch_size / 256
         seen.add(key)
         clock[0] += taken
         return taken
 
-    monkeypatch.setattr(measure._Subject, "_pass", slow)
+    monkeypatch.setattr(measure._Subject, "seconds", slow)
     profile.main(["test_resnet"] * 7 + ["--batch-size", "256"])
     assert clock[0] < 60
 
