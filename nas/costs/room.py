@@ -160,7 +160,7 @@ def _neighbours(space: SearchSpace, config: Config) -> Iterator[Config]:
 
 
 def _values(hp: Parameter, now: object) -> list[object]:
-    """Other values of a hyperparameter: all choices, or the ends, what lies half way to them and beside it."""
+    """Other values of a hyperparameter: all choices; or the ends, what lies half way there and next to it."""
     if isinstance(hp, Hyperparameter):
         return [choice for choice in hp.choices if choice != now]
     assert isinstance(now, (int, float))
