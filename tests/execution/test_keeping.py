@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_a_search_that_is_cut_and_resumed_keeps_the_best(simulate: Any, slots: i
     for trials in (70, 100):
         simulation.trials = trials
         search, journal = simulation.search()
-        search._weights = WeightStore(folder, 10**6)
+        search._files = replace(search._files, weights=WeightStore(folder, 10**6))
         search._executor.__class__ = Writing
         search._executor.folder = folder
         with journal:

@@ -17,6 +17,7 @@ from nas.profile import __main__ as profile
 from nas.profile import measure, report
 from nas.profile.published import TABLE_3, Published
 from nas.profile.settings import ProfileSettings
+from nas.trial.passes import Passes
 from nas.util.counts import count
 from nas.util.errors import UserError
 
@@ -97,10 +98,9 @@ def test_memory_grows_with_what_a_pass_needs():
 
     class Wide(measure._Subject):
         def __init__(self):
-            self.model = nn.Conv2d(3, 64, 1)
             self.channels, self.size = 3, 256
-            self._device, self._amp = torch.device("cpu"), None
-            self._pixels = measure._Pixels(self._device)
+            self._pixels = measure._Pixels(torch.device("cpu"))
+            self._passes = Passes(nn.Conv2d(3, 64, 1), torch.device("cpu"), None)
 
     with torch.inference_mode():
         subject = Wide()
