@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
 
 _GUESS = 0.25  # share of the variance that is noise, before there are repeats
+_NOTHING = 1e-18  # variance of errors that no figure shows; smaller ones underflow
 _LEAST = 0.1  # share of the variance that is between configurations, whatever the noise seems to be
 _SURE = 1.96  # standard deviations: 95 %
 
@@ -109,7 +110,7 @@ def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:
     seeds = sum(len(seen) - 1 for seen in errors)
     guessed = (
         1 / (1 + seeds) ** 2
-    )  # seeds that the guess is worth: where there is no noise it is soon forgotten
+    )  # the guess's weight, in seeds: soon none, so that no noise is seen as none
     noise = (guessed * _GUESS * total + within) / (guessed + seeds)
     left = total - noise * statistics.fmean([1 / len(seen) for _, seen in better])
     return noise, max(left, _LEAST * total), middle
@@ -118,7 +119,7 @@ def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:
 def _shrunk(seen: Sequence[float], noise: float, spread: float, middle: float) -> tuple[float, float]:
     """Mean and standard deviation of a configuration's error over all seeds."""
     mean = statistics.fmean(seen)
-    if not noise or not spread:
+    if noise < _NOTHING or spread < _NOTHING:
         return mean, 0.0
     weight = len(seen) / noise
     precision = weight + 1 / spread

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nas.execution.simulated import Answer
@@ -242,6 +242,7 @@ class Story:
         st.text("abcdefgh", min_size=1, max_size=1), st.lists(st.floats(0, 1), min_size=1, max_size=5)
     )
 )
+@example({"a": [0.0], "b": [1.7e-160]})
 @settings(max_examples=60)
 def test_expectations_lie_between_a_mean_and_the_middle(seeds: dict[str, list[float]]) -> None:
     story = Story()
