@@ -44,6 +44,9 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 LONG = {
     "test_readme",
     "test_tutorial",
+    "test_tutorial_own_space",
+    "test_own_space_exported",
+    "test_module_space",
     "test_search_command",
     "test_local",
     "test_deepcave_pages",
@@ -54,6 +57,9 @@ LONG = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.stem not in LONG)
+    for item in items:  # whole programs, one after another, on a machine that may have other work
+        if item.get_closest_marker("acceptance") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -46,7 +46,7 @@ def run(command: str, folder: Path) -> None:
         [sys.executable, *command.split()[1:]],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=600,
         cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         stdin=subprocess.DEVNULL,
@@ -61,5 +61,5 @@ def searched(folder: Path, name: str, seed: int = 0) -> Path:
     """A finished search of 20 trials in ``folder/runs``."""
     flags = f"{IMAGES} {SMALL} --trials 20 --budget 1h --name {name} --seed {seed} --quiet"
     command = [sys.executable, "-m", "nas.search", *flags.split()]
-    subprocess.run(command, check=True, timeout=200, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    subprocess.run(command, check=True, timeout=600, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
     return folder / "runs" / name
