@@ -212,7 +212,7 @@ def test_trials_can_be_sorted_searched_and_paged(opened: Any, finished_run: Path
 
     search.clear()
     search.send_keys(" ")
-    choose = Select(opened.find_element("css selector", "#trials-find select[aria-label=budget]"))
+    choose = Select(opened.find_element("css selector", "#trials-find select[aria-label=rung]"))
     choose.select_by_value("9")
     expected_rows = int((run.trials["epochs"] == 9).sum())
     wait(lambda: f"of {expected_rows} (" in said(opened), "those of nine epochs")
