@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.typed_commands import OF_A_SPACE, offered, program, read
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.acceptance  # some fifteen programs, one after another
@@ -50,37 +50,7 @@ def network(kernel, num_classes, in_chans, chs):
     return nn.Sequential(conv, nn.BatchNorm2d(chs), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
                          nn.Flatten(), nn.Linear(chs, num_classes))
 """
-SMALL = (
-    "--dataset digits --image-size 8 --max-images 200 --threads 1 --device cpu --min-epochs 1 --max-epochs 2 "
-    "--eta 2 --budget 1h --initial-configs 2 --trials 4 --optimizer random --name mine"
-)
 QUICK = "--epochs 1 --max-images 100 --workers 0 --device cpu"
-
-
-def program(line: str, cwd: Path, code: int = 0, path: Path | None = None) -> str:
-    paths = os.pathsep.join(map(str, [ROOT, *([] if path is None else [path])]))
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(line)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
-def offered(said: str, module: str) -> str:
-    """The command for a module among those that were printed."""
-    (found,) = re.findall(rf"^ *\S*python\S* -m ({re.escape(module)} .*)$", said, flags=re.MULTILINE)
-    return str(found)
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +63,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (package / "space.py").write_text(SPACE)
     (package / "parts.py").write_text(PARTS)
     # By the name that the package gives it, which is not where it is written.
-    said = program(f"nas.search {SMALL} --space bench_nets:Net", folder)
+    said = program(f"nas.search {OF_A_SPACE} --space bench_nets:Net", folder)
     (folder / "searched.txt").write_text(said)
     (folder / "exported.txt").write_text(program(offered(said, "nas.export"), folder))
     return folder

@@ -10,9 +10,10 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.typed_commands import OF_A_SPACE, offered, program, read
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.acceptance  # some twenty programs, one after another
@@ -38,36 +39,7 @@ class Own(SearchSpace):
         return nn.Sequential(conv, nn.BatchNorm2d(image_size), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
                              nn.Flatten(), nn.Linear(image_size, num_classes))
 """
-SMALL = (
-    "--dataset digits --image-size 8 --max-images 200 --threads 1 --device cpu --min-epochs 1 --max-epochs 2 "
-    "--eta 2 --budget 1h --initial-configs 2 --trials 4 --optimizer random --name mine"
-)
 QUICK = {"nas.train": " --epochs 1 --max-images 100 --workers 0", "nas.evaluate": " --device cpu"}
-
-
-def program(line: str, cwd: Path, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(line)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stdout if code == 0 else done.stderr
-
-
-def offered(said: str, module: str) -> str:
-    """The command for a module among those that were printed."""
-    (found,) = re.findall(rf"^ *\S*python\S* -m ({re.escape(module)} .*)$", said, flags=re.MULTILINE)
-    return str(found)
-
-
-def read(path: Path) -> Any:
-    return json.loads(path.read_text())
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +47,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A user's folder with a search of their space, exported by the command that it printed."""
     folder = tmp_path_factory.mktemp("users own")
     (folder / "own_space.py").write_text(SPACE)
-    said = program(f"nas.search {SMALL} --space own_space.py", folder)
+    said = program(f"nas.search {OF_A_SPACE} --space own_space.py", folder)
     (folder / "said.txt").write_text(program(offered(said, "nas.export"), folder))
     return folder
 

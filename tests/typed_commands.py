@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 IMAGES = "--dataset digits --image-size 8 --max-images 200"
@@ -63,3 +66,38 @@ def searched(folder: Path, name: str, seed: int = 0) -> Path:
     command = [sys.executable, "-m", "nas.search", *flags.split()]
     subprocess.run(command, check=True, timeout=600, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
     return folder / "runs" / name
+
+
+# A search of a user's space, of seconds.
+OF_A_SPACE = (
+    "--dataset digits --image-size 8 --max-images 200 --threads 1 --device cpu --min-epochs 1 --max-epochs 2 "
+    "--eta 2 --budget 1h --initial-configs 2 --trials 4 --optimizer random --name mine"
+)
+
+
+def program(line: str, cwd: Path, code: int = 0, path: Path | None = None) -> str:
+    """What a command says, on the stream that its exit code is for; ``path`` can be imported from too."""
+    paths = os.pathsep.join(map(str, [ROOT, *([] if path is None else [path])]))
+    done = subprocess.run(
+        [sys.executable, "-m", *shlex.split(line)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout if code == 0 else done.stderr
+
+
+def offered(said: str, module: str) -> str:
+    """The command for a module among those that were printed."""
+    (found,) = re.findall(rf"^ *\S*python\S* -m ({re.escape(module)} .*)$", said, flags=re.MULTILINE)
+    return str(found)
+
+
+def read(path: Path) -> Any:
+    """What a JSON file holds."""
+    return json.loads(path.read_text())
