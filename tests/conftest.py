@@ -47,6 +47,7 @@ LONG = {
     "test_tutorial_own_space",
     "test_own_space_exported",
     "test_module_space",
+    "test_gpu_program",
     "test_search_command",
     "test_local",
     "test_deepcave_pages",
