@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from benchmarks.quality.opponents import _never_called
-from benchmarks.quality.others import Other, drawn
+from benchmarks.quality.opponents import Asha, _never_called
+from benchmarks.quality.others import Other
 from nas.optimizers import create
 from nas.optimizers.protocol import Outcome, Suggestion
 from nas.optimizers.smac.pareto import preferred
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from benchmarks.quality.fronts import Maker
     from nas.optimizers.objectives import Costs
     from nas.optimizers.protocol import Fidelity, Optimizer
-    from search_spaces.base import Config, SearchSpace
+    from search_spaces.base import SearchSpace
 
 _POPULATION = 20  # Optuna's default of 50 would leave no second generation in 40 evaluations
 
@@ -64,33 +64,22 @@ class Untrained:
         return getattr(self._inner, name)
 
 
-class MoAsha(Other):
+class MoAsha(Asha):
     """MO-ASHA (arXiv 2106.12639): asynchronous halving by rank and epsilon-net, random configurations."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> None:
-        self._fidelity, self._costs = fidelity, costs
-        self._configs = drawn(space, seed)
-        self._results: list[dict[str, tuple[float, float]]] = [{} for _ in fidelity.rungs]
-        self._promoted: list[list[str]] = [[] for _ in fidelity.rungs]
-        self._known: dict[str, Config] = {}
+        super().__init__(space, fidelity, seed)
+        self._costs = costs
 
     def ask(self, *, speculative: bool = False) -> Suggestion | None:
-        """Promotes from the highest rung that has someone to promote, else draws."""
+        """Promotes from the highest rung that has someone to promote, else draws; ahead as well."""
         del speculative
-        rungs = self._fidelity.rungs
-        for k in reversed(range(len(rungs) - 1)):
-            names = list(self._results[k])
-            points = np.array([*self._results[k].values()]).reshape(-1, 2)
-            best = preferred(points, points, points[:0], len(names) // self._fidelity.eta)
-            for name in (names[i] for i in best):
-                if name not in self._promoted[k]:
-                    self._promoted[k].append(name)
-                    return Suggestion(self._known[name], rungs[k + 1], "promotion")
-        config = next(self._configs, None)
-        if config is None:
-            return None
-        self._known[config_id(config)] = config
-        return Suggestion(config, rungs[0], "random")
+        return super().ask()
+
+    def _best(self, rung: int) -> list[str]:
+        names = list(self._results[rung])
+        points = np.array([*self._results[rung].values()]).reshape(-1, 2)
+        return [names[i] for i in preferred(points, points, points[:0], len(names) // self._fidelity.eta)]
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Keeps the result in its rung."""

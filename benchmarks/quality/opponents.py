@@ -39,7 +39,7 @@ class Asha(Other):
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
         self._fidelity = fidelity
         self._configs = drawn(space, seed)
-        self._results: list[dict[str, float]] = [{} for _ in fidelity.rungs]
+        self._results: list[dict[str, Any]] = [{} for _ in fidelity.rungs]
         self._promoted: list[set[str]] = [set() for _ in fidelity.rungs]
         self._known: dict[str, Config] = {}
 
@@ -49,9 +49,7 @@ class Asha(Other):
             return None
         rungs = self._fidelity.rungs
         for k in reversed(range(len(rungs) - 1)):
-            done = self._results[k]
-            best = sorted(done, key=lambda name: done[name])[: len(done) // self._fidelity.eta]
-            for name in best:
+            for name in self._best(k):
                 if name not in self._promoted[k]:
                     self._promoted[k].add(name)
                     return Suggestion(self._known[name], rungs[k + 1], "promotion")
@@ -60,6 +58,11 @@ class Asha(Other):
             return None
         self._known[config_id(config)] = config
         return Suggestion(config, rungs[0], "random")
+
+    def _best(self, rung: int) -> list[str]:
+        """One in eta of a rung's configurations, the best first."""
+        done = self._results[rung]
+        return sorted(done, key=lambda name: done[name])[: len(done) // self._fidelity.eta]
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
         """Keeps the result in its rung."""
