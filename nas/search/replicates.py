@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 REPLICATE = "replicate"  # origin of such a training
 _FEWEST = 8  # configurations at the highest rung before there is anything to tell apart
-_WORTH = (
-    0.02  # what a further seed must be expected to gain, in standard deviations of noise: docs/quality.md
-)
+_WORTH = 0.02  # standard deviations of noise that a further seed must be expected to gain: docs/quality.md
 
 
 def due(state: SearchState, epochs: int, share: float) -> Trial | None:

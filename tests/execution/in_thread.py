@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import multiprocessing
 import os
@@ -11,15 +10,16 @@ from multiprocessing.connection import Connection, wait
 from types import SimpleNamespace
 
 from nas.execution import worker
+from nas.execution.process import TrialProcess
 from nas.execution.settings import WorkerSettings
 
 
-class InThread:
-    """Answers as :class:`nas.execution.process.TrialProcess`, by the same code on the same pipe."""
+class InThread(TrialProcess):
+    """Answers as a process, by the same code on the same pipe."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.pipe, far_pipe = multiprocessing.Pipe()
-        self.process = SimpleNamespace(pid=os.getpid(), kill=self.close)
+        self.process = SimpleNamespace(pid=os.getpid(), kill=self.close)  # type: ignore[assignment]
         self._failed = "it was closed"
         self._thread = threading.Thread(target=self._serve, args=(far_pipe, settings), daemon=True)
         self._thread.start()
@@ -35,19 +35,8 @@ class InThread:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def send(self, request: object) -> None:
-        with contextlib.suppress(OSError):
-            self.pipe.send(request)
-
     def wait(self, timeout: float) -> None:
         wait([self.pipe], timeout)
-
-    def receive(self, timeout: float = 300.0) -> object:
-        self.wait(timeout)
-        try:
-            return self.pipe.recv() if self.pipe.poll() else None
-        except (EOFError, OSError):
-            return None
 
     def epitaph(self) -> str:
         self._thread.join(5)
