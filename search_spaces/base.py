@@ -61,12 +61,12 @@ _FEW = 4096  # configurations that are listed to draw from them, where rules say
 _OFFERED = ("config", "num_classes", "in_chans", "image_size", "geometry", "width", "drop_path_rate")
 
 
-# Points that are named for their cost, by what messages between processes call them.
-COST_ENDS = {"cheapest": "cheapest", "dearest": "dearest", "costliest": "dearest"}
+# Names of points that stand for the ends of cost; earlier versions called the second one "dearest".
+COST_ENDS = {"cheapest": "cheapest", "dearest": "costliest", "costliest": "costliest"}
 
 
 def cost_ends(points: Mapping[str, Config]) -> dict[str, Config]:
-    """Those of a space's points that are named for their cost, as ``cheapest`` and ``dearest``."""
+    """Returns those of a space's points that are named for their cost, as ``cheapest`` and ``costliest``."""
     return {COST_ENDS[name]: config for name, config in points.items() if name in COST_ENDS}
 
 

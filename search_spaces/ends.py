@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _SAMPLE, _SEED = 64, 0
 _EXTREMES = ("everything at its least", "everything at its greatest")
-CHEAPEST, DEAREST = "cheapest", "dearest"
+CHEAPEST, COSTLIEST = "cheapest", "costliest"
 
 
 def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, side: int) -> dict[str, Config]:
@@ -32,7 +32,7 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
         side: Height and width of the images, pixels.
 
     Returns:
-        ``cheapest`` and ``dearest``; the default for both if nothing could be built.
+        ``cheapest`` and ``costliest``; the default for both if nothing could be built.
     """
     import torch
 
@@ -48,8 +48,8 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
         with contextlib.suppress(Exception), torch.device("meta"):  # whatever a user's builder raises
             stats = count(space.network(config, geometry, num_classes, in_chans), side, in_chans)
             costs.append((stats.macs, stats.params, place, config))
-    ends = {CHEAPEST: min(costs)[3], DEAREST: max(costs)[3]} if costs else {}
-    return {name: named.get(name) or ends.get(name) or space.default for name in (CHEAPEST, DEAREST)}
+    ends = {CHEAPEST: min(costs)[3], COSTLIEST: max(costs)[3]} if costs else {}
+    return {name: named.get(name) or ends.get(name) or space.default for name in (CHEAPEST, COSTLIEST)}
 
 
 def corners(space: SearchSpace) -> Iterator[tuple[str, Config]]:

@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 def choose(
     machine: MachineSettings, settings: WorkerSettings, shared: Shared | None = None
 ) -> MeasuringExecutor:
-    """Makes the executor that the flags ask for; nothing is started yet.
+    """Makes the executor that the settings ask for; nothing is started yet.
 
     Args:
-        machine: The flags.
+        machine: Where trials run.
         settings: What trial processes need to know.
-        shared: How trials share this machine's GPUs; None: as the flags say, without MPS.
+        shared: How trials share this machine's GPUs; None: as the settings say, without MPS.
 
     Raises:
-        UserError: If the flags contradict each other, or the cluster's file is not as it should be.
+        UserError: If the settings contradict each other, or the cluster's file is invalid.
     """
     scheduler, file = _given(machine.dask_scheduler), _given(machine.cluster)
     if scheduler and file:
@@ -57,7 +57,7 @@ def choose(
 
 
 def count(machine: MachineSettings, shared: Shared | None = None) -> int:
-    """Trials at a time on this machine: as asked, else that many per visible GPU, or a single one."""
+    """Number of trials at a time on this machine: as set, else by the number of visible GPUs, at least 1."""
     if machine.workers is not None:
         return machine.workers
     if machine.device == "cpu":

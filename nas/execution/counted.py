@@ -1,4 +1,4 @@
-"""Which network of a configuration is counted, and how it is built."""
+"""Which of a configuration's networks is counted for its costs, and how it is built."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from search_spaces.base import SearchSpace
 
 REDUCED = "reduced"
-# What nas.export builds at a full size unless told otherwise.
+# The defaults of nas.export at a full size.
 _CLASSES, _CHANNELS = 1000, 3
 
 
 @dataclass(frozen=True)
 class CountedNetwork:
-    """The network whose costs count.
+    """The network whose parameters, multiply-accumulates and other costs are counted.
 
     Attributes:
         space: The search space, as the user named it.
         network: A full size of the space, or ``reduced``.
         width: Width of the reduced network.
         image_size: Height and width of the search's images, pixels.
-        num_classes: Width of the classifier.
-        in_chans: Image channels.
-        own: The space's own costs that are wanted.
+        num_classes: Number of classes.
+        in_chans: Number of image channels.
+        own: Names of the requested costs that the space itself defines.
     """
 
     space: str
@@ -48,14 +48,14 @@ class CountedNetwork:
     def of(
         cls, space: str, network: str, data: Data, width: int, names: Iterable[str] = ()
     ) -> CountedNetwork:
-        """That of a search.
+        """Builds the one that a search counts.
 
         Args:
-            space: As the user named it.
+            space: The search space, as the user named it.
             network: A full size of the space, or ``reduced``.
-            data: What the trial process says of the images.
-            width: What it says of the width.
-            names: Costs that are wanted; those that are not the space's own count for nothing.
+            data: The images, as the trial process reports them.
+            width: Width of the reduced network, as the trial process reports it.
+            names: Requested costs; those that the space does not define are ignored here.
         """
         found = search_spaces.get(space)
         reduced = network == REDUCED
@@ -71,7 +71,7 @@ class CountedNetwork:
         )
 
     def geometry(self, space: SearchSpace) -> tuple[Any, int]:
-        """The geometry that is built, and the height and width of its images, pixels."""
+        """Returns the geometry to build, and the height and width of its images in pixels."""
         if self.network == REDUCED:
             return space.reduced(self.width, self.image_size), self.image_size
         geometry = space.full_sizes[self.network]
@@ -79,6 +79,6 @@ class CountedNetwork:
 
     @property
     def identity(self) -> str:
-        """Names what counts of another network or version must not be mixed with."""
+        """Returns a key that differs where counts must not be mixed: another network or another version."""
         values = json.dumps([__version__, asdict(self)], sort_keys=True)
         return hashlib.sha256(values.encode()).hexdigest()[:12]

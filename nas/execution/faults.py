@@ -1,12 +1,12 @@
-"""Which errors of a trial its neighbours on the device may have caused."""
+"""Which errors of a trial may have been caused by other trials on the same device."""
 
 from __future__ import annotations
 
 from nas.execution.messages import DEVICE, MEMORY
 from nas.trial.memory import is_out_of_memory
 
-# After one of these a process's CUDA context is of no use any more, and under MPS those of all other
-# processes on the GPU fail with it (NVIDIA, Multi-Process Service, "error containment").
+# After one of these a process's CUDA context is unusable, and under MPS so are the contexts of all other
+# processes on the GPU (NVIDIA, Multi-Process Service, "error containment").
 _DEVICE = (
     "CUDA error",
     "CUDA driver error",
@@ -23,7 +23,7 @@ _DEVICE = (
 
 
 def kind_of(error: BaseException) -> str:
-    """``memory``, ``device`` or "" for an error that only the trial itself can have caused."""
+    """Classifies an error: ``memory``, ``device``, or "" for one that only the trial itself can cause."""
     if is_out_of_memory(error):
         return MEMORY
     return DEVICE if any(mark in str(error) for mark in _DEVICE) else ""

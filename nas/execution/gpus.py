@@ -1,4 +1,4 @@
-"""Which GPUs a process may use, and which of them is free: found without importing torch."""
+"""Which GPUs a process may use and which of them is free, found without importing torch."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from nas.util import locks
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-MIG = "MIG"  # stands for the model of a GPU that is split up
+MIG = "MIG"  # in place of the model of a GPU that is partitioned
 _CARD = re.compile(r"GPU (\d+): (.*) \(UUID: ([^)]+)\)")
 _UUID = re.compile(r"\(UUID: ([^)]+)\)")
 
 
 def visible(environ: Mapping[str, str] = os.environ) -> list[str]:
-    """Names of the GPUs this process may use, as ``CUDA_VISIBLE_DEVICES`` takes them.
+    """Returns the names of the GPUs this process may use, in the form ``CUDA_VISIBLE_DEVICES`` takes.
 
     Args:
-        environ: Its ``CUDA_VISIBLE_DEVICES`` counts if it is set, as batch systems do; else the
-            driver is asked. UUIDs, since CUDA and the driver number GPUs differently.
+        environ: Environment variables. If ``CUDA_VISIBLE_DEVICES`` is set, as batch systems do, it counts;
+            otherwise the driver is asked for UUIDs, since CUDA and the driver number GPUs differently.
     """
     said = environ.get("CUDA_VISIBLE_DEVICES")
     if said is not None:
@@ -38,11 +38,11 @@ def visible(environ: Mapping[str, str] = os.environ) -> list[str]:
 
 
 def models(names: Sequence[str], listing: str | None = None) -> list[str]:
-    """The models of GPUs, :data:`MIG` for one that is split up, or a part of one; "" if not known.
+    """Returns the models of GPUs: :data:`MIG` for a partitioned GPU or a part of one, "" if unknown.
 
     Args:
-        names: As :func:`visible` gives them.
-        listing: The answer of ``nvidia-smi -L``; None: it is asked.
+        names: Names from :func:`visible`.
+        listing: The output of ``nvidia-smi -L``; None runs it.
     """
     known: dict[str, str] = {}
     numbered = ""
@@ -58,7 +58,7 @@ def models(names: Sequence[str], listing: str | None = None) -> list[str]:
 
 
 def _listing() -> str:
-    """What the driver says of its GPUs, "" if there is none."""
+    """Returns the output of ``nvidia-smi -L``, "" if there is no driver."""
     if shutil.which("nvidia-smi") is None:
         return ""
     try:
@@ -69,7 +69,7 @@ def _listing() -> str:
 
 
 def parse_listing(text: str) -> list[str]:
-    """UUIDs in the answer of ``nvidia-smi -L``; of a GPU that is split up (MIG), those of its parts."""
+    """Returns the UUIDs in the output of ``nvidia-smi -L``; of a partitioned GPU (MIG) those of its parts."""
     names: list[str] = []
     for line in text.splitlines():
         found = _UUID.search(line)
@@ -83,7 +83,7 @@ def parse_listing(text: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claimed GPU; it is free again after :meth:`release` or when the process ends, however it does."""
+    """A claimed GPU; it is free again after :meth:`release` or when the process ends for any reason."""
 
     name: str
     lock: contextlib.ExitStack
@@ -96,12 +96,12 @@ class Claim:
 def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
     """Claims the GPU that the fewest processes of this machine have claimed, the first in a tie.
 
-    So workers need not be told which GPU is whose, wherever they come from; with as many workers
-    as GPUs each has its own, with twice as many each GPU serves two.
+    So no one has to assign GPUs to workers: with as many workers as GPUs each worker has one to itself,
+    with twice as many each GPU serves two.
 
     Args:
         names: GPUs to choose from, at least one.
-        folder: Where the lock files lie; the machine's folder for temporary files if None.
+        folder: Folder of the lock files; None: the machine's folder for temporary files.
     """
     place = Path(tempfile.gettempdir()) if folder is None else folder
     for turn in itertools.count():

@@ -1,4 +1,4 @@
-"""Which trained weights a run keeps: the incumbent's, the baseline's, the next best of the highest rung."""
+"""Which weights a run keeps: those of the incumbent, the baseline and the next best of the highest rung."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState
     from nas.trial.weights import WeightStore
 
-BEST = 3  # as many as nas.confirm compares unless told otherwise
+BEST = 3  # the default number that nas.confirm compares
 
 
 def tidy(
@@ -22,14 +22,14 @@ def tidy(
 ) -> None:
     """Removes the weights of networks that are no longer among the best.
 
-    What the state does not know stays: the trial that trains it has not ended, or a journal that was cut
-    will ask for it again.
+    Weights of configurations that the state does not know stay: either their trial has not ended, or the
+    journal was cut and the search will ask for them again.
 
     Args:
         store: Where the weights are.
         state: The search so far.
         max_epochs: The highest rung, whose networks alone keep weights.
-        objectives: What is weighed beside the error: the front's networks then keep theirs.
+        objectives: Objectives beside the error; if given, the networks of the front keep their weights.
     """
     best, lost = sorted_out(state, max_epochs, lambda key: store.path(key, max_epochs).is_file(), objectives)
     store.prune([file_name(key, max_epochs) for key in lost], [file_name(key, max_epochs) for key in best])
@@ -41,7 +41,7 @@ def sorted_out(
     there: Callable[[str], bool] = lambda _: True,
     objectives: Objectives | None = None,
 ) -> tuple[list[str], list[str]]:
-    """Trainings that keep their weights, the most important first, and those that do not.
+    """Splits trainings into those that keep their weights, the most important first, and those that do not.
 
     Of a configuration that was trained with several seeds, the best seed's are kept.
 
@@ -49,7 +49,7 @@ def sorted_out(
         state: The search so far.
         max_epochs: The highest rung.
         there: Whether a training has weights.
-        objectives: What is weighed beside the error: the front's networks then keep theirs.
+        objectives: Objectives beside the error; if given, the networks of the front keep their weights.
     """
     best_first = ranked(state, max_epochs, objectives)
     ids = [lead.trial.config_id for lead in best_first]

@@ -36,14 +36,14 @@ _WORTH_A_NOTE = 2.0  # seconds
 class LocalExecutor:
     """One trial process, replaced whenever it dies, hangs or is killed.
 
-    On a GPU a second one prepares the next trial meanwhile (:mod:`nas.execution.spare`), and the two take
-    turns. On a CPU it would take the cores from the trial that runs.
+    On a GPU a second process prepares the next trial meanwhile (:mod:`nas.execution.spare`), and the two
+    take turns. On a CPU it would take cores from the running trial.
     """
 
     slots = wanted = 1
 
     def __init__(self, settings: WorkerSettings, *, ahead: bool | None = None) -> None:
-        """Prepares; the process starts with :meth:`start`.
+        """Takes the settings; :meth:`start` starts the process.
 
         Args:
             settings: What the trial process needs to know.
@@ -65,7 +65,7 @@ class LocalExecutor:
         """Starts the process and waits until data and device are ready.
 
         Raises:
-            UserError: If data or device are not as asked for, or the process cannot start.
+            UserError: If the data or the device are unusable, or the process cannot start.
         """
         self._place = place = TrialProcess(self._settings)
         answer = place.receive()
@@ -85,7 +85,7 @@ class LocalExecutor:
         return answer
 
     def submit(self, spec: TrialSpec) -> None:
-        """Starts a trial, in the process that prepared it if one did; a lost process is replaced first."""
+        """Starts a trial in the process that prepared it, if any; a lost process is replaced first."""
         prepared = None if self._spare is None else self._spare.take(spec)
         if prepared is not None:
             assert self._spare is not None
@@ -100,9 +100,9 @@ class LocalExecutor:
         self._begin(replace(spec, alone=spec.alone and self._spare is None))
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Has the next trial prepared, unless the running one needs all memory.
+        """Prepares the next trial in the second process, unless the running one needs all memory.
 
-        The process that trains a configuration now is the best prepared to go on with it.
+        Nothing is prepared for the configuration that is training now: its process continues it best.
         """
         running = self._running
         if self._spare is None or running is None or running.alone or running.config_id == spec.config_id:
@@ -110,7 +110,7 @@ class LocalExecutor:
         self._spare.prepare(spec)
 
     def poll(self, timeout: float) -> list[Report]:
-        """Waits for reports, for the process's death or for the trial's timeout."""
+        """Waits for reports, the process's death or the trial's timeout."""
         if self._spare is not None:
             self._spare.look()
         if self._place is None or self._running is None:
@@ -131,7 +131,7 @@ class LocalExecutor:
         return reports
 
     def _look_after(self, place: TrialProcess, spec: TrialSpec) -> list[Report]:
-        """Extends the deadline while the trial's process, but not this one, is paused."""
+        """Extends the deadline while the trial's process is stopped by a signal and this one is not."""
         now = self._awake.now()
         passed, self._looked = now - self._looked, now
         before = self._halted
@@ -164,7 +164,7 @@ class LocalExecutor:
         return answer
 
     def ask(self, request: object) -> object:
-        """Sends a request and returns its answer, or how the process ended, in words."""
+        """Sends a request and returns its answer, or a line on how the process ended."""
         assert self._place is not None
         self._place.send(request)
         answer = self._place.receive()
@@ -177,7 +177,7 @@ class LocalExecutor:
         self._drop()
 
     def renew(self) -> None:
-        """Gives up the process unless a trial runs; the next one starts another."""
+        """Ends the process unless a trial runs; the next trial starts another."""
         if self._running is None:
             self._drop()
 
@@ -210,11 +210,11 @@ class LocalExecutor:
 
     def _take(self, report: object, reports: list[Report]) -> None:
         if isinstance(report, EpochDone):
-            if report.epoch > self._told:  # a second attempt tells some again
+            if report.epoch > self._told:  # a second attempt reports some epochs again
                 reports.append(report)
                 self._told = report.epoch
         elif report == messages.READY:
-            pass  # it was still preparing when the trial's turn came
+            pass  # it was still preparing when the trial started
         elif isinstance(report, Note | TrialPaused):
             reports.append(report)
         elif isinstance(report, TrialEnded):
@@ -230,7 +230,7 @@ class LocalExecutor:
             self._drop()
 
     def _crowded(self) -> bool:
-        """Whether the second process may have used the memory that the trial needed."""
+        """Whether the second process may have used memory that the trial needed."""
         return self._spare is not None and self._running is not None and not self._running.alone
 
     def _once_more(self, report: TrialEnded) -> Note:

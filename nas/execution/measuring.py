@@ -1,4 +1,4 @@
-"""What a network costs on the trial's device: latency and memory, measured as ``nas.profile`` does."""
+"""Latency and memory of a network on the trial's device, measured as ``nas.profile`` does."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nas.trial.trainer import EpochMetrics
     from search_spaces.base import Config, SearchSpace
 
-# nas.profile's protocol for one network, and its limits of time for latency.
+# The protocol of nas.profile for one network, and its time limits for latency.
 _WARM_UP, _REPEATS = 10, 30
 _GPU_SECONDS, _CPU_SECONDS = 4.0 / 3, 10.0
 _GPU_BATCH, _CPU_BATCH = 256, 16
@@ -37,23 +37,23 @@ class CommandFailed(RuntimeError):
 
 
 class CostMeter:
-    """Measures costs of configurations."""
+    """Measures the costs of configurations."""
 
     def __init__(
         self, wanted: Measured, network: CountedNetwork, space: SearchSpace, device: torch.device
     ) -> None:
-        """Takes what is to be measured, of which network, and where."""
+        """Takes the costs to measure, the network to measure them of, and the device."""
         self._wanted, self._network, self._space, self._device = wanted, network, space, device
 
     def measure(
         self, config: Config, known: Mapping[str, float], curve: Sequence[EpochMetrics]
     ) -> dict[str, float]:
-        """A configuration's measured costs, as a trial's figures.
+        """Measures a configuration, in the form of a trial's metrics.
 
         Args:
             config: The configuration.
-            known: Those that an earlier trial of it measured; they are taken over.
-            curve: Its epochs so far.
+            known: Costs that an earlier trial of it measured; they are not measured again.
+            curve: The epochs of its trial so far.
 
         Raises:
             CommandFailed: If the user's command gave no number.
@@ -99,7 +99,7 @@ class CostMeter:
 
 
 class _One:
-    """One network, as turns know it."""
+    """One network, as :mod:`nas.profile` measures in turns."""
 
     name = "network"
 
@@ -111,19 +111,19 @@ class _One:
 
 
 def _latency(passes: Passes, image: torch.Tensor, limit: float) -> float:
-    """Mean seconds of one image."""
+    """Returns the mean time of one image, seconds."""
     subject = _One(passes, image)
     times = in_turns([subject], 1, [limit], warm_up=_WARM_UP, repeats=_REPEATS, what="latency")
     return statistics.fmean(times[0])
 
 
 def by_command(command: str, model: torch.nn.Module, shape: tuple[int, int, int]) -> float:
-    """Milliseconds that a user's command prints for a network, its last word.
+    """Returns the milliseconds that a user's command prints for a network as its last word.
 
     Args:
-        command: With ``{onnx}`` where the file's path belongs; no shell is asked.
-        model: In evaluation mode, on the CPU.
-        shape: An image's ``(C, H, W)``.
+        command: With ``{onnx}`` in place of the file's path; run without a shell.
+        model: The network, in evaluation mode, on the CPU.
+        shape: Shape ``(C, H, W)`` of an image.
 
     Raises:
         CommandFailed: If it fails, takes ten minutes or prints no number above zero.

@@ -1,4 +1,4 @@
-"""Messages between the search's loop and the places where trials run."""
+"""Messages between the search's loop and the processes that run trials."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READY, GO = "ready", "go"
 
 @dataclass(frozen=True)
 class Measure:
-    """Asks for timed steps of a configuration, or of ``cheapest`` or ``dearest``."""
+    """Asks for timed steps of a configuration, or of ``cheapest`` or ``costliest``."""
 
     config: Config | str
 
@@ -29,7 +29,7 @@ class Measure:
 class Pace:
     """Asks for the speed of a configuration, measured at the same time as in other processes.
 
-    The process gets ready, says :data:`READY`, and begins when it is told :data:`GO`.
+    The process gets ready, sends :data:`READY`, and begins when it receives :data:`GO`.
     """
 
     config: Config | str
@@ -43,7 +43,7 @@ class Coming:
     spec: TrialSpec
 
 
-MEMORY, DEVICE = "memory", "device"  # faults that a neighbour may have caused
+MEMORY, DEVICE = "memory", "device"  # faults that another trial on the device may have caused
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ class TrialSpec:
         trial: Its number in the journal.
         config_id: Hash of the configuration.
         config: The configuration.
-        epochs: Train up to so many epochs in all; a checkpoint of the configuration is continued.
-        seed: Seed of the training, the same for every trial of a configuration.
-        known_epochs: Epochs of this configuration's curve that the journal has already.
-        timeout: Seconds after which the trial counts as hanging.
-        keep: Config ids whose checkpoints are still worth keeping, with their errors so far. Empty:
-            whoever sent the trial drops checkpoints itself, as several trials at a time must not.
-        alone: Nothing else uses the device's memory. If something may, a trial that runs out of it is
-            reported at once: in smaller micro-batches it would be another training.
-        costs: What earlier trials of the configuration measured, as their figures have it.
+        epochs: Total number of epochs to train to; a checkpoint of the configuration is continued.
+        seed: Seed of the training; trials of a configuration share it unless it is trained again.
+        known_epochs: Number of epochs of this configuration's curve that the journal already has.
+        timeout: Seconds after which the trial counts as hung.
+        keep: Ids of the configurations whose checkpoints are worth keeping, with their errors so far. Empty
+            where the sender deletes checkpoints itself, since concurrent trials must not.
+        alone: Whether nothing else uses the device's memory. If something may, a trial that runs out of
+            memory is reported at once instead of trying smaller micro-batches, which change the training.
+        costs: Costs that earlier trials of the configuration measured, by the name of their metric.
     """
 
     trial: int
@@ -79,15 +79,15 @@ class TrialSpec:
 
 @dataclass(frozen=True)
 class Facts:
-    """What the place where trials run reports about itself and the data once it is ready.
+    """What a trial process reports about itself and the data once it is ready.
 
     Attributes:
         data: Name, fingerprint, counts and classes of the data and its split.
         hardware: Device, CPU, memory.
         versions: Versions of the libraries that train.
         width: Width of the reduced network after ``auto`` and presets.
-        train: The training settings after ``None`` was resolved.
-        notes: What the user should know of the data, a line each.
+        train: The training settings, with every ``None`` resolved.
+        notes: What the user should know about the data, one line each.
     """
 
     data: Data
@@ -100,11 +100,11 @@ class Facts:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """One epoch of a running trial; the learning curve's point.
+    """One epoch of a running trial: a point of its learning curve.
 
     Attributes:
         trial: The trial.
-        epoch: Epochs trained in all, this one included.
+        epoch: Number of epochs trained so far, including this one.
         metrics: train_loss, val_loss, top1, top5, lr, train_seconds, val_seconds.
     """
 
@@ -122,8 +122,8 @@ class TrialEnded:
         error: ``1 - validation top-1``, None for a crash.
         metrics: loss, top1, top5, train_seconds, peak_memory (bytes), params, macs, from_epoch.
         reason: Why it crashed, one line.
-        fault: What others on the device may have done to it: :data:`MEMORY` ran out, or the
-            :data:`DEVICE` failed, which leaves its process of no use. Empty: its own fault, or none.
+        fault: :data:`MEMORY` if memory ran out, :data:`DEVICE` if the device failed and its process is
+            unusable; other trials on the device may have caused either. Empty otherwise.
     """
 
     trial: int
@@ -149,7 +149,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Halted:
-    """Additional seconds for which a signal paused the trial's process while the search ran."""
+    """Further seconds for which a signal stopped the trial's process while the search ran."""
 
     trial: int
     seconds: float
@@ -163,9 +163,9 @@ class Measurement:
     """Timed steps of one configuration, for the plan.
 
     Attributes:
-        train_seconds: One epoch of training.
-        val_seconds: One validation.
-        build_seconds: Building the network and counting it.
+        train_seconds: Time of one epoch of training.
+        val_seconds: Time of one validation.
+        build_seconds: Time to build the network and count its parameters and multiply-accumulates.
         checkpoint_bytes: Size of one checkpoint.
     """
 
@@ -177,12 +177,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Paced:
-    """The speed of a configuration within a window of time, and what its process takes.
+    """The speed of a configuration within a window of time, and the memory its process takes.
 
     Attributes:
-        epoch_seconds: One epoch of training.
-        gpu_peak: PyTorch's peak on the GPU, bytes.
-        gpu_free: Free bytes of the GPU, PyTorch's own reserve in this process included.
+        epoch_seconds: Time of one epoch of training.
+        gpu_peak: PyTorch's peak memory on the GPU, bytes.
+        gpu_free: Free memory of the GPU, including what PyTorch has reserved in this process, bytes.
         resident: The process's resident memory, bytes.
     """
 

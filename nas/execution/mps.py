@@ -1,8 +1,8 @@
-"""NVIDIA's Multi-Process Service (MPS) for one run: processes compute on a GPU at once, not in turn.
+"""NVIDIA's Multi-Process Service (MPS) for one run: processes use a GPU at the same time, not in turn.
 
-https://docs.nvidia.com/deploy/mps. A daemon lives in a folder of its own, and a guardian process ends both
-as soon as the search is gone, however it went. A daemon that somebody else runs is used as it is and never
-touched. The standard library only: the guardian runs this file by itself.
+https://docs.nvidia.com/deploy/mps. The daemon has a separate folder, and a guardian process ends the daemon
+and removes the folder once the search has ended for any reason. A daemon that was already running is used
+and never changed. This file imports the standard library only, because the guardian runs it as a script.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ PIPES = "CUDA_MPS_PIPE_DIRECTORY"
 _LOGS = "CUDA_MPS_LOG_DIRECTORY"
 _PREFIX = "smacnas-mps-"
 _LOCK = "owner.lock"
-_LONGEST = 80  # bytes of the folder's path: those of a socket in it must stay under 108 (unix(7))
+_LONGEST = 80  # bytes of the folder's path: the path of a socket in it must stay under 108 (unix(7))
 _ANSWER = 10.0  # seconds for an answer of the daemon
-_QUIT = 5  # seconds that its servers get to end
+_QUIT = 5  # seconds that its servers have to end
 
 
 class NoDaemon(Exception):
-    """MPS is not available; the message says why, in one line."""
+    """MPS is not available; the message says why in one line."""
 
 
 class Daemon:
     """A separate daemon that lives until :meth:`close` or the end of this process.
 
     Attributes:
-        environment: Variables that have a process use it.
+        environment: Environment variables that make a process use the daemon.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
-        """Starts it.
+        """Starts the daemon.
 
         Args:
-            names: The GPUs it is for, as :func:`nas.execution.gpus.visible` names them.
+            names: Its GPUs, named as :func:`nas.execution.gpus.visible` does.
 
         Raises:
             NoDaemon: If it does not start.
@@ -64,7 +64,7 @@ class Daemon:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is the search's affair
+            start_new_session=True,  # the search handles Ctrl-C
         )
         try:
             self._launch()
@@ -74,7 +74,7 @@ class Daemon:
 
     @property
     def folder(self) -> Path:
-        """Where its sockets and logs are."""
+        """Folder of its sockets and logs."""
         return self._folder
 
     def alive(self) -> bool:
@@ -82,10 +82,10 @@ class Daemon:
         return answers(self.environment)
 
     def restart(self) -> None:
-        """Starts it anew after it died.
+        """Starts the daemon again after it died.
 
         Raises:
-            NoDaemon: If it does not start; processes begun from now on do without.
+            NoDaemon: If it does not start; later processes then run without MPS.
         """
         _kill(self._folder)
         for path in self._folder.iterdir():
@@ -94,7 +94,7 @@ class Daemon:
         self._launch()
 
     def close(self) -> None:
-        """Ends it, and waits for that."""
+        """Ends the daemon and waits for its end."""
         assert self._guardian.stdin is not None
         self._guardian.stdin.close()
         try:
@@ -107,7 +107,7 @@ class Daemon:
 
     def _launch(self) -> None:
         environment = {**os.environ, **self.environment}
-        # It numbers the GPUs it is shown anew, which would make a number mean another one to its clients.
+        # The daemon renumbers the GPUs that it sees, so a number would mean another GPU to its clients.
         environment.pop("CUDA_VISIBLE_DEVICES", None)
         if all(name.startswith("GPU-") for name in self._names):
             environment["CUDA_VISIBLE_DEVICES"] = ",".join(self._names)
@@ -139,12 +139,12 @@ class Daemon:
 
 
 def answers(environment: Mapping[str, str] | None = None) -> bool:
-    """Whether a daemon answers where a program with these variables beside its own would look for one."""
+    """Whether a daemon answers where a program with these additional variables would look for one."""
     return _say("get_server_list", environment or {})
 
 
 def end(folder: Path) -> None:
-    """Ends the daemon of a folder, by force if it must be, and removes the folder."""
+    """Ends the daemon of a folder, by force if necessary, and removes the folder."""
     if answers(variables := _variables(folder)):
         _say(f"quit -t {_QUIT}", variables)
         deadline = time.monotonic() + _QUIT + _ANSWER
@@ -182,7 +182,7 @@ def _new_folder() -> Path:
 
 
 def _claim(folder: Path) -> int:
-    """Makes a new folder's lock, so that none ever sees it unlocked; this process's end gives it back."""
+    """Locks a new folder before anyone can see it unlocked; the end of this process unlocks it."""
     new = folder / f"{_LOCK}.new"
     lock = os.open(new, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_EXCL, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
@@ -194,7 +194,7 @@ def _locked(folder: Path) -> int:
     """Takes the lock of another search's folder.
 
     Raises:
-        OSError: If that search lives, or the folder is no such folder.
+        OSError: If that search is alive, or the folder is not that of a daemon.
     """
     lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
@@ -210,7 +210,7 @@ def _variables(folder: Path) -> dict[str, str]:
 
 
 def _say(command: str, environment: Mapping[str, str]) -> bool:
-    """Gives the daemon a command; False if there is none."""
+    """Sends the daemon a command; returns False if there is no daemon."""
     try:
         said = subprocess.run(
             [CONTROL],
@@ -226,7 +226,7 @@ def _say(command: str, environment: Mapping[str, str]) -> bool:
 
 
 def _processes(folder: Path) -> Iterator[int]:
-    """Daemon and servers of a folder: by their environment, so that nobody else's is taken for one."""
+    """Finds the daemon and servers of a folder by their environment, which no other process has."""
     wanted = os.fsencode(f"{PIPES}={folder}")
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
@@ -256,7 +256,7 @@ def _one_line(text: str) -> str:
 
 def _guard(folder: Path) -> None:
     """Waits until the search closes this process's input or dies."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all processes of a job; the search comes first
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # sent to all processes of a job; the search must end first
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     sys.stdin.buffer.read()
     end(folder)

@@ -1,4 +1,4 @@
-"""What a trial process can do for a trial before it is its turn, and for measuring how many fit a GPU."""
+"""What a trial process does before a trial starts, and to measure how many trials can share a GPU."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A trial's network as it is before its first step, and its counts."""
+    """A trial's network before its first step, and its counts."""
 
     config_id: str
     seed: int
@@ -35,7 +35,7 @@ class Prepared:
     stats: Stats
 
     def fits(self, spec: TrialSpec) -> bool:
-        """Whether it is this trial's."""
+        """Whether this network is that of a trial."""
         return (self.config_id, self.seed) == (spec.config_id, spec.seed)
 
 
@@ -45,19 +45,19 @@ def prepare(
     trainer: Callable[[nn.Module], Trainer],
     device: torch.device,
 ) -> Prepared | None:
-    """Builds and counts a trial's network, and has its kernels compiled on a copy of it.
+    """Builds and counts a trial's network, and compiles its kernels on a copy of it.
 
     Args:
         spec: The trial.
-        build: Gives the network and its counts.
-        trainer: Gives a network's trainer.
-        device: Where it will be trained; another process trains there meanwhile.
+        build: Builds the network and returns it with its counts.
+        trainer: Builds the trainer of a network.
+        device: The device that will train it; another process trains there meanwhile.
 
     Returns:
-        None if anything failed: the trial fails in the same way at its turn, where it is told.
+        None if anything failed: the trial will fail in the same way when it runs, and report it.
 
     Raises:
-        RuntimeError: If the device failed, so that this process is of no use.
+        RuntimeError: If the device failed, which leaves this process unusable.
     """
     try:
         model, stats = build()
@@ -71,12 +71,12 @@ def prepare(
 
 
 def answer_pace(trainer: Trainer, seconds: float, pipe: Connection) -> Paced:
-    """Gets ready, waits for the signal and measures.
+    """Gets ready to train, waits for the signal and measures the speed.
 
     Args:
-        trainer: New.
+        trainer: A new trainer.
         seconds: Length of the window.
-        pipe: To the process that gives the signal.
+        pipe: Connection to the process that gives the signal.
 
     Raises:
         EOFError: If that process is gone.
@@ -98,7 +98,7 @@ def answer_pace(trainer: Trainer, seconds: float, pipe: Connection) -> Paced:
 
 @contextlib.contextmanager
 def _half_of_free(device: torch.device) -> Iterator[None]:
-    """Takes half of what is free of a GPU's memory at most: the other half is the running trial's."""
+    """Limits PyTorch to half of the GPU's free memory; the running trial gets the other half."""
     if device.type != "cuda":
         yield
         return
@@ -111,7 +111,7 @@ def _half_of_free(device: torch.device) -> Iterator[None]:
 
 
 def _resident() -> int:
-    """Resident memory of this process, bytes; 0 where the system does not say."""
+    """Returns the resident memory of this process, bytes; 0 where the system does not report it."""
     with contextlib.suppress(OSError, StopIteration, ValueError):
         lines = Path("/proc/self/status").read_text().splitlines()
         return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024

@@ -28,15 +28,15 @@ class TrialProcess:
     """A process that trains one network after another.
 
     Spawned, never forked: a fork of a process that has used OpenMP or CUDA deadlocks. It keeps the data on
-    the device between trials, and ends by itself when this one is gone.
+    the device between trials, and ends by itself when its parent is gone.
 
     Attributes:
         process: The process.
-        pipe: Requests to it, reports from it; first of all what it says of itself.
+        pipe: Carries requests to it and reports from it; the first report is its facts.
     """
 
     def __init__(self, settings: WorkerSettings) -> None:
-        """Starts it; it takes seconds until it is ready."""
+        """Starts the process, which is ready some seconds later."""
         context = multiprocessing.get_context("spawn")
         self.pipe, far_pipe = context.Pipe()
         self._lifeline, far_lifeline = context.Pipe()
@@ -49,7 +49,7 @@ class TrialProcess:
         self.process.start()
         far_pipe.close()
         far_lifeline.close()
-        # So that this process does not wait for the other's end when it ends itself.
+        # So that this process does not wait for the other one when it exits.
         self._end = Finalize(None, self.process.kill, exitpriority=10)
 
     @property
@@ -58,16 +58,16 @@ class TrialProcess:
         return self.process.is_alive()
 
     def send(self, request: object) -> None:
-        """Sends a request; that it died in between, whoever waits for the answer finds out."""
+        """Sends a request; a death of the process shows only when waiting for the answer."""
         with contextlib.suppress(OSError):
             self.pipe.send(request)
 
     def wait(self, timeout: float) -> None:
-        """Waits until it says something or ends."""
+        """Waits until it sends something or ends, at most ``timeout`` seconds."""
         wait([self.pipe, self.process.sentinel], timeout)
 
     def receive(self, timeout: float = START_TIMEOUT) -> object:
-        """The next it says, None if it ended or nothing came."""
+        """Returns its next message, None if it ended or nothing came within ``timeout`` seconds."""
         self.wait(timeout)
         try:
             return self.pipe.recv() if self.pipe.poll() else None
@@ -75,7 +75,7 @@ class TrialProcess:
             return None
 
     def epitaph(self) -> str:
-        """One line on how it ended."""
+        """Says in one line how it ended."""
         self.process.join(5)
         code = self.process.exitcode
         if code is None:
@@ -87,7 +87,7 @@ class TrialProcess:
         return f"the trial process ended with code {code}" + (f": {lines[-1]}" if lines else "")
 
     def close(self) -> None:
-        """Ends it at once."""
+        """Ends the process at once."""
         self.process.kill()
         self.process.join()
         self._end.cancel()

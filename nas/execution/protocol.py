@@ -1,4 +1,4 @@
-"""Where trials run: the protocol that the search loop knows."""
+"""The protocol between the search's loop and whatever runs its trials."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Executor(Protocol):
         """Makes the place ready: loads the data, finds the device.
 
         Raises:
-            UserError: If the data or the device is not as asked for.
+            UserError: If the data or the device is unusable.
         """
         ...
 
     def submit(self, spec: TrialSpec) -> None:
-        """Starts a trial. The caller keeps to ``slots``."""
+        """Starts a trial; the caller never exceeds ``slots``."""
         ...
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Says which trial comes next, while another runs; may be ignored, and may turn out otherwise."""
+        """Announces the trial that will probably come next, while another runs; may be ignored."""
         ...
 
     def poll(self, timeout: float) -> list[Report]:
@@ -51,15 +51,15 @@ class Executor(Protocol):
 
 
 class MeasuringExecutor(Executor, Protocol):
-    """One that real networks run in, so that a plan can be made of what they take."""
+    """An executor that trains real networks, whose times a plan can be made from."""
 
     @property
     def wanted(self) -> int:
-        """Trials at the same time once all workers are there."""
+        """Number of trials at the same time once all workers are there."""
         ...
 
     def measure(self, config: Config | str) -> Measurement:
-        """Times a few steps of a configuration, or of ``cheapest`` or ``dearest``, while no trial runs.
+        """Times a few steps of a configuration, or of ``cheapest`` or ``costliest``, while no trial runs.
 
         Raises:
             UserError: If the network cannot be trained here.

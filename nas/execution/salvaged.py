@@ -1,4 +1,4 @@
-"""Answers trials from what was salvaged of a damaged journal, and runs the others."""
+"""Answers trials from the results salvaged from a damaged journal, and runs all others."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class RecordedExecutor:
-    """Puts a record before another executor: what it knows is not trained again."""
+    """Wraps an executor: trials whose results were salvaged are not trained again."""
 
     def __init__(self, executor: Executor, record: Iterable[Salvaged]) -> None:
-        """Takes the executor for all that the record does not know.
+        """Takes the salvaged results, and the executor for all other trials.
 
         Args:
-            executor: Where trials run.
-            record: From :func:`nas.run.repair.finished`.
+            executor: Runs the other trials.
+            record: Results from :func:`nas.run.repair.finished`.
         """
         self._executor = executor
         self._record = {(known.config_id, known.epochs): known for known in record}
@@ -37,7 +37,7 @@ class RecordedExecutor:
         return self._executor.slots
 
     def start(self) -> Facts:
-        """Makes the other executor ready."""
+        """Starts the other executor."""
         return self._executor.start()
 
     def submit(self, spec: TrialSpec) -> None:
@@ -55,12 +55,12 @@ class RecordedExecutor:
         self._ready.append(TrialEnded(spec.trial, known.error, known.metrics, known.reason))
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Passes on what comes next, unless it will be answered."""
+        """Passes the announcement on, unless the trial will be answered."""
         if (spec.config_id, spec.epochs) not in self._record:
             self._executor.prepare(spec)
 
     def poll(self, timeout: float) -> list[Report]:
-        """Gives what the record answered, else what the other executor says."""
+        """Returns answers from the salvaged results, else the other executor's reports."""
         ready, self._ready = self._ready, []
         return ready or self._executor.poll(timeout)
 
@@ -74,10 +74,10 @@ class RecordedExecutor:
 
 
 def with_salvage(executor: Executor, run: Run) -> Executor:
-    """The executor, behind what was salvaged if the run's journal had to be cut.
+    """Wraps an executor with the salvaged results if the run's journal had to be cut.
 
     Raises:
-        UserError: If the salvaged lines are damaged in their turn.
+        UserError: If the salvaged lines are damaged as well.
     """
     if not run.salvaged.exists():
         return executor

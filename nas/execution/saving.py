@@ -1,6 +1,6 @@
 """Checkpoints written while the next epoch trains.
 
-What is promised to others is on the disk first: whoever reports that a trial ended or paused waits before.
+A trial's end or pause is reported only after its checkpoint is on the disk.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 
 class Saver:
-    """Writes one checkpoint at a time; one that cannot be written costs time later, never the trial."""
+    """Writes one checkpoint at a time; a failed write costs time later, never the trial."""
 
     def __init__(self, store: CheckpointStore, on_note: Callable[[str], None], *, beside: bool) -> None:
-        """Prepares.
+        """Starts no thread yet.
 
         Args:
-            store: Where to.
-            on_note: Told, in one line, what could not be written, by the thread that saves or waits.
-            beside: Write in a thread of its own. On a CPU it would take the cores from the training.
+            store: Where checkpoints go.
+            on_note: Called with one line on what could not be written, from the thread that saves or waits.
+            beside: Whether to write in a separate thread; on a CPU it would take cores from the training.
         """
         self._store = store
         self._on_note = on_note
@@ -37,11 +37,11 @@ class Saver:
         self._trouble: list[str] = []
 
     def save(self, spec: TrialSpec, epoch: int, snapshot: Snapshot) -> None:
-        """Copies the state and has it written."""
+        """Copies the state and writes it, in the background if so set."""
         self.wait()
         try:
             state = snapshot.begin()
-        except RuntimeError as error:  # no memory to copy to
+        except RuntimeError as error:  # no memory for the copy
             self._on_note(f"trial {spec.trial}: no checkpoint: {first_line(error)}")
             return
         self._thread = threading.Thread(target=self._write, args=(spec, epoch, state), name="checkpoint")
@@ -50,7 +50,7 @@ class Saver:
             self.wait()
 
     def wait(self) -> None:
-        """Waits until all that was saved is on the disk."""
+        """Waits until everything saved is on the disk."""
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -64,6 +64,6 @@ class Saver:
                 self._store.prune({*spec.keep, spec.config_id}, spec.keep)
         except OSError as error:
             self._trouble.append(f"trial {spec.trial}: {first_line(error)}")
-        except Exception as error:  # none of the disk's
+        except Exception as error:  # whatever it is, only the checkpoint is lost
             kind = type(error).__name__
             self._trouble.append(f"trial {spec.trial}: no checkpoint: {kind}: {first_line(error)}")

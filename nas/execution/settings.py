@@ -72,8 +72,8 @@ class Measured:
 
     Attributes:
         costs: Their names.
-        network: Whose: a full size of the space, or ``reduced``.
-        command: The user's own for the latency, None to measure it on the device.
+        network: The network to measure: a full size of the space, or ``reduced``.
+        command: The user's command that measures latency, None to measure it on the device.
     """
 
     costs: tuple[str, ...]
@@ -88,22 +88,22 @@ class WorkerSettings:
     Attributes:
         space: Name of the search space.
         width: Width of the reduced network, or a preset's name, or ``auto``.
-        dataset: Which images.
-        data_dir: Where they are kept.
-        image_size: Side to resize to, None for the source's own.
-        max_images: Stratified part to use, None for all.
-        val_fraction: Share of the images that trials are judged on.
+        dataset: Name or path of the dataset.
+        data_dir: Folder of downloaded datasets.
+        image_size: Height and width to resize to, pixels; None keeps the dataset's.
+        max_images: Number of images in the stratified subset to use, None for all.
+        val_fraction: Share of the images held out for validation.
         seed: Master seed.
         max_epochs: Highest rung; the learning-rate schedule spans it.
-        train: Training settings, ``None`` meaning the preset's own.
+        train: Training settings; a field that is ``None`` takes the preset's value.
         device: auto, cpu, cuda or cuda:N.
         threads: CPU threads, None for all cores.
         checkpoints: Folder for checkpoints.
-        quota_bytes: Disk for checkpoints and weights.
-        checkpoint_every: Seconds of training that a kill may cost.
-        cuda_graphs: Record a trial's steps and validation batches as CUDA graphs, None: on a GPU.
-        reference: Leave out every faster way of computing the same.
-        environment: Variables of the process, beside those it inherits.
+        quota_bytes: Disk space for checkpoints and weights, bytes.
+        checkpoint_every: Seconds of training that may be lost when the process is killed.
+        cuda_graphs: Record a trial's steps and validation batches as CUDA graphs; None does so on a GPU.
+        reference: Use plain PyTorch, without faster kernels, CUDA graphs or fixed batch shapes.
+        environment: Environment variables of the process besides those it inherits.
         weights: Folder for the weights of networks of the highest rung, None to keep none.
         measured: Costs to measure of every trial's network, None for none.
     """
@@ -131,7 +131,7 @@ class WorkerSettings:
 
 
 def named_width(name: str, presets: Mapping[str, int]) -> int | None:
-    """Reads ``--width``.
+    """Parses the setting ``width``.
 
     Args:
         name: ``auto``, the name of a preset, or a number.
@@ -141,7 +141,7 @@ def named_width(name: str, presets: Mapping[str, int]) -> int | None:
         The width, None for ``auto``, which depends on the device.
 
     Raises:
-        UserError: If it is none of these.
+        SettingError: If it is none of these.
     """
     if name == "auto":
         return None

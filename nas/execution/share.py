@@ -23,21 +23,21 @@ if TYPE_CHECKING:
     from nas.execution.settings import MachineSettings, WorkerSettings
     from nas.run.events import Event
 
-_LOOK = 15.0  # seconds between looks at the daemon
-_WORTH = 3600.0  # seconds of a search from which on a minute of measuring pays
+_LOOK = 15.0  # seconds between checks of the daemon
+_WORTH = 3600.0  # a minute of measuring pays in searches at least this long, seconds
 
 
 @dataclass
 class Shared:
-    """How trials share this machine's GPUs, and the daemon that lets them; to be closed at the end.
+    """How trials share this machine's GPUs, with the MPS daemon for it; to be closed at the end.
 
     Attributes:
-        trials: Trials at a time on one GPU.
-        gpus: GPUs that are used; 0 if none of this machine's are.
-        reason: Why so many, in one line; "" where there was nothing to decide.
+        trials: Number of trials at a time on one GPU.
+        gpus: Number of this machine's GPUs that are used.
+        reason: Why this number of trials, in one line; "" where there was nothing to decide.
         service: Whose MPS daemon is used: ``private``, ``found`` or ``none``.
-        cards: The GPUs' models.
-        levels: What was measured for it, maybe by an earlier session.
+        cards: Models of the GPUs.
+        levels: The measurements behind the decision, possibly of an earlier session.
     """
 
     trials: int = 1
@@ -51,17 +51,17 @@ class Shared:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables that trial processes need."""
+        """Environment variables for trial processes."""
         return {} if self._daemon is None else dict(self._daemon.environment)
 
     @property
     def gain(self) -> float:
-        """How many times as fast as one trial those that share a GPU are together; 1 if not measured."""
+        """Throughput of the trials that share a GPU, relative to one trial alone; 1 if not measured."""
         chosen = next((level for level in self.levels if level.trials == self.trials), None)
         return 1.0 if chosen is None else chosen.throughput / self.levels[0].throughput
 
     def facts(self) -> dict[str, Any]:
-        """For the journal's ``session`` event; empty where there was nothing to decide."""
+        """Returns fields for the journal's ``session`` event; empty where there was nothing to decide."""
         if not self.reason:
             return {}
         levels = [[level.trials, list(level.seconds)] for level in self.levels]
@@ -69,10 +69,10 @@ class Shared:
         return {"sharing": {**facts, "cards": list(self.cards), "levels": levels}}
 
     def tend(self) -> str:
-        """Looks after the daemon now and then.
+        """Checks the daemon at intervals and restarts it if it died.
 
         Returns:
-            What happened to it, in one line, else "". If it is gone for good, ``trials`` is 1.
+            What happened to it, in one line, else "". If it does not start again, ``trials`` is 1.
         """
         if self._daemon is None or time.monotonic() - self._looked < _LOOK:
             return ""
@@ -88,7 +88,7 @@ class Shared:
         return "the MPS daemon died and was started again"
 
     def close(self) -> None:
-        """Ends the daemon, if it is the run's own."""
+        """Ends the daemon, if this run started it."""
         if self._daemon is not None:
             self._daemon.close()
         self._daemon = None
@@ -97,13 +97,13 @@ class Shared:
 def settle(
     machine: MachineSettings, settings: WorkerSettings, kept: Shared | None = None, seconds: float = math.inf
 ) -> Shared:
-    """Decides how many trials share a GPU, and starts what they need for it.
+    """Decides how many trials share a GPU, and starts the MPS daemon if they need it.
 
     Args:
-        machine: The flags.
+        machine: Where trials run.
         settings: What trial processes need to know.
-        kept: What an earlier session of the run measured.
-        seconds: The search's time budget; in a short one nothing is measured.
+        kept: The decision and measurements of an earlier session of the run.
+        seconds: The search's time budget, seconds; nothing is measured in a short one.
     """
     names = [] if _elsewhere(machine) or machine.device == "cpu" else gpus.visible()
     if not names:
@@ -133,7 +133,7 @@ def settle(
 
 
 def kept(events: Iterable[Event]) -> Shared | None:
-    """What the last session that measured found, None if none did."""
+    """Returns the result of the last session that measured, None if none did."""
     found = None
     for event in events:
         if isinstance(event, SessionStarted) and isinstance(event.sharing, dict):
@@ -142,7 +142,7 @@ def kept(events: Iterable[Event]) -> Shared | None:
 
 
 def _read(facts: dict[str, Any]) -> Shared | None:
-    """A journal may come from anywhere: what is not as this program writes it is not taken."""
+    """Reads a journal's fields; None if they are not as this program writes them."""
     try:
         levels = tuple(Level(int(trials), tuple(map(float, rest))) for trials, rest in facts["levels"])
         cards = tuple(str(card) for card in facts["cards"])
@@ -158,7 +158,7 @@ def _elsewhere(machine: MachineSettings) -> bool:
 
 
 def _asked(machine: MachineSettings, number: int) -> int | None:
-    """Trials for each GPU that the flags ask for, None: as measured."""
+    """Returns the number of trials per GPU that the settings ask for, None to measure it."""
     if machine.workers is not None:
         return -(-machine.workers // number)
     if machine.trials_per_gpu == "auto":
@@ -169,7 +169,7 @@ def _asked(machine: MachineSettings, number: int) -> int | None:
 def _share(
     shared: Shared, names: list[str], asked: int | None, settings: WorkerSettings, before: Shared | None
 ) -> None:
-    """Fills in what was decided.
+    """Fills in the decision.
 
     Raises:
         NoDaemon: If MPS is not available.
@@ -207,7 +207,7 @@ def _share(
         shared.levels = measure(settings, chosen, _points(settings.space), shared.gpus)
         shared.trials = choose(shared.levels).trials
         shared.reason = _words(shared.levels)
-        if shared.trials == 1:  # then turns are as good, and one process less can fail
+        if shared.trials == 1:  # then taking turns is as fast, and there is one process fewer that can fail
             shared.close()
             shared.service = "none"
         else:
@@ -215,14 +215,14 @@ def _share(
 
 
 def _points(name: str) -> list[dict[str, Any] | str]:
-    """Configurations, or by name what the trial process is to look for."""
+    """Returns the configurations to measure, or names that the trial process resolves."""
     space = search_spaces.get(name)
     named = cost_ends(space.points)
-    return [named.get("cheapest", "cheapest"), space.default, named.get("dearest", "dearest")]
+    return [named.get("cheapest", "cheapest"), space.default, named.get("costliest", "costliest")]
 
 
 def _words(levels: tuple[Level, ...]) -> str:
-    """The decision, with the figures it rests on."""
+    """Describes the decision with the figures behind it."""
     one, chosen = levels[0], choose(levels)
     figures = ", ".join(
         f"{level.trials} together {level.throughput / one.throughput:.2f} times one's speed"

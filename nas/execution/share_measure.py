@@ -1,4 +1,4 @@
-"""Measures what trial processes that share a GPU reach together."""
+"""Measures the joint speed of trial processes that share a GPU."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from nas.execution.settings import WorkerSettings
     from search_spaces.base import Config
 
-_WINDOW = 1.5  # seconds that the speed of a configuration is taken from
+_WINDOW = 1.5  # seconds over which the speed of a configuration is measured
 _PATIENCE = 300.0  # seconds for a process to get ready; a broken MPS server may let its clients hang
 
 
 def starts(settings: WorkerSettings, environment: Mapping[str, str]) -> None:
-    """Makes sure that a trial process finds the GPU with these variables.
+    """Checks that a trial process finds the GPU with these environment variables.
 
     Raises:
-        NoDaemon: If it does not.
-        UserError: If the data are not as asked for.
+        NoDaemon: If it does not find one.
+        UserError: If the data are unusable.
     """
     with contextlib.ExitStack() as stack:
         _start(settings, environment, stack)
@@ -39,17 +39,17 @@ def starts(settings: WorkerSettings, environment: Mapping[str, str]) -> None:
 def measure(
     settings: WorkerSettings, environment: Mapping[str, str], configs: Sequence[Config | str], gpus: int
 ) -> tuple[Level, ...]:
-    """Speeds of one, two, four, ... processes at once, up to the first doubling that does not pay.
+    """Measures one, two, four, ... processes at once, up to the first doubling that does not pay.
 
     Args:
         settings: What trial processes need to know.
-        environment: Variables that have them share one GPU.
-        configs: What to train for a moment each.
-        gpus: GPUs that will share the machine's cores and memory.
+        environment: Environment variables that make them share one GPU.
+        configs: Configurations to train briefly.
+        gpus: Number of GPUs that will share the machine's cores and memory.
 
     Raises:
         NoDaemon: If processes do not start, or fail.
-        UserError: If the data are not as asked for.
+        UserError: If the data are unusable.
     """
     with contextlib.ExitStack() as stack:
         processes = [_start(settings, environment, stack)]
@@ -96,7 +96,7 @@ def _start_more(
 
 
 def _together(processes: Sequence[TrialProcess], config: Config | str) -> list[Paced]:
-    """Has all processes train a configuration in the same seconds."""
+    """Makes all processes train a configuration during the same seconds."""
     for process in processes:
         process.send(Pace(config, _WINDOW))
     for process in processes:
@@ -118,7 +118,7 @@ def _failed(process: TrialProcess, answer: object) -> str:
 
 
 def _level(answers: Sequence[Sequence[Paced]]) -> Level:
-    """Of each configuration's answers the mean of the processes' speeds."""
+    """Averages the processes' speeds for each configuration."""
     seconds = [len(some) / sum(1 / one.epoch_seconds for one in some) for some in answers]
     return Level(len(answers[0]), tuple(seconds))
 
@@ -134,6 +134,6 @@ def _room(answers: Sequence[Paced], gpus: int) -> Room:
 
 
 def _available() -> int:
-    """Memory of the machine that programs can have, bytes."""
+    """Returns the machine's available memory, bytes."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024

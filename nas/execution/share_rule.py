@@ -1,4 +1,4 @@
-"""How many trials share a GPU, from what was measured: a fixed rule, without a clock of its own."""
+"""Decides from measurements how many trials share a GPU; a pure function, free of clocks."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NUMBERS = (1, 2, 4, 8, 16)  # trials at a time that are tried, as far as they fit
+NUMBERS = (1, 2, 4, 8, 16)  # numbers of trials that are measured, as far as they fit
 # More trials at a time cost memory, and the optimiser knows less when it chooses: a doubling has to bring
 # this much. Without MPS four trials at width 64 brought 1.13 in all (one H200, 41,200 images/s of 36,600).
 DOUBLING = 1.2
-# What a CUDA context, the libraries' workspaces and a step's fragments take beside PyTorch's own memory.
+# Memory of a CUDA context, the libraries' workspaces and fragmentation, besides what PyTorch counts.
 CONTEXT_BYTES = 800_000_000
-SPARE = 0.1  # share of memory that is left alone
+SPARE = 0.1  # share of memory that stays free
 
 
 @dataclass(frozen=True)
 class Level:
-    """So many trials at once.
+    """The measured speed of a number of trials at once.
 
     Attributes:
-        trials: How many.
-        seconds: What an epoch of each configuration took one of them, seconds.
+        trials: The number of trials.
+        seconds: Time of an epoch in one trial, for each configuration.
     """
 
     trials: int
@@ -32,20 +32,20 @@ class Level:
 
     @property
     def throughput(self) -> float:
-        """Rounds a second of one epoch of each configuration, all trials together."""
+        """Epochs per second of all trials together, an epoch of every configuration counting as one."""
         return self.trials / sum(self.seconds)
 
 
 @dataclass(frozen=True)
 class Room:
-    """What there is, and what one trial process takes at most.
+    """The resources available, and the most that one trial process takes.
 
     Attributes:
-        gpu_bytes: GPU memory that is free for trials, one running process's own included.
-        gpu_each: PyTorch's peak on the GPU in one process, over the configurations measured.
-        host_bytes: Memory of the machine that is available, one process's own included.
+        gpu_bytes: GPU memory available to trials, including that of the one running process.
+        gpu_each: PyTorch's peak memory on the GPU in one process, over the measured configurations.
+        host_bytes: Available memory of the machine, including that of the one running process.
         host_each: Resident memory of one process.
-        cores: CPU cores for each GPU.
+        cores: Number of CPU cores per GPU.
     """
 
     gpu_bytes: int
@@ -56,23 +56,23 @@ class Room:
 
 
 def fitting(room: Room) -> int:
-    """Trials that fit, 1 at least."""
+    """Returns how many trials fit, at least 1."""
     gpu = (1 - SPARE) * room.gpu_bytes / (room.gpu_each + CONTEXT_BYTES)
     host = (1 - SPARE) * room.host_bytes / max(room.host_each, 1)
     return max(1, int(min(gpu, host, room.cores)))
 
 
 def pays(before: Level, after: Level) -> bool:
-    """Whether the step from one number of trials to a larger one brings enough."""
+    """Whether going from one number of trials to a larger one gains enough throughput."""
     doublings = math.log2(after.trials / before.trials)
     return after.throughput >= DOUBLING**doublings * before.throughput
 
 
 def choose(levels: Sequence[Level]) -> Level:
-    """The level to take: the last one, from the lowest up, before a step that does not pay.
+    """Chooses the last level, from the lowest up, before a step that does not pay.
 
     Args:
-        levels: By rising numbers of trials; the first is one trial.
+        levels: Levels in ascending numbers of trials, beginning with one trial.
     """
     best = levels[0]
     for level in levels[1:]:

@@ -1,4 +1,4 @@
-"""Trials answered from a function in simulated time: days of search in seconds, with the real loop."""
+"""Trials answered by a function in simulated time: days of search in seconds, with the real loop."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answer:
-    """What training a configuration would have given.
+    """The simulated result of training a configuration.
 
     Attributes:
-        errors: Error after each epoch, the first one first; None: the trial crashes there.
-        seconds: Seconds an epoch takes.
-        params: Parameters of the network.
+        errors: Error after each epoch; None where the trial crashes.
+        seconds: Time of an epoch.
+        params: Number of parameters of the network.
         macs: Multiply-accumulates of the network.
     """
 
@@ -48,21 +48,21 @@ class SimulatedClock:
         self._start = start - used
 
     def used(self) -> float:
-        """Seconds the search has run."""
+        """Returns the seconds that the search has run."""
         return self._used
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Returns the simulated time, seconds since 1970."""
         return self._start + self._used
 
-    stood_still = 0.0  # simulated time does not
+    stood_still = 0.0  # a simulated clock is never suspended
 
     def leave_out(self, seconds: float) -> None:
-        """Takes back seconds in which nothing could be done."""
+        """Subtracts seconds in which the search was suspended."""
         self._used -= seconds
 
     def advance(self, to: float) -> None:
-        """Moves on to a later moment."""
+        """Moves the clock to a later time."""
         self._used = max(self._used, to)
 
 
@@ -78,7 +78,7 @@ class SimulatedExecutor:
         self._reached: dict[str, int] = {}
 
     def start(self) -> Facts:
-        """Says what is simulated."""
+        """Returns the facts of a simulation."""
         return Facts(
             data=Data(name="simulated", fingerprint="", split_fingerprint=""),
             hardware=Hardware(device="simulated"),
@@ -88,7 +88,7 @@ class SimulatedExecutor:
         )
 
     def submit(self, spec: TrialSpec) -> None:
-        """Works out when the trial will end; a promoted configuration continues."""
+        """Computes when the trial will end; a promoted configuration continues."""
         answer = self._problem(spec.config, spec.epochs, spec.seed)
         begun = min(self._reached.get(spec.config_id, 0), spec.epochs)
         reports: list[Report] = []
@@ -106,10 +106,10 @@ class SimulatedExecutor:
         heapq.heappush(self._due, (end, spec.trial, reports))
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Needs no preparation."""
+        """Does nothing."""
 
     def poll(self, timeout: float) -> list[Report]:
-        """Moves the clock to the next trial's end."""
+        """Moves the clock to the end of the next trial."""
         if not self._due:
             self._clock.advance(self._clock.used() + timeout)
             return []
@@ -118,11 +118,11 @@ class SimulatedExecutor:
         return reports
 
     def pause(self) -> None:
-        """Stops running trials; what they trained is lost, which a real one's checkpoint avoids."""
+        """Stops running trials and loses their epochs; there are no checkpoints to keep them."""
         self._due = [(self._clock.used(), trial, [TrialPaused(trial)]) for _, trial, _ in self._due]
 
     def close(self) -> None:
-        """Nothing to end."""
+        """Does nothing."""
         self._due.clear()
 
 

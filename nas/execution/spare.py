@@ -1,7 +1,7 @@
 """A second trial process that gets ready for the next trial while the first one trains.
 
-A process of its own and not a thread: random numbers, compiled kernels, CUDA graphs, memory and faults of the
-two have nothing to do with each other, so a trial is the same whichever of them trains it.
+A process and not a thread: the two share no random numbers, compiled kernels, CUDA graphs, memory or faults,
+so a trial has the same result whichever of them trains it.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ _LOSSES = 3  # spare processes that may be lost before there are no more
 
 
 class Spare:
-    """Starts the second process when it is first wanted, and gives it away when its trial's turn comes."""
+    """Starts the second process when first needed, and hands it over when its trial starts."""
 
     def __init__(self, settings: WorkerSettings, facts: Facts) -> None:
-        """Prepares.
+        """Starts no process yet.
 
         Args:
             settings: What a trial process needs to know.
-            facts: What the first one said of itself.
+            facts: Facts that the first one reported; those of the second must be the same.
         """
         self._settings = settings
         self._facts = facts
@@ -34,17 +34,17 @@ class Spare:
         self._busy = True  # loading its data, or preparing
         self._losses = 0
         self._wanted: TrialSpec | None = None  # what it is to prepare
-        self._told: TrialSpec | None = None  # what it was told to prepare
+        self._told: TrialSpec | None = None  # what it has been asked to prepare
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Has a trial prepared; one that was prepared before and not taken is forgotten."""
+        """Prepares a trial, in place of one prepared before and not taken."""
         self._wanted = spec
         if self._process is None and self._losses < _LOSSES:
             self._process, self._busy = TrialProcess(self._settings), True
         self.look()
 
     def look(self) -> None:
-        """Finds out how the process fares; never waits."""
+        """Checks on the process without waiting."""
         process = self._process
         if process is None:
             return
@@ -61,7 +61,7 @@ class Spare:
             self._told, self._busy = self._wanted, True
 
     def take(self, spec: TrialSpec) -> TrialProcess | None:
-        """The process that prepares this trial, if it lives; the caller owns it from now on."""
+        """Hands over the process that prepares this trial, if it is alive."""
         self.look()
         told, process = self._told, self._process
         if process is None or told is None:
@@ -72,7 +72,7 @@ class Spare:
         return process
 
     def give(self, process: TrialProcess) -> None:
-        """Takes a process that is idle as the next one to prepare a trial."""
+        """Takes an idle process as the next one to prepare a trial."""
         self._process, self._busy = process, False
 
     def close(self) -> None:
@@ -82,7 +82,7 @@ class Spare:
         self._process, self._told = None, None
 
     def _lose(self) -> None:
-        # What killed it, its trial will meet at its own turn.
+        # Its trial will meet whatever killed it when it runs.
         self._losses += 1
         self._wanted = None
         self.close()

@@ -1,4 +1,4 @@
-"""The trial process's workplace: data on a device, and one network after another trained on it."""
+"""Inside the trial process: keeps the data on a device and trains one network after another on it."""
 
 from __future__ import annotations
 
@@ -63,23 +63,23 @@ if TYPE_CHECKING:
     from nas.util.counts import Stats
     from search_spaces.base import Config
 
-_NARROW = 32  # up to this width a step is too short for a second thread to pay
+_NARROW = 32  # up to this width steps are too short to gain from a second thread
 _FINAL = ("val_loss", "train_loss", "top1", "top5")
 
 
 class Bench:
-    """Everything that stays between trials."""
+    """Everything that is kept between trials."""
 
     def __init__(self, settings: WorkerSettings, images: ImageSet, pipe: Connection) -> None:
         """Places the data on the device.
 
         Args:
-            settings: What to train on.
+            settings: Settings of the trial process.
             images: The training part of the data.
-            pipe: Where reports go and a request to pause comes from.
+            pipe: Takes reports and brings requests to pause.
 
         Raises:
-            UserError: If device, width or training settings are not as they should be.
+            UserError: If the device, width or training settings are invalid.
         """
         self._settings = settings
         self._pipe = pipe
@@ -133,10 +133,10 @@ class Bench:
         self._meter = self._cost_meter()
         self._prepared: Prepared | None = None
         self._ends: dict[str, Config] | None = None
-        gc.freeze()  # what libraries brought stays: collecting after each trial need not look at it
+        gc.freeze()  # objects of the libraries live on: collecting garbage after a trial need not visit them
 
     def run(self, spec: TrialSpec) -> None:
-        """Runs a trial and reports its end; anything that goes wrong in it is its crash."""
+        """Runs a trial and reports its end; any error in it is reported as its crash."""
         micro_batch: int | None = None
         while True:
             try:
@@ -146,7 +146,7 @@ class Bench:
             else:
                 break
             self._saver.wait()
-            if fault == DEVICE:  # whatever touches it now fails again: this process is replaced
+            if fault == DEVICE:  # any further use of the device fails: this process is replaced
                 self._pipe.send(TrialEnded(spec.trial, None, reason=reason, fault=fault))
                 return
             self._free()  # outside the except block, which would hold the failed network
@@ -160,9 +160,9 @@ class Bench:
         self._free()
 
     def measure(self, config: Config | str) -> Measurement | UserError:
-        """Times a few steps of a configuration, or of an end of cost by its name, for the plan."""
+        """Times a few steps of a configuration, or of ``cheapest`` or ``costliest``, for the plan."""
         try:
-            config = self._named(config)  # which may build many networks to find an end
+            config = self._named(config)  # may build many networks to find the cheapest or costliest
             begin = time.perf_counter()
             model = self._build(config, seed=0)
             self._counted(model)
@@ -170,7 +170,7 @@ class Bench:
             train_seconds, val_seconds = epoch_seconds(
                 model, self._data, self._recipe_of(config), layers=self._layers, recorder=self._recorder
             )
-        except Exception as error:  # whatever the builder of a user's space raises
+        except Exception as error:  # a user's space may raise anything
             return UserError(_one_line(error))
         buffer = io.BytesIO()
         torch.save(model.state_dict(), buffer)
@@ -178,7 +178,7 @@ class Bench:
         return Measurement(train_seconds, val_seconds, built, (1 + moments) * buffer.tell())
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Does what can be done for a trial before it is its turn."""
+        """Builds a trial's network and compiles its kernels before the trial starts."""
         self._prepared = None
         self._free()
         self._prepared = prefetch.prepare(
@@ -191,7 +191,7 @@ class Bench:
         self._pipe.send(READY)
 
     def pace(self, request: Pace) -> Paced | UserError:
-        """Tells the speed of a configuration beside other processes."""
+        """Measures the speed of a configuration beside other processes."""
         try:
             config = self._named(request.config)
             trainer = self._trainer(self._build(config, seed=0), config)
@@ -227,7 +227,7 @@ class Bench:
             pause = self._pipe.poll() and self._pipe.recv() == PAUSE
             due = pause or time.monotonic() - saved > self._settings.checkpoint_every
             if metrics.epoch == spec.epochs:
-                due = spec.epochs < self._settings.max_epochs  # nothing continues the largest budget
+                due = spec.epochs < self._settings.max_epochs  # nothing continues from the highest rung
             if due:
                 self._saver.save(spec, metrics.epoch, snapshot)
                 saved = time.monotonic()
@@ -266,7 +266,7 @@ class Bench:
         return CostMeter(wanted, network, self._space, self._data.device)
 
     def _keep(self, spec: TrialSpec, metrics: EpochMetrics, judged: Snapshot) -> None:
-        """Writes the weights of a network of the highest rung; which of them stay, others decide."""
+        """Writes the weights of a network of the highest rung; the search deletes those not worth keeping."""
         if self._weights is None or spec.epochs != self._settings.max_epochs:
             return
         facts = {
@@ -291,15 +291,15 @@ class Bench:
         return model, self._counted(model)
 
     def _counted(self, model: nn.Module) -> Stats:
-        """What a network costs.
+        """Counts a network's parameters and multiply-accumulates.
 
         Raises:
-            ValueError: If it does not give one number a class.
+            ValueError: If its output is not one number per class.
         """
         return count(model, self._image_size, self._data.in_chans, num_classes=self._data.num_classes)
 
     def _named(self, config: Config | str) -> Config:
-        """A configuration, or an end of cost by its name."""
+        """Resolves ``cheapest`` and ``costliest`` to a configuration."""
         if not isinstance(config, str):
             return config
         if self._ends is None:
@@ -312,7 +312,7 @@ class Bench:
         return Trainer(model, self._data, recipe, max_epochs=1, layers=self._layers, recorder=self._recorder)
 
     def _recipe_of(self, config: Config) -> Recipe:
-        """The recipe with what the space says of it."""
+        """Returns the recipe with a configuration's training choices."""
         chosen: dict[str, Any] = {name: config[name] for name in self._space.training if name in config}
         return replace(self._recipe, **chosen) if chosen else self._recipe
 
@@ -334,12 +334,12 @@ class Bench:
 
 
 def _threads(wanted: int | None, width: int) -> int | None:
-    """CPU threads to use, None for torch's own choice."""
+    """Returns the number of CPU threads to use, None for torch's default."""
     return 1 if wanted is None and width <= _NARROW else wanted
 
 
 def _recorder(settings: WorkerSettings, device: torch.device) -> Recorder | None:
-    """What records steps; None where they are computed in the plain way, as on a CPU always."""
+    """Returns the recorder of CUDA graphs; None where steps run without, as always on a CPU."""
     if device.type != "cuda" or settings.reference:
         return None
     return Eager() if settings.cuda_graphs is False else CudaRecorder()

@@ -1,6 +1,6 @@
 """The trial process: its messages and its main loop.
 
-Light to import, since the search imports it too; torch comes in with :mod:`nas.execution.trial_host`.
+Light to import, since the search imports it too; :mod:`nas.execution.trial_host` imports torch.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, output: str) -> None:
-    """Entry point of the process: says what it is, then answers until the pipe closes.
+    """Entry point of the process: sends its facts, then answers requests until the pipe closes.
 
     Args:
         pipe: Requests in, reports out.
-        lifeline: Closed when the search dies; the process then ends, even amid native code.
-        settings: What to train on.
-        output: File that takes what libraries print, so that it does not spoil the terminal.
+        lifeline: Closed when the search dies; the process then ends, even inside native code.
+        settings: Settings of the process.
+        output: File for whatever libraries print, which would otherwise spoil the terminal.
     """
     signals.left_to_the_search()
     _be_killed_with(lifeline)
@@ -49,14 +49,14 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
 
 
 def serve(pipe: Connection, settings: WorkerSettings) -> None:
-    """Says what it is, or what is wrong, then answers until the pipe closes.
+    """Sends its facts, or what is wrong, then answers requests until the pipe closes.
 
     Args:
         pipe: Requests in, reports out.
-        settings: What to train on.
+        settings: Settings of the process.
     """
     try:
-        images = _load(settings)  # before torch comes in: what is wrong is told within a second
+        images = _load(settings)  # before torch is imported, so that errors are reported within a second
         from nas.execution.trial_host import Bench
 
         bench = Bench(settings, images, pipe)
@@ -92,7 +92,7 @@ def _load(settings: WorkerSettings) -> ImageSet:
         data_dir=settings.data_dir,
         image_size=settings.image_size,
         max_images=settings.max_images,
-        seed=derive(0, "subset"),  # of the data, not of the run: other seeds search on the same images
+        seed=derive(0, "subset"),  # depends on the data only: runs with other seeds use the same images
     )
     height, width = images.images.shape[1:3]
     if height != width:
@@ -104,10 +104,10 @@ def _load(settings: WorkerSettings) -> ImageSet:
 
 
 def _be_killed_with(lifeline: Connection) -> None:
-    """Has the system end this process with SIGIO once the other end is closed.
+    """Makes the system end this process with SIGIO once the other end is closed.
 
-    A thread cannot: it waits for ever for native code that hangs without releasing the interpreter. On
-    systems other than Linux SIGIO is ignored, and the thread is all there is.
+    A thread cannot do it: it would wait forever for native code that hangs without releasing the
+    interpreter. On systems other than Linux SIGIO is ignored, and only the thread is left.
     """
     number = lifeline.fileno()
     with contextlib.suppress(OSError):

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from nas.search.settings import SearchSettings
     from search_spaces.base import Config
 
-_POINTS = ("cheapest", "default", "dearest")
-SHOWN = {"dearest": "costliest"}
+_POINTS = ("cheapest", "default", "costliest")
 _TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
 _TRIAL_OVERHEAD = 0.2  # seconds between trials: checkpoint, journal, process turn-round; measured on a CPU
 
@@ -119,8 +118,8 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
         weighing.prepare(settings, objectives, facts, stack)
         measured = {}
         for name in _POINTS:
-            output.doing(f"measuring the {SHOWN.get(name, name)} configuration")
-            measured[name] = executor.measure(points.get(name, name))  # ends without a name are looked for
+            output.doing(f"measuring the {name} configuration")
+            measured[name] = executor.measure(points.get(name, name))  # or finds them
         output.doing(f"measuring {len(sample)} random configurations")
         measured["typical"] = _mean(_drawn(executor.measure, sample))
         workers = executor.wanted
@@ -141,8 +140,8 @@ def arrange(
 
     Args:
         settings: The search's settings.
-        facts: What the trial process said of itself.
-        measured: Timings of ``cheapest``, ``default``, ``dearest`` and ``typical``.
+        facts: Facts that the trial process reported.
+        measured: Timings of ``cheapest``, ``default``, ``costliest`` and ``typical``.
         workers: Trials at a time.
         together: How many times as fast as the one that was measured alone they are together; None: as
             many times as there are.
@@ -173,10 +172,10 @@ def arrange(
             for epochs, new in _steps(fidelity).items()
         ],
         trials=typical * per_round,
-        least=rounds(measured["dearest"]) * per_round,
+        least=rounds(measured["costliest"]) * per_round,
         most=rounds(measured["cheapest"]) * per_round,
         baseline_seconds=baseline,
-        checkpoint_bytes=round(max(shares.values()) + 2) * workers * measured["dearest"].checkpoint_bytes,
+        checkpoint_bytes=round(max(shares.values()) + 2) * workers * measured["costliest"].checkpoint_bytes,
         quota_bytes=settings.machine.quota_bytes,
         seconds=settings.budget.seconds,
         workers=workers,

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 
 from nas.run.steps import trainings
-from nas.search.plan import SHOWN
 from nas.util.errors import one_line
 from nas.util.quantities import format_duration, format_size
 
@@ -90,7 +89,7 @@ def _speeds(plan: Plan) -> Table:
         table.add_column(name, justify="right")
     for name, point in plan.measured.items():
         table.add_row(
-            SHOWN.get(name, name),
+            name,
             format_duration(point.train_seconds),
             format_duration(point.val_seconds),
             format_duration(point.build_seconds),

@@ -18,7 +18,7 @@ FACTS = Facts(Data(name="x", train_images=9, val_images=1), Hardware(device="cud
 
 def planned(hours: int, *then: str) -> plan.Plan:
     point = Measurement(train_seconds=9.0, val_seconds=1.0, build_seconds=0.8, checkpoint_bytes=1)
-    measured = dict.fromkeys(("cheapest", "default", "dearest", "typical"), point)
+    measured = dict.fromkeys(("cheapest", "default", "costliest", "typical"), point)
     settings = SearchSettings(budget=BudgetSettings(f"{hours}h"))
     return plan.arrange(settings, FACTS, measured, then=parse(then))
 

@@ -1,4 +1,4 @@
-"""A plan of a space that names no cheapest and dearest point, and of settings that a search would refuse."""
+"""Plans of a space that names no cheapest and costliest point, and of settings that a search would refuse."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Device:
 
     def measure(self, config: Any) -> Measurement:
         if isinstance(config, str):  # it looks for these itself
-            return Measurement({"cheapest": 33.0, "dearest": 99.0}[config], 0.1, 0.1, 1000)
+            return Measurement({"cheapest": 33.0, "costliest": 99.0}[config], 0.1, 0.1, 1000)
         if config == FAILS:
             raise UserError("the device cannot be measured: no such network")
         return Measurement(config["kernel_down"] + 10.0 * config["kernel_mid"], 0.1, 0.1, 1000)
@@ -56,10 +56,10 @@ def _measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_ends_without_a_name_are_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search_spaces, "get", lambda _: Bare())
     made = plan.make(SearchSettings())
-    assert list(made.measured) == ["cheapest", "default", "dearest", "typical"]
+    assert list(made.measured) == ["cheapest", "default", "costliest", "typical"]
     seconds = {name: point.train_seconds for name, point in made.measured.items()}
-    assert seconds["cheapest"] <= seconds["default"] <= seconds["dearest"]
-    assert seconds["cheapest"] < seconds["typical"] < seconds["dearest"]
+    assert seconds["cheapest"] <= seconds["default"] <= seconds["costliest"]
+    assert seconds["cheapest"] < seconds["typical"] < seconds["costliest"]
     assert made.least <= made.trials <= made.most
 
 

@@ -138,7 +138,7 @@ def test_a_round_of_the_plan_is_a_round_of_the_search(simulate: Callable[..., An
 
 def test_the_plan_adds_up() -> None:
     settings = SearchSettings(budget=BudgetSettings(budget="10h"), fidelity=Fidelity(5, 45, 3))
-    measured = dict.fromkeys(("cheapest", "default", "dearest", "typical"), POINT)
+    measured = dict.fromkeys(("cheapest", "default", "costliest", "typical"), POINT)
     made = plan.arrange(settings, FACTS, measured)
     assert made.baseline_seconds == pytest.approx(45 * 10 + 3, abs=1)
     assert sum(rung.trials * rung.seconds for rung in made.rungs) + made.baseline_seconds == pytest.approx(
@@ -162,7 +162,7 @@ def test_the_plan_says_when_cores_would_be_idle(
     device: str, cores: int, threads: int, workers: int, advised: str
 ) -> None:
     hardware = Hardware(device=device, cores=cores, threads=threads)
-    measured = dict.fromkeys(("cheapest", "default", "dearest", "typical"), POINT)
+    measured = dict.fromkeys(("cheapest", "default", "costliest", "typical"), POINT)
     made = plan.arrange(SearchSettings(), replace(FACTS, hardware=hardware), measured, workers)
     console = Console(record=True, width=100, file=io.StringIO())
     plan_view.show(made, console)

@@ -135,5 +135,5 @@ def test_the_costliest_point_may_have_either_name(name: str) -> None:
 
     space = Named()
     found = ends.find(space, None, 10, 3, 8)
-    assert found == {"cheapest": space.points["cheapest"], "dearest": space.points[name]}
+    assert found == {"cheapest": space.points["cheapest"], "costliest": space.points[name]}
     assert set(space.points) <= set(COST_ENDS)  # the search does not try it as a promising one

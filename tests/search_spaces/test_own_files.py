@@ -191,11 +191,11 @@ def test_a_space_without_widths_says_so(write: Any) -> None:
 def test_the_ends_of_cost_are_looked_for_where_they_have_no_name(write: Any) -> None:
     space = search_spaces.get(write())
     ends = find(space, space.reduced(0), 3, 1, 8)
-    assert (ends["cheapest"], ends["dearest"]) == ({"kernel": 1}, {"kernel": 5})
+    assert (ends["cheapest"], ends["costliest"]) == ({"kernel": 1}, {"kernel": 5})
     failing = search_spaces.get(write(file="failing.py", body="assert k < 5"))
-    assert find(failing, failing.reduced(0), 3, 1, 8)["dearest"] == {"kernel": 3}
+    assert find(failing, failing.reduced(0), 3, 1, 8)["costliest"] == {"kernel": 3}
     broken = search_spaces.get(write(file="broken.py", body="assert k > 5"))
-    assert find(broken, broken.reduced(0), 3, 1, 8)["dearest"] == broken.default
+    assert find(broken, broken.reduced(0), 3, 1, 8)["costliest"] == broken.default
 
 
 @pytest.mark.parametrize(

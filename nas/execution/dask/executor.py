@@ -1,4 +1,4 @@
-"""Runs trials on Dask workers, one at a time on each; survives the loss of workers and scheduler."""
+"""Runs trials on Dask workers, one at a time on each, and survives the loss of workers and scheduler."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
     from nas.execution.settings import WorkerSettings
     from search_spaces.base import Config
 
-_LOOK = 1.0  # seconds between looks at who is there
-_PATIENCE = 10.0  # seconds without a worker until the user is told what is waited for
+_LOOK = 1.0  # seconds between checks of which workers are there
+_PATIENCE = 10.0  # seconds without a worker before a message says what the search waits for
 _RETRY = 2.0  # seconds between attempts to reach a scheduler that is gone
-_HELLO = 30.0  # seconds between signs of life to the workers
-_DEATHS = 3  # workers that may die of a trial
+_HELLO = 30.0  # seconds between heartbeats to the workers
+_DEATHS = 3  # worker deaths after which a trial counts as crashed
 
 
 class DaskExecutor:
     """Implements :class:`nas.execution.protocol.Executor` on the workers of a Dask scheduler.
 
-    Every trial goes to a worker of this object's choice, so that Dask neither moves it nor runs it
-    twice; that a worker died, and what follows, is decided here:
+    This object chooses the worker of every trial, so that Dask neither moves a trial nor runs it twice.
+    It also decides what follows when a worker dies:
 
     * A trial whose worker died runs again, on another worker, from its last checkpoint. After three
       deaths with no new epoch between them it is a crash.
@@ -54,12 +54,12 @@ class DaskExecutor:
     """
 
     def __init__(self, site: Site, settings: WorkerSettings, say: Callable[[str], None]) -> None:
-        """Prepares; :meth:`start` reaches out.
+        """Prepares without connecting; :meth:`start` connects.
 
         Args:
             site: Where scheduler and workers come from.
-            settings: What the trial processes need to know.
-            say: Told, in a line, what happens before the search can be told (:meth:`poll`).
+            settings: Settings of the trial processes.
+            say: Called with one line for each thing that happens before :meth:`poll` can report it.
         """
         folder = settings.checkpoints.resolve()
         self._site = site
@@ -87,16 +87,16 @@ class DaskExecutor:
 
     @property
     def slots(self) -> int:
-        """Workers that are ready, busy or not; it changes while the search runs."""
+        """Number of workers that are ready, busy or not; it changes while the search runs."""
         return sum(member.status in ("free", "busy") for member in self._members.values())
 
     @property
     def wanted(self) -> int:
-        """Workers there will be, as far as one can tell now."""
+        """Number of workers expected, as far as is known now."""
         return max(self._site.workers, len(self._members))
 
     def start(self) -> Facts:
-        """Reaches the scheduler and waits for the first worker; the others join while trials run.
+        """Connects to the scheduler and waits for the first worker; the others join while trials run.
 
         Raises:
             UserError: If the scheduler is not there, or no worker can load the data.
@@ -108,7 +108,7 @@ class DaskExecutor:
         if self._site.warning:
             self._say(self._site.warning)
         told = False
-        held: list[Report] = []  # for the log, which there is not yet
+        held: list[Report] = []  # for the log, which does not exist yet
         begun = time.monotonic()
         while self._facts is None:
             held += self.poll(_LOOK)
@@ -122,17 +122,17 @@ class DaskExecutor:
         return self._facts
 
     def submit(self, spec: TrialSpec) -> None:
-        """Starts a trial on a worker that is free, or as soon as one is."""
+        """Starts a trial on a free worker, or as soon as a worker is free."""
         self._jobs[spec.trial] = job = Job(spec, best=spec.known_epochs)
         self._waiting.append(job)
         self._pausing = False
         self._assign()
 
     def prepare(self, spec: TrialSpec) -> None:
-        """Which worker will be free first cannot be known."""
+        """Does nothing: which worker will be free first cannot be known."""
 
     def poll(self, timeout: float) -> list[Report]:
-        """Waits for reports, and looks after the workers meanwhile."""
+        """Waits for reports, and keeps track of the workers meanwhile."""
         end = time.monotonic() + timeout
         while True:
             if time.monotonic() - self._looked > _LOOK:
@@ -162,7 +162,7 @@ class DaskExecutor:
         return result
 
     def close(self) -> None:
-        """Leaves the workers and ends those that the site started; trials that run are lost."""
+        """Leaves the workers and ends those that the site started; running trials are lost."""
         self._jobs.clear()
         self._waiting.clear()
         self._link.call(worker.leave, workers=list(self._members))
@@ -173,7 +173,7 @@ class DaskExecutor:
     # The scheduler
 
     def _look(self) -> None:
-        """Finds out which workers there are now."""
+        """Updates which workers there are."""
         self._looked = time.monotonic()
         try:
             if not self._link.up:
@@ -216,7 +216,7 @@ class DaskExecutor:
     # Workers
 
     def _invite(self, members: list[Member]) -> None:
-        with contextlib.suppress(OSError):  # then nobody sees it, and checkpoints travel
+        with contextlib.suppress(OSError):  # then no worker sees it, and checkpoints are sent instead
             self._token.write_text(self._word)
         offer = Offer(self._settings, self._token, self._word, Path.cwd(), __version__)
         self._link.call(worker.leave, workers=[member.address for member in members])
@@ -235,7 +235,7 @@ class DaskExecutor:
         try:
             ready: Ready = future.result()
         except (PlaceGone, KilledWorker):
-            self._members.pop(member.address, None)  # the next look invites it anew
+            self._members.pop(member.address, None)  # the next check invites it again
         except Exception as error:
             self._refuse(member, first_line(error))
         else:
@@ -265,7 +265,7 @@ class DaskExecutor:
     # Trials
 
     def _assign(self) -> None:
-        while self._pausing and self._waiting:  # or whose workers got the search's signal, too
+        while self._pausing and self._waiting:  # or whose workers received the search's signal, too
             trial = self._waiting.popleft().spec.trial
             del self._jobs[trial]
             self._reports.append(TrialPaused(trial))
@@ -282,14 +282,14 @@ class DaskExecutor:
             job.attempt = f"{job.spec.trial}.{self._attempts}"
             job.member = member
             member.status = "busy"
-            # Only this side knows all trials that run, so only it may drop checkpoints.
+            # Only the search knows every running trial, so only the search may delete checkpoints.
             alone = bool(job.alone) or not crowded(member, members)
             task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, parcel)
             job.future = self._link.task(member.address, worker.run, task)
             self._call_back(member, job.future)
 
     def _read(self, timeout: float) -> None:
-        """Takes in what the workers sent; waits for the first of it."""
+        """Handles what the workers sent, after waiting for the first message."""
         try:
             kind, what, future = self._inbox.get(timeout=timeout)
             while True:
@@ -312,7 +312,10 @@ class DaskExecutor:
             self._epoch(job, EpochDone(**fields))
 
     def _epoch(self, job: Job, report: EpochDone) -> None:
-        """Passes an epoch on, once: it is announced, in the outcome, and measured again after a death."""
+        """Reports an epoch once, although it arrives up to three times.
+
+        It is announced while the trial runs, is part of the outcome, and is trained again after a death.
+        """
         if report.epoch not in job.told and report.epoch > job.spec.known_epochs:
             job.advance(report.epoch)
             self._reports.append(report)
@@ -364,7 +367,7 @@ class DaskExecutor:
     def _excuse(self, job: Job, member: Member, end: TrialEnded | TrialPaused) -> None:
         assert isinstance(end, TrialEnded)
         if end.fault == DEVICE:
-            # MPS takes new processes in only when all that were there at the fault are gone.
+            # MPS accepts new processes only after all processes that were there at the fault have ended.
             idle = [
                 other.address for other in beside(member, self._members.values()) if other.status == "free"
             ]

@@ -1,4 +1,4 @@
-"""Workers and trials, and who sits where: trials that share a GPU can take each other down."""
+"""Which worker runs which trial; trials that share a GPU can cause each other to fail."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 class Member:
     """A worker: ``joining`` until its data are loaded, then ``free`` or ``busy``, or ``refused``.
 
-    ``surplus`` is one that gets no more trials, since those of its GPU go on one at a time.
+    ``surplus`` is a worker that gets no more trials, because its GPU now runs one at a time.
 
     Attributes:
-        gpu: Names its GPU among all machines', "" on a CPU. Workers of one name share it.
+        gpu: Name of its GPU, unique among all machines; "" on a CPU. Workers with the same name share it.
     """
 
     address: str
@@ -39,9 +39,9 @@ class Job:
     """A trial between its submission and its end.
 
     Attributes:
-        best: Epochs trained so far.
-        alone: The fault (:mod:`nas.execution.messages`) for which it must have a GPU to itself, or "".
-        suspected: Epochs it had when that happened.
+        best: Number of epochs trained so far.
+        alone: The fault (:mod:`nas.execution.messages`) after which it needs a GPU to itself, or "".
+        suspected: Number of epochs trained when that fault happened.
     """
 
     spec: TrialSpec
@@ -56,14 +56,14 @@ class Job:
     suspected: int = 0
 
     def advance(self, epoch: int) -> None:
-        """Takes note of an epoch: beyond the one in which the device failed, alone, it is cleared of that."""
+        """Records an epoch; a trial that, alone, gets past the epoch of the fault did not cause it."""
         self.told.add(epoch)
         self.best = max(self.best, epoch)
         if self.alone == DEVICE and self.best > self.suspected:
             self.alone = ""
 
     def lost_worker(self) -> int:
-        """Takes note that its worker died; gives how many have since its last new epoch."""
+        """Records the death of its worker; returns the number of deaths since its last new epoch."""
         if self.best > self.best_at_death >= 0:
             self.deaths = 0
         self.deaths += 1
@@ -71,20 +71,20 @@ class Job:
         return self.deaths
 
     def suspect(self, fault: str) -> None:
-        """It failed beside others, which may have been their doing: it has to run alone to be judged."""
+        """Marks a trial that failed beside others, which may be the cause: it has to run again, alone."""
         self.alone, self.suspected = fault, self.best
 
 
 def seats(
     waiting: Iterable[Job], members: Collection[Member], running: Collection[Job]
 ) -> list[tuple[Job, Member]]:
-    """Which waiting trials begin now, and where.
+    """Chooses which waiting trials begin now, and on which workers.
 
-    A trial that has to be alone waits until a GPU is empty; until then, and while it is there, no other
-    begins on that GPU. All others take the first worker that is free.
+    A trial that has to run alone waits until a GPU is empty; until then, and while it runs, no other trial
+    begins on that GPU. All other trials take the first free worker.
 
     Args:
-        waiting: In the order in which they came.
+        waiting: Trials in the order of their submission.
         members: All workers.
         running: Trials that have a worker.
     """
@@ -100,7 +100,7 @@ def seats(
     for job in waiting:
         there = [member for member in free if place(member) not in closed]
         if job.alone:
-            # A GPU with nobody on it, else the one that will be soonest.
+            # An idle GPU, else the one that will be idle soonest.
             ready = [place(m) for m in members if m.status in ("free", "busy") and place(m) not in closed]
             if not ready:
                 continue
@@ -115,12 +115,12 @@ def seats(
 
 
 def place(member: Member) -> str:
-    """What a member's trial shares with others: the GPU, or nothing."""
+    """Names what a worker shares with others: its GPU; without one, only itself."""
     return member.gpu or member.address
 
 
 def thin_out(members: Collection[Member]) -> None:
-    """Leaves one worker for each GPU, as those that are busy become free."""
+    """Keeps one worker for each GPU; busy surplus workers finish their trials first."""
     taken: set[str] = set()
     for member in sorted(members, key=lambda one: one.status != "busy"):
         if member.status == "free" and place(member) in taken:
@@ -130,15 +130,15 @@ def thin_out(members: Collection[Member]) -> None:
 
 
 def crowded(member: Member, members: Iterable[Member]) -> bool:
-    """Whether other workers use this one's GPU."""
+    """Whether other workers use this worker's GPU."""
     return bool(beside(member, members))
 
 
 def beside(member: Member, members: Iterable[Member]) -> list[Member]:
-    """Other workers on this one's GPU."""
+    """Lists the other workers on this worker's GPU."""
     return [other for other in members if other is not member and place(other) == place(member)]
 
 
 def blameless(end: Report, job: Job, member: Member, members: Iterable[Member]) -> bool:
-    """Whether a trial's crash may have been another's doing, so that it is no crash yet."""
+    """Whether another trial may have caused a trial's crash, so that it does not count as a crash yet."""
     return isinstance(end, TrialEnded) and bool(end.fault) and not job.alone and crowded(member, members)

@@ -1,4 +1,4 @@
-"""The line to a Dask scheduler: who is there, tasks and calls to workers, and finding that it is cut."""
+"""The connection to a Dask scheduler: its workers, tasks and calls to them, and loss of the connection."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _ANSWER = 10.0  # seconds within which a scheduler answers
 
 
 class Link:
-    """A client of a site's scheduler that may be cut and made anew."""
+    """A client of a site's scheduler that can be dropped and connected again."""
 
     def __init__(self, site: Site, key: str, heard: Callable[[dict[str, Any]], None]) -> None:
-        """Prepares.
+        """Prepares without connecting.
 
         Args:
-            site: Whose scheduler.
-            key: Names the search among those that use the same workers.
-            heard: Called, in a thread of Dask's, with what workers announce under this key.
+            site: The site of the scheduler.
+            key: Name of the search, unique among searches that use the same workers.
+            heard: Called from one of Dask's threads with every event that workers log under this key.
         """
         self._site = site
         self._key = key
@@ -35,29 +35,29 @@ class Link:
 
     @property
     def up(self) -> bool:
-        """Whether it is connected, as far as is known."""
+        """Whether the client is connected, as far as is known."""
         return self._client is not None
 
     def connect(self) -> None:
-        """Reaches the scheduler.
+        """Connects to the scheduler.
 
         Raises:
             OSError: If it does not answer.
-            UserError: If it never can.
+            UserError: If it can never be reached.
         """
         self._client = self._site.connect()
         self._scheduler = ""
         self._client.subscribe_topic(self._key, lambda event: self._heard(event[1]))
 
     def cut(self) -> None:
-        """Lets go of the scheduler; futures of its tasks are worth nothing then."""
+        """Drops the connection; futures of its tasks are then useless."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(Exception):  # whatever state it is in, it is not used again
+            with contextlib.suppress(Exception):  # whatever its state, this client is not used again
                 client.close(timeout=1)
 
     def workers(self) -> dict[str, str]:
-        """Gives every worker's address, and an identity that another process there would not have.
+        """Returns each worker's address and an identity that a new process at that address would not share.
 
         Raises:
             OSError: If the scheduler is gone, or another has taken its place.
@@ -67,7 +67,7 @@ class Link:
             raise ConnectionError("not connected")
         try:
             info = client.sync(client.scheduler.identity, n_workers=-1, callback_timeout=_ANSWER)
-        except (RuntimeError, AttributeError, TimeoutError) as error:  # a client that has closed itself
+        except (RuntimeError, AttributeError, TimeoutError) as error:  # the client has closed itself
             raise ConnectionError(str(error)) from error
         if self._scheduler not in ("", info["id"]):
             raise ConnectionError("another scheduler has taken its place")
@@ -75,7 +75,7 @@ class Link:
         return {address: worker["id"] for address, worker in info["workers"].items()}
 
     def call(self, function: Callable[..., Any], *args: object, workers: Collection[str]) -> None:
-        """Calls something on workers, beside their trials; nobody is missed who does not answer."""
+        """Calls a function on workers beside their trials; workers that do not answer are ignored."""
         if self._client is None or not workers:
             return
         with contextlib.suppress(OSError, TimeoutError, RuntimeError):
@@ -90,7 +90,7 @@ class Link:
             )
 
     def task(self, address: str, function: Callable[..., Any], *args: object) -> Future:
-        """Runs something in a worker's thread, on that worker and no other."""
+        """Runs a function in a worker's thread, on that worker and no other."""
         assert self._client is not None
         return self._client.submit(
             function,

@@ -1,4 +1,4 @@
-"""What goes between the search and its Dask workers."""
+"""Messages between the search and its Dask workers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Offer:
     """What a worker must know to join a search.
 
     Attributes:
-        settings: What to train on; ``checkpoints`` is an absolute path on the search's machine.
+        settings: Settings of the trial process; ``checkpoints`` is an absolute path on the search's machine.
         token: A file on the search's machine.
-        word: What stands in it. Who reads that shares the run's folder.
-        folder: Where the search was started: relative paths and modules of one's own are meant from there.
-        program: The search's version; a worker of another one may train something else.
+        word: Its content. A worker that can read it shares the run's folder.
+        folder: Where the search was started; relative paths and the user's modules are resolved from there.
+        program: The search's version; a worker of another version may train something else.
     """
 
     settings: WorkerSettings
@@ -36,9 +36,9 @@ class Ready:
     """A worker's answer, once its data are loaded.
 
     Attributes:
-        facts: What it says of itself and of the data.
+        facts: What it reports about itself and the data.
         shared: Whether it sees the run's folder.
-        gpu: Names its GPU among all machines', "" on a CPU.
+        gpu: Name of its GPU, unique among all machines; "" on a CPU.
     """
 
     facts: Facts
@@ -48,7 +48,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A checkpoint, or a network's weights, on its way between machines that share no folder."""
+    """A checkpoint or a network's weights, sent between machines that share no folder."""
 
     name: str
     data: bytes
@@ -60,7 +60,7 @@ class Task:
 
     Attributes:
         spec: The trial.
-        attempt: Names the attempt; what an earlier one still sends is not listened to.
+        attempt: Identifies the attempt; late messages of an earlier attempt are ignored.
         parcel: The configuration's checkpoint, None if there is none or the folder is shared.
     """
 
@@ -75,9 +75,9 @@ class Outcome:
 
     Attributes:
         end: The trial's end.
-        epochs: Every epoch of the attempt; those that were announced meanwhile are among them.
+        epochs: Every epoch of the attempt, including those announced while it ran.
         parcel: The checkpoint it left, None if the folder is shared.
-        weights: Likewise the finished network's weights; None, too, if it has none.
+        weights: The finished network's weights; None if there are none or the folder is shared.
     """
 
     end: TrialEnded | TrialPaused
@@ -87,11 +87,11 @@ class Outcome:
 
 
 class PlaceGone(Exception):
-    """The trial process was given up while a trial ran in it, for no fault of the trial."""
+    """The trial process was abandoned while a trial ran in it, through no fault of the trial."""
 
 
 def difference(first: Facts | None, other: Facts) -> str:
-    """What of a worker differs so that its trials could not be compared with the others'."""
+    """Says in words what makes a worker's trials incomparable with the others; "" if nothing does."""
     if first is None:
         return ""
     if first.data != other.data:

@@ -22,15 +22,15 @@ _OURS = {"security", "scheduler_options", "silence_logs", "asynchronous", "n_wor
 
 @dataclass(frozen=True)
 class SiteFile:
-    """What such a file says.
+    """The content of a cluster's file.
 
     Attributes:
         path: The file, for messages.
         system: slurm, pbs or lsf.
-        workers: How many workers, which is how many trials at a time.
-        job: Options of ``dask_jobqueue``'s class for the system, as they are.
+        workers: Number of workers, which is the number of trials at a time.
+        job: Options of ``dask_jobqueue``'s class for the system, passed on unchanged.
         scheduler: Options of Dask's scheduler, such as ``interface``, ``host`` or ``port``.
-        tls: ``temporary``, or files by ``ca``, ``certificate`` and ``key``; None: no encryption.
+        tls: ``temporary``, or the files ``ca``, ``certificate`` and ``key``; None: no encryption.
     """
 
     path: Path
@@ -45,7 +45,7 @@ class SiteFile:
         """Reads a file.
 
         Raises:
-            UserError: If it is not there, no YAML, or a key is unknown, missing or of a wrong kind.
+            UserError: If it does not exist or is not YAML, or a key is unknown, missing or of the wrong type.
         """
         values = read_yaml(path, "cluster")
         if not isinstance(values, dict):
@@ -81,10 +81,10 @@ class SiteFile:
         return file
 
     def cluster(self) -> JobQueueCluster:
-        """Starts Dask's scheduler for the batch system; no job is handed in yet.
+        """Starts Dask's scheduler for the batch system; no job is submitted yet.
 
         Raises:
-            UserError: If the options do not fit.
+            UserError: If Dask rejects the options.
         """
         import dask_jobqueue
 

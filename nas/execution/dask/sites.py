@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from nas.execution.share import Shared
 
 _ANSWER = 5.0  # seconds within which a scheduler answers
-_RESUBMIT = 60.0  # seconds between looks for jobs that ended and are still wanted
+_RESUBMIT = 60.0  # seconds between checks for jobs that ended and are still needed
 _LOOPBACK = "127.0.0.1:0"  # for Dask's own pages, on a free port
 
 _SETTINGS = {
-    # A worker that died is told at once; the search decides about its trial.
+    # A worker's death is reported at once; the search decides about its trial.
     "distributed.scheduler.allowed-failures": 0,
-    # Trials wait for a process of their own: a worker's long task is no fault.
+    # A trial's task waits for its separate process: a long task in a worker is not a fault.
     "distributed.admin.tick.limit": "1h",
     "distributed.worker.memory.spill": False,
-    # A checkpoint may travel with its trial.
+    # A checkpoint may be sent along with its trial.
     "distributed.admin.large-graph-warning-threshold": "1TB",
 }
 
@@ -44,31 +44,31 @@ class Site(Protocol):
 
     @property
     def name(self) -> str:
-        """The scheduler, in words."""
+        """Description of the scheduler, for messages."""
         ...
 
     @property
     def workers(self) -> int:
-        """Workers asked for, 0 if they come unasked."""
+        """Number of workers requested, 0 if they join of their own accord."""
         ...
 
     @property
     def warning(self) -> str:
-        """One line on who can reach it, "" if only this machine can, or strangers are kept out."""
+        """One line on who can reach the scheduler; "" if only this machine can, or others are kept out."""
         ...
 
     @property
     def one_each(self) -> bool:
-        """Whether workers can share a GPU no more, so that only one on each is to get trials."""
+        """Whether workers can no longer share a GPU, so that only one on each GPU may get trials."""
         ...
 
     @property
     def waits_for(self) -> str:
-        """What the search waits for while there is no worker."""
+        """What the search waits for while there is no worker, for messages."""
         ...
 
     def connect(self) -> Client:
-        """Reaches the scheduler, starting it at first if it is the site's own.
+        """Connects to the scheduler, after starting it if it is the site's own.
 
         Raises:
             UserError: If it can never be reached.
@@ -77,7 +77,11 @@ class Site(Protocol):
         ...
 
     def refresh(self) -> str:
-        """Called now and then: replaces workers that are gone for good; says what else happened, or ""."""
+        """Replaces workers that are gone for good; called regularly.
+
+        Returns:
+            What else happened, in one line, or "".
+        """
         ...
 
     def close(self) -> None:
@@ -93,7 +97,7 @@ class Machine:
     waits_for = "the worker processes"
 
     def __init__(self, workers: int, shared: Shared | None = None) -> None:
-        """Prepares so many worker processes, which share GPUs in this way."""
+        """Prepares that number of worker processes, which share GPUs as ``shared`` says."""
         self.workers = workers
         self.one_each = False
         self._shared = shared
@@ -107,7 +111,7 @@ class Machine:
                 self._cluster = LocalCluster(
                     n_workers=self.workers,
                     threads_per_worker=max(1, _cores() // self.workers),
-                    memory_limit=0,  # it would count the worker, which is small, not its trial process
+                    memory_limit=0,  # Dask would measure the small worker, not its trial process
                     host="127.0.0.1",
                     dashboard_address=_LOOPBACK,
                     worker_dashboard_address=_LOOPBACK,
@@ -116,7 +120,7 @@ class Machine:
         return Client(self._cluster, timeout=_ANSWER, set_as_default=False)
 
     def refresh(self) -> str:
-        """Dask's nannies replace processes that die; what lets them share GPUs is looked after here."""
+        """Checks the MPS daemon; Dask's nannies replace processes that die."""
         if self._shared is None:
             return ""
         said = self._shared.tend()
@@ -131,7 +135,7 @@ class Machine:
 
 
 class Running:
-    """A scheduler someone started; its workers are those that join it."""
+    """A scheduler that the user started; its workers are those that join it."""
 
     waits_for = "a worker to join it"
     workers = 0
@@ -141,7 +145,7 @@ class Running:
         """Takes ``tcp://host:port`` or ``tls://host:port``.
 
         Raises:
-            UserError: If it is no address.
+            UserError: If it is not such an address.
         """
         parts = urlsplit(address)
         try:
@@ -156,10 +160,10 @@ class Running:
         self.warning = open_door(address)
 
     def connect(self) -> Client:
-        """Reaches the scheduler; the first time it must be there.
+        """Connects to the scheduler; the first time it must be running.
 
         Raises:
-            UserError: If it does not answer the first time, or its certificates do not fit.
+            UserError: If it does not answer the first time, or rejects the certificates.
             OSError: If it does not answer later on.
         """
         dask.config.set(_SETTINGS)
@@ -184,11 +188,11 @@ class Running:
         return client
 
     def refresh(self) -> str:
-        """Workers come and go as they like."""
+        """Does nothing: workers come and go as their owner decides."""
         return ""
 
     def close(self) -> None:
-        """It is not ours to end."""
+        """Does nothing: the scheduler belongs to the user."""
 
 
 class Batch:
@@ -198,7 +202,7 @@ class Batch:
     one_each = False
 
     def __init__(self, file: SiteFile, workers: int) -> None:
-        """Takes a site file and how many workers are wanted."""
+        """Takes a cluster's file and the number of workers to start."""
         self._file = file
         self.workers = workers
         self._cluster: JobQueueCluster | None = None
@@ -206,19 +210,19 @@ class Batch:
 
     @property
     def name(self) -> str:
-        """The batch system."""
+        """Description of the batch system, for messages."""
         return f"Dask on {self._file.system.upper()}"
 
     @property
     def warning(self) -> str:
-        """Its scheduler must be reached by the jobs, so it listens on the network."""
+        """A warning unless encrypted: jobs must reach the scheduler, so it listens on the network."""
         return "" if self._cluster is None else open_door(self._cluster.scheduler_address)
 
     def connect(self) -> Client:
-        """Starts the scheduler and hands in the jobs.
+        """Starts the scheduler and submits the jobs.
 
         Raises:
-            UserError: If the file's options do not fit, or the batch system refuses the jobs.
+            UserError: If Dask rejects the file's options, or the batch system the jobs.
         """
         if self._cluster is None:
             dask.config.set(_SETTINGS)
@@ -229,7 +233,7 @@ class Batch:
         return Client(self._cluster, timeout=_ANSWER, set_as_default=False)
 
     def refresh(self) -> str:
-        """Hands in jobs anew in place of those that have ended, at their time limit for example."""
+        """Submits new jobs in place of those that have ended, for example at their time limit."""
         if self._cluster is not None and time.monotonic() - self._looked > _RESUBMIT:
             self._looked = time.monotonic()
             self._cluster.scale(self.workers)
@@ -243,7 +247,7 @@ class Batch:
 
 
 def open_door(address: str) -> str:
-    """Says what it means that strangers can reach a scheduler, "" if they cannot."""
+    """Returns a warning if others can reach a scheduler, "" if they cannot."""
     parts = urlsplit(address)
     if parts.scheme == "tls" or is_loopback(parts.hostname or ""):
         return ""
@@ -254,7 +258,7 @@ def open_door(address: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this machine only."""
+    """Whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -271,7 +275,7 @@ def _gist(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keeps Dask's warnings off the terminal; what matters, the search says itself."""
+    """Keeps Dask's warnings off the terminal; the search reports what matters itself."""
     for name in ("distributed", "tornado.application", "asyncio"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""A Dask worker's side: one trial process, kept between trials, and the functions the search calls."""
+"""The worker's side of Dask: one trial process, kept between trials, and the functions the search calls."""
 
 from __future__ import annotations
 
@@ -40,23 +40,23 @@ if TYPE_CHECKING:
 
 _POLL = 0.2  # seconds
 _RESTART = 60.0  # seconds that a GPU gets to recover from a fault
-_SILENCE = 300.0  # seconds without a word from the search, which speaks every 30, until it counts as dead
+_SILENCE = 300.0  # seconds without a heartbeat (one every 30) after which the search counts as dead
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 class Place(WorkerPlugin):
     """The trial process of one worker for one search.
 
-    A plugin, so that Dask ends it with the worker; everything that a trial can do to its process
-    (:mod:`nas.execution.local`) leaves the worker unharmed.
+    A plugin, so that Dask ends it with the worker. Whatever a trial does to its process
+    (:mod:`nas.execution.local`), the worker survives.
     """
 
     def __init__(self, key: str, offer: Offer) -> None:
         """Prepares; :meth:`open` starts the process.
 
         Args:
-            key: Names the search among those that use the same workers.
-            offer: What to train on.
+            key: Name of the search, unique among searches that use the same workers.
+            offer: What the worker must know to join.
         """
         self._key = key
         self._offer = offer
@@ -70,20 +70,21 @@ class Place(WorkerPlugin):
         self._scratch: Path | None = None
 
     def setup(self, worker: Worker) -> None:
-        """Called by Dask in the worker's main thread."""
+        """Starts the thread that watches the search; Dask calls it in the worker's main thread."""
         # Both reach the whole group of processes; the search decides what becomes of trials.
         signals.ignored((signal.SIGINT, signal.SIGHUP))
-        # Dask's workers are daemonic, which forbids them the trial process; it ends with them anyway.
+        # Dask's workers are daemonic, and such processes may not have children; the trial process ends with
+        # its worker in any case.
         multiprocessing.current_process()._config["daemon"] = False  # type: ignore[attr-defined]
-        # Dask says 1 to every library; a worker's trial may use as many threads as the worker was given.
+        # Dask sets every library to 1 thread; a trial may use as many threads as its worker was given.
         os.environ.update(dict.fromkeys(_THREADS, str(worker.state.nthreads)))
 
     def teardown(self, worker: Worker) -> None:  # noqa: ARG002
-        """Called by Dask when the worker ends or the search leaves."""
+        """Ends the trial process; Dask calls it when the worker ends or the search leaves."""
         self.end()
 
     def end(self) -> None:
-        """Ends the process at once; a trial in it is given up."""
+        """Ends the process at once; a trial in it is abandoned."""
         self._gone.set()
         if self._busy.acquire(blocking=False):
             try:
@@ -91,21 +92,21 @@ class Place(WorkerPlugin):
             finally:
                 self._busy.release()
         elif self._executor is not None:
-            self._executor.abandon()  # the thread that waits for it tidies up
+            self._executor.abandon()  # the thread that waits for it cleans up
 
     def hear(self) -> None:
-        """The search is alive."""
+        """Records a heartbeat of the search."""
         self._heard = self._awake.now()
 
     def pause(self, attempts: frozenset[str]) -> None:
-        """Asks the trial that runs, if it is one of these attempts, to stop at its epoch's end."""
+        """Asks the running trial, if it is one of these attempts, to stop at the end of its epoch."""
         self._paused |= attempts
 
     def open(self, worker: Worker) -> Ready:
         """Starts the trial process and loads the data.
 
         Raises:
-            UserError: If data, device or this worker's program are not as they should be.
+            UserError: If the data or device are unusable, or this worker's version differs from the search's.
         """
         if self._offer.program != __version__:
             raise UserError(f"it has version {__version__} of this program, the search {self._offer.program}")
@@ -124,16 +125,16 @@ class Place(WorkerPlugin):
             if found:
                 self._claim = gpus.claim(found)
                 os.environ["CUDA_VISIBLE_DEVICES"] = self._claim.name  # for the trial process
-            # Other workers may use the device: what is idle in one of them is not free for preparations.
+            # Other workers may use the device, so free memory may not be spent on preparing the next trial.
             self._executor = LocalExecutor(settings, ahead=False)
             facts = self._executor.start()
             return Ready(facts, shared, self._gpu(facts))
 
     def run(self, task: Task, worker: Worker) -> Outcome:
-        """Runs a trial to its end and announces its epochs meanwhile.
+        """Runs a trial to its end and announces its epochs while it runs.
 
         Raises:
-            PlaceGone: If the process was given up, for no fault of the trial.
+            PlaceGone: If the process was abandoned, through no fault of the trial.
         """
         with self._work():
             executor = self._executor
@@ -158,7 +159,7 @@ class Place(WorkerPlugin):
             raise PlaceGone
 
     def renew(self) -> None:
-        """Gives up an idle trial process; the next trial starts another."""
+        """Ends an idle trial process; the next trial starts another."""
         if self._executor is not None and self._busy.acquire(blocking=False):
             try:
                 self._executor.renew()
@@ -166,10 +167,10 @@ class Place(WorkerPlugin):
                 self._busy.release()
 
     def _submit(self, executor: LocalExecutor, task: Task) -> None:
-        """Starts a trial, as soon as a process can start again after a fault of the GPU.
+        """Starts a trial, waiting for the GPU to accept processes again after a fault.
 
         Raises:
-            UserError: If none can.
+            UserError: If no process can start.
         """
         deadline = time.monotonic() + _RESTART
         while True:
@@ -204,7 +205,7 @@ class Place(WorkerPlugin):
             return False
 
     def _pack(self, task: Task) -> tuple[Parcel | None, Parcel | None]:
-        """Checkpoint and weights that an attempt left, where the search cannot see them."""
+        """Returns the checkpoint and weights that an attempt left, if the search cannot read them itself."""
         if self._scratch is None:
             return None, None
         made = (task.spec.config_id, task.spec.epochs)
@@ -238,7 +239,7 @@ class Place(WorkerPlugin):
         self._claim = None
 
     def _watch(self) -> None:
-        """Ends the process of a search that died without a word, so that it does not keep the device."""
+        """Ends the process of a search that died silently, so that the device is free again."""
         while not self._gone.wait(_SILENCE / 60):
             if self._awake.now() - self._heard > _SILENCE:
                 self.end()
@@ -248,14 +249,14 @@ def _announcement(task: Task, report: Report) -> dict[str, Any]:
     return {"kind": type(report).__name__, "attempt": task.attempt, "fields": asdict(report)}
 
 
-# What the search calls: tasks, which run in the worker's thread ...
+# Functions that the search calls as tasks, which run in the worker's thread.
 
 
 def join(key: str, offer: Offer) -> Ready:
-    """Makes a place for the search on this worker.
+    """Starts a trial process for the search on this worker.
 
     Raises:
-        UserError: If this worker cannot take part in it.
+        UserError: If this worker cannot take part.
     """
     worker = get_worker()
     sync(worker.loop, worker.plugin_add, plugin=Place(key, offer), name=key, catch_errors=False)
@@ -266,7 +267,7 @@ def run(key: str, task: Task) -> Outcome:
     """Runs a trial.
 
     Raises:
-        PlaceGone: If the place was given up, for no fault of the trial.
+        PlaceGone: If the process was abandoned, through no fault of the trial.
     """
     worker = get_worker()
     return _place(key, worker).run(task, worker)
@@ -281,7 +282,7 @@ def measure(key: str, config: Config | str) -> Measurement:
     return _place(key, get_worker()).measure(config)
 
 
-# ... and calls beside them, which a running trial does not hold up.
+# Functions that the search calls beside the tasks; a running trial does not delay them.
 
 
 def hear(key: str, dask_worker: Worker) -> None:
@@ -297,13 +298,13 @@ def pause(key: str, attempts: frozenset[str], dask_worker: Worker) -> None:
 
 
 def renew(key: str, dask_worker: Worker) -> None:
-    """Has an idle trial process replaced, which a fault of its GPU has made useless."""
+    """Replaces an idle trial process that a fault of its GPU has made useless."""
     if key in dask_worker.plugins:
         _place(key, dask_worker).renew()
 
 
 async def leave(key: str, dask_worker: Worker) -> None:
-    """Ends the worker's place, if it has one, be it of an earlier session that was killed."""
+    """Ends the search's trial process on this worker, also one left by an earlier, killed session."""
     if key in dask_worker.plugins:
         await dask_worker.plugin_remove(key)
 
