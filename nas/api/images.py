@@ -65,7 +65,7 @@ def placed(path: Path, images: ImageSet, note: Callable[[str], None]) -> Iterato
     Args:
         path: The folder.
         images: What to write.
-        note: Told what takes time.
+        note: Called with one line on what takes time.
 
     Raises:
         UserError: If it exists or cannot be written.

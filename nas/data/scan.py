@@ -35,7 +35,7 @@ def scan(
     Args:
         pictures: The set; one in memory was checked when it was loaded.
         cache_dir: Where the result is kept; a folder that cannot be written costs the next look time.
-        on_file: Told how many files are done, of how many.
+        on_file: Called with the number of files done and their total.
 
     Returns:
         What the user should know of copies, a line each.

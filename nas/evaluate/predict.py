@@ -90,7 +90,7 @@ def predict(
         workers: Processes that read and transform; 0: this one.
         amp: Data type of autocast, None for float32.
         classes: Judge among these outputs only; labels then count within them.
-        on_batch: Told how many pictures are done.
+        on_batch: Called with the number of images done.
     """
     model.eval()
     loader = DataLoader(dataset, batch_size=batch_size, num_workers=workers, pin_memory=device.type == "cuda")

@@ -135,7 +135,7 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
 
     Args:
         settings: Which, and how.
-        note: Told what is being done.
+        note: Called with one line on what is being done.
 
     Raises:
         UserError: If a network is unknown, does not take the images, or memory is short.

@@ -37,7 +37,7 @@ class Files:
         run: The run.
         space: What is searched.
         max_epochs: The highest rung.
-        note: Told, in a line, what could not be written.
+        note: Called with one line on what could not be written.
         weights: Where trained weights are kept, None for nowhere.
         weighing: Costs and limits, None for the error alone.
     """

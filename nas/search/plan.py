@@ -119,7 +119,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
         measured = {}
         for name in _POINTS:
             output.doing(f"measuring the {name} configuration")
-            measured[name] = executor.measure(points.get(name, name))  # or finds them
+            measured[name] = executor.measure(points.get(name, name))  # searched for if unnamed
         output.doing(f"measuring {len(sample)} random configurations")
         measured["typical"] = _mean(_drawn(executor.measure, sample))
         workers = executor.wanted

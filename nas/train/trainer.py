@@ -123,7 +123,7 @@ class Trainer:
             epoch: Epochs done before this one.
             first: Updates of this one done before, see :meth:`state`.
             accumulate: Forward passes an update.
-            on_update: Told how many updates are done, and now and then the mean loss so far.
+            on_update: Called with the number of updates done and, at intervals, the mean loss so far.
 
         Returns:
             The epoch's mean training loss, over all processes.

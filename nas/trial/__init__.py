@@ -1,1 +1,1 @@
-"""Training of one network for a budget of epochs."""
+"""Training of one network for a number of epochs."""

@@ -22,9 +22,9 @@ _NAME = re.compile(r"(?P<config>[0-9a-zA-Z_]+)-(?P<epoch>\d+)\.pt")
 
 
 class CheckpointNotWritten(OSError):
-    """The disk did not take a checkpoint; the earlier one is still there.
+    """A checkpoint could not be written; the earlier one is intact.
 
-    ``errno`` says why, if the system did.
+    ``errno`` is the system's error code, if there is one.
     """
 
     def __init__(self, message: str, cause: OSError | None = None) -> None:
@@ -35,14 +35,13 @@ class CheckpointNotWritten(OSError):
 class CheckpointStore:
     """A folder of ``<config_id>-<epoch>.pt`` files.
 
-    A file is either whole or not there: it is written under another name, flushed to the disk and
-    renamed. Only tensors, numbers, strings, lists and dictionaries are stored, so that reading one runs
-    no code (``weights_only``).
+    Files are written atomically: under another name, flushed to the disk and renamed. They hold only
+    tensors, numbers, strings, lists and dictionaries, so that reading one runs no code (``weights_only``).
 
     Args:
-        folder: Where; made when first needed.
-        quota_bytes: Size that ``prune`` brings the folder under.
-        on_note: Told, in one line, of files that were found unreadable.
+        folder: The folder; created when first needed.
+        quota_bytes: Size that ``prune`` reduces the folder to, bytes.
+        on_note: Called with one line on each unreadable file.
         weights: Folder of finished networks' weights, which count towards the quota.
     """
 
@@ -60,17 +59,17 @@ class CheckpointStore:
 
     @property
     def size(self) -> int:
-        """Bytes of all checkpoints."""
+        """Returns the size of all checkpoints, bytes."""
         return sum(self._bytes(path) for paths in self._files().values() for _, path in paths)
 
     def save(self, config_id: str, epoch: int, state: State) -> None:
         """Writes a checkpoint, then deletes the configuration's earlier ones.
 
         Raises:
-            CheckpointNotWritten: If the disk is full or the folder not writable. Nothing is lost. An error
-                of any other kind is none of the disk's and is raised as it is.
+            CheckpointNotWritten: If the disk is full or the folder not writable; nothing is lost. Errors that
+                do not come from the disk are raised unchanged.
         """
-        import torch  # here, since the search itself looks after these files and does without
+        import torch  # here, since the search manages these files without torch
 
         from nas.trial.packing import pack
 
@@ -78,7 +77,7 @@ class CheckpointStore:
         self._write(f"{config_id}-{epoch}.pt", lambda file: torch.save(packed, file))
 
     def get(self, config_id: str, max_epoch: int) -> tuple[str, bytes] | None:
-        """Name and contents of the configuration's newest checkpoint of at most ``max_epoch`` epochs."""
+        """Returns name and content of a configuration's newest checkpoint of at most ``max_epoch`` epochs."""
         for epoch, path in sorted(self._files().get(config_id, []), reverse=True):
             if epoch <= max_epoch:
                 with contextlib.suppress(OSError):
@@ -86,17 +85,17 @@ class CheckpointStore:
         return None
 
     def put(self, name: str, data: bytes) -> None:
-        """Writes a checkpoint that :meth:`get` gave on another machine.
+        """Writes a checkpoint that :meth:`get` returned on another machine.
 
         Raises:
-            CheckpointNotWritten: If the disk does not take it, or the name is no checkpoint's.
+            CheckpointNotWritten: If it cannot be written, or the name is not that of a checkpoint.
         """
         self._write(name, lambda file: file.write(data))
 
     def latest(self, config_id: str, max_epoch: int) -> tuple[int, State] | None:
-        """The configuration's newest readable checkpoint of at most ``max_epoch`` epochs.
+        """Reads a configuration's newest readable checkpoint of at most ``max_epoch`` epochs.
 
-        Unreadable files are renamed to ``.bad`` and noted, never raised.
+        Unreadable files are renamed to ``.bad`` and reported by ``on_note``; they raise nothing.
         """
         for epoch, path in sorted(self._files().get(config_id, []), reverse=True):
             if epoch > max_epoch:
@@ -110,14 +109,14 @@ class CheckpointStore:
         return None
 
     def prune(self, promotable: Collection[str], errors: Mapping[str, float]) -> list[str]:
-        """Drops what can no longer be promoted, then the worst until the quota is met.
+        """Deletes checkpoints that can no longer be promoted, then the worst until the quota is met.
 
         Args:
-            promotable: Configurations that may yet continue, the running one among them.
-            errors: Each configuration's error so far; one that is missing is kept longest.
+            promotable: Configurations that may still continue, including the running one.
+            errors: Error of each configuration so far; those without one are kept longest.
 
         Returns:
-            The configurations whose checkpoints went.
+            The configurations whose checkpoints were deleted.
         """
         files = self._files()
         sizes = {config: sum(self._bytes(path) for _, path in paths) for config, paths in files.items()}
@@ -138,7 +137,7 @@ class CheckpointStore:
         return 0 if self._weights is None else sum(file_sizes(self._weights).values())
 
     def _write(self, name: str, write: Callable[[BinaryIO], object]) -> None:
-        if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes
+        if _NAME.fullmatch(name) is None:  # a foreign journal must not choose where this writes
             raise CheckpointNotWritten(f"cannot write checkpoint {name!r}: not a checkpoint's name")
         target = self._folder / name
         watched: _Watched | None = None
@@ -176,14 +175,14 @@ class CheckpointStore:
 
 
 class _Watched:
-    """A file that remembers what the disk refused: ``torch.save`` then raises errors of its own."""
+    """A file that remembers the system's error, since ``torch.save`` replaces it by another."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self.refusal: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """As the file's."""
+        """See ``io.BufferedIOBase``."""
         try:
             return self._file.write(data)
         except OSError as error:
@@ -191,7 +190,7 @@ class _Watched:
             raise
 
     def flush(self) -> None:
-        """As the file's."""
+        """See ``io.BufferedIOBase``."""
         try:
             self._file.flush()
         except OSError as error:
@@ -204,7 +203,7 @@ def _load(path: Path) -> State:
 
     from nas.trial.packing import unpack
 
-    with zipfile.ZipFile(path) as archive:  # torch.load does not look at the checksums
+    with zipfile.ZipFile(path) as archive:  # torch.load ignores the checksums
         if archive.testzip() is not None:
             raise zipfile.BadZipFile("checksum does not match")
     return unpack(torch.load(path, map_location="cpu", weights_only=True))

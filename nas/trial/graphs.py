@@ -1,8 +1,8 @@
-"""Functions recorded as CUDA graphs: one launch in the place of a thousand.
+"""Functions recorded as CUDA graphs: one launch in place of a thousand.
 
-A small network's step on a GPU is bound by the host that launches its kernels. What is recorded reads and
-writes tensors that stay where they are, so that a replay needs nothing of the host. What it yields is
-compared with the function itself before it is used, and everything is put back as it was.
+A small network's step on a GPU is limited by the host that launches its kernels. A recorded function reads
+and writes tensors with fixed addresses, so that a replay needs nothing from the host. Before a recording is
+used, its results are compared with those of the function itself, and all tensors are restored.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ if TYPE_CHECKING:
 
     Run = Callable[[], None]
 
-_WARM_UPS = 2  # on the stream to be recorded, where libraries allocate; the eager run went before
-_TOLERANCE = 0.01  # of the largest change of a tensor: kernels may differ, what they compute may not
-_NOISE = 1e-5  # of the largest change of any tensor of a kind: below, a change is rounding
+_WARM_UPS = 2  # on the stream to record, where libraries allocate; after the eager run
+_TOLERANCE = 0.01  # of the largest change of a tensor: kernels may differ, results may not
+_NOISE = 1e-5  # of the largest change of any tensor of a kind: smaller changes are rounding
 _WHOLE = {"weights", "average"}
-_DRIFT = 0.05  # of the length of a kind's changes: update rules blow rounding up to full steps
+_DRIFT = 0.05  # of the norm of a kind's changes: update rules amplify rounding to full steps
 
 
 class Recorder(Protocol):
-    """Makes something that repeats a function without running its Python."""
+    """Records functions so that they can be repeated without running their Python code."""
 
     def record(self, run: Run) -> Run:
-        """Gives a call that does to the same tensors what ``run`` does; may itself run it."""
+        """Returns a function with the effect of ``run`` on the same tensors; may call ``run``."""
         ...
 
 
 class Eager:
-    """Records nothing: what it gives is the function itself."""
+    """Records nothing: returns the function itself."""
 
     def record(self, run: Run) -> Run:
-        """As the protocol says."""
+        """See :class:`Recorder`."""
         return run
 
 
 class CudaRecorder:
-    """Records what a function launches as a CUDA graph, in a memory pool of its own that goes with it."""
+    """Records the kernels that a function launches as a CUDA graph with a separate memory pool."""
 
     def record(self, run: Run) -> Run:
-        """As the protocol says; ``run`` must neither wait for the device nor change shapes."""
+        """See :class:`Recorder`; ``run`` must neither wait for the device nor change shapes."""
         before = torch.cuda.current_stream()
         stream = torch.cuda.Stream()
         stream.wait_stream(before)
@@ -58,11 +58,11 @@ class CudaRecorder:
         before.wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         try:
-            # Other threads may allocate and copy meanwhile, a checkpoint's for example.
+            # Other threads, such as that of a checkpoint, may allocate and copy meanwhile.
             with torch.cuda.graph(graph, capture_error_mode="thread_local"):
                 run()
         finally:
-            torch.cuda.set_stream(before)  # a capture that fails leaves its own behind
+            torch.cuda.set_stream(before)  # a failed capture leaves its stream set
         return graph.replay
 
 
@@ -73,22 +73,22 @@ def recorded(
     device: torch.device,
     seed: int = 0,
 ) -> Run | str:
-    """Records a function and compares what it does with what the function does, from the same state.
+    """Records a function and compares recording and function from the same state.
 
-    Too little memory is met by freeing what is not in use, once. The state, the places of its tensors and
-    the random generators are as before afterwards.
+    If memory is short, unused memory is freed and the recording tried once more. Afterwards the state, the
+    addresses of its tensors and the random generators are as before.
 
     Args:
-        run: Changes nothing but the state, and reads only tensors that stay where they are.
-        state: All that it changes, by kind. What is compared is each tensor's change, element by element;
-            of ``weights`` and ``average`` the length of all changes, since update rules make full steps of
+        run: Changes nothing but the state, and reads only tensors with fixed addresses.
+        state: All tensors that it changes, by kind. The change of each tensor is compared element by element;
+            for ``weights`` and ``average`` the norm of all changes, since update rules make full steps of
             gradients that are nothing but rounding.
-        recorder: Records.
-        device: Where the tensors lie.
-        seed: Of the random numbers that both draw.
+        recorder: Makes the recording.
+        device: Device of the tensors.
+        seed: Seed of the random numbers that both draw.
 
     Returns:
-        The recording, or in one line why it cannot be used.
+        The recording, or one line on why it cannot be used.
     """
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
@@ -99,7 +99,7 @@ def recorded(
                 memory, reason = is_out_of_memory(error), first_line(error)
             if not memory or last:
                 break
-            free_memory(device)  # outside the except block, which would hold what the attempt allocated
+            free_memory(device)  # outside the except block, which would keep the attempt's memory alive
     return reason
 
 
@@ -135,7 +135,7 @@ def _put_back(state: Mapping[str, Sequence[Tensor]], before: Mapping[str, Sequen
 
 @torch.no_grad()
 def _alike(before: Sequence[Tensor], wanted: Sequence[Tensor], got: Sequence[Tensor], whole: bool) -> bool:
-    """Whether two changes from one state are the same but for rounding; waits for the device once."""
+    """Whether two changes from one state are equal up to rounding; waits for the device once."""
     if not before:
         return True
     order = 2.0 if whole else float("inf")
@@ -148,22 +148,22 @@ def _alike(before: Sequence[Tensor], wanted: Sequence[Tensor], got: Sequence[Ten
 
 
 def _norms(tensors: Sequence[Tensor], others: Sequence[Tensor], order: float) -> Tensor:
-    """Lengths of differences, ``(N,)``."""
+    """Norms of differences, ``(N,)``."""
     pairs = zip(tensors, others, strict=True)
     return torch.stack([torch.linalg.vector_norm(one.double() - other, order) for one, other in pairs])
 
 
 class Rehearsed:
-    """A function that is recorded once it has been called often enough for that to pay.
+    """A function that is recorded once it has been called often enough for a recording to pay.
 
     Args:
-        name: What it is, for a note.
-        run: As for :func:`recorded`.
-        state: As there.
-        recorder: As there.
-        device: As there.
-        calls: Calls that are run as they are before it is recorded, some four of which that costs.
-        on_note: Told, in one line, why it was not.
+        name: Description for notes.
+        run: See :func:`recorded`.
+        state: See :func:`recorded`.
+        recorder: See :func:`recorded`.
+        device: See :func:`recorded`.
+        calls: Number of plain calls before the recording, which costs about four of them.
+        on_note: Called with one line on why it was not recorded.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class Rehearsed:
         self._device, self._left, self._on_note = device, calls, on_note
 
     def __call__(self) -> None:
-        """Does what the function does."""
+        """Runs the function, or its recording."""
         if self._left == 0:
             found = recorded(self._run, self._state, self._recorder, self._device)
             if isinstance(found, str):

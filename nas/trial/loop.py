@@ -1,4 +1,4 @@
-"""Trains one network for a budget of epochs, from scratch or from a checkpoint."""
+"""Trains one network for a number of epochs, from scratch or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ STATE_VERSION = 3  # 2, 3: gradients of large depthwise kernels round differentl
 
 
 class StaleCheckpoint(ValueError):
-    """A checkpoint has other settings, data, seed or epochs, or is past the epochs asked for."""
+    """A checkpoint was made with other settings, data or seed, or is past the requested epochs."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a call of ``train`` did.
+    """The result of a call of :func:`train`.
 
     Attributes:
-        curve: Every epoch since the first, those before the checkpoint included.
-        train_seconds: Wall seconds of training in this call.
-        wall_seconds: Wall seconds of this call in all.
-        peak_memory: Bytes; see ``nas.trial.memory.PeakMemory``.
-        paused: Whether ``on_epoch`` stopped it before its last epoch.
+        curve: Every epoch from the first, including those before the checkpoint.
+        train_seconds: Wall time of training in this call, seconds.
+        wall_seconds: Wall time of this call, seconds.
+        peak_memory: Peak memory, bytes; see :class:`nas.trial.memory.PeakMemory`.
+        paused: Whether ``on_epoch`` stopped the training before its last epoch.
     """
 
     curve: tuple[EpochMetrics, ...]
@@ -79,34 +79,34 @@ def train(
     recorder: Recorder | None = None,
     on_note: Callable[[str], None] = lambda _: None,
 ) -> Result:
-    """Trains up to ``epochs`` epochs in all, on the device where the data lie.
+    """Trains to a total of ``epochs`` epochs, on the device of the data.
 
-    The outcome depends on the model's initial weights, data, recipe and ``seed`` only, with the cosine
-    schedule on ``max_epochs`` too: each epoch draws from a seed of its own. So a run continued from any
-    epoch's checkpoint ends with the same weights, bit for bit, as one that never stopped (on the same
-    hardware, number of threads and micro-batch).
+    The result depends only on the model's initial weights, the data, the recipe and ``seed``, and with the
+    cosine schedule on ``max_epochs``; each epoch derives a separate seed. So a training continued from any
+    checkpoint ends with the same weights, bit for bit, as an uninterrupted one (on the same hardware, number
+    of threads and micro-batch).
 
     Args:
         model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``. Moved to the device, channels_last.
         data: Training and validation images.
         recipe: How to train.
-        epochs: Epochs to reach, those of ``state`` included.
-        max_epochs: The largest budget of the search, which a cosine spans.
+        epochs: Total number of epochs, including those of ``state``.
+        max_epochs: Epochs of the highest rung, which the cosine schedule spans.
         seed: Decides the order of images, augmentation and drop path.
-        state: A checkpoint of the same run, made by a snapshot; None: start afresh.
+        state: A checkpoint of the same training, made by a snapshot; None starts from scratch.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
             With batch norm the statistics are then those of the micro-batch.
-        on_epoch: Called after each epoch with its metrics and a snapshot, which gives the state to
-            checkpoint. Answering False pauses the run.
-        on_judged: Called when ``epochs`` are reached, with the last metrics and what they were measured of:
-            weights (the average's, if one is judged) and buffers by name.
-        layers: Computes the network's layers faster; None: as they are.
-        recorder: Records steps and validation batches; None: the plain way.
-        on_note: Told, in one line, why they were not recorded.
+        on_epoch: Called after each epoch with its metrics and a snapshot of the state to checkpoint.
+            Returning False pauses the training.
+        on_judged: Called after the last epoch with its metrics and a snapshot of the weights that were
+            validated (their average, if there is one) and the buffers, by name.
+        layers: Replaces the network's layers by faster ones; None leaves them.
+        recorder: Records steps and validation batches as CUDA graphs; None runs them plainly.
+        on_note: Called with one line on why they were not recorded.
 
     Raises:
         Diverged: If the training or validation loss is not finite.
-        StaleCheckpoint: If ``state`` is no earlier moment of this run.
+        StaleCheckpoint: If ``state`` is not an earlier state of this training.
     """
     began = time.perf_counter()
     device = data.device
@@ -135,11 +135,11 @@ def train(
 
 @contextlib.contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Makes CUDA choose deterministic kernels where it has them; the CPU's are already."""
+    """Makes CUDA use deterministic kernels where it has them; those of the CPU are deterministic."""
     if device.type != "cuda":
         yield
         return
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with it
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     cudnn = torch.backends.cudnn
     fill: Any = torch.utils.deterministic
     before = (cudnn.deterministic, cudnn.benchmark, fill.fill_uninitialized_memory)
@@ -156,7 +156,7 @@ def reproducible(device: torch.device) -> Iterator[None]:
 
 
 def _identity(data: DeviceData, recipe: Recipe, max_epochs: int, seed: int) -> str:
-    """What a checkpoint must agree with to be continued."""
+    """Returns what a checkpoint must match to be continued."""
     horizon = max_epochs if recipe.schedule == "cosine" else None
     parts = [STATE_VERSION, recipe.digest, horizon, seed, data.fingerprint, data.split_fingerprint]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Memory of a trial: its peak, its return, and which errors mean that there was too little."""
+"""Memory of a trial: measuring its peak, releasing it, and recognising errors for lack of it."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ _LARGEST = 2**31 - 1
 def keep_freed_memory() -> None:
     """Lets glibc keep the memory of freed tensors for the next ones, until :func:`free_memory`.
 
-    By default it hands large blocks back at once, and a step begins by having each page of its tensors
-    mapped and zeroed again: 8,000 page faults a step of Xception at width 64 and batch 128, a sixth of
-    the step (measured). Does nothing where the C library is another.
+    By default glibc returns large blocks to the system at once, and each step has the pages of its tensors
+    mapped and zeroed again: 8,000 page faults per step of Xception at width 64 and batch 128, a sixth of the
+    step (measured). Does nothing with other C libraries.
     """
     if hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_MAX, 0)
@@ -44,7 +44,7 @@ def keep_freed_memory() -> None:
 
 
 def free_memory(device: torch.device) -> None:
-    """Returns what a trial no longer needs to the device and the system."""
+    """Releases unused memory to the device and the system."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -61,13 +61,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 @contextlib.contextmanager
 def out_of_memory_is(advice: str) -> Iterator[None]:
-    """What fails within for lack of memory becomes one line; other errors stay what they are.
+    """Turns out-of-memory errors inside the block into a one-line error; other errors pass unchanged.
 
     Args:
-        advice: The flag with its value, and what to do about it.
+        advice: The setting with its value, and what to do about it.
 
     Raises:
-        UserError: If the memory of the device or the host is short.
+        UserError: If the device or the host ran out of memory.
     """
     try:
         yield
@@ -78,10 +78,11 @@ def out_of_memory_is(advice: str) -> Iterator[None]:
 
 
 class PeakMemory:
-    """Measures the peak memory of what runs inside it.
+    """Measures the peak memory of the code inside the block.
 
-    CUDA: what PyTorch's allocator had in use (``max_memory_allocated``). Elsewhere: the process's peak
-    resident set, from the start of the block where Linux lets it be reset, else from the process's.
+    On CUDA: the memory that PyTorch's allocator had in use (``max_memory_allocated``). Elsewhere: the
+    process's peak resident set, since the start of the block where Linux can reset it, else since the process
+    started.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -104,7 +105,7 @@ class PeakMemory:
 
     @property
     def bytes(self) -> int:
-        """The peak so far."""
+        """Returns the peak so far, bytes."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
         return _resident_peak()

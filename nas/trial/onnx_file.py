@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _EXAMPLE_BATCH = 2  # a batch of 1 would be taken for fixed
-WRITERS = ("onnx", "onnxscript")  # packages that writing one needs
+WRITERS = ("onnx", "onnxscript")  # packages needed to write one
 
 
 def missing(names: tuple[str, ...] = WRITERS) -> list[str]:
-    """Packages that are not installed."""
+    """Returns those of the packages that are not installed."""
     return [name for name in names if find_spec(name) is None]
 
 
 def write(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> None:
-    """Writes an ONNX file that takes any number of images.
+    """Writes an ONNX file that accepts batches of any size.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        model: The network, in evaluation mode, on the CPU.
         path: The file.
-        shape: An image's ``(C, H, W)``.
+        shape: Shape ``(C, H, W)`` of an image.
     """
     with quiet():
         program: Any = torch.onnx.export(
@@ -48,13 +48,13 @@ def write(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> None:
 
 
 def images(batch: int, shape: tuple[int, int, int]) -> Tensor:
-    """The same random images each time, ``(B, C, H, W)``."""
+    """Returns random images ``(B, C, H, W)``, the same each time."""
     return torch.randn(batch, *shape, generator=torch.Generator().manual_seed(batch))
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the exporters' progress reports and warnings about their own internals away."""
+    """Suppresses the exporters' progress reports and internal warnings."""
     disabled = logging.root.manager.disable
     logging.disable(logging.ERROR)
     try:

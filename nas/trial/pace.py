@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from nas.trial.trainer import Trainer
 
 _WARM_UPS = 2  # steps
-_AHEAD = 8  # steps that may be launched before the device is waited for
+_AHEAD = 8  # steps launched before waiting for the device
 
 
 def warm(trainer: Trainer) -> Iterator[None]:
-    """Has a network's kernels compiled and chosen, and its steps recorded.
+    """Compiles and selects a network's kernels and records its steps.
 
     Args:
-        trainer: New; its network's weights change.
+        trainer: A new trainer; its network's weights change.
 
     Returns:
-        More steps, each made as it is asked for.
+        An iterator that makes one more step at a time.
     """
     with reproducible(trainer.data.device):
         trainer.validate()
@@ -37,12 +37,12 @@ def warm(trainer: Trainer) -> Iterator[None]:
 
 
 def epoch_seconds(trainer: Trainer, steps: Iterator[None], seconds: float) -> float:
-    """What an epoch of training takes, from the steps of a window.
+    """Estimates the time of an epoch of training from the steps in a window of time, seconds.
 
     Args:
-        trainer: Warm.
-        steps: As :func:`warm` gave them.
-        seconds: Length of the window; one step is made at least.
+        trainer: The trainer, after :func:`warm`.
+        steps: The iterator from :func:`warm`.
+        seconds: Length of the window; at least one step is made.
     """
     device = trainer.data.device
     with reproducible(device):

@@ -1,4 +1,4 @@
-"""Hundreds of small tensors as one of each type: a checkpoint is then written and read ten times faster."""
+"""Packs hundreds of small tensors into one per type: checkpoints are written and read ten times faster."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _PACKED = {"tree", "flat"}
 
 
 def pack(state: dict[str, Any]) -> dict[str, Any]:
-    """Puts the tensors of nested dictionaries, lists and tuples one behind the other.
+    """Concatenates the tensors of nested dictionaries, lists and tuples.
 
     Args:
-        state: Tensors, numbers, strings, None. Tensors may lie anywhere: most optimisers count their steps
-            on the CPU while their moments lie on the GPU.
+        state: Tensors, numbers, strings and None. Tensors may be on any device: most optimizers keep their
+            step counts on the CPU and their moments on the GPU.
 
     Returns:
         ``flat``, one tensor ``(N,)`` on the CPU for each type, and ``tree``, the state with ``(_TENSOR, type,
-        start, shape, stride)`` in the place of each tensor: optimisers want the memory layout back too.
-        Where a tensor lay is not kept, since ``load_state_dict`` knows where it is wanted. A tensor that
-        is not plain memory, such as a sparse one, stays itself, on the CPU.
+        start, shape, stride)`` in place of each tensor, since optimizers need the memory layout, too. Devices
+        are not kept, since ``load_state_dict`` moves tensors. A tensor that is not plain memory, such as a
+        sparse one, stays in the tree, on the CPU.
     """
     parts: dict[torch.dtype, list[Tensor]] = {}
     lengths: dict[torch.dtype, int] = {}
@@ -35,7 +35,7 @@ def pack(state: dict[str, Any]) -> dict[str, Any]:
                 return value.detach().cpu()
             if value.is_conj() or value.is_neg() or not _owns_memory(value):
                 value = value.resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
-            value = value.detach().cpu()  # one by one, so that a GPU need not hold everything twice
+            value = value.detach().cpu()  # one by one, so that the GPU does not hold everything twice
             start = lengths.get(value.dtype, 0)
             lengths[value.dtype] = start + value.numel()
             parts.setdefault(value.dtype, []).append(value.as_strided((value.numel(),), (1,)))
@@ -48,7 +48,7 @@ def pack(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> dict[str, Any]:
-    """What :func:`pack` was given; a state that was never packed comes back as it is."""
+    """Inverts :func:`pack`; returns a state that was never packed unchanged."""
     if set(packed) != _PACKED:
         return packed
 
@@ -64,7 +64,7 @@ def unpack(packed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _owns_memory(value: Tensor) -> bool:
-    """Whether it is no view of something larger, or of one number many times."""
+    """Whether a tensor is no view of a larger one, nor expanded from fewer numbers."""
     storage = value.untyped_storage().nbytes()
     return bool(storage == value.numel() * value.element_size() and value.storage_offset() == 0)
 

@@ -1,4 +1,4 @@
-"""Forward passes of a network on a device: how long one takes, and what it needs."""
+"""Forward passes of a network on a device: their time and memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
-    """What ``--amp`` means on a device: auto is bfloat16, or float16 on older GPUs, or float32 on the CPU."""
+    """Resolves the setting ``amp``: auto is bfloat16, float16 on older GPUs and float32 on the CPU."""
     if amp == "auto":
         if device.type != "cuda":
             return None
@@ -25,7 +25,7 @@ def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
 
 
 class Passes:
-    """A network on a device, in evaluation mode, and the passes it makes."""
+    """A network on a device, in evaluation mode, whose forward passes are measured."""
 
     def __init__(self, model: nn.Module, device: torch.device, amp: torch.dtype | None) -> None:
         """Moves the network to the device."""
@@ -33,7 +33,7 @@ class Passes:
         self.model, self._device, self._amp = moved, device, amp
 
     def seconds(self, images: Tensor) -> float:
-        """Wall time of one forward pass of images ``(B, C, H, W)``."""
+        """Returns the wall time of one forward pass of images ``(B, C, H, W)``, seconds."""
         began = time.perf_counter()
         with torch.autocast(self._device.type, dtype=self._amp, enabled=self._amp is not None):
             self.model(images)
@@ -42,9 +42,9 @@ class Passes:
         return time.perf_counter() - began
 
     def memory(self, images: Tensor, limit: float) -> tuple[int, float]:
-        """Peak bytes, the weights and what a pass adds to what was there; and the seconds it took to learn.
+        """Measures the peak memory of weights and a forward pass, bytes, and the time that took, seconds.
 
-        A pass before makes what is made once; it is the only one if it alone takes ``limit`` seconds.
+        A first pass allocates what is allocated once; it is the only one if it takes ``limit`` seconds.
         """
         added, first = self._peak(images)
         second = 0.0
@@ -62,6 +62,6 @@ class Passes:
 
 
 def _give_back() -> None:
-    """Lets glibc return freed memory to the system: what is used again would not count as added."""
+    """Returns freed memory to the system; reused memory would not count as added."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ConstantSchedule:
-    """Linear warm-up, then the peak for ever; meant to go with an average of the weights.
+    """Linear warm-up, then constant at the peak; meant to go with an average of the weights.
 
-    The average does what annealing would (arXiv 2405.18392), at every rung, and the rate knows of no
-    end: a network trained for a rung is an earlier moment of one trained for any larger budget.
+    The average takes the place of annealing (arXiv 2405.18392) at every rung, and the rate does not depend on
+    the number of epochs: a network trained to one rung is an earlier state of one trained to any higher rung.
 
     Attributes:
         peak: Learning rate after the warm-up.
@@ -22,22 +22,22 @@ class ConstantSchedule:
     warmup: int
 
     def __call__(self, step: int) -> float:
-        """The learning rate of step ``step``, counted from 0."""
+        """Returns the learning rate of step ``step``, counted from 0."""
         return self.peak * min((step + 1) / (self.warmup + 1), 1.0)
 
 
 @dataclass(frozen=True)
 class CosineSchedule:
-    """Linear warm-up, then half a cosine down to ``floor`` (arXiv 1608.03983), over the largest budget.
+    """Linear warm-up, then half a cosine down to ``floor`` (arXiv 1608.03983) at the highest rung.
 
-    It spans the largest budget whatever the rung, so a promoted network goes on as if it had never
-    stopped.
+    It spans the epochs of the highest rung whatever a trial's rung, so a promoted network continues as if it
+    had never stopped.
 
     Attributes:
         peak: Learning rate after the warm-up.
         floor: Learning rate after the last step.
         warmup: Steps of warm-up.
-        total: Steps of the largest budget.
+        total: Steps of the highest rung.
     """
 
     peak: float
@@ -46,7 +46,7 @@ class CosineSchedule:
     total: int
 
     def __call__(self, step: int) -> float:
-        """The learning rate of step ``step``, counted from 0."""
+        """Returns the learning rate of step ``step``, counted from 0."""
         if step < self.warmup:
             return self.peak * (step + 1) / (self.warmup + 1)
         done = (step - self.warmup) / max(self.total - self.warmup, 1)

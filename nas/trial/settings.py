@@ -1,4 +1,4 @@
-"""How a network is trained: what the user may set, and the recipe that follows from it."""
+"""How a network is trained: the user's settings, and the recipe that follows from them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Amp = Literal["auto", "off", "bf16"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run besides network, data, epochs and seed.
+    """Everything that decides a training besides network, data, epochs and seed.
 
-    ``TrainSettings.resolve`` makes it; its fields are explained there.
+    Made by :meth:`TrainSettings.resolve`; :class:`TrainSettings` documents the fields.
     """
 
     optimizer: OptimizerName
@@ -47,7 +47,7 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """Names the recipe: 12 hexadecimal digits."""
+        """Hash that identifies the recipe, 12 hexadecimal digits."""
         text = json.dumps(asdict(self), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -105,12 +105,12 @@ class TrainSettings:
             raise SettingError("lr", self.lr, "must be above 0")
 
     def resolve(self, width: int, n_train: int, *, flip: bool = True) -> Recipe:
-        """Fills in what is not given from the preset of the width: tiny, small or paper.
+        """Fills in unset fields from the preset of the width: tiny, small or paper.
 
         Args:
             width: Width of the reduced network.
-            n_train: Images to learn from.
-            flip: Whether the data allow mirroring.
+            n_train: Number of training images.
+            flip: Whether the data allow horizontal flips.
         """
         given = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) is not None}
         optimizer = self.optimizer or _preset(width, "lamb").optimizer
@@ -138,7 +138,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def _preset(width: int, optimizer: OptimizerName) -> Recipe:
-    """The defaults of a width, for one optimiser."""
+    """Returns the defaults of a width for one optimizer."""
     if width <= 32:
         return replace(_TINY, optimizer=optimizer, lr=_TINY_LR[optimizer])
     if width <= 128:
@@ -147,7 +147,7 @@ def _preset(width: int, optimizer: OptimizerName) -> Recipe:
 
 
 def _batch_size(largest: int, n_train: int) -> int:
-    """The largest power of two that leaves 30 steps an epoch, from 16 to the preset's."""
+    """Returns the largest power of two with at least 30 steps per epoch, from 16 to the preset's."""
     return max(16, min(largest, 1 << (n_train // 30).bit_length() - 1 if n_train >= 30 else 16))
 
 

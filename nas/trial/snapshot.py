@@ -1,4 +1,4 @@
-"""Copies of a training's state, started without waiting while the device continues, and awaited later."""
+"""Copies of a training's state, started without waiting for the device and awaited later."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 class Snapshot:
-    """The state after an epoch, for a checkpoint; to be taken before the next step."""
+    """The state after an epoch, for a checkpoint; must be copied before the next step."""
 
     def __init__(self, state: Callable[[], dict[str, Any]], device: torch.device) -> None:
-        """Prepares; nothing is copied yet.
+        """Copies nothing yet.
 
         Args:
-            state: Gives nested dictionaries and lists with tensors that training changes in place.
-            device: Where those tensors are.
+            state: Returns nested dictionaries and lists with tensors that training changes in place.
+            device: Device of those tensors.
         """
         self._state = state
         self._device = device
 
     def __call__(self) -> dict[str, Any]:
-        """The state on the CPU."""
+        """Returns the state, copied to the CPU."""
         return self.begin()()
 
     def begin(self) -> Callable[[], dict[str, Any]]:
-        """Begins to copy; what it gives waits for the copies, from any thread, and returns them.
+        """Starts copying, and returns a function that waits for the copies and returns them, in any thread.
 
-        On a GPU the copies are queued behind the epoch's kernels and before those of the next step, which
-        may therefore be launched at once.
+        On a GPU the copies are queued between the epoch's kernels and those of the next step, which may
+        therefore be launched at once.
         """
         if self._device.type != "cuda":
             copied = to_cpu(self._state())
@@ -54,7 +54,7 @@ def to_cpu(value: Any, copy: Callable[[Tensor], Tensor] | None = None) -> Any:
 
     Args:
         value: The state.
-        copy: Copies one tensor; None: at once.
+        copy: Copies one tensor; None copies and waits.
     """
     if isinstance(value, torch.Tensor):
         return value.detach().to("cpu", copy=True) if copy is None else copy(value.detach())
@@ -66,7 +66,7 @@ def to_cpu(value: Any, copy: Callable[[Tensor], Tensor] | None = None) -> Any:
 
 
 def _pinned(tensor: Tensor) -> Tensor:
-    """A copy in page-locked memory, which the device writes by itself."""
+    """Copies to page-locked memory, which the device writes asynchronously."""
     if tensor.device.type == "cpu":
         return tensor.clone()
     target = torch.empty_like(tensor, device="cpu", pin_memory=True)

@@ -1,4 +1,4 @@
-"""One step of training, in two ways: plainly, and with all it needs in tensors that stay where they are."""
+"""One step of training in two forms: plain, and with all its inputs in tensors at fixed addresses."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """What a step is made of.
+    """The parts of a training step.
 
     Attributes:
-        model: On the device of the data.
-        data: Whose training part.
-        augmentation: What is done to its images.
-        batch_size: Images a step.
-        micro_batch: Images at once.
-        loss: Of logits and soft targets, ``(B, num_classes)`` both.
-        bf16: Forward in bfloat16.
-        optimizer: Changes the weights.
-        clip: Largest norm of all gradients; 0: any.
-        average: Of the weights, if one is kept.
-        schedule: The learning rate by step.
+        model: The network, on the device of the data.
+        data: The data; its training part is used.
+        augmentation: Augmentation of the images.
+        batch_size: Images per step.
+        micro_batch: Images per forward pass.
+        loss: Loss of logits and soft targets, both ``(B, num_classes)``.
+        bf16: Whether the forward pass is in bfloat16.
+        optimizer: Updates the weights.
+        clip: Maximum norm of all gradients together; 0 does not clip.
+        average: Average of the weights, if any.
+        schedule: Learning rate by step.
     """
 
     model: nn.Module
@@ -57,15 +57,15 @@ class Parts:
 
     @property
     def steps(self) -> int:
-        """Of an epoch."""
+        """Number of steps per epoch."""
         return len(self.data.train) // self.batch_size
 
     def gradients(self, images: Tensor, targets: Tensor) -> Tensor:
         """Sets the gradients, clipped; returns the loss ``()`` without waiting for it.
 
         Args:
-            images: ``(B, C, H, W)``, taken in even parts of at most ``micro_batch``.
-            targets: ``(B, num_classes)``.
+            images: Images ``(B, C, H, W)``, split into even parts of at most ``micro_batch``.
+            targets: Soft targets ``(B, num_classes)``.
         """
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=images.device)
@@ -82,7 +82,7 @@ class Parts:
 
 
 class PlainStep:
-    """A step as anyone would write it: each tells the device its learning rate."""
+    """The plain form of a step, which sends its learning rate to the device each time."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -91,14 +91,14 @@ class PlainStep:
         self.loss_sum = torch.zeros((), device=parts.data.device)
 
     def begin(self, done: int, seed: int) -> None:
-        """Begins an epoch after ``done`` others; everything random about its images follows from ``seed``."""
+        """Begins the epoch after ``done`` others; ``seed`` decides everything random about its images."""
         parts = self._parts
         self._batches = train_batches(parts.data, parts.augmentation, parts.batch_size, seed)
         self._done = done * parts.steps
         self.loss_sum.zero_()
 
     def __call__(self) -> None:
-        """Does the next step of the epoch; adds to ``loss_sum``."""
+        """Makes the next step of the epoch and adds its loss to ``loss_sum``."""
         parts = self._parts
         images, targets = next(self._batches)
         for group in parts.optimizer.param_groups:
@@ -114,21 +114,21 @@ class PlainStep:
         """Ends an epoch."""
 
     def close(self) -> None:
-        """Gives up the memory that it holds."""
+        """Frees the memory that it holds."""
         self._parts.optimizer.zero_grad(set_to_none=True)
 
 
 class FixedStep:
-    """A step that finds everything in tensors that stay where they are, its own number among them.
+    """A step whose inputs, including its number, are in tensors at fixed addresses.
 
-    An epoch's choices, and the numbers that its steps need, are copied into them at its start. A step reads
-    what belongs to its number and counts on, so that the host has nothing to tell it, and a recording of one
-    step repeats as any.
+    An epoch's random choices and the numbers that its steps need are copied into them at its start. A step
+    reads the entries of its number and increments the number, so that it needs nothing from the host and a
+    recording of one step can be replayed as any step.
 
     Args:
-        parts: What it is made of.
-        recorder: Records it at the first epoch's start.
-        on_note: Told, in one line, why a recording is not used.
+        parts: The parts of the step.
+        recorder: Records the step at the start of the first epoch.
+        on_note: Called with one line on why a recording is not used.
     """
 
     def __init__(self, parts: Parts, recorder: Recorder, on_note: Callable[[str], None]) -> None:
@@ -144,7 +144,7 @@ class FixedStep:
         self._step: Callable[[], None] | None = None
 
     def begin(self, done: int, seed: int) -> None:
-        """Begins an epoch after ``done`` others; everything random about its images follows from ``seed``."""
+        """Begins the epoch after ``done`` others; ``seed`` decides everything random about its images."""
         parts, device = self._parts, self._parts.data.device
         self._done = done * parts.steps
         plan = EpochPlan.draw(parts.data.train, parts.augmentation, seed).split(parts.batch_size)
@@ -161,17 +161,17 @@ class FixedStep:
             self._step = self._recorded(seed)
 
     def __call__(self) -> None:
-        """Does the next step of the epoch; adds to ``loss_sum``."""
+        """Makes the next step of the epoch and adds its loss to ``loss_sum``."""
         assert self._step is not None, "an epoch has begun"
         self._step()
 
     def end(self) -> None:
-        """Ends an epoch: what was counted on the device is noted in the optimiser's state."""
+        """Ends an epoch: copies the counts on the device to the optimizer's state."""
         last = self._done + self._parts.steps
         self._rule.counted(self._parts.schedule(last - 1), last)
 
     def close(self) -> None:
-        """Gives up the recording and the memory that it holds."""
+        """Drops the recording and frees its memory."""
         self._step = None
         self._parts.optimizer.zero_grad(set_to_none=True)
 
@@ -209,5 +209,5 @@ class FixedStep:
         if parts.average is not None:
             parts.average.blend(average)
         self.loss_sum.add_(loss)
-        self._position.add_(1).remainder_(parts.steps)  # in range however often it is run
+        self._position.add_(1).remainder_(parts.steps)  # stays in range however often it runs
         parts.optimizer.zero_grad(set_to_none=True)

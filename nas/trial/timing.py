@@ -1,4 +1,4 @@
-"""How long an epoch takes, from a few timed steps."""
+"""Estimates the time of an epoch from a few timed steps."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def epoch_seconds(
     layers: FastLayers | None = None,
     recorder: Recorder | None = None,
 ) -> tuple[float, float]:
-    """Estimates the wall seconds of an epoch's training and of its validation.
+    """Estimates the wall time of an epoch's training and of its validation.
 
-    Takes a second or so of real steps, which change the model's weights.
+    Makes about a second of real steps, which change the model's weights.
 
     Args:
-        model: As for ``nas.trial.loop.train``.
-        data: As there.
-        recipe: As there.
-        micro_batch: As there.
-        layers: As there.
-        recorder: As there.
+        model: See :func:`nas.trial.loop.train`.
+        data: See :func:`nas.trial.loop.train`.
+        recipe: See :func:`nas.trial.loop.train`.
+        micro_batch: See :func:`nas.trial.loop.train`.
+        layers: See :func:`nas.trial.loop.train`.
+        recorder: See :func:`nas.trial.loop.train`.
 
     Returns:
-        Seconds of training and of validation.
+        Time of training and of validation, seconds.
     """
     trainer = Trainer(
         model, data, recipe, max_epochs=1, micro_batch=micro_batch, layers=layers, recorder=recorder
@@ -59,7 +59,7 @@ def epoch_seconds(
         steps += 1
     per_step = (time.perf_counter() - began) / steps
     if data.device.type == "cuda":
-        trainer.validate()  # the first prepares kernels, and records
+        trainer.validate()  # the first one prepares kernels and records
     began = time.perf_counter()
     trainer.validate()
     val_seconds = time.perf_counter() - began

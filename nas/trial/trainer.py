@@ -34,11 +34,11 @@ _MIN_VAL_BATCH = 128
 
 
 class Diverged(Exception):
-    """Training left the finite numbers.
+    """The loss is not finite.
 
     Attributes:
-        epoch: The epoch it was noticed in, counted from 1.
-        reason: One line.
+        epoch: Epoch in which that was noticed, counted from 1.
+        reason: What is not finite, in one line.
     """
 
     def __init__(self, epoch: int, reason: str) -> None:
@@ -52,14 +52,14 @@ class EpochMetrics:
     """One row of a learning curve.
 
     Attributes:
-        epoch: Epochs done, this one included.
-        train_loss: Mean over the epoch's augmented batches, before each step.
+        epoch: Number of epochs done, including this one.
+        train_loss: Mean loss over the epoch's augmented batches, each before its step.
         val_loss: Softmax cross-entropy on the validation part.
-        top1: Share of validation images whose first guess is right.
-        top5: Likewise among the first five guesses, or all if there are fewer classes.
+        top1: Share of validation images classified correctly.
+        top5: Share whose class is among the five best guesses, or among all if there are fewer classes.
         lr: Learning rate of the last step.
-        train_seconds: Wall seconds of training.
-        val_seconds: Wall seconds of validation.
+        train_seconds: Wall time of training, seconds.
+        val_seconds: Wall time of validation, seconds.
     """
 
     epoch: int
@@ -73,18 +73,18 @@ class EpochMetrics:
 
 
 class Trainer:
-    """A network with its optimiser, schedule and weight average.
+    """A network with its optimizer, schedule and weight average.
 
     Args:
         model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``. Moved to the device, channels_last.
         data: Training and validation images on their device.
         recipe: How to train.
-        max_epochs: The epochs that a cosine spans.
+        max_epochs: Epochs that the cosine schedule spans.
         micro_batch: Forward at most this many images at once, accumulating gradients; None: a batch.
-        layers: Computes the network's layers faster; None: as they are.
+        layers: Replaces the network's layers by faster ones; None leaves them.
         recorder: Records steps and validation batches, which then have fixed shapes and keep all they need
             on the device; None: the plain way, whose figures differ by rounding.
-        on_note: Told, in one line, why a recording is not used.
+        on_note: Called with one line on why a recording is not used.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class Trainer:
             self._fixed = FixedValidation(self.model, data, self.micro_batch, self._bf16, recorder, on_note)
 
     def epoch(self, done: int, seed: int) -> EpochMetrics:
-        """Trains and validates one epoch after ``done`` others.
+        """Trains and validates the epoch after ``done`` others.
 
         Raises:
             Diverged: If the training or validation loss is not finite.
@@ -139,7 +139,7 @@ class Trainer:
         for _ in range(self.steps):
             self.step()
         self._step.end()
-        train_loss = self._step.loss_sum.item() / self.steps  # not finite once any step's loss was not
+        train_loss = self._step.loss_sum.item() / self.steps  # not finite if any step's loss was not
         if not math.isfinite(train_loss):
             raise Diverged(done + 1, f"training loss is {train_loss}")
         trained = self._clock.now()
@@ -158,10 +158,10 @@ class Trainer:
         )
 
     def begin(self, done: int, seed: int) -> None:
-        """Begins an epoch after ``done`` others: ``steps`` calls of :meth:`step`.
+        """Begins the epoch after ``done`` others, which takes ``steps`` calls of :meth:`step`.
 
         Args:
-            done: Epochs before it.
+            done: Number of epochs before it.
             seed: Decides the order of images, augmentation and drop path.
         """
         self.model.train()
@@ -169,11 +169,11 @@ class Trainer:
         torch.manual_seed(seed)
 
     def step(self) -> None:
-        """Does the epoch's next update, without waiting for it."""
+        """Makes the epoch's next update without waiting for it."""
         self._step()
 
     def endless(self) -> Iterator[None]:
-        """Steps of one epoch after the other, each as it is asked for: to time them."""
+        """Yields after each step, epoch after epoch, to time steps."""
         for done in itertools.count():
             self.begin(done, seed=done)
             for _ in range(self.steps):
@@ -181,7 +181,7 @@ class Trainer:
                 yield
 
     def validate(self) -> tuple[float, float, float]:
-        """Validation loss, top-1 and top-5 of the averaged weights, or the last if none are averaged."""
+        """Returns validation loss, top-1 and top-5 of the averaged weights, or of the last ones."""
         with nullcontext() if self.average is None else self.average.applied():
             if self._fixed is not None:
                 return self._fixed()
@@ -190,18 +190,18 @@ class Trainer:
             return evaluate(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
 
     def judged(self) -> dict[str, torch.Tensor]:
-        """What the last validation judged: weights and buffers by name, to be copied before the next step."""
+        """Returns the validated weights and buffers by name; to be copied before the next step."""
         with nullcontext() if self.average is None else self.average.applied():
             return self.model.state_dict()
 
     def close(self) -> None:
-        """Gives up the recordings and the memory that they hold."""
+        """Drops the recordings and frees their memory."""
         self._step.close()
         self._fixed = None
 
 
 def augmentation_of(recipe: Recipe) -> Augmentation:
-    """What a recipe does to training images."""
+    """Builds the augmentation of a recipe."""
     return Augmentation(
         crop=recipe.crop,
         flip=recipe.flip,
@@ -212,7 +212,7 @@ def augmentation_of(recipe: Recipe) -> Augmentation:
 
 
 def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
-    # timm's "sgd" is Nesterov's, which PyTorch refuses without momentum.
+    # timm's "sgd" uses Nesterov momentum, which PyTorch refuses with a momentum of 0.
     name = "momentum" if recipe.optimizer == "sgd" and not recipe.momentum else recipe.optimizer
     return create_optimizer_v2(
         model, name, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
@@ -220,7 +220,7 @@ def _optimizer(model: nn.Module, recipe: Recipe) -> Optimizer:
 
 
 def _schedule(recipe: Recipe, steps: int, max_epochs: int) -> Callable[[int], float]:
-    """The learning rate by step, ``steps`` of them an epoch."""
+    """Builds the schedule by step, with ``steps`` steps per epoch."""
     warmup = round(recipe.warmup_epochs * steps)
     if recipe.schedule == "constant":
         return ConstantSchedule(recipe.lr, warmup)
@@ -229,14 +229,14 @@ def _schedule(recipe: Recipe, steps: int, max_epochs: int) -> Callable[[int], fl
 
 
 def _loss(recipe: Recipe) -> nn.Module:
-    """Either takes soft targets, ``(B, num_classes)``."""
+    """Builds the loss, which takes soft targets ``(B, num_classes)``."""
     if recipe.loss == "bce":
         return BinaryCrossEntropy(smoothing=0.0, target_threshold=recipe.bce_threshold or None)
     return SoftTargetCrossEntropy()
 
 
 def wants_bf16(amp: str, device: torch.device) -> bool:
-    """Whether the forward pass runs in bfloat16: on request, or on a GPU that computes in it."""
+    """Whether the forward pass runs in bfloat16: on request, or on a GPU that supports it."""
     if amp == "auto":
         # CPUs without bfloat16 units emulate it, many times slower than float32.
         return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

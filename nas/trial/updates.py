@@ -1,9 +1,9 @@
-"""Update rules whose changing numbers lie on the device, so that a step can be recorded and replayed.
+"""Update rules whose changing numbers are on the device, so that a step can be recorded and replayed.
 
-Optimisers keep their rates and counters on the host, and each step tells the device new ones. Here the
-numbers of an epoch's steps are worked out beforehand, in double precision, one row a step; a step gets its
-row as tensors. The state is the optimiser's own: its ``state_dict`` is what it would be after as many calls
-of its ``step``, but for rounding, and either can go on where the other stopped.
+Optimizers keep their rates and counters on the host, and each step sends new ones to the device. Here the
+numbers of an epoch's steps are computed beforehand in double precision, one row per step, and a step gets its
+row as tensors. The state is that of the optimizer: up to rounding, its ``state_dict`` is the same as after as
+many calls of its ``step``, and either can continue where the other stopped.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class UpdateRule(ABC):
-    """Does what an optimiser's ``step`` does.
+    """Does the same as an optimizer's ``step``.
 
     Args:
-        optimizer: Whose parameters, settings and state.
+        optimizer: The optimizer whose parameters, settings and state are used.
     """
 
-    numbers: int  # that a group needs for a step
+    numbers: int  # how many a group needs per step
     averages: tuple[str, ...]  # names of the state's tensors
     counted_by: Literal["group", "parameter", "nobody"] = "parameter"
 
@@ -40,12 +40,12 @@ class UpdateRule(ABC):
 
     @abstractmethod
     def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:
-        """What changes from step to step, for one group of parameters.
+        """Computes the numbers that change from step to step, for one group of parameters.
 
         Args:
             group: The group's settings.
-            lr: Its learning rate.
-            step: Number of the step, from 1.
+            lr: The learning rate.
+            step: Number of the step, counted from 1.
         """
 
     @abstractmethod
@@ -59,11 +59,11 @@ class UpdateRule(ABC):
     ) -> None: ...
 
     def rows(self, lr: float, step: int) -> list[float]:
-        """The numbers of all groups, one behind the other; ``step`` counts from 1."""
+        """Concatenates the numbers of all groups; ``step`` counts from 1."""
         return [number for group in self.optimizer.param_groups for number in self.row(group, lr, step)]
 
     def prepare(self) -> None:
-        """Makes the state that is not there yet, as the optimiser would at its first step."""
+        """Creates missing state, as the optimizer would at its first step."""
         for group in self.optimizer.param_groups:
             if self.counted_by == "group" and "step" not in group:
                 group["step"] = torch.zeros(())
@@ -76,7 +76,7 @@ class UpdateRule(ABC):
                         state[name] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
 
     def counted(self, lr: float, step: int) -> None:
-        """Notes, on the host, the last step's rate, and that ``step`` steps are done."""
+        """Records on the host the last step's rate and that ``step`` steps are done."""
         for group in self.optimizer.param_groups:
             group["lr"] = lr
             if self.counted_by == "group":
@@ -87,7 +87,7 @@ class UpdateRule(ABC):
 
     @property
     def tensors(self) -> dict[str, list[Tensor]]:
-        """The state's tensors by name, once prepared."""
+        """Returns the state's tensors by name; after :meth:`prepare`."""
         found: dict[str, list[Tensor]] = {}
         for group in self.optimizer.param_groups:
             for name in self.averages:
@@ -97,10 +97,10 @@ class UpdateRule(ABC):
 
     @torch.no_grad()
     def update(self, numbers: Sequence[Tensor]) -> None:
-        """Changes parameters and state by the gradients that there are.
+        """Updates parameters and state by the present gradients.
 
         Args:
-            numbers: Of this step, ``()`` each, as :meth:`rows` orders them.
+            numbers: Numbers of this step, ``()`` each, in the order of :meth:`rows`.
         """
         groups = self.optimizer.param_groups
         for number, group in enumerate(groups):
@@ -116,8 +116,8 @@ class UpdateRule(ABC):
 class LambRule(UpdateRule):
     """LAMB (arXiv 1904.00962) with the gradient's norm clipped over all parameters, as timm has it.
 
-    An update is ``m / (sqrt(v) / sqrt(c2) + eps)`` and its share of the weights; that all of it is still to
-    be divided by ``c1``, which corrects the first average's bias, is worked into the step size.
+    An update is ``m / (sqrt(v) / sqrt(c2) + eps)`` plus the weight decay; the division of it all by ``c1``,
+    which corrects the bias of the first average, is part of the step size.
     """
 
     numbers = 4
@@ -130,14 +130,14 @@ class LambRule(UpdateRule):
         self._spreads: dict[tuple[int, int], _Spread] = {}
 
     def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:
-        """Step size, the root of the second average's correction, the first's, and the weights' share."""
+        """Returns step size, root of the second average's correction, the first's, and the weight decay."""
         beta1, beta2 = group["betas"]
         first = 1 - beta1**step
         return [lr / first, math.sqrt(1 - beta2**step), first, group["weight_decay"] * first]
 
     @torch.no_grad()
     def update(self, numbers: Sequence[Tensor]) -> None:
-        """As the base says; the gradients themselves are left as they are."""
+        """See the base class; leaves the gradients unchanged."""
         groups = self.optimizer.param_groups
         grads = [p.grad for group in groups for p in group["params"] if p.grad is not None]
         largest = self.optimizer.defaults["max_grad_norm"]
@@ -183,7 +183,7 @@ class LambRule(UpdateRule):
 def _adam(
     group: dict[str, Any], grads: list[Tensor], mean: list[Tensor], square: list[Tensor], root: Tensor
 ) -> list[Tensor]:
-    """Brings the averages up to date; gives ``m / (sqrt(v) / root + eps)`` (Adam, arXiv 1412.6980)."""
+    """Updates the averages and returns ``m / (sqrt(v) / root + eps)`` (Adam, arXiv 1412.6980)."""
     beta1, beta2 = group["betas"]
     torch._foreach_lerp_(mean, grads, weight=1 - beta1)
     torch._foreach_mul_(square, beta2)
@@ -195,9 +195,9 @@ def _adam(
 
 
 class _Spread:
-    """One number a tensor, brought to the tensors' shapes and layouts in one gather.
+    """Expands one number per tensor to the tensors' shapes and layouts in one gather.
 
-    Multiplying each tensor by its number takes a launch a tensor; by a tensor of its shape, a few in all.
+    Multiplying each tensor by its number takes a launch per tensor; by a tensor of its shape, a few in all.
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
@@ -207,7 +207,7 @@ class _Spread:
         self._owner = torch.from_numpy(owner).to(tensors[0].device)
 
     def __call__(self, numbers: Tensor) -> list[Tensor]:
-        """``(N,)`` to N tensors."""
+        """Maps ``(N,)`` to N tensors."""
         parts = numbers.index_select(0, self._owner).split(self._sizes)
         return [
             part.as_strided(shape, stride, part.storage_offset())
@@ -216,13 +216,13 @@ class _Spread:
 
 
 class AdamWRule(UpdateRule):
-    """AdamW (arXiv 1711.05101), as PyTorch has it."""
+    """AdamW (arXiv 1711.05101), as in PyTorch."""
 
     numbers = 3
     averages = ("exp_avg", "exp_avg_sq")
 
     def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:
-        """Share of a weight that stays, step size, and the root of the second average's correction."""
+        """Returns the remaining share of a weight, step size, and root of the second average's correction."""
         beta1, beta2 = group["betas"]
         return [1 - lr * group["weight_decay"], lr / (1 - beta1**step), math.sqrt(1 - beta2**step)]
 
@@ -244,7 +244,7 @@ class AdamWRule(UpdateRule):
 
 
 class SgdRule(UpdateRule):
-    """SGD with momentum, Nesterov's or plain, as PyTorch has it: the first step's average is its gradient."""
+    """SGD with plain or Nesterov momentum, as in PyTorch: the first step's average is its gradient."""
 
     numbers = 1
     counted_by = "nobody"
@@ -254,7 +254,7 @@ class SgdRule(UpdateRule):
         self.averages = ("momentum_buffer",) if optimizer.defaults["momentum"] else ()
 
     def row(self, group: dict[str, Any], lr: float, step: int) -> list[float]:  # noqa: ARG002
-        """The rate alone."""
+        """Returns the learning rate alone."""
         return [lr]
 
     def _update(
@@ -279,7 +279,7 @@ class SgdRule(UpdateRule):
 
 
 def rule_of(optimizer: Optimizer) -> UpdateRule:
-    """The rule that does what an optimiser does."""
+    """Returns the rule that does the same as an optimizer."""
     rules: dict[type, type[LambRule] | type[AdamWRule] | type[SgdRule]]
     rules = {Lamb: LambRule, AdamW: AdamWRule, SGD: SgdRule}
     return rules[type(optimizer)](optimizer)

@@ -1,4 +1,4 @@
-"""How a network is judged: batch norms estimated anew, then loss and accuracy on the validation part."""
+"""Validation of a network: batch norms estimated from training images, then loss and accuracy."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from nas.data.device import DeviceData
     from nas.trial.graphs import Recorder
 
-NORM_IMAGES = 512  # times 16 positions of the last map: some 8,000 values a channel
-_REHEARSALS = 4  # calls that a recording costs as well
+NORM_IMAGES = 512  # times 16 positions of the last map: about 8,000 values per channel
+_REHEARSALS = 4  # calls that a recording costs
 
 
 @torch.no_grad()
 def estimate_batch_norm(
     model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
 ) -> None:
-    """Sets batch norms' running statistics from training images, unaugmented, for the weights as they are.
+    """Sets batch norms' running statistics from unaugmented training images, for the present weights.
 
-    Averaged weights have no statistics of their own, and running ones lag behind by tens of steps: in
-    the first epochs on few images they are worthless, and would make configurations with batch norm
-    lose to those with layer norm. So they are taken anew (PreciseBN, arXiv 2105.07576). Training itself
-    never reads them.
+    Averaged weights have no statistics, and running ones lag behind by tens of steps: in the first epochs on
+    few images they are useless, and configurations with batch norm would lose to those with layer norm. So
+    they are estimated for the weights that are validated (PreciseBN, arXiv 2105.07576). Training never reads
+    them.
 
     Args:
-        model: On the data's device.
-        data: Whose training part; a few hundred images evenly spread over it are used.
-        batch_size: Images at once.
-        bf16: Forward in bfloat16.
+        model: The network, on the device of the data.
+        data: The data; a few hundred images evenly spread over its training part are used.
+        batch_size: Images per forward pass.
+        bf16: Whether the forward pass is in bfloat16.
     """
     settle_batch_norm(
         model, sample_batches(data, NORM_IMAGES, batch_size), data.device, torch.bfloat16 if bf16 else None
@@ -53,9 +53,9 @@ def settle_batch_norm(
     """Sets batch norms' running statistics to the plain mean over batches; see :func:`estimate_batch_norm`.
 
     Args:
-        model: On the device; left in evaluation mode.
-        batches: Images ``(B, C, H, W)`` there; not looked at if the network has no batch norm.
-        device: Where to compute.
+        model: The network, on the device; left in evaluation mode.
+        batches: Images ``(B, C, H, W)`` on the device; not read if the network has no batch norm.
+        device: The device.
         amp: Data type of autocast, None for float32.
     """
     norms = batch_norms(model)
@@ -68,7 +68,7 @@ def settle_batch_norm(
         norm.train()
     for number, images in enumerate(batches, start=1):
         for norm in norms:
-            norm.momentum = 1 / number  # None would ask the device for it
+            norm.momentum = 1 / number  # None would read the count from the device
         with torch.autocast(device.type, dtype=amp, enabled=amp is not None):
             model(images)
     for norm, momentum in zip(norms, momenta, strict=True):
@@ -80,16 +80,16 @@ def settle_batch_norm(
 def evaluate(
     model: nn.Module, data: DeviceData, *, batch_size: int = 256, bf16: bool = False
 ) -> tuple[float, float, float]:
-    """Judges a network on the validation part.
+    """Evaluates a network on the validation part.
 
     Args:
-        model: On the data's device; left in evaluation mode.
-        data: Whose validation part.
-        batch_size: Images at once.
-        bf16: Forward in bfloat16.
+        model: The network, on the device of the data; left in evaluation mode.
+        data: The data; its validation part is used.
+        batch_size: Images per forward pass.
+        bf16: Whether the forward pass is in bfloat16.
 
     Returns:
-        Softmax cross-entropy, top-1 and top-5 accuracy (all guesses, if there are fewer classes).
+        Softmax cross-entropy, top-1 and top-5 accuracy (over all guesses if there are fewer than 5 classes).
     """
     model.eval()
     guesses = min(5, data.num_classes)
@@ -107,25 +107,26 @@ def evaluate(
 
 
 def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
-    """The layers whose statistics are estimated."""
+    """Returns the layers whose statistics are estimated."""
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 
 
 class FixedValidation:
-    """Estimates batch norms and judges, in batches of one shape whose tensors stay where they are.
+    """Estimates batch norms and validates, in batches of one shape with tensors at fixed addresses.
 
-    The last validation batch is filled up with its last image, which is not counted; the images that batch
-    norms are estimated from make full batches. Figures are those of :func:`estimate_batch_norm` and
-    :func:`evaluate` but for rounding, and for which images norms are estimated from.
+    The last validation batch is padded with copies of its last image, which do not count; the images that
+    batch norms are estimated from make full batches. The results differ from those of
+    :func:`estimate_batch_norm` and :func:`evaluate` by rounding, and by the images that norms are estimated
+    from.
 
     Args:
-        model: On the device of the data.
-        data: Whose validation part.
-        batch_size: Images at once, no more than there are to train on; the training's, so that no library
-            has to prepare kernels for another shape.
-        bf16: Forward in bfloat16.
-        recorder: Records both kinds of batches once they were run a few times.
-        on_note: Told, in one line, why a recording is not used.
+        model: The network, on the device of the data.
+        data: The data.
+        batch_size: Images per forward pass, at most the number of training images; the same as in training,
+            so that no library has to prepare kernels for another shape.
+        bf16: Whether the forward pass is in bfloat16.
+        recorder: Records both kinds of batches once they have run a few times.
+        on_note: Called with one line on why a recording is not used.
     """
 
     def __init__(
@@ -165,7 +166,7 @@ class FixedValidation:
 
     @torch.no_grad()
     def __call__(self) -> tuple[float, float, float]:
-        """Softmax cross-entropy, top-1 and top-5 accuracy; leaves the network in evaluation mode."""
+        """Returns softmax cross-entropy, top-1 and top-5 accuracy; leaves the network in evaluation mode."""
         self._model.eval()
         if self._norms:
             self._estimate_norms()
@@ -180,7 +181,7 @@ class FixedValidation:
         momenta = [norm.momentum for norm in self._norms]
         for norm in self._norms:
             norm.reset_running_stats()
-            norm.momentum = 1.0  # a batch's statistics as they are
+            norm.momentum = 1.0  # takes over a batch's statistics
             norm.train()
         torch._foreach_zero_(self._means)
         self._position.zero_()
@@ -195,7 +196,7 @@ class FixedValidation:
         rows = self._sample.index_select(0, self._position)[0]
         self._logits(self._data.train.images, rows)
         torch._foreach_add_(self._means, self._statistics, alpha=1 / len(self._sample))
-        self._position.add_(1).remainder_(len(self._sample))  # in range however often it is run
+        self._position.add_(1).remainder_(len(self._sample))  # stays in range however often it runs
 
     def _judge_batch(self) -> None:
         rows = self._position * len(self._offsets) + self._offsets
@@ -209,7 +210,7 @@ class FixedValidation:
         self._position.add_(1).remainder_(self._batches)
 
     def _logits(self, images: Tensor, rows: Tensor) -> Tensor:
-        """float32 ``(B, num_classes)`` of some of the images ``(N, C, H, W)``."""
+        """Returns logits ``(B, num_classes)``, float32, of some of the images ``(N, C, H, W)``."""
         pixels = images.permute(0, 2, 3, 1).index_select(0, rows)
         with torch.autocast(self._data.device.type, torch.bfloat16, enabled=self._bf16):
             logits: Tensor = self._model(self._normalize(pixels).permute(0, 3, 1, 2))

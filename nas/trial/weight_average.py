@@ -1,4 +1,4 @@
-"""A running average of a network's weights, kept beside it and put in their place to be judged."""
+"""A running average of a network's weights, swapped in for validation."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 class WeightAverage:
-    """Polynomial averaging (Shamir and Zhang, arXiv 1212.1824): its window grows with the steps done.
+    """Polynomial averaging (Shamir and Zhang, arXiv 1212.1824), whose window grows with the number of steps.
 
-    The numbers are those of timm's ``ModelEmaV3``, which copies the whole module and walks through
-    both copies at every step. Buffers are not averaged: the statistics of batch norms are estimated
-    anew for whatever weights are judged, and training never reads them.
+    The results are those of timm's ``ModelEmaV3``, which copies the whole module and walks through both
+    copies at every step. Buffers are not averaged: the statistics of batch norms are estimated for whatever
+    weights are validated, and training never reads them.
 
     Args:
-        model: On its device already; its parameters must stay the same objects.
-        share: The last steps that weigh most, as a share of all.
+        model: The network, already on its device; its parameters must stay the same objects.
+        share: Share of all steps, counted from the last, that weigh most.
     """
 
     def __init__(self, model: nn.Module, share: float) -> None:
@@ -34,29 +34,29 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Takes in the weights after step number ``step``, from 0; the first are taken as they are."""
+        """Averages in the weights after step ``step``, counted from 0; the first are copied."""
         torch._foreach_lerp_(self._mean, self._live, weight=self.weight(step))
 
     def weight(self, step: int) -> float:
-        """The share that the weights after step number ``step`` get of the average."""
+        """Returns the share of the average that the weights after step ``step`` get."""
         decay = 1 - (1 + step / self._gamma) ** -1.0
         return 1.0 - decay
 
     @torch.no_grad()
     def blend(self, weight: Tensor) -> None:
-        """Takes in the weights with a share ``()`` that lies on their device."""
+        """Averages in the weights with a share ``()`` on their device."""
         taken = torch._foreach_mul(self._live, weight)
         torch._foreach_mul_(self._mean, 1 - weight)
         torch._foreach_add_(self._mean, taken)
 
     @property
     def tensors(self) -> list[Tensor]:
-        """The averages themselves, in the order of the network's parameters."""
+        """Returns the averages in the order of the network's parameters."""
         return self._mean
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """Gives the network the averaged weights, and takes them back at the end."""
+        """Gives the network the averaged weights inside the block, and its own ones back at the end."""
         self._swap()
         try:
             yield
@@ -64,12 +64,12 @@ class WeightAverage:
             self._swap()
 
     def state_dict(self) -> dict[str, Tensor]:
-        """The averaged weights by name."""
+        """Returns the averaged weights by name."""
         return dict(zip(self._names, self._mean, strict=True))
 
     @torch.no_grad()
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Takes weights from :meth:`state_dict`.
+        """Loads weights from :meth:`state_dict`.
 
         Raises:
             KeyError: If one is missing.

@@ -1,4 +1,4 @@
-"""Weights of the best networks, as they were judged: one safetensors file each, within a quota."""
+"""Weights of the best networks as they were validated: one safetensors file each, within a quota."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _FACTS = "smacnas"
 
 
 class WeightsNotWritten(OSError):
-    """The disk did not take a network's weights; those that were there still are."""
+    """A network's weights could not be written; earlier files are intact."""
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """A network's weights as they were judged.
+    """A network's weights as they were validated.
 
     Attributes:
         tensors: Weights and buffers by name, on the CPU.
@@ -40,11 +40,11 @@ class Kept:
 
 
 class WeightStore:
-    """A folder of ``<config_id>-<epochs>.safetensors`` files, each whole or not there.
+    """A folder of ``<config_id>-<epochs>.safetensors`` files, written atomically.
 
     Args:
-        folder: Where; made when first needed.
-        quota_bytes: Size that :meth:`prune` brings the folder under.
+        folder: The folder; created when first needed.
+        quota_bytes: Size that :meth:`prune` reduces the folder to, bytes.
     """
 
     def __init__(self, folder: Path, quota_bytes: int) -> None:
@@ -52,11 +52,11 @@ class WeightStore:
         self._quota = quota_bytes
 
     def path(self, key: str, epochs: int) -> Path:
-        """Where a network's weights lie, or would.
+        """Returns the path of a network's file, whether it exists or not.
 
         Args:
-            key: The configuration's id; with ``_N`` behind it for the N-th seed of a confirmation.
-            epochs: What it was trained for.
+            key: The configuration's id, followed by ``_N`` for the N-th seed of a confirmation.
+            epochs: Number of epochs it was trained for.
         """
         return self._folder / file_name(key, epochs)
 
@@ -64,30 +64,30 @@ class WeightStore:
         """Writes a network's weights.
 
         Raises:
-            WeightsNotWritten: If the disk does not take them.
+            WeightsNotWritten: If they cannot be written.
         """
-        from safetensors.torch import save  # here, since the search itself looks after these files
+        from safetensors.torch import save  # here, since the search manages these files without torch
 
         packed = save(
             {name: tensor.contiguous() for name, tensor in tensors.items()},
-            {_FACTS: json.dumps(dict(facts))},  # one key: several are written in any order
+            {_FACTS: json.dumps(dict(facts))},  # one key: the order of several would vary
         )
         self.put(file_name(key, epochs), packed)
 
     def get(self, key: str, epochs: int) -> tuple[str, bytes] | None:
-        """Name and contents of a file, for another machine."""
+        """Returns name and contents of a file, for another machine."""
         path = self.path(key, epochs)
         with contextlib.suppress(FileNotFoundError):
             return path.name, path.read_bytes()
         return None
 
     def put(self, name: str, data: bytes) -> None:
-        """Writes a file that :meth:`get` gave on another machine.
+        """Writes a file that :meth:`get` returned on another machine.
 
         Raises:
-            WeightsNotWritten: If the disk does not take it, or the name is no such file's.
+            WeightsNotWritten: If it cannot be written, or the name is not that of such a file.
         """
-        if _NAME.fullmatch(name) is None:  # a journal from anywhere must not choose where this writes
+        if _NAME.fullmatch(name) is None:  # a foreign journal must not choose where this writes
             raise WeightsNotWritten(f"cannot write weights {name!r}: not such a file's name")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -98,14 +98,14 @@ class WeightStore:
             raise WeightsNotWritten(f"cannot write weights {name}: {reason}") from error
 
     def prune(self, lost: Collection[str], best_first: Sequence[str]) -> None:
-        """Removes what is no longer among the best, then the least important until the quota is met.
+        """Removes files that are no longer among the best, then the least important until the quota is met.
 
         Args:
             lost: Names of files to remove.
-            best_first: Names of files to keep, the most important first. What is neither here nor there
-                (a trial that runs, say) is kept too, but goes first where the quota asks for more.
+            best_first: Names of files to keep, the most important first. Files in neither list, such as those
+                of a running trial, are kept too, but are the first to go if the quota demands it.
         """
-        with contextlib.suppress(OSError):  # a disk that removes nothing must not end the search
+        with contextlib.suppress(OSError):  # a failure to remove files must not end the search
             for name in lost:
                 (self._folder / name).unlink(missing_ok=True)
             sizes = file_sizes(self._folder)
@@ -119,12 +119,12 @@ class WeightStore:
 
 
 def file_name(key: str, epochs: int) -> str:
-    """Name of a network's file, see :meth:`WeightStore.path`."""
+    """Returns the name of a network's file, see :meth:`WeightStore.path`."""
     return f"{key}-{epochs}.safetensors"
 
 
 def file_sizes(folder: Path) -> dict[str, int]:
-    """Bytes of each file of weights in a folder, by name."""
+    """Returns the size of each file of weights in a folder, bytes, by name."""
     sizes: dict[str, int] = {}
     if folder.is_dir():
         for path in folder.iterdir():
@@ -138,7 +138,7 @@ def read(path: Path) -> Kept:
     """Reads a file that :meth:`WeightStore.save` wrote.
 
     Raises:
-        UserError: If it is not readable, or none of these.
+        UserError: If it is not readable, or not such a file.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -153,7 +153,7 @@ def read(path: Path) -> Kept:
 
 
 def _checked(facts: Any) -> dict[str, Any]:
-    """Facts as :meth:`WeightStore.save` was given them.
+    """Returns the facts if they are what :meth:`WeightStore.save` writes.
 
     Raises:
         ValueError: If they are anything else.

@@ -91,7 +91,7 @@ def in_turns(
         warm_up: Passes before the clock starts, at most.
         repeats: Timed passes, at most.
         what: What is measured, for the notes.
-        note: Told what is being done.
+        note: Called with one line on what is being done.
 
     Returns:
         Seconds of every timed pass, by network.

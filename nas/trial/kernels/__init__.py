@@ -1,7 +1,7 @@
-"""Faster ways to compute a network's layers in training; parameters, names and results stay as they are.
+"""Faster implementations of a network's layers in training, with the same parameters, names and results.
 
-:class:`FastLayers` is the one place that decides which layer is computed how. Each way has a module of its
-own here, with the plain layer beside it to be compared with.
+:class:`FastLayers` alone decides which implementation a layer gets. Each implementation is a module here, and
+is compared with the plain layer before it is used.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class FastLayers:
-    """Replaces layers by faster ones; made once for a device and used for one network after another.
+    """Replaces layers by faster ones; built once per device and used for one network after another.
 
     Args:
-        device: Where networks are trained.
-        on_note: Told, in one line, what turned out not to work here and is computed plainly instead.
+        device: Device that trains the networks.
+        on_note: Called with one line on each implementation that does not work here and is not used.
     """
 
     def __init__(self, device: torch.device, on_note: Callable[[str], None] = lambda _: None) -> None:
@@ -32,11 +32,11 @@ class FastLayers:
         self._checks = Checks(on_note)
 
     def install(self, model: nn.Module, dtype: torch.dtype | None = None) -> None:
-        """Changes a network in place; it is on its device already.
+        """Changes a network in place; it must already be on its device.
 
         Args:
-            model: To be trained there.
-            dtype: What its forward pass computes in; None: what a trial would choose by itself there.
+            model: The network.
+            dtype: Data type of its forward pass; None: a trial's default on the device.
         """
         dtype = dtype or _usual_dtype(self._device)
         use_fast_depthwise(model, self._device, dtype, self._checks)
@@ -47,7 +47,7 @@ class FastLayers:
 
 
 def _usual_dtype(device: torch.device) -> torch.dtype:
-    """What a trial computes in by default."""
+    """Returns the data type that a trial computes in by default."""
     import torch
 
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)

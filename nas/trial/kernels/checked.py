@@ -1,8 +1,8 @@
-"""Faster ways are compared with the plain one before they are used: once a device, at a network's start.
+"""Compares faster implementations with the plain one before their first use on a device.
 
-A kernel that is right on one graphics card may not compile on another, or compute nonsense with another
-version of its compiler. So each is run on a small example first; what raises or differs is not used, and a
-note says so.
+A kernel that is right on one GPU may not compile on another, or give wrong results with another version of
+its compiler. So each runs on a small example first; one that raises or differs is not used, and a note says
+so.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
     Computed = Callable[[], Sequence[Tensor]]
 
-# Of a tensor's largest number. Results are rounded to the type, sums are float32's; NVIDIA's libraries
-# may multiply float32 with TF32's 10 bits.
+# Relative to a tensor's largest number. Results are rounded to the type, sums are float32; NVIDIA's libraries
+# may multiply float32 with the 10 bits of TF32.
 TOLERANCES = {torch.float64: 1e-6, torch.float32: 4e-3, torch.float16: 4e-3, torch.bfloat16: 2e-2}
 
 
 class Checks:
-    """What was compared on a device, and whether it agreed; one lives as long as :class:`FastLayers`.
+    """The comparisons made on a device and their outcomes; lives as long as its :class:`FastLayers`.
 
     Args:
-        on_note: Told, in one line, what is not used and why; once for each.
+        on_note: Called with one line on each implementation that is not used, and why.
     """
 
     def __init__(self, on_note: Callable[[str], None] = lambda _: None) -> None:
@@ -38,20 +38,20 @@ class Checks:
         self._known: dict[Hashable, bool] = {}
 
     def passes(self, name: str, key: Hashable, fast: Computed, plain: Computed, tolerance: float) -> bool:
-        """Whether a faster way computes what the plain one does; found out once for each name and key.
+        """Whether a faster implementation gives the plain one's results; checked once for each name and key.
 
-        Gradients can be computed within; automatic casts are off and random generators are left alone by
-        those that draw their examples with :func:`example`.
+        Gradients are enabled and automatic casts are off inside; examples drawn with :func:`example` leave
+        the random generators untouched.
 
         Args:
-            name: What is checked, as a user may read it: ``9x9 depthwise convolutions in Triton``.
-            key: Tells its variants apart, such as the type of numbers.
+            name: What is checked, for the user: ``9x9 depthwise convolutions in Triton``.
+            key: Distinguishes its variants, for example the data type.
             fast: Computes the results, on a small example.
-            plain: Computes what they should be.
-            tolerance: Of each result's largest number; see ``TOLERANCES``.
+            plain: Computes the expected results.
+            tolerance: Relative to each result's largest number; see ``TOLERANCES``.
 
         Raises:
-            RuntimeError: If the device's memory is full, which says nothing about the way.
+            RuntimeError: If the device's memory is full, which says nothing about the implementation.
         """
         if (name, key) not in self._known:
             reason = _difference(fast, plain, tolerance)
@@ -62,19 +62,19 @@ class Checks:
 
 
 def example(*shape: int, device: torch.device, dtype: torch.dtype, seed: int = 0) -> Tensor:
-    """Normal numbers from a generator of their own; four dimensions lie in memory as channels_last."""
+    """Returns normal random numbers from a separate generator; four dimensions are channels_last."""
     numbers = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     layout = torch.channels_last if len(shape) == 4 else torch.contiguous_format
     return numbers.to(device, dtype, memory_format=layout)
 
 
 def _difference(fast: Computed, plain: Computed, tolerance: float) -> str:
-    """In one line why the results cannot be used; nothing if they can."""
+    """Says in one line why the results cannot be used; "" if they can."""
     try:
         with torch.enable_grad(), torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
             pairs = list(zip(fast(), plain(), strict=True))
             alike = all(_alike(found, wanted, tolerance) for found, wanted in pairs)
-    except Exception as error:  # compilers and drivers raise what they like
+    except Exception as error:  # compilers and drivers may raise anything
         if is_out_of_memory(error):
             raise
         return f"does not run here ({type(error).__name__}: {first_line(error)})"

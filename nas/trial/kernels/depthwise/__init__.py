@@ -1,6 +1,6 @@
-"""Depthwise convolutions: one layer and one function, several ways to compute them, a rule between these.
+"""Depthwise convolutions: one layer and one function, several implementations, and a rule to choose one.
 
-``layer`` holds the module that replaces a network's, ``rule`` says which way computes which shape,
-``agreement`` compares the ways with the libraries' before they are used, and ``ways`` tells what a way is.
-``library``, ``as_forward``, ``matmul`` and ``triton_way`` are ways.
+``layer`` holds the module that replaces a network's, ``rule`` says which implementation ("way") computes
+which shape, ``agreement`` compares the ways with the libraries before they are used, and ``ways`` is their
+protocol. The ways are ``library``, ``as_forward``, ``matmul`` and ``triton_way``.
 """

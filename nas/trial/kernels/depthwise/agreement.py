@@ -1,4 +1,4 @@
-"""Whether the ways that the rule may choose compute what the libraries do, on the device at hand."""
+"""Checks on the present device that the ways the rule may choose give the results of the libraries."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 Agreed = frozenset[tuple[Pass, str]]
 
-# No multiples of what a program computes at once; every tap of a 9x9 kernel meets a map of 5 rows.
+# Not multiples of a program's tile; 5 rows are enough for every tap of a 9x9 kernel to meet the map.
 _BATCH, _CHANNELS, _HEIGHT = 5, 80, 5
-# One for each width that the Triton kernels are compiled for, so that none is compiled, or used, unseen.
+# One for each width that the Triton kernels are compiled for, so that none is used unchecked.
 _WIDTHS = (4, 7, 16, 19)
 
 
 def agreed(device: torch.device, dtype: torch.dtype, size: int, stride: int, checks: Checks) -> Agreed:
-    """What the rule may choose for such a kernel and computes the same as the library.
+    """Finds the ways that the rule may choose for a kernel and that agree with the library.
 
     Args:
-        device: Where.
-        dtype: Of the convolution's input and output.
-        size: Of the kernel.
-        stride: Of the convolution.
-        checks: Remember what they found.
+        device: Device to check on.
+        dtype: Data type of the convolution's input and output.
+        size: Height and width of the kernel.
+        stride: Stride of the convolution.
+        checks: Make the comparisons and remember their outcomes.
     """
     return frozenset(
         (of, way)
@@ -57,7 +57,7 @@ def _computed(
 
 
 def _exact(of: Pass, dtype: torch.dtype, size: int, stride: int) -> list[Tensor]:
-    """The library's, float32 on the CPU: NVIDIA's compiles for every new shape, for seconds."""
+    """The library's results, float32 on the CPU: NVIDIA's library compiles for seconds per new shape."""
     examples = [_example(dtype, size, stride, width) for width in _WIDTHS]
     exact = [(x.float(), weight, gradient.float()) for x, weight, gradient in examples]
     return [_result(library, of, *some, stride) for some in exact]

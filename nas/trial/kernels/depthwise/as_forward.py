@@ -25,20 +25,20 @@ _CHUNK = 1 << 18  # numbers at once: 1 MB of images and of gradients each stay i
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
-    """The weight gradient of a depthwise convolution, as a sum of forward depthwise convolutions.
+    """Computes the weight gradient of a depthwise convolution as a sum of forward depthwise convolutions.
 
-    Every image and channel is a channel of one large image, and its output's gradient, ``H x W``, the
-    kernel it is convolved with: the result, ``size x size`` of it, is what this image and channel
-    contribute.
+    Each channel of each image becomes a channel of one large image, and its output's gradient, ``H x W``,
+    the kernel that it is convolved with. The result, ``size x size``, is the contribution of that channel of
+    that image.
 
     Args:
-        x: The convolution's input, ``(B, C, H, W)``, channels_last for speed.
-        gradient: Of its output, the same shape.
-        size: Of the kernel, odd, with a padding of ``size // 2``.
-        stride: 1, or the gradient's place among zeros would have to be made first.
+        x: Input of the convolution, ``(B, C, H, W)``, channels_last for speed.
+        gradient: Gradient of its output, of the same shape.
+        size: Height and width of the kernel, odd; the padding is ``size // 2``.
+        stride: Must be 1; otherwise the gradient would have to be spread among zeros first.
 
     Returns:
-        float32, ``(C, 1, size, size)``.
+        The gradient ``(C, 1, size, size)``, float32.
     """
     assert stride == 1
     batch, channels, height, width = x.shape

@@ -1,4 +1,4 @@
-"""The depthwise convolution of a network in training, in whichever way is the fastest for its shape."""
+"""A network's depthwise convolution in training, computed in the fastest way for its shape."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def use_fast_depthwise(model: nn.Module, device: torch.device, dtype: torch.dtype, checks: Checks) -> None:
     """Replaces a network's depthwise convolutions by ones that may be computed in faster ways.
 
-    The parameters, their names and what the network computes stay as they are, but for rounding. Those for
-    which the libraries are the fastest at every size of map are left alone.
+    Parameters, their names and, up to rounding, the network's results are unchanged. Convolutions for which
+    the libraries are fastest at every map size are not replaced.
 
     Args:
-        model: Changed in place.
-        device: Where it is trained.
-        dtype: What its forward pass computes in; for others the libraries are used.
-        checks: Compare the faster ways with the libraries' first.
+        model: The network, changed in place.
+        device: Device that trains it.
+        dtype: Data type of its forward pass; for inputs of other types the libraries are used.
+        checks: Compare the faster ways with the libraries first.
     """
     for name, module in list(model.named_modules()):
         if type(module) is nn.Conv2d and is_depthwise(module):
@@ -38,7 +38,7 @@ def use_fast_depthwise(model: nn.Module, device: torch.device, dtype: torch.dtyp
 
 
 def is_depthwise(conv: nn.Conv2d) -> bool:
-    """Whether it is one with an odd kernel, "same" padding, a stride of 1 or 2 and no bias."""
+    """Whether a convolution is depthwise with an odd kernel, "same" padding, stride 1 or 2 and no bias."""
     size, stride = conv.kernel_size[0], conv.stride[0]
     return (
         conv.groups == conv.in_channels == conv.out_channels
@@ -54,19 +54,19 @@ def is_depthwise(conv: nn.Conv2d) -> bool:
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution of odd size, "same" padding and no bias."""
+    """A depthwise convolution with an odd kernel, "same" padding and no bias."""
 
     _dtype: torch.dtype
     _agreed: Agreed
 
     @classmethod
     def like(cls, conv: nn.Conv2d, dtype: torch.dtype, agreed: Agreed) -> DepthwiseConv2d:
-        """The same convolution, sharing ``conv``'s weight.
+        """Makes the same convolution, sharing the weight of ``conv``.
 
         Args:
-            conv: A depthwise one.
-            dtype: The type of numbers that ``agreed`` is about.
-            agreed: Which ways may be used for which pass.
+            conv: A depthwise convolution.
+            dtype: Data type that ``agreed`` holds for.
+            agreed: The ways that may be used for each pass.
         """
         size = conv.kernel_size[0]
         own = cls(
@@ -85,7 +85,7 @@ class DepthwiseConv2d(nn.Conv2d):
         return own
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to ``(B, C, ceil(H / stride), ceil(W / stride))``."""
+        """Maps ``(B, C, H, W)`` to ``(B, C, ceil(H / stride), ceil(W / stride))``."""
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         size, stride = self.kernel_size[0], self.stride[0]
@@ -103,13 +103,13 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int, choice: Choice) -> Tensor:
-    """Convolves every channel with a kernel of its own, with "same" padding.
+    """Convolves each channel with a separate kernel, with "same" padding.
 
     Args:
-        x: ``(B, C, H, W)``; its type is the result's.
-        weight: ``(C, 1, K, K)``, K odd, of any type; so is its gradient.
-        stride: 1 or 2.
-        choice: How.
+        x: Input ``(B, C, H, W)``; the result has its type.
+        weight: Kernels ``(C, 1, K, K)``, K odd, of any type; the gradient has the same type.
+        stride: Stride, 1 or 2.
+        choice: The way to compute each pass.
 
     Returns:
         ``(B, C, ceil(H / stride), ceil(W / stride))``.

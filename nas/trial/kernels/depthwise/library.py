@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def prepare(weight: Tensor, x: Tensor, _: int) -> Tensor:
-    """The weight in ``x``'s type."""
+    """Casts the weight to the type of ``x``."""
     return weight.to(x.dtype)
 
 
@@ -29,7 +29,7 @@ def input_gradient(x: Tensor, gradient: Tensor, prepared: Tensor, stride: int) -
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`; here of ``x``'s type."""
+    """See :class:`nas.trial.kernels.depthwise.ways.Way`; the result has the type of ``x``."""
     weight = x.new_empty(x.shape[1], 1, size, size)  # only its shape matters
     return _gradients(x, gradient, weight, stride, [False, True, False])[1]
 

@@ -1,7 +1,7 @@
-"""Which way computes a depthwise convolution: by shape, fixed, never by the clock.
+"""Chooses the way to compute a depthwise convolution: a fixed rule by shape, without timing.
 
-What a network's training gives must not depend on what else a machine does, so the rule is written down.
-Its measurements:
+A training's results must not depend on what else the machine does, so the rule is fixed in advance. It
+rests on these measurements:
 
 **GPU** (one H200, bfloat16, channels_last, milliseconds: library / an earlier, simpler version of the Triton
 kernels; 2026-11-26, torch 2.11):
@@ -16,9 +16,9 @@ kernels; 2026-11-26, torch 2.11):
 | 256, 128, 16, 16 | 9 | 2.25 / 0.19 | 0.71 / 0.18 | 1.13 / 0.68 |
 | 256, 512, 4, 4 | 9 | 0.19 / 0.08 | 0.15 / 0.08 | 0.35 / 0.54 |
 
-Triton is chosen where that version was ahead by more than a tenth of a millisecond or a fifth. The kernels
-of today and the matrix product were not measured on a GPU: ``python -m benchmarks.depthwise --device cuda``
-does it and marks where this rule is wrong.
+Triton is chosen where that version was faster by more than 0.1 milliseconds or a fifth. The present kernels
+and the matrix product were not measured on a GPU: ``python -m benchmarks.depthwise --device cuda`` measures
+them and marks where this rule is wrong.
 
 **CPU** (one core of an AMD EPYC, Zen 4, float32, milliseconds of processor time for the weight gradient of a
 9x9 kernel: library / as a forward convolution / matrix product; the middle of 15 turns each in two calls of
@@ -32,8 +32,8 @@ beside it, 2026-11-26):
 | 128, 64, 4, 4 | 4.2 / 1.13 / 0.88, 3.8 / 1.17 / 0.92 |
 | 64, 96, 4, 4 | 3.1 / 0.68 / 0.66, 3.4 / 0.90 / 0.73 |
 
-With 32 images, on 2x2 or 7x7 maps, with 7x7 kernels, and for the other passes the matrix product lost or won
-nothing. For kernels below 5x5 oneDNN's own weight gradient is the fastest.
+With 32 images, on 2x2 or 7x7 maps, with 7x7 kernels, and for the other passes the matrix product was slower
+or no faster. For kernels below 5x5 oneDNN's weight gradient is the fastest.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ if TYPE_CHECKING:
 Pass = Literal["forward", "input_gradient", "weight_gradient"]
 PASSES: tuple[Pass, ...] = ("forward", "input_gradient", "weight_gradient")
 
-# oneDNN's own weight gradient is the faster one below.
+# Below this size oneDNN's weight gradient is faster.
 _LEAST_AS_FORWARD = 5
-# A product of matrices is the faster weight gradient of such a kernel on 3x3 and 4x4 maps of many images.
+# The matrix product is the faster weight gradient of this kernel on 3x3 and 4x4 maps of many images.
 _MATMUL_KERNEL, _MATMUL_PIXELS, _MATMUL_BATCH = 9, range(3 * 3, 4 * 4 + 1), 64
-# The kernels load 16 channels as one; the networks' are multiples of 16 but for the narrowest stems'.
+# The kernels load 16 channels at once; the networks have multiples of 16, except in the narrowest stems.
 _CHANNELS_AS_ONE = 16
-_MEASURED_ON_GPU = (torch.bfloat16, torch.float16)  # one of them was, the other moves the same bytes
-# By the table above: kernel to passes.
+_MEASURED_ON_GPU = (torch.bfloat16, torch.float16)  # bfloat16 was measured; float16 moves as many bytes
+# From the table above: kernel size to passes.
 _TRITON: Mapping[int, tuple[Pass, ...]] = {9: PASSES, 7: ("input_gradient",), 5: ("input_gradient",)}
-_SMALL_MAP = 4 * 4  # pixels, up to which the library's weight gradient is the faster one
+_SMALL_MAP = 4 * 4  # pixels up to which the library's weight gradient is faster
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Problem:
 
 
 class Choice(NamedTuple):
-    """The name of a way (:func:`nas.trial.kernels.depthwise.ways.named`) for each pass."""
+    """The name of the way (:func:`nas.trial.kernels.depthwise.ways.named`) for each pass."""
 
     forward: str = "library"
     input_gradient: str = "library"
@@ -84,7 +84,7 @@ class Choice(NamedTuple):
 
 
 def choose(problem: Problem) -> Choice:
-    """The ways that are expected to be the fastest; every problem has some."""
+    """Chooses the ways expected to be the fastest for a problem."""
     if problem.device == "cpu":
         return _on_cpu(problem)
     if problem.device == "cuda":
@@ -93,7 +93,7 @@ def choose(problem: Problem) -> Choice:
 
 
 def candidates(device: str, dtype: torch.dtype, size: int, stride: int) -> list[tuple[Pass, str]]:
-    """What may be chosen for some input with such a kernel, beside the library."""
+    """Lists what may be chosen for some input of a kernel, besides the library."""
     found: list[tuple[Pass, str]] = []
     if device == "cpu" and stride == 1 and size >= _LEAST_AS_FORWARD:
         found.append(("weight_gradient", "as_forward"))

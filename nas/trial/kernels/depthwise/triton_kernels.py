@@ -2,18 +2,18 @@
 # ruff: noqa: RUF005, SIM108 (Triton's language has no unpacking, and branches on constants are no choices)
 """Depthwise convolutions as GPU programs in Triton (https://triton-lang.org), for channels_last tensors.
 
-A program computes whole rows of outputs for some channels of some images. Every thread holds a few channels
-of an image and all output columns of a row as sums in registers: a number read once from memory takes part
-in as many products as it has taps there, so that the arithmetic is the limit and not the reading. Rows and,
-if a map is one tile wide, columns outside the map are left out, not multiplied by zero: on an 8x8 map that is
-half of a 9x9 kernel's products.
+A program computes whole rows of outputs for some channels of some images. Each thread holds the sums of a few
+channels of an image and all output columns of a row in registers: a number read once from memory takes part
+in as many products as it has taps there, so that arithmetic is the limit and not memory. Rows and, if a map
+is one tile wide, columns outside the map are skipped, not multiplied by zero: on an 8x8 map that saves half
+of a 9x9 kernel's products.
 
 Sums are float32 and their order is fixed, weight gradients included: no atomics.
 
-Sizes of tensors are ordinary arguments that nothing is compiled for; ``triton.constexpr`` are only the
-kernel's size, its stride and the tile. Positions: output ``o`` and input ``p`` meet in tap
-``OF_INPUT * p + OF_OUTPUT * o + SIZE // 2``, forward with ``(1, -stride)``; the input's gradient, whose
-input is the output's gradient, with ``(-stride, 1)``, or if the stride is 1 as forward, turned.
+Sizes of tensors are ordinary arguments, so no kernel is compiled for them; only the kernel's size, its stride
+and the tile are ``triton.constexpr``. Positions: output ``o`` and input ``p`` meet in tap
+``OF_INPUT * p + OF_OUTPUT * o + SIZE // 2``: forward with ``(1, -stride)``; the input gradient, whose input
+is the output's gradient, with ``(-stride, 1)``, or for stride 1 as forward with the kernel rotated.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SIZES = ["batch", "height", "width", "out_height", "out_width"]
 
 @triton.jit
 def _where(b, batch, known, inside):
-    """``(len(b), len(known))``: which images and channels there are, if their pixel lies inside the map."""
+    """Mask ``(len(b), len(known))`` of the images and channels that exist, if their pixel is in the map."""
     # Triton's interpreter makes integers of masks that are combined with a single truth value.
     return (b < tl.where(inside, batch, 0))[:, None] & known[None, :]
 
@@ -54,31 +54,31 @@ def convolve(
     IMAGES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """Forward or input gradient.
+    """Computes the forward pass or the input gradient.
 
     Programs: blocks of ``CHANNELS``, blocks of ``IMAGES``, and ``rows`` output rows of ``COLUMNS`` columns.
 
     Args:
-        x: ``(batch, height, width, channels)``.
-        taps: float32, ``(SIZE * SIZE, channels)``.
-        y: ``(batch, out_height, out_width, channels)``, written.
-        batch: Images.
-        channels: Of each.
-        height: Of ``x``.
-        width: Of ``x``.
-        out_height: Of ``y``.
-        out_width: Of ``y``.
-        rows: Output rows a program.
-        tap_first: Where the first tap stands in ``taps``.
-        tap_step: From a tap to the next; -1 turns the kernel round.
-        SIZE: Of the kernel, odd.
-        OF_INPUT: See the module.
-        OF_OUTPUT: See the module.
-        FIRST: The first input column that a tile of outputs meets, counted from the tile's own place.
-        LAST: One beyond the last.
-        COLUMNS: Output columns a tile.
-        IMAGES: At once.
-        CHANNELS: At once.
+        x: Input ``(batch, height, width, channels)``.
+        taps: Kernels ``(SIZE * SIZE, channels)``, float32.
+        y: Output ``(batch, out_height, out_width, channels)``.
+        batch: Number of images.
+        channels: Channels of each image.
+        height: Height of ``x``.
+        width: Width of ``x``.
+        out_height: Height of ``y``.
+        out_width: Width of ``y``.
+        rows: Output rows per program.
+        tap_first: Index of the first tap in ``taps``.
+        tap_step: Step from one tap to the next; -1 rotates the kernel by 180 degrees.
+        SIZE: Height and width of the kernel, odd.
+        OF_INPUT: See the module's docstring.
+        OF_OUTPUT: See the module's docstring.
+        FIRST: First input column that a tile of outputs meets, relative to the tile.
+        LAST: One beyond the last such column.
+        COLUMNS: Output columns per tile.
+        IMAGES: Images per program.
+        CHANNELS: Channels per program.
     """
     c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     b = tl.program_id(1) * IMAGES + tl.arange(0, IMAGES)
@@ -151,31 +151,31 @@ def correlate(
     IMAGES: tl.constexpr,
     CHANNELS: tl.constexpr,
 ):
-    """What each share of images and rows adds to the weight gradient.
+    """Computes what each share of images and rows adds to the weight gradient.
 
     Programs: blocks of ``CHANNELS``, of ``TAP_ROWS`` rows of the kernel, and shares of the units. A unit is
     ``COLUMNS`` columns of one output row of ``IMAGES`` images.
 
     Args:
-        x: The convolution's input, ``(batch, height, width, channels)``.
-        gradient: Of its output, ``(batch, out_height, out_width, channels)``.
-        parts: float32, ``(shares, SIZE * SIZE, channels)``, written.
-        batch: Images.
-        channels: Of each.
-        height: Of ``x``.
-        width: Of ``x``.
-        out_height: Of ``gradient``.
-        out_width: Of ``gradient``.
-        units: In all.
-        units_each: Of a share.
-        SIZE: Of the kernel, odd.
-        STRIDE: Of the convolution.
-        TAP_ROWS: Rows of the kernel a program.
-        FIRST: As for :func:`convolve`.
-        LAST: As there.
-        COLUMNS: As there.
-        IMAGES: As there.
-        CHANNELS: As there.
+        x: Input of the convolution, ``(batch, height, width, channels)``.
+        gradient: Gradient of its output, ``(batch, out_height, out_width, channels)``.
+        parts: Output ``(shares, SIZE * SIZE, channels)``, float32.
+        batch: Number of images.
+        channels: Channels of each image.
+        height: Height of ``x``.
+        width: Width of ``x``.
+        out_height: Height of ``gradient``.
+        out_width: Width of ``gradient``.
+        units: Total number of units.
+        units_each: Units of a share.
+        SIZE: Height and width of the kernel, odd.
+        STRIDE: Stride of the convolution.
+        TAP_ROWS: Rows of the kernel per program.
+        FIRST: See :func:`convolve`.
+        LAST: See :func:`convolve`.
+        COLUMNS: See :func:`convolve`.
+        IMAGES: See :func:`convolve`.
+        CHANNELS: See :func:`convolve`.
     """
     c = tl.program_id(0) * CHANNELS + tl.arange(0, CHANNELS)
     top = tl.program_id(1) * TAP_ROWS

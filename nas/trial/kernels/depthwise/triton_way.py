@@ -1,6 +1,6 @@
 """Depthwise convolutions by the kernels of :mod:`nas.trial.kernels.depthwise.triton_kernels`.
 
-Imports Triton: only to be imported where a GPU is used. Tiles follow from the shapes by fixed tables. Inputs
+Imports Triton, so import it only where a GPU is used. Tiles follow from the shapes by fixed tables. Inputs
 may be float32, float16 or bfloat16; those that are not channels_last are copied.
 """
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _WARPS = 4
-_CHANNELS = 64  # a line of 128 bytes of 16-bit numbers
-_ENOUGH = 1024  # programs: some eight for each of the 132 multiprocessors of an H100 or H200
-# Rows of the kernel whose sums a thread holds at once: more take long to compile, and registers spill.
+_CHANNELS = 64  # a cache line of 128 bytes holds 64 16-bit numbers
+_ENOUGH = 1024  # programs: about eight for each of the 132 multiprocessors of an H100 or H200
+# Rows of the kernel whose sums a thread holds at once: more compile slowly and spill registers.
 _TAP_ROWS = {3: 3, 5: 3, 7: 4, 9: 3}
-_UNITS_EACH = 4  # rows at least that a share of the weight gradient adds up: writing it costs as much as one
+_UNITS_EACH = 4  # least rows in a share of the weight gradient: writing the share costs as much as one
 
 
 class _Tile(NamedTuple):
-    """What a program computes at once; the columns as ``triton_kernels.convolve`` names them."""
+    """What a program computes at once; ``first`` and ``last`` are those of ``triton_kernels.convolve``."""
 
     columns: int
     first: int
@@ -34,7 +34,7 @@ class _Tile(NamedTuple):
 
 
 def prepare(weight: Tensor, x: Tensor, stride: int) -> Tensor:  # noqa: ARG001
-    """The taps, float32, ``(K * K, C)``."""
+    """Returns the taps, float32, ``(K * K, C)``."""
     return weight.reshape(len(weight), -1).t().contiguous().float()
 
 
@@ -53,7 +53,7 @@ def input_gradient(x: Tensor, gradient: Tensor, prepared: Tensor, stride: int) -
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`; here float32."""
+    """See :class:`nas.trial.kernels.depthwise.ways.Way`; the result is float32."""
     x, gradient = _channels_last(x), _channels_last(gradient)
     batch, channels, height, width = x.shape
     out_height, out_width = gradient.shape[2:]
@@ -133,7 +133,7 @@ def _convolve(
 
 
 def _tile(size: int, meet: tuple[int, int], out_width: int, width: int, numbers: int) -> _Tile:
-    """``numbers`` at most are a thread's of each column of outputs."""
+    """Chooses a tile in which a thread holds at most ``numbers`` numbers of each output column."""
     columns = next((n for n in (4, 8) if out_width <= n), 16)
     if meet[0] == 1:
         first, last = -(size // 2), (columns - 1) * -meet[1] + size // 2 + 1
@@ -142,7 +142,7 @@ def _tile(size: int, meet: tuple[int, int], out_width: int, width: int, numbers:
         first, last = -(size // 2 // -meet[0]), (columns - 1 + size // 2) // -meet[0] + 1
         most = _cdiv(columns, -meet[0])
     if out_width <= columns and width <= most:
-        first, last = 0, most  # the whole map: there is nothing beside it
+        first, last = 0, most  # the whole map
     return _Tile(columns, first, last, 32 * _WARPS * min(numbers, 32 // columns) // _CHANNELS)
 
 

@@ -1,4 +1,4 @@
-"""The ways to compute a depthwise convolution, by name."""
+"""The protocol of the ways to compute a depthwise convolution, and the ways by name."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ if TYPE_CHECKING:
 
 
 class Way(Protocol):
-    """Forward and gradients of a convolution with stride, an odd kernel and "same" padding, ``size // 2``.
+    """Forward pass and gradients of a strided convolution with an odd kernel and padding ``size // 2``.
 
-    Each is a module of this room. Sums are at least float32; results depend on the arguments alone, bit for
-    bit on one machine.
+    Each way is a module of this package. Sums are at least float32; on one machine, results depend on the
+    arguments only, bit for bit.
     """
 
     def prepare(self, weight: Tensor, x: Tensor, stride: int, /) -> Tensor:
-        """The weight ``(C, 1, K, K)``, of any type, as this way reads it for inputs like ``x``."""
+        """Converts the weight ``(C, 1, K, K)``, of any type, to this way's form for inputs like ``x``."""
         ...
 
     def forward(self, x: Tensor, prepared: Tensor, stride: int, /) -> Tensor:
-        """``(B, C, H, W)`` to ``(B, C, ceil(H / stride), ceil(W / stride))``, of one type."""
+        """Maps ``(B, C, H, W)`` to ``(B, C, ceil(H / stride), ceil(W / stride))`` of the same type."""
         ...
 
     def input_gradient(self, x: Tensor, gradient: Tensor, prepared: Tensor, stride: int, /) -> Tensor:
-        """The gradient of ``x``, like ``x``, whose values do not matter, from the output's."""
+        """Computes the gradient of ``x`` from the output's; of ``x`` only shape and type matter."""
         ...
 
     def weight_gradient(self, x: Tensor, gradient: Tensor, size: int, stride: int, /) -> Tensor:
-        """The weight's gradient, ``(C, 1, size, size)``."""
+        """Computes the gradient of the weight, ``(C, 1, size, size)``."""
         ...
 
 
 def named(name: str) -> Way:
-    """Gives a way: ``library``, ``matmul``, ``as_forward`` or ``triton``.
+    """Returns a way: ``library``, ``matmul``, ``as_forward`` or ``triton``.
 
     Raises:
-        ImportError: If it is ``triton`` and there is none.
+        ImportError: If it is ``triton``, which is not installed.
     """
-    # Each when it is needed: Triton is not there without a GPU, and takes half a second.
+    # Imported when needed: without a GPU Triton may be missing, and importing it takes half a second.
     if name == "library":
         from nas.trial.kernels.depthwise import library
 

@@ -1,1 +1,1 @@
-"""Layers between convolutions in as few passes over memory as they need."""
+"""The layers between convolutions, computed in as few passes over memory as possible."""

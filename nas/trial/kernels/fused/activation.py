@@ -23,9 +23,9 @@ LAYERS: Final[Mapping[str, type[nn.Module]]] = {
 
 
 def kind_of(module: nn.Module) -> str | None:
-    """The kind among ``LAYERS`` that an activation is, or None if it is none of them.
+    """Returns the kind of an activation, a key of ``LAYERS``, or None if it has none.
 
-    CELU and ELU are one function where alpha is 1 (arXiv:1704.07483).
+    CELU and ELU are the same function where alpha is 1 (arXiv:1704.07483).
     """
     if type(module) is nn.Identity:
         return NONE
@@ -39,7 +39,7 @@ def kind_of(module: nn.Module) -> str | None:
 
 
 def activate(z: Tensor, kind: str) -> Tensor:
-    """An activation by its kind, in PyTorch."""
+    """Applies an activation by its kind, in PyTorch."""
     if kind == "relu":
         return functional.relu(z)
     if kind == "gelu":

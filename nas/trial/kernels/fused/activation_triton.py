@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
-"""Activations and their slopes inside kernels, by their kinds."""
+"""Activations and their derivatives inside kernels, by kind."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import triton.language as tl
 
 @triton.jit
 def activated(z, kind: tl.constexpr):
-    """The activation of float32 numbers."""
+    """Applies the activation to float32 numbers."""
     if kind == "relu":
         found = tl.where((z > 0) | (z != z), z, 0.0)  # NaN stays NaN, as in PyTorch
     elif kind == "gelu":
@@ -23,7 +23,7 @@ def activated(z, kind: tl.constexpr):
 
 @triton.jit
 def slope(z, kind: tl.constexpr):
-    """The activation's derivative."""
+    """Computes the activation's derivative."""
     if kind == "relu":
         found = tl.where(z > 0, 1.0, 0.0)
     elif kind == "gelu":

@@ -1,4 +1,4 @@
-"""Batch norm that computes the activation after it in the same pass, on a GPU."""
+"""Batch norm and the activation after it in one pass, on a GPU."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class BatchNormAct2d(nn.BatchNorm2d):
     """A batch norm with running statistics and the activation that follows it.
 
     Args:
-        norm: Whose parameters and buffers are shared.
-        kind: Of activation, see :mod:`nas.trial.kernels.fused.activation`.
+        norm: The batch norm; its parameters and buffers are shared.
+        kind: Kind of activation, see :mod:`nas.trial.kernels.fused.activation`.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, kind: str) -> None:
@@ -31,11 +31,11 @@ class BatchNormAct2d(nn.BatchNorm2d):
 
     @staticmethod
     def takes(norm: nn.Module) -> bool:
-        """Whether a module is a batch norm that can be computed so."""
+        """Whether a module is a batch norm that this class can replace."""
         return type(norm) is nn.BatchNorm2d and norm.affine and norm.track_running_stats
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same shape, channels_last."""
+        """Maps ``(B, C, H, W)`` to the same shape, channels_last."""
         self._check_input_dim(x)
         if self.training and self.momentum is not None and x.numel() > x.shape[1]:
             result: Tensor = _NormAct.apply(
@@ -51,7 +51,7 @@ class BatchNormAct2d(nn.BatchNorm2d):
         return batch_norm_triton.forward(x, mean, variance, self.weight, self.bias, self.kind, self.eps)
 
     def extra_repr(self) -> str:
-        """As of the norm, with the activation."""
+        """Describes the norm and the activation."""
         return f"{super().extra_repr()}, activation={self.kind}"
 
     def _running(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -63,7 +63,7 @@ class BatchNormAct2d(nn.BatchNorm2d):
 
 
 class _NormAct(torch.autograd.Function):
-    """With the batch's own statistics; the running ones are updated."""
+    """Normalises with the batch's statistics and updates the running ones."""
 
     @staticmethod
     def forward(

@@ -2,7 +2,7 @@
 """Batch norm and the activation that follows, forward and backward; Triton, channels_last.
 
 Forward reads the input twice and writes the output once, backward reads input and gradient twice and writes
-once; neither the norm's own output nor the activation's is kept. Channels are the columns of a
+once; neither the norm's output nor the activation's is kept. Channels are the columns of a
 ``(B * H * W, C)`` matrix. Sums over rows are those of a fixed number of strips, merged in order: no atomic
 additions, so equal inputs give equal results. Moments merge by Chan, Golub and LeVeque (1979), which does
 not cancel where the mean is large.
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _ROWS, _CHANNELS = 32, 64  # of a tile; not measured on a GPU
-_PROGRAMS = 1024  # enough to fill a GPU, whichever it is: the strips must not depend on it
+_PROGRAMS = 1024  # enough to fill any GPU: the strips must not depend on the model
 _STRIPS = 128  # at most
 _SIZES = ("rows", "strip", "strips")
 
@@ -30,12 +30,12 @@ _SIZES = ("rows", "strip", "strips")
 def statistics(
     x: Tensor, running: tuple[Tensor, Tensor, Tensor] | None, momentum: float, eps: float
 ) -> tuple[Tensor, Tensor]:
-    """Mean and reciprocal of the standard deviation of each channel, ``(C,)`` in float32.
+    """Computes each channel's mean and reciprocal standard deviation, ``(C,)``, float32.
 
     Args:
-        x: ``(B, C, H, W)``, channels_last, at least two numbers a channel.
+        x: Input ``(B, C, H, W)``, channels_last, with at least two numbers per channel.
         running: Running mean and (unbiased) variance, ``(C,)``, and count of batches, ``()``; updated.
-        momentum: With which.
+        momentum: Weight of the batch in the running statistics.
         eps: Added to the variance.
     """
     rows, channels = _shape(x)
@@ -59,16 +59,16 @@ def statistics(
 def forward(
     x: Tensor, mean: Tensor, spread: Tensor, weight: Tensor, bias: Tensor, kind: str, eps: float | None
 ) -> Tensor:
-    """Normalised, scaled and activated, like ``x``.
+    """Normalises, scales and activates; the result is like ``x``.
 
     Args:
-        x: ``(B, C, H, W)``, channels_last.
-        mean: ``(C,)``.
-        spread: ``(C,)``: the variance, or without ``eps`` its root's reciprocal.
-        weight: ``(C,)``.
-        bias: ``(C,)``.
-        kind: Of activation.
-        eps: Added to the variance; None if ``spread`` is none.
+        x: Input ``(B, C, H, W)``, channels_last.
+        mean: Means ``(C,)``.
+        spread: Variances ``(C,)``, or without ``eps`` the reciprocals of their roots.
+        weight: Weights ``(C,)``.
+        bias: Biases ``(C,)``.
+        kind: Kind of activation.
+        eps: Added to the variance; None if ``spread`` is not the variance.
     """
     rows, channels = _shape(x)
     found = torch.empty_like(x, memory_format=torch.channels_last)
@@ -86,16 +86,16 @@ def forward(
 def backward(
     x: Tensor, gradient: Tensor, mean: Tensor, scale: Tensor, weight: Tensor, bias: Tensor, kind: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of input, weight and bias, the latter ``(C,)`` in float32.
+    """Computes the gradients of input, weight and bias, the latter two ``(C,)``, float32.
 
     Args:
         x: The input, ``(B, C, H, W)``, channels_last.
-        gradient: Of the output, likewise.
+        gradient: Gradient of the output, of the same shape and layout.
         mean: From :func:`statistics`.
-        scale: Likewise.
-        weight: ``(C,)``.
-        bias: ``(C,)``.
-        kind: Of activation.
+        scale: From :func:`statistics`.
+        weight: Weights ``(C,)``.
+        bias: Biases ``(C,)``.
+        kind: Kind of activation.
     """
     rows, channels = _shape(x)
     strips, strip = _strips(rows, channels)
@@ -125,7 +125,7 @@ def _shape(x: Tensor) -> tuple[int, int]:
 
 
 def _strips(rows: int, channels: int) -> tuple[int, int]:
-    """How many strips, and how many rows each."""
+    """Returns the number of strips and the rows of each."""
     wanted = min(_STRIPS, triton.cdiv(rows, _ROWS), triton.cdiv(_PROGRAMS, triton.cdiv(channels, _CHANNELS)))
     strip = triton.cdiv(triton.cdiv(rows, wanted), _ROWS) * _ROWS
     return triton.cdiv(rows, strip), strip
@@ -137,7 +137,7 @@ def _tiles(rows: int, channels: int) -> tuple[int, int]:
 
 @triton.jit
 def _merged(count, mean, squares, more, its_mean, its_squares):
-    """Count, mean and sum of squared deviations of two sets together."""
+    """Merges count, mean and sum of squared deviations of two sets."""
     total = count + more
     share = more / total
     apart = its_mean - mean
@@ -209,7 +209,7 @@ def _merge(
 
 @triton.jit
 def _tile(rows, channels, n_rows: tl.constexpr, n_channels: tl.constexpr):
-    """Offsets of a tile's numbers, which of them exist, its channels, and which of those exist."""
+    """Returns offsets and mask of a tile's numbers, and its channels and their mask."""
     row = tl.program_id(0) * n_rows + tl.arange(0, n_rows)
     channel = tl.program_id(1) * n_channels + tl.arange(0, n_channels)
     at = row.to(tl.int64)[:, None] * channels + channel[None, :]
@@ -246,7 +246,7 @@ def _forward(
 
 @triton.jit
 def _before(x, gradient, at, exists, centre, scale, factor, shift, kind: tl.constexpr):
-    """The normalised input and the gradient before the activation."""
+    """Computes the normalised input and the gradient before the activation."""
     values = tl.load(x + at, mask=exists, other=0.0).to(tl.float32)
     normal = (values - centre[None, :]) * scale[None, :]
     found = tl.load(gradient + at, mask=exists, other=0.0).to(tl.float32)

@@ -1,13 +1,13 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
-"""Maximum of 3x3 pixels, then blur and every second pixel, in one pass each way; Triton, channels_last.
+"""3x3 maximum, blur and subsampling by 2 in one pass each way; Triton, channels_last.
 
 The blur (1 2 1) / 4 of an edge pixel meets the mirrored row or column of maxima, which the output reads
-anyway: mirroring is a matter of weights, and no padded map exists. Forward notes where each maximum lay in
-one byte; backward gathers by it, so that no two programs write to one place and equal inputs give equal
-gradients.
+anyway: mirroring only changes weights, and no padded map is needed. Forward stores the position of each
+maximum in one byte; backward gathers by it, so that no two programs write to the same address and equal
+inputs give equal gradients.
 
-A program computes some outputs, each with the 2x2 pixels that are its own: ``(2 * row, 2 * column)`` is the
-first of them. Offsets ``origin``, ``(outputs, channels)``, are those of an output's image.
+A program computes some outputs and, backward, the 2x2 pixels that belong to each, from ``(2 * row, 2 *
+column)`` on. The offsets ``origin``, ``(outputs, channels)``, are those of an output's image.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ import triton.language as tl
 if TYPE_CHECKING:
     from torch import Tensor
 
-_OUTPUTS, _CHANNELS = 4, 64  # of a program: no registers are spilled; not measured on a GPU
+_OUTPUTS, _CHANNELS = 4, 64  # per program: no registers spill; not measured on a GPU
 _SIZES = ("outputs", "height", "width", "out_height", "out_width")
 
 
 def forward(x: Tensor, with_places: bool) -> tuple[Tensor, Tensor]:
-    """Pools.
+    """Pools a map.
 
     Args:
-        x: ``(B, C, H, W)``, channels_last, at least 2x2 pixels.
+        x: Input ``(B, C, H, W)``, channels_last, at least 2x2 pixels.
         with_places: Whether a backward pass will follow.
 
     Returns:
-        ``(B, C, ceil(H / 2), ceil(W / 2))``, and uint8 like ``x``: which of the 9 pixels round each, row by
-        row, is the first that is greatest (empty without a backward pass).
+        The output ``(B, C, ceil(H / 2), ceil(W / 2))``, and uint8 like ``x``: which of the 9 pixels around
+        each, row by row, is the first maximum (empty without a backward pass).
     """
     height, width = x.shape[2:]
     pooled = empty(x, (height + 1) // 2, (width + 1) // 2, x.dtype)
@@ -51,10 +51,10 @@ def forward(x: Tensor, with_places: bool) -> tuple[Tensor, Tensor]:
 
 
 def backward(gradient: Tensor, places: Tensor) -> Tensor:
-    """The input's gradient.
+    """Computes the gradient of the input.
 
     Args:
-        gradient: Of the output, ``(B, C, ceil(H / 2), ceil(W / 2))``, channels_last.
+        gradient: Gradient of the output, ``(B, C, ceil(H / 2), ceil(W / 2))``, channels_last.
         places: From :func:`forward`, ``(B, C, H, W)``.
     """
     found = empty(gradient, places.shape[2], places.shape[3], gradient.dtype)
@@ -69,26 +69,26 @@ def backward(gradient: Tensor, places: Tensor) -> Tensor:
 
 
 def empty(like: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
-    """A map of another size with the images and channels of ``like``, channels_last."""
+    """Allocates a map of another size with the images and channels of ``like``, channels_last."""
     shape = (*like.shape[:2], height, width)
     return torch.empty(shape, device=like.device, dtype=dtype, memory_format=torch.channels_last)
 
 
 def sizes(x: Tensor, pooled: Tensor) -> tuple[int, ...]:
-    """Kernels' sizes, from the number of outputs to that of channels."""
+    """Returns the kernels' size arguments, from the number of outputs to that of channels."""
     batch, channels, *out = pooled.shape
     return (batch * out[0] * out[1], *x.shape[2:], *out, channels)
 
 
 def grid(pooled: Tensor, outputs: int, channels: int) -> tuple[int, int]:
-    """Programs of so many outputs and channels each."""
+    """Returns the grid of programs with this number of outputs and channels each."""
     batch, chs, height, width = pooled.shape
     return triton.cdiv(batch * height * width, outputs), triton.cdiv(chs, channels)
 
 
 @triton.jit
 def program(outputs, out_height, out_width, channels, n_outputs: tl.constexpr, n_channels: tl.constexpr):
-    """Of a program's outputs: image, row and column, offset of channels, and which numbers exist."""
+    """Returns image, row, column, channel offset and mask of a program's outputs."""
     output = tl.program_id(0) * n_outputs + tl.arange(0, n_outputs)
     channel = tl.program_id(1) * n_channels + tl.arange(0, n_channels)[None, :]
     exists = (output < outputs)[:, None] & (channel < channels)
@@ -98,14 +98,14 @@ def program(outputs, out_height, out_width, channels, n_outputs: tl.constexpr, n
 
 @triton.jit
 def pixels_at(origin, exists, row, column, height, width, channels):
-    """Offsets of one pixel for each output, and whether it lies on the map."""
+    """Returns the offset of one pixel for each output, and whether it lies on the map."""
     within = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     return origin + ((row * width + column) * channels)[:, None], exists & within[:, None]
 
 
 @triton.jit
 def _weights(at, size):
-    """What the maxima before and after an output's own count in a row or column, mirrored at its ends."""
+    """Returns the weights of the maxima before and after the centre of a line, mirrored at its ends."""
     first, last = at == 0, 2 * at + 1 >= size
     before = tl.where(first, 0.0, tl.where(last, 0.5, 0.25))
     after = tl.where(last, 0.0, tl.where(first, 0.5, 0.25))
@@ -114,21 +114,21 @@ def _weights(at, size):
 
 @triton.jit
 def greater(best, at, value, place):
-    """The first of equals stays, and NaN wins, as in PyTorch."""
+    """Returns the greater value and its place; the first of equals and NaN win, as in PyTorch."""
     take = (value > best) | (value != value)
     return tl.where(take, value, best), tl.where(take, place, at)
 
 
 @triton.jit
 def _three(a, at_a, b, at_b, c, at_c):
-    """The maximum of three, and its place."""
+    """Returns the maximum of three values and its place."""
     best, at = greater(a, at_a, b, at_b)
     return greater(best, at, c, at_c)
 
 
 @triton.jit
 def _row(x, origin, exists, row, column, height, width, channels):
-    """Of five pixels in a row: the maxima of each three neighbours, and where the last two of them lay."""
+    """Returns the maxima of each three neighbours among five pixels of a row, and places of the last two."""
     at, within = pixels_at(origin, exists, row, column - 2, height, width, channels)
     a = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
     at, within = pixels_at(origin, exists, row, column - 1, height, width, channels)
@@ -165,7 +165,7 @@ def _forward(
     )
     origin = (image * height * width * channels)[:, None] + channel
     y, z = 2 * row, 2 * column
-    # Five rows of pixels, a to e; in each the maxima round columns z - 1, z and z + 1.
+    # Five rows of pixels, a to e; in each the maxima around columns z - 1, z and z + 1.
     a0, a1, a2, _, _ = _row(x, origin, exists, y - 2, z, height, width, channels)
     b0, b1, b2, at_b1, at_b2 = _row(x, origin, exists, y - 1, z, height, width, channels)
     c0, c1, c2, at_c1, at_c2 = _row(x, origin, exists, y, z, height, width, channels)
@@ -201,7 +201,7 @@ def _forward(
 
 @triton.jit
 def _spread(gradient, origin, exists, row, column, out_height, out_width, width, channels):
-    """One row of outputs' gradients to the four columns of maxima from ``2 * column - 1`` on."""
+    """Distributes one row of the output's gradients to four columns of maxima from ``2 * column - 1`` on."""
     at, within = pixels_at(origin, exists, row, column - 1, out_height, out_width, channels)
     left = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
     at, within = pixels_at(origin, exists, row, column, out_height, out_width, channels)
@@ -216,7 +216,10 @@ def _spread(gradient, origin, exists, row, column, out_height, out_width, width,
 
 @triton.jit
 def _gather(a, at_a, b, at_b, c, at_c, place):
-    """What the maxima left of, at and right of a pixel send it; ``place`` is where its row begins."""
+    """Sums the gradients that reach a pixel from the maxima left of, at and right of it.
+
+    ``place`` is the place of the first pixel of its row.
+    """
     found = tl.where(at_a == place + 2, a, 0.0)
     found += tl.where(at_b == place + 1, b, 0.0)
     return found + tl.where(at_c == place, c, 0.0)

@@ -1,4 +1,4 @@
-"""Layer norm over channels that computes the activation after it in the same pass, on a GPU.
+"""Layer norm over channels and the activation after it in one pass, on a GPU.
 
 Under automatic casts PyTorch computes layer norms, and the activation after them, in float32: the input is
 cast to it, and the result back for the next convolution. Here numbers are read and written as they are, and
@@ -15,15 +15,15 @@ from timm.layers import LayerNorm2d
 if TYPE_CHECKING:
     from torch import Tensor
 
-_MOST_CHANNELS = 4096  # a kernel's program holds a pixel's all
+_MOST_CHANNELS = 4096  # a program holds all channels of a pixel
 
 
 class LayerNormAct2d(LayerNorm2d):
     """A layer norm over channels and the activation that follows it.
 
     Args:
-        norm: Whose parameters are shared.
-        kind: Of activation, see :mod:`nas.trial.kernels.fused.activation`.
+        norm: The layer norm; its parameters are shared.
+        kind: Kind of activation, see :mod:`nas.trial.kernels.fused.activation`.
     """
 
     def __init__(self, norm: LayerNorm2d, kind: str) -> None:
@@ -34,7 +34,7 @@ class LayerNormAct2d(LayerNorm2d):
 
     @staticmethod
     def takes(norm: Any) -> bool:
-        """Whether a module is a layer norm that can be computed so."""
+        """Whether a module is a layer norm that this class can replace."""
         if type(norm) is not LayerNorm2d or norm._fast_norm:
             return False
         return bool(
@@ -42,12 +42,12 @@ class LayerNormAct2d(LayerNorm2d):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same shape, channels_last."""
+        """Maps ``(B, C, H, W)`` to the same shape, channels_last."""
         result: Tensor = _NormAct.apply(x, self.weight, self.bias, self.eps, self.kind)
         return result
 
     def extra_repr(self) -> str:
-        """As of the norm, with the activation."""
+        """Describes the norm and the activation."""
         return f"{super().extra_repr()}, activation={self.kind}"
 
 

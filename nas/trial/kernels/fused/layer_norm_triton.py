@@ -1,8 +1,8 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
 """Layer norm over the channels of each pixel and the activation that follows; Triton, channels_last.
 
-A program holds some pixels' channels whole, so forward reads and writes once and backward reads input and
-gradient once and writes once; mean and deviation are computed again rather than kept. The weight's gradient
+A program holds all channels of some pixels, so forward reads and writes once and backward reads input and
+gradient once and writes once; mean and deviation are recomputed rather than kept. The weight's gradient
 is a sum over a fixed number of strips, without atomic additions: equal inputs give equal results.
 """
 
@@ -19,20 +19,20 @@ from nas.trial.kernels.fused.activation_triton import activated, slope
 if TYPE_CHECKING:
     from torch import Tensor
 
-_NUMBERS = 2048  # of a program, where channels are few; not measured on a GPU
+_NUMBERS = 2048  # per program, where channels are few; not measured on a GPU
 _STRIPS = 512  # at most
 _SIZES = ("rows", "strip")
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float, kind: str) -> Tensor:
-    """Normalised, scaled and activated, like ``x``.
+    """Normalises, scales and activates; the result is like ``x``.
 
     Args:
-        x: ``(B, C, H, W)``, channels_last.
-        weight: ``(C,)``.
-        bias: ``(C,)``.
+        x: Input ``(B, C, H, W)``, channels_last.
+        weight: Weights ``(C,)``.
+        bias: Biases ``(C,)``.
         eps: Added to the variance.
-        kind: Of activation.
+        kind: Kind of activation.
     """
     rows, channels, n_rows, n_channels = _shape(x)
     found = torch.empty_like(x, memory_format=torch.channels_last)
@@ -49,15 +49,15 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float, kind: str) -> T
 def backward(
     x: Tensor, gradient: Tensor, weight: Tensor, bias: Tensor, eps: float, kind: str
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of input, weight and bias, the latter ``(C,)`` in float32.
+    """Computes the gradients of input, weight and bias, the latter two ``(C,)``, float32.
 
     Args:
         x: The input, ``(B, C, H, W)``, channels_last.
-        gradient: Of the output, likewise.
-        weight: ``(C,)``.
-        bias: ``(C,)``.
+        gradient: Gradient of the output, of the same shape and layout.
+        weight: Weights ``(C,)``.
+        bias: Biases ``(C,)``.
         eps: Added to the variance.
-        kind: Of activation.
+        kind: Kind of activation.
     """
     rows, channels, n_rows, n_channels = _shape(x)
     strip = triton.cdiv(triton.cdiv(rows, _STRIPS), n_rows) * n_rows
@@ -76,7 +76,7 @@ def backward(
 
 
 def _shape(x: Tensor) -> tuple[int, int, int, int]:
-    """Pixels and channels, of the tensor and of a program."""
+    """Returns the numbers of pixels and channels, of the tensor and of a program."""
     batch, channels, height, width = x.shape
     n_channels = triton.next_power_of_2(channels)
     return batch * height * width, channels, max(_NUMBERS // n_channels, 1), n_channels
@@ -84,7 +84,7 @@ def _shape(x: Tensor) -> tuple[int, int, int, int]:
 
 @triton.jit
 def _normal(x, row, last, channel, channels, eps):
-    """Offsets, which exist, the normalised input and its scale."""
+    """Returns offsets, mask, the normalised input and its scale."""
     exists = (row < last)[:, None] & (channel < channels)[None, :]
     at = row.to(tl.int64)[:, None] * channels + channel[None, :]
     values = tl.load(x + at, mask=exists, other=0.0).to(tl.float32)

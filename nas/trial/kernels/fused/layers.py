@@ -1,4 +1,4 @@
-"""Which of a network's layers between convolutions are computed in fewer passes, by fixed rules.
+"""Chooses by fixed rules which of a network's layers between convolutions are computed in fewer passes.
 
 On a GPU: norms with the activation that follows them, both poolings, squeeze-and-excitation; each after it
 agreed with the plain layer on an example. On a CPU squeeze-and-excitation only (measured:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from nas.trial.kernels.checked import Checks
 
-# Of examples: channels that real widths are multiples of but no power of two, a side that does not halve.
+# Shape of the examples: real widths are multiples of these channels, no power of two; the side is odd.
 _SHAPE = (4, 48, 7, 7)
 
 
@@ -37,7 +37,7 @@ def use_fast_squeeze(model: nn.Module) -> None:
     """Replaces squeeze-and-excitation by its faster form in plain PyTorch.
 
     Args:
-        model: Changed in place: parameters, their names and results stay.
+        model: The network, changed in place; parameters, their names and results are unchanged.
     """
     for name, module in list(model.named_modules()):
         if FastSqueezeExcite.takes(module):
@@ -45,28 +45,28 @@ def use_fast_squeeze(model: nn.Module) -> None:
 
 
 class FusedLayers:
-    """Replaces layers by ones with kernels in Triton.
+    """Replaces layers by implementations in Triton.
 
     Args:
-        checks: Compare each kind with the plain layer before it is used.
-        device: Where networks are trained.
-        dtype: What their forward passes compute in.
+        checks: Compare each implementation with the plain layer before it is used.
+        device: Device that trains the networks.
+        dtype: Data type of their forward passes.
     """
 
     def __init__(self, checks: Checks, device: torch.device, dtype: torch.dtype) -> None:
         self._checks, self._device, self._dtype = checks, device, dtype
 
     def install(self, model: nn.Module) -> None:
-        """Changes a network in place: parameters, their names and results stay."""
+        """Changes a network in place; parameters, their names and results are unchanged."""
         for module in list(model.modules()):
             self._replace_norms(module)
         for name, module in list(model.named_modules()):
-            fast = self._faster(module) if name else None  # the network itself has no place to be put
+            fast = self._faster(module) if name else None  # the network itself cannot be replaced in place
             if fast is not None:
                 model.set_submodule(name, fast)
 
     def _replace_norms(self, parent: nn.Module) -> None:
-        """A module's norms, each with the activation behind it if its children run in order."""
+        """Replaces a module's norms, together with the activation after each if its children run in order."""
         children = list(parent.named_children())
         in_order = type(parent) in (nn.Sequential, SqueezeExcite)
         for number, (name, norm) in enumerate(children):
@@ -80,7 +80,7 @@ class FusedLayers:
                     parent.set_submodule(follower, nn.Identity())
 
     def _faster_norm(self, norm: Any, kind: str) -> nn.Module | None:
-        """The norm with an activation, if they can be computed together and it works here."""
+        """Fuses a norm with an activation; None if that is not possible or does not work here."""
         also = "" if kind == NONE else f" with {kind.upper()}"
         if BatchNormAct2d.takes(norm):
             works = self._works(
@@ -99,7 +99,7 @@ class FusedLayers:
         return None
 
     def _faster(self, layer: nn.Module) -> nn.Module | None:
-        """Pooling or squeeze-and-excitation in fewer passes, if it works here."""
+        """Returns pooling or squeeze-and-excitation in fewer passes; None if it does not work here."""
         if MaxBlurPool2d.takes(layer):
             blur = functools.partial(BlurPool2d, _SHAPE[1], filt_size=3, stride=2)
             works = self._works(
@@ -121,7 +121,7 @@ class FusedLayers:
         return None
 
     def _works(self, name: str, plain: Callable[[], nn.Module], faster: Callable[[Any], nn.Module]) -> bool:
-        """Whether a layer's faster form gives what the layer does in double precision."""
+        """Whether the faster form of a layer agrees with the layer in double precision."""
         return self._checks.passes(
             f"{name} in Triton",
             self._dtype,
@@ -131,7 +131,7 @@ class FusedLayers:
         )
 
     def _trained(self, plain: Callable[[], nn.Module]) -> nn.Module:
-        """A layer with weights as they might be after some training."""
+        """Returns a layer with weights as after some training."""
         with torch.random.fork_rng(devices=[]), torch.no_grad():
             layer = plain().to(self._device)
             for number, parameter in enumerate(layer.parameters()):
@@ -142,7 +142,7 @@ class FusedLayers:
         return layer
 
     def _computed(self, layer: nn.Module, dtype: torch.dtype) -> list[Tensor]:
-        """In training its output, gradients and statistics, and then its output in evaluation."""
+        """Returns a layer's output, gradients and statistics in training, then its output in evaluation."""
         x = example(*_SHAPE, device=self._device, dtype=self._dtype).to(dtype).requires_grad_()
         half = dtype in (torch.bfloat16, torch.float16)
         with torch.autocast(self._device.type, dtype if half else None, enabled=half):

@@ -1,8 +1,8 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
-"""Maximum of 3x3 pixels at every second pixel, one pass each way; Triton, channels_last.
+"""3x3 maximum with stride 2 in one pass each way; Triton, channels_last.
 
-PyTorch's notes the place of each maximum in eight bytes and adds up gradients in no fixed order. Here it is
-one byte, and backward gathers: each pixel asks the maxima round it, so that equal inputs give equal
+PyTorch stores the place of each maximum in eight bytes and sums gradients in no fixed order. Here a place
+takes one byte, and backward gathers: each pixel reads the maxima around it, so that equal inputs give equal
 gradients.
 """
 
@@ -19,19 +19,19 @@ from nas.trial.kernels.fused.blur_pool_triton import empty, greater, grid, pixel
 if TYPE_CHECKING:
     from torch import Tensor
 
-_OUTPUTS, _CHANNELS = 8, 64  # of a program; not measured on a GPU
+_OUTPUTS, _CHANNELS = 8, 64  # per program; not measured on a GPU
 _SIZES = ("outputs", "height", "width", "out_height", "out_width")
 
 
 def forward(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Pools.
+    """Pools a map.
 
     Args:
-        x: ``(B, C, H, W)``, channels_last.
+        x: Input ``(B, C, H, W)``, channels_last.
 
     Returns:
-        ``(B, C, ceil(H / 2), ceil(W / 2))``, and uint8 of this shape: which of the 9 pixels, row by row, is
-        the first that is greatest.
+        The output ``(B, C, ceil(H / 2), ceil(W / 2))``, and uint8 of this shape: which of the 9 pixels, row
+        by row, is the first maximum.
     """
     height, width = x.shape[2:]
     pooled = empty(x, (height + 1) // 2, (width + 1) // 2, x.dtype)
@@ -47,13 +47,13 @@ def forward(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def backward(gradient: Tensor, places: Tensor, height: int, width: int) -> Tensor:
-    """The input's gradient, ``(B, C, height, width)``.
+    """Computes the gradient of the input, ``(B, C, height, width)``.
 
     Args:
-        gradient: Of the output, ``(B, C, ceil(height / 2), ceil(width / 2))``, channels_last.
+        gradient: Gradient of the output, ``(B, C, ceil(height / 2), ceil(width / 2))``, channels_last.
         places: From :func:`forward`.
-        height: Of the input.
-        width: Of the input.
+        height: Height of the input.
+        width: Width of the input.
     """
     found = empty(gradient, height, width, gradient.dtype)
     _backward[grid(gradient, _OUTPUTS, _CHANNELS)](

@@ -1,4 +1,4 @@
-"""Pooling to half the size, one pass each way, on a GPU.
+"""Pooling to half the size in one pass each way, on a GPU.
 
 Blur pooling as timm writes it takes four: the maxima at full size, a mirrored border that leaves
 channels_last, a copy back, and a depthwise convolution.
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 class MaxBlurPool2d(nn.Module):
-    """Maximum of 3x3 pixels, blur (1 2 1) / 4 each way, every second pixel (arXiv:1904.11486)."""
+    """3x3 maximum, then blur (1 2 1) / 4 in both directions with stride 2 (arXiv:1904.11486)."""
 
     @staticmethod
     def takes(layer: nn.Module) -> bool:
-        """Whether a module is this in two."""
+        """Whether a module is the two layers that this class replaces."""
         if type(layer) is not nn.Sequential or len(layer) != 2:
             return False
         pool, blur = layer
@@ -32,7 +32,7 @@ class MaxBlurPool2d(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)``, at least 2x2 pixels, to ``(B, C, ceil(H / 2), ceil(W / 2))``.
+        """Maps ``(B, C, H, W)``, at least 2x2 pixels, to ``(B, C, ceil(H / 2), ceil(W / 2))``.
 
         Raises:
             ValueError: If the map is smaller.
@@ -44,15 +44,15 @@ class MaxBlurPool2d(nn.Module):
 
 
 class FastMaxPool2d(nn.Module):
-    """Maximum of 3x3 pixels at every second pixel."""
+    """3x3 maximum with stride 2."""
 
     @staticmethod
     def takes(layer: nn.Module) -> bool:
-        """Whether a module is this."""
+        """Whether a module is such a pooling."""
         return _is_max_pool(layer, stride=2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to ``(B, C, ceil(H / 2), ceil(W / 2))``."""
+        """Maps ``(B, C, H, W)`` to ``(B, C, ceil(H / 2), ceil(W / 2))``."""
         result: Tensor = _MaxPool.apply(x)
         return result
 

@@ -1,8 +1,8 @@
 """Squeeze-and-excitation (arXiv:1709.01507) in four passes over the map: two forward, two backward.
 
-Forward reads the map for its means and once more to scale it. Backward sums ``gradient * x`` for the
-excitation, and only when that is through computes the input's gradient, both of its parts at once. Between
-them everything is ``(B, C)``: 1x1 convolutions of one pixel are linear layers.
+Forward reads the map once for its means and once to scale it. Backward sums ``gradient * x`` for the
+excitation, and only after that has been propagated computes both parts of the input's gradient at once.
+Between these passes everything is ``(B, C)``: 1x1 convolutions of one pixel are linear layers.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class FastSqueezeExcite(nn.Module):
-    """timm's ``SqueezeExcite`` with its layers under their names.
+    """timm's ``SqueezeExcite``, with its layers under the same names.
 
     Args:
-        layer: Whose layers are shared.
+        layer: The module whose layers are shared.
         in_triton: Whether kernels compute the four passes; else PyTorch does.
     """
 
@@ -39,7 +39,7 @@ class FastSqueezeExcite(nn.Module):
 
     @staticmethod
     def takes(layer: nn.Module) -> TypeGuard[SqueezeExcite]:
-        """Whether a module is squeeze-and-excitation that can be computed so."""
+        """Whether a module is squeeze-and-excitation that this class can replace."""
         return (
             type(layer) is SqueezeExcite
             and not layer.add_maxpool
@@ -47,7 +47,7 @@ class FastSqueezeExcite(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same shape."""
+        """Maps ``(B, C, H, W)`` to the same shape."""
         x = x.contiguous(memory_format=torch.channels_last)
         later = _Later(self._passes)
         excited: Tensor = _PixelMean.apply(x, later)
@@ -64,7 +64,7 @@ def _linear(x: Tensor, conv: nn.Conv2d) -> Tensor:
 
 @dataclass(frozen=True)
 class _Passes:
-    """``factor * sum(x * other)`` over pixels, and ``x * scale + factor * shift``."""
+    """Implementations of ``factor * sum(x * other)`` over pixels and of ``x * scale + factor * shift``."""
 
     pixel_sum: Callable[[Tensor, Tensor | None, float], Tensor]
     scaled: Callable[[Tensor, Tensor, Tensor | None, float], Tensor]
@@ -79,7 +79,7 @@ def _passes(in_triton: bool) -> _Passes:
 
 
 class _Later:
-    """What the product's backward pass leaves to that of the mean, which always comes after it."""
+    """Passes gradients from the product's backward pass to that of the mean, which always follows."""
 
     def __init__(self, passes: _Passes) -> None:
         self.passes = passes
@@ -88,7 +88,7 @@ class _Later:
 
 
 class _PixelMean(torch.autograd.Function):
-    """Means over pixels, ``(B, C)``; its backward pass is the product's, too."""
+    """Means over pixels, ``(B, C)``; its backward pass includes that of the product."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, later: _Later) -> Tensor:
@@ -103,7 +103,7 @@ class _PixelMean(torch.autograd.Function):
 
 
 class _Scale(torch.autograd.Function):
-    """``(B, C, H, W)`` times ``(B, C)``."""
+    """Multiplies ``(B, C, H, W)`` by ``(B, C)``."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, scale: Tensor, later: _Later) -> Tensor:

@@ -1,5 +1,5 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs
-"""Sums over a map's pixels and products with one number a channel, one pass each; Triton, channels_last."""
+"""Sums over pixels, and products with a number per channel, one pass each; Triton, channels_last."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _SIZES = ("pixels", "rows")
 
 
 def pixel_sum(x: Tensor, other: Tensor | None, factor: float) -> Tensor:
-    """``factor * x.sum((2, 3))``, or of ``x * other``: ``(B, C)`` from ``(B, C, H, W)``, channels_last."""
+    """Computes ``factor * x.sum((2, 3))``, or the sum of ``x * other``.
+
+    Maps ``(B, C, H, W)``, channels_last, to ``(B, C)``.
+    """
     batch, channels, height, width = x.shape
     found = torch.empty(batch, channels, device=x.device, dtype=x.dtype)
     _pixel_sum[batch, triton.cdiv(channels, _CHANNELS)](
@@ -31,7 +34,7 @@ def pixel_sum(x: Tensor, other: Tensor | None, factor: float) -> Tensor:
 
 
 def scaled(x: Tensor, scale: Tensor, shift: Tensor | None, factor: float) -> Tensor:
-    """``x * scale + factor * shift``, like ``x``, with ``scale`` and ``shift`` ``(B, C)``."""
+    """Computes ``x * scale + factor * shift``, like ``x``, with ``scale`` and ``shift`` ``(B, C)``."""
     batch, channels, height, width = x.shape
     found = torch.empty_like(x, memory_format=torch.channels_last)
     rows = batch * height * width
