@@ -1,8 +1,8 @@
-"""One epoch of augmented batches, made on the device.
+"""One epoch of augmented batches, built on the device.
 
-All of an epoch's randomness is drawn at its start from one seed, on the host and the same for every
-device, and copied over once (``EpochPlan``). A step then only gathers (``BatchMaker``): it draws nothing,
-never waits for the device, and an epoch is a function of its seed alone.
+All random choices of an epoch are drawn at its start from one seed, on the host and the same for every
+device, and copied over once (``EpochPlan``). A step then only gathers (``BatchMaker``): it draws nothing and
+never waits for the device, and an epoch is a function of its seed.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """What is done to training images.
+    """Settings of the augmentation of training images.
 
     Attributes:
         crop: Padding of the random crop as a share of the image's side; 0 switches it off.
-        flip: Mirror half of the images.
+        flip: Whether half of the images are flipped horizontally.
         mixup: Alpha of Mixup's Beta distribution (arXiv 1710.09412); 0 switches it off.
-        cutmix: Alpha of CutMix's (arXiv 1905.04899); 0 switches it off. With both on, each image gets
-            either, with equal chance, as in the recipe of the NEXcepTion paper (table 1).
+        cutmix: Alpha of CutMix's Beta distribution (arXiv 1905.04899); 0 switches it off. With both on, each
+            image gets one of the two with equal probability, as in the recipe of the NEXcepTion paper (table
+            1).
         smoothing: Label smoothing (arXiv 1512.00567).
     """
 
@@ -86,9 +87,9 @@ def train_batches(
 
     Args:
         data: Images on their device.
-        augmentation: What to do to them.
-        batch_size: Images a batch, at most the size of the training part.
-        seed: Decides all there is to decide.
+        augmentation: How to augment them.
+        batch_size: Images per batch, at most the size of the training part.
+        seed: Decides all random choices.
 
     Yields:
         Images ``(B, C, H, W)``, float32, channels_last, and soft targets ``(B, num_classes)``.
@@ -100,11 +101,11 @@ def train_batches(
 
 
 class BatchMaker:
-    """Makes a training batch of what a plan says about its images.
+    """Builds a training batch from an epoch's plan.
 
     Args:
         data: Images on their device.
-        augmentation: What the plan was drawn for.
+        augmentation: The augmentation that the plan was drawn for.
     """
 
     def __init__(self, data: DeviceData, augmentation: Augmentation) -> None:
@@ -116,10 +117,10 @@ class BatchMaker:
         self._mixes = augmentation.mixes
 
     def __call__(self, rows: EpochPlan) -> tuple[Tensor, Tensor]:
-        """Images ``(B, C, H, W)``, float32, channels_last, and soft targets ``(B, num_classes)``.
+        """Returns images ``(B, C, H, W)``, float32, channels_last, and soft targets ``(B, num_classes)``.
 
         Args:
-            rows: Those of the batch's images, on the device of the data.
+            rows: The plan's rows for the batch's images, on the device of the data.
         """
         images = self._normalize(rows.gather(self._part.images))
         target = self._targets[self._part.labels[rows.order]]
@@ -131,17 +132,17 @@ class BatchMaker:
 
 @dataclass(frozen=True, eq=False)
 class EpochPlan:
-    """An epoch's random choices, one row an image, in the order the images are seen.
+    """An epoch's random choices, one row per image, in the order in which the images are used.
 
     Attributes:
-        order: Which image, ``(N,)``.
+        order: Index of the image, ``(N,)``.
         start: First source row and column of the crop, negative in the padding, ``(N, 2)``.
-        mirror: Whether the crop is mirrored, ``(N,)``.
-        share: How much of the target is the image's own, ``(N,)``; the rest is its partner's, the
-            image at the mirrored place in the batch.
-        blend: Mixup's weight of the image's own pixels, 1 where CutMix acts, ``(N,)``.
+        mirror: Whether the crop is flipped, ``(N,)``.
+        share: Share of the image's class in the target, ``(N,)``; the rest belongs to the class of its
+            partner, the image at the mirrored position in the batch.
+        blend: Mixup's weight of the image's pixels, 1 where CutMix is used, ``(N,)``.
         box: CutMix's box: first row, row after the last, first column, column after the last,
-            ``(N, 4)``; empty where Mixup acts.
+            ``(N, 4)``; empty where Mixup is used.
     """
 
     order: Tensor
@@ -165,24 +166,24 @@ class EpochPlan:
         return cls(*map(torch.from_numpy, choices))
 
     def to(self, device: torch.device) -> EpochPlan:
-        """A copy on ``device``, or itself if it is there."""
+        """Returns a copy on ``device``, or the plan itself if it is there."""
         return self._each(lambda choice: choice.to(device))
 
     def rows(self, batch: slice) -> EpochPlan:
-        """The choices for some of the images."""
+        """Returns the choices for some of the images."""
         return self._each(lambda choice: choice[batch])
 
     def split(self, batch_size: int) -> EpochPlan:
-        """Full batches, ``(S, B, ...)`` for ``(N, ...)``; the incomplete last one is dropped."""
+        """Splits ``(N, ...)`` into full batches ``(S, B, ...)``; the incomplete last one is dropped."""
         steps = len(self.order) // batch_size
         return self._each(lambda choice: choice[: steps * batch_size].unflatten(0, (steps, batch_size)))
 
     def batch(self, position: Tensor) -> EpochPlan:
-        """The batch at ``position``, ``(1,)``, of a plan that was split; the host need not know which."""
+        """Returns the batch at ``position``, ``(1,)`` on the device, of a plan that was split."""
         return self._each(lambda choice: choice.index_select(0, position)[0])
 
     def copy_(self, other: EpochPlan) -> None:
-        """Takes over another plan's choices, of equal shapes, from the host perhaps."""
+        """Copies the choices of another plan of the same shapes, also from the host."""
         for field in fields(self):
             own: Tensor = getattr(self, field.name)
             own.copy_(getattr(other, field.name), non_blocking=True)
@@ -191,7 +192,7 @@ class EpochPlan:
         return EpochPlan(*(change(getattr(self, field.name)) for field in fields(self)))
 
     def gather(self, images: Tensor) -> Tensor:
-        """Selects, crops and mirrors in one gather: ``(N, C, H, W)`` to ``(B, H, W, C)``, both uint8."""
+        """Selects, crops and flips in one gather: ``(N, C, H, W)`` to ``(B, H, W, C)``, both uint8."""
         n, channels, height, width = images.shape
         pixels = images.permute(0, 2, 3, 1).reshape(n * height * width, channels)
         top, left = self.start[:, :, None].unbind(1)
@@ -202,7 +203,7 @@ class EpochPlan:
         return pixels.index_select(0, index.flatten()).view(*index.shape, channels)
 
     def weights(self, height: int, width: int) -> Tensor:
-        """Weight of the image's own pixels in the mixture, ``(B, H, W, 1)``."""
+        """Returns the weight of the image's pixels in the mixture, ``(B, H, W, 1)``."""
         top, bottom, left, right = self.box[:, :, None].unbind(1)
         row = torch.arange(height, device=self.box.device)
         col = torch.arange(width, device=self.box.device)
@@ -213,7 +214,7 @@ class EpochPlan:
 
 
 def _starts(rng: np.random.Generator, n: int, side: int, share: float) -> NDArray[np.int64]:
-    """Where ``n`` random crops start along one axis: ``(n,)``, within the padding on both sides."""
+    """Draws where ``n`` random crops start along one axis, ``(n,)``, within the padding on both sides."""
     padding = min(round(share * side), side - 1)
     return rng.integers(-padding, padding + 1, size=n)
 
@@ -226,7 +227,7 @@ def _reflected(position: Tensor, side: int) -> Tensor:
 def _mixing(
     rng: np.random.Generator, n: int, height: int, width: int, augmentation: Augmentation
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int64]]:
-    """Draws ``share``, ``blend`` and ``box`` of an ``EpochPlan``, for every image on its own."""
+    """Draws ``share``, ``blend`` and ``box`` of an ``EpochPlan``, independently for each image."""
     mixup, cutmix = augmentation.mixup, augmentation.cutmix
     blend = rng.beta(mixup, mixup, n) if mixup else np.ones(n)
     keep = rng.beta(cutmix, cutmix, n) if cutmix else np.ones(n)

@@ -1,4 +1,4 @@
-"""One picture file as RGB, upright, 8 bits a channel: for the search and for training alike."""
+"""Reads an image file as upright RGB with 8 bits per channel, for the search and for training alike."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _TO_8_BITS = 257  # 65,535 becomes 255
 
 
 class Unreadable(ValueError):
-    """Why a file gives no picture, in words that follow its name."""
+    """An image file cannot be read; the message continues a sentence that begins with the file's name."""
 
 
 def open_rgb(path: Path, near: int | None = None) -> Image.Image:
-    """Reads a picture as a viewer shows it.
+    """Reads an image as a viewer shows it.
 
-    Turned as its EXIF data say; what is transparent lies on white; 16-bit grey is scaled to 8 bits; of
-    several frames the first.
+    It is rotated as its EXIF data say; transparent parts become white; 16-bit grey is scaled to 8 bits; of
+    several frames the first is used.
 
     Args:
         path: The file.
-        near: The picture will be scaled to about so many pixels: JPEG files are decoded at the least
-            size above it, which is faster.
+        near: Side in pixels that the image will be scaled to: JPEG files are decoded at the smallest size
+            above it, which is faster.
 
     Raises:
-        Unreadable: If it is damaged, too large, or of 32 bits or floating-point numbers a pixel, whose
-            black and white nobody knows.
+        Unreadable: If it is damaged, too large, or has pixels of 32 bits or floating-point numbers, whose
+            range is unknown.
     """
     try:
         with Image.open(path) as picture:

@@ -1,4 +1,4 @@
-"""The whole data set on the training device, as uint8: no worker processes, no copies per step."""
+"""The whole dataset on the training device as uint8: no worker processes, no copies per step."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ class Part:
         return len(self.labels)
 
     def to(self, device: torch.device | str) -> Part:
-        """A copy on ``device``, or itself if it is there."""
+        """Returns a copy on ``device``, or the part itself if it is there."""
         return Part(self.images.to(device), self.labels.to(device))
 
 
 @dataclass(frozen=True, eq=False)
 class DeviceData:
-    """Training and validation part of a set on one device.
+    """Training and validation part of a dataset on one device.
 
     Attributes:
-        train: What a network learns from.
-        val: What configurations are compared on.
-        mean: Per channel, of the training part's pixels scaled to 0..1; float32 ``(C,)``.
-        std: Likewise, at least 1/255.
+        train: Images that networks learn from.
+        val: Images on which configurations are compared.
+        mean: Mean per channel of the training part's pixels scaled to 0..1, float32, ``(C,)``.
+        std: Standard deviation of the same, at least 1/255.
         num_classes: Number of classes.
-        flip: Whether a mirrored image still belongs to its class.
-        fingerprint: Of the images and labels, before the split.
-        split_fingerprint: Of the split.
+        flip: Whether a horizontally flipped image still belongs to its class.
+        fingerprint: Hash of the images and labels before the split.
+        split_fingerprint: Hash of the split.
     """
 
     train: Part
@@ -58,25 +58,25 @@ class DeviceData:
 
     @property
     def in_chans(self) -> int:
-        """Channels of an image."""
+        """Number of image channels."""
         return self.train.images.shape[1]
 
     @property
     def device(self) -> torch.device:
-        """Where the images lie."""
+        """Device of the images."""
         return self.train.images.device
 
     @classmethod
     def place(
         cls, images: ImageSet, *, val_fraction: float, seed: int, device: torch.device | str
     ) -> DeviceData:
-        """Splits a set, stratified by class, and copies it to ``device``.
+        """Splits a dataset, stratified by class, and copies it to ``device``.
 
         Args:
-            images: The training part of a data set.
+            images: The training part of a dataset.
             val_fraction: Share of each class set aside for validation.
-            seed: Chooses the split.
-            device: Where to.
+            seed: Decides the split.
+            device: The device to copy to.
         """
         split = stratified_split(images.labels, val_fraction, seed)
         train = _part(images, split.train)
@@ -99,7 +99,7 @@ def _part(images: ImageSet, index: NDArray[np.int64]) -> Part:
 
 
 def _moments(pixels: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation per channel, from exact integer histograms."""
+    """Computes mean and standard deviation per channel from exact integer histograms."""
     values = torch.arange(256, dtype=torch.float64) / 255
     counts = torch.stack([torch.bincount(channel.flatten(), minlength=256) for channel in pixels.unbind(1)])
     weights = counts.double() / counts.sum(1, keepdim=True)

@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 def digest(contents: bytes) -> int:
-    """Names an image by its pixels or its file: 64 bits."""
+    """Hashes an image's pixels or file to 64 bits."""
     return int.from_bytes(hashlib.blake2b(contents, digest_size=8).digest(), "little")
 
 
 def look(
     name: str, digests: NDArray[np.uint64], labels: NDArray[np.int64], class_names: Sequence[str]
 ) -> tuple[str, ...]:
-    """Says which images are copies of others.
+    """Reports images that are copies of others.
 
     Args:
-        name: The data set, as the user named it.
-        digests: One an image, ``(N,)``.
-        labels: Its class, ``(N,)``.
-        class_names: One name a class.
+        name: The dataset, as the user named it.
+        digests: Hashes of the images, ``(N,)``.
+        labels: Their classes, ``(N,)``.
+        class_names: Names of the classes.
 
     Returns:
-        One line for copies within classes and one for images of several classes, where there are any.
+        One line on copies within classes and one on images in several classes, where there are any.
 
     Raises:
         UserError: If all images are alike.

@@ -1,4 +1,4 @@
-"""The size of a data set's download, so that it can be announced."""
+"""The size of a dataset's download, so that it can be announced."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _ARCHIVES = {
 
 
 def size(spec: str, data_dir: Path) -> int:
-    """Bytes that will be downloaded for a data set; 0 if it is there, or none of those that are fetched.
+    """Returns the bytes that will be downloaded for a dataset, 0 if it is there or needs no download.
 
     Args:
-        spec: As for :func:`nas.data.sources.load`.
-        data_dir: Where it is kept.
+        spec: The dataset, see :func:`nas.data.sources.load`.
+        data_dir: Folder of downloads.
     """
     archive, folder = _ARCHIVES.get(spec, (0, ""))
     return 0 if not archive or (data_dir / folder).is_dir() else archive

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from nas.data.listing import Listing
 
-_READING = 2  # counts the ways in which pictures have been read: another one must not meet the old cache
-_NAMED = 3  # files that a message names
+_READING = 2  # version of how images are read: increase it when that changes, so that no old cache is used
+_NAMED = 3  # number of files that a message names
 
 
 def read(
@@ -36,11 +36,11 @@ def read(
     Args:
         root: Folder of class folders; or of ``train`` and ``test`` or ``val``, each of class folders.
         size: Side of the square result in pixels.
-        cache_dir: Where the resized images are kept.
+        cache_dir: Folder of the resized images.
         test: Read the test part: ``test``, else ``val``.
 
     Returns:
-        Images ``(N, size, size, 3)``, labels ``(N,)``, and what was found where.
+        Images ``(N, size, size, 3)``, labels ``(N,)``, and the listing of the files.
 
     Raises:
         UserError: If the folder, a part of it or an image cannot be read.
@@ -56,14 +56,14 @@ def read(
 
 
 def refuse_unreadable(reasons: Mapping[Path, str], files: int) -> None:
-    """Refuses a set that has files no picture can be read from.
+    """Refuses a dataset with unreadable files.
 
     Args:
-        reasons: What is wrong, by file.
-        files: How many there are in all.
+        reasons: Why a file is unreadable, by file.
+        files: Total number of files.
 
     Raises:
-        UserError: If there is one; it names the first few.
+        UserError: If there are any; it names the first few.
     """
     if not reasons:
         return
@@ -73,7 +73,7 @@ def refuse_unreadable(reasons: Mapping[Path, str], files: int) -> None:
 
 
 def key(root: Path, files: Sequence[tuple[Path, int]], reading: Sequence[object]) -> str:
-    """Names what is read from files with labels: changes with any one's name, label, size or time."""
+    """Returns a cache key that changes with the name, label, size or time of any file."""
     rows = [
         (str(path.relative_to(root)), label, (stat := path.stat()).st_size, stat.st_mtime_ns)
         for path, label in files
@@ -82,7 +82,7 @@ def key(root: Path, files: Sequence[tuple[Path, int]], reading: Sequence[object]
 
 
 def cached(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArray[Any] | None:
-    """What was kept in a file, None if it is not there, damaged or of another shape or type."""
+    """Reads a cached array; None if it does not exist, is damaged or has another shape or type."""
     try:
         found = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError):
@@ -117,7 +117,7 @@ def _resize_all(paths: list[Path], size: int) -> NDArray[np.uint8]:
 
 
 def _resize(path: Path, size: int) -> NDArray[np.uint8] | str:
-    """The image, or what is wrong with its file."""
+    """Returns the image, or what is wrong with its file."""
     from PIL import Image, ImageOps
 
     from nas.data.decode import Unreadable, open_rgb

@@ -1,4 +1,4 @@
-"""A set of labelled images in memory: the one form every source is brought to, and checked in."""
+"""A set of labelled images in memory: the form that every source is converted to and checked in."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class ImageSet:
     """Labelled images of one size.
 
     Attributes:
-        name: What the user asked for, for example ``cifar100``.
+        name: The dataset as the user named it, for example ``cifar100``.
         images: uint8, ``(N, H, W, C)``, C is 1 or 3.
         labels: int64, ``(N,)``, values in ``[0, len(class_names))``.
         class_names: One name a class.
-        flip: Whether a mirrored image still belongs to its class.
-        notes: What the user should know of them, a line each.
+        flip: Whether a horizontally flipped image still belongs to its class.
+        notes: What the user should know about them, one line each.
     """
 
     name: str
@@ -51,7 +51,7 @@ class ImageSet:
         return replace(self, images=self.images[index], labels=self.labels[index])
 
     def limited(self, max_images: int, seed: int) -> ImageSet:
-        """A stratified subset of at most ``max_images`` images.
+        """Returns a stratified subset of at most ``max_images`` images.
 
         Raises:
             UserError: If that leaves a class with fewer than two images.
@@ -77,18 +77,18 @@ def checked(
     flip: bool = True,
     min_per_class: int = 2,
 ) -> ImageSet:
-    """Builds an ``ImageSet`` from arrays somebody else made.
+    """Builds an ``ImageSet`` from unchecked arrays.
 
     Args:
-        name: The data set, as the user named it; starts every message.
+        name: The dataset, as the user named it; every message begins with it.
         images: uint8, ``(N, H, W)`` or ``(N, H, W, C)`` with C 1 or 3.
         labels: Any integer type, ``(N,)`` or ``(N, 1)``.
-        class_names: One name a class; None: as many classes as the largest label says.
-        flip: Whether a mirrored image still belongs to its class.
+        class_names: Names of the classes; None: the largest label decides how many there are.
+        flip: Whether a horizontally flipped image still belongs to its class.
         min_per_class: Fewest images a class may have; 0 for a test part.
 
     Raises:
-        UserError: If the arrays are not that.
+        UserError: If the arrays are anything else.
     """
 
     def fail(what: str) -> UserError:

@@ -1,4 +1,4 @@
-"""Which files of a folder are images of which class; nothing is opened."""
+"""Lists the image files of a folder by class, without opening any."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class Listing:
     """The images of a folder.
 
     Attributes:
-        part: Folder that the classes' folders lie in.
-        files: Each with its label, in order.
-        class_names: In order of their labels, those of the training part; NFC.
-        left_out: How many entries were not taken, by reason.
+        part: Folder that holds the classes' folders.
+        files: The files with their labels, in order.
+        class_names: Names of the training part's classes in the order of their labels, in NFC.
+        left_out: Number of entries left out, by reason.
         hint: What the layout may have meant instead, or "".
     """
 
@@ -49,7 +49,7 @@ class Listing:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the user should know, a line each."""
+        """What the user should know, one line each."""
         counts = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.left_out.items()))
         return tuple(filter(None, (f"{self.part}: left out: {counts}" if counts else "", self.hint)))
 
@@ -57,15 +57,15 @@ class Listing:
 def find(root: Path, *, test: bool = False) -> Listing:
     """Lists ``root/<class>/**/<image>``, or ``root/train/...`` where ``train`` holds folders of classes.
 
-    Links are followed. Hidden files and folders, and those that systems put beside images, are left out.
+    Links are followed. Hidden files and folders, and those that operating systems add, are left out.
 
     Args:
         root: Folder of class folders; or of ``train`` and ``test`` or ``val``, each of class folders.
         test: List the test part: ``test``, else ``val``.
 
     Raises:
-        UserError: If the folder or the part is not there, cannot be read, is empty, has a class of its
-            own, or holds its parts under other names.
+        UserError: If the folder or the part does not exist, cannot be read or is empty, if the test part has
+            a class that the training part has not, or if the parts have other names.
     """
     if not root.is_dir():
         raise _refused(root, "no such folder; must hold one folder a class")
@@ -87,7 +87,7 @@ def listed(part: Path) -> Listing:
     """Lists ``part/<class>/**/<image>``, whatever the folders' names.
 
     Raises:
-        UserError: If it is no folder, cannot be read or holds no images.
+        UserError: If it is not a folder, cannot be read or holds no images.
     """
     if not part.is_dir():
         raise _refused(part, "no such folder; must hold one folder a class")
@@ -108,9 +108,9 @@ def _listed(root: Path, part: Path, folders: Mapping[str, Path | None], hint: st
 
 
 def parts(root: Path) -> dict[str, Path]:
-    """The folders of a set's training part (``train``) and of its test part (``test``, else ``val``).
+    """Returns the folders of the training part (``train``) and of the test part (``test``, else ``val``).
 
-    A folder of such a name is a part only if it holds folders and no images: else it is a class.
+    A folder with such a name is a part only if it holds folders and no images; otherwise it is a class.
     """
     result = {"train": root / "train"} if _holds_classes(root / "train") else {}
     test = next((root / name for name in ("test", "val") if _holds_classes(root / name)), None)
@@ -123,7 +123,7 @@ def has_test(root: Path) -> bool:
 
 
 def classes(folder: Path) -> dict[str, Path]:
-    """The class folders by name, sorted; composed characters (NFC), so that names that look equal are equal.
+    """Returns the class folders by name, sorted, with names in NFC so that names that look equal are equal.
 
     Raises:
         UserError: If a name is not UTF-8, or two look the same.
@@ -174,7 +174,7 @@ def _folders(folder: Path) -> list[Path]:
 def _images(
     root: Path, folder: Path, left_out: Counter[str], above: frozenset[str] = frozenset()
 ) -> Iterator[Path]:
-    """The images below a folder; what is not one is counted."""
+    """Yields the images below a folder, and counts everything else."""
     above |= {os.path.realpath(folder)}
     for entry in _entries(root, folder):
         if _is_hidden(entry):

@@ -1,4 +1,4 @@
-"""Images as pictures, opened when they are needed: for transforms on the CPU and sets beyond memory."""
+"""Images opened on demand, for transforms on the CPU and datasets larger than memory."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """Labelled pictures in a fixed order.
+    """Labelled images in a fixed order, opened on demand.
 
     Attributes:
-        name: What the user asked for.
+        name: The dataset as the user named it.
         labels: int64, ``(N,)``.
-        class_names: One name a class.
-        flip: Whether a mirrored picture still belongs to its class.
-        fingerprint: Names the set: hash of its pixels, or of its files' names and sizes.
-        files: Where they lie, or None if ``array`` holds them.
-        root: Folder that all files lie in.
+        class_names: Names of the classes.
+        flip: Whether a horizontally flipped image still belongs to its class.
+        fingerprint: Hash of the pixels, or of the files' names and sizes.
+        files: The files, or None if ``array`` holds the images.
+        root: Folder that holds all files.
         array: The pixels, or None.
-        notes: What the user should know of them, a line each.
+        notes: What the user should know about them, one line each.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Pictures:
         return len(self.labels)
 
     def open(self, index: int) -> Image.Image:
-        """Reads one picture as RGB.
+        """Reads one image as RGB.
 
         Raises:
             UserError: If its file is damaged, see :func:`nas.data.decode.open_rgb`.
@@ -70,7 +70,7 @@ class Pictures:
             raise UserError(f"{setting('data')}: {path} {error}") from None
 
     def take(self, index: NDArray[np.int64]) -> Pictures:
-        """The pictures at ``index``, in that order."""
+        """Returns the images at ``index``, in that order."""
         return replace(
             self,
             labels=self.labels[index],
@@ -79,10 +79,10 @@ class Pictures:
         )
 
     def limited(self, max_images: int, seed: int) -> Pictures:
-        """A stratified subset of at most ``max_images``, two of each class at least.
+        """Returns a stratified subset of at most ``max_images`` images, at least two of each class.
 
         Raises:
-            UserError: If that is fewer than two a class.
+            UserError: If that is fewer than two per class.
         """
         if max_images >= len(self):
             return self
@@ -93,16 +93,16 @@ class Pictures:
 
 
 def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
-    """Finds a data set's training or test part.
+    """Loads the training or test part of a dataset.
 
     Args:
-        spec: ``cifar100``, ``cifar10``, ``digits``, ``npz:FILE`` or ``folder:DIR``; of a folder only the
+        spec: ``cifar100``, ``cifar10``, ``digits``, ``npz:FILE`` or ``folder:DIR``; of a folder only the file
             names are read.
-        data_dir: Where downloads are kept.
-        test: The test part: of a folder ``test``, else ``val``.
+        data_dir: Folder of downloads.
+        test: Load the test part; of a folder that is ``test``, else ``val``.
 
     Raises:
-        UserError: If the data are not there or not what they should be.
+        UserError: If the data do not exist or are invalid.
     """
     kind, _, place = spec.partition(":")
     if kind == "folder" and place:
@@ -115,10 +115,10 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
 
 
 def from_images(name: str, images: ImageSet) -> Pictures:
-    """Pictures of images in memory.
+    """Wraps images in memory.
 
     Args:
-        name: What the user asked for.
+        name: The dataset as the user named it.
         images: The images.
     """
     return Pictures(
@@ -133,7 +133,7 @@ def from_images(name: str, images: ImageSet) -> Pictures:
 
 
 def has_test(spec: str) -> bool:
-    """Whether a data set that :func:`load` takes comes with a test part."""
+    """Whether a dataset that :func:`load` accepts has a test part."""
     kind, _, place = spec.partition(":")
     path = Path(place).expanduser()
     if kind == "folder":
@@ -145,12 +145,12 @@ def has_test(spec: str) -> bool:
 
 
 def from_listing(name: str, found: Listing, min_per_class: int = 0) -> Pictures:
-    """Makes a set of listed files.
+    """Builds a dataset from listed files.
 
     Args:
-        name: What the user asked for.
-        found: Files with their labels.
-        min_per_class: Fewest pictures a class may have.
+        name: The dataset as the user named it.
+        found: The files with their labels.
+        min_per_class: Fewest images a class may have.
 
     Raises:
         UserError: If a class has fewer.

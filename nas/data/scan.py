@@ -1,4 +1,4 @@
-"""Opens every file of a data set once before use: damage is reported before hours of training, not after."""
+"""Opens every file of a dataset once, so that damage is reported before hours of training, not after."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
 
-_READING = 1  # counts the ways in which files have been looked at
-_NEAR = 64  # pixels: JPEG files are decoded whole at an eighth of their size, which finds damage all the same
+_READING = 1  # version of how files are scanned; increase it when that changes
+_NEAR = 64  # pixels: JPEG files are decoded at an eighth of their size, which finds damage as well
 
 
 def scan(
     pictures: Pictures, cache_dir: Path, on_file: Callable[[int, int], object] = lambda *_: None
 ) -> tuple[str, ...]:
-    """Reads every file of a set once; what was found is kept, so that the next look takes no time.
+    """Reads every file of a dataset once; the result is cached, so that the next scan takes no time.
 
     Args:
-        pictures: The set; one in memory was checked when it was loaded.
-        cache_dir: Where the result is kept; a folder that cannot be written costs the next look time.
+        pictures: The dataset; one in memory was checked when it was loaded.
+        cache_dir: Folder of the result; if it cannot be written, the next scan reads the files again.
         on_file: Called with the number of files done and their total.
 
     Returns:
-        What the user should know of copies, a line each.
+        What the user should know about copies, one line each.
 
     Raises:
-        UserError: If files cannot be read as images, or all are alike.
+        UserError: If files cannot be read as images, or all images are the same.
     """
     if pictures.files is None:
         return ()
@@ -73,7 +73,7 @@ def _look_at_all(files: Sequence[Path], on_file: Callable[[int, int], object]) -
 
 
 def _look_at(path: Path) -> int | str:
-    """The file's digest, or what is wrong with it."""
+    """Returns the file's digest, or what is wrong with it."""
     try:
         open_rgb(path, near=_NEAR)
         return digest(path.read_bytes())

@@ -1,6 +1,6 @@
-"""Where images come from: ``--dataset`` to an ``ImageSet``.
+"""Sources of images: from a dataset's name to an ``ImageSet``.
 
-``load`` gives the training part only; nothing a search does may call ``load_test``.
+``load`` returns the training part only; a search must never call ``load_test``.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FORMS = "cifar100, cifar10, digits, npz:FILE or folder:DIR"
-# What NumPy and zipfile raise on damaged archives; a header may ask for more memory than there is.
+# Raised by NumPy and zipfile for damaged archives, whose headers may ask for more memory than there is.
 UNREADABLE = (
     *(OSError, ValueError, EOFError, KeyError, TypeError, SyntaxError, MemoryError, OverflowError),
     *(NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error),
 )
-_SIDE = 32  # what digits and folders are scaled to unless told otherwise
+_SIDE = 32  # default size of digits and folders, pixels
 _DIGITS_TEST_FRACTION = 0.2
-_DIGITS_TEST_SEED = 0  # a constant, never the run's: every run must hold out the same images
+_DIGITS_TEST_SEED = 0  # a constant, not the run's seed: every run must hold out the same images
 
 
 def load(
@@ -41,17 +41,17 @@ def load(
     max_images: int | None = None,
     seed: int = 0,
 ) -> ImageSet:
-    """Loads the training part of a data set.
+    """Loads the training part of a dataset.
 
     Args:
         spec: ``cifar100``, ``cifar10``, ``digits``, ``npz:FILE`` or ``folder:DIR``.
-        data_dir: Where downloads and resized images are kept.
-        image_size: Side in pixels to scale and crop to; None: as they are (digits, folders: 32).
-        max_images: Take a stratified subset of at most this many.
-        seed: Chooses that subset.
+        data_dir: Folder of downloads and resized images.
+        image_size: Height and width in pixels to scale and crop to; None keeps them (digits, folders: 32).
+        max_images: Size of the stratified subset to take, None for all.
+        seed: Decides that subset.
 
     Raises:
-        UserError: If the data are not there or not what they should be.
+        UserError: If the data do not exist or are invalid.
     """
     images = _part(spec, data_dir, image_size, test=False)
     if max_images is not None:
@@ -63,12 +63,12 @@ def load_test(spec: str, *, data_dir: Path, image_size: int | None = None) -> Im
     """Loads the test set, for the final evaluation of a finished network.
 
     Args:
-        spec: As for ``load``.
-        data_dir: As for ``load``.
-        image_size: As for ``load``.
+        spec: See :func:`load`.
+        data_dir: See :func:`load`.
+        image_size: See :func:`load`.
 
     Raises:
-        UserError: If there is no test part, or it is not what it should be.
+        UserError: If there is no test part, or it is invalid.
     """
     return _part(spec, data_dir, image_size, test=True)
 
@@ -98,7 +98,7 @@ def _part(spec: str, data_dir: Path, image_size: int | None, *, test: bool) -> I
 
 
 def _looked_at(images: ImageSet, *, own: bool) -> ImageSet:
-    """Refuses images that are all alike; of a user's own, notes copies."""
+    """Refuses images that are all the same; adds notes on copies among a user's own images."""
     digests = np.array([doubles.digest(image.tobytes()) for image in images.images], dtype=np.uint64)
     notes = doubles.look(images.name, digests, images.labels, images.class_names)
     return replace(images, notes=images.notes + notes) if own else images
@@ -140,7 +140,7 @@ def _digits(size: int, *, test: bool) -> ImageSet:
 
 
 def _npz(spec: str, path: Path, *, test: bool) -> ImageSet:
-    """An archive of x_train, y_train and, if it has them, x_test, y_test and classes."""
+    """Reads an archive with x_train, y_train and optionally x_test, y_test and classes."""
     if not path.is_file():
         raise SettingError("dataset", spec, "no such file; must be an .npz with x_train and y_train")
     with _opened(spec, path) as archive:

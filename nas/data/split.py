@@ -1,4 +1,4 @@
-"""Stratified parts of a labelled set: validation, held-out tests, smaller subsets."""
+"""Stratified parts of a labelled dataset: validation, held-out tests, smaller subsets."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 class Split(NamedTuple):
-    """Positions of two disjoint parts that together are the whole, each in rising order."""
+    """Indices of two disjoint parts that together are the whole, each in ascending order."""
 
     train: NDArray[np.int64]
     val: NDArray[np.int64]
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over both parts: what a run records to prove which images it chose by."""
+        """SHA-256 over both parts; a run records it as evidence of its validation images."""
         digest = hashlib.sha256(self.train.tobytes())
         digest.update(b"|")
         digest.update(self.val.tobytes())
@@ -27,11 +27,11 @@ class Split(NamedTuple):
 
 
 def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> Split:
-    """Sets a part of every class aside.
+    """Splits off a part of every class.
 
     Args:
-        labels: ``(N,)``; every class that occurs does so at least twice.
-        fraction: Share of each class in the second part, in (0, 1); at least one image and never all.
+        labels: Labels ``(N,)``; every class that occurs does so at least twice.
+        fraction: Share of each class in the second part, in (0, 1); at least one image of it and never all.
         seed: Equal seeds and labels give equal parts.
 
     Raises:
@@ -48,15 +48,15 @@ def stratified_split(labels: NDArray[np.int64], fraction: float, seed: int) -> S
 
 
 def stratified_subset(labels: NDArray[np.int64], size: int, seed: int) -> NDArray[np.int64]:
-    """Positions, rising, of ``size`` images that keep the classes' shares, two of each class at least.
+    """Chooses ``size`` images that keep the classes' shares, at least two of each; returns ascending indices.
 
     Args:
-        labels: ``(N,)``; every class that occurs does so at least twice.
-        size: Images wanted, from twice the number of classes to N.
+        labels: Labels ``(N,)``; every class that occurs does so at least twice.
+        size: Number of images, from twice the number of classes to N.
         seed: Equal seeds and labels give equal subsets.
     """
     counts = np.bincount(labels)
-    spare = np.maximum(counts - 2, 0)  # what a class can give beyond its first two
+    spare = np.maximum(counts - 2, 0)  # images of a class beyond its first two
     exact = spare * (size - np.minimum(counts, 2).sum()) / max(spare.sum(), 1)
     extra = np.floor(exact).astype(np.int64)
     missing = size - int(np.minimum(counts, 2).sum() + extra.sum())

@@ -1,4 +1,4 @@
-"""Pictures to network input by timm's transforms, for networks of one channel as well."""
+"""timm's transforms from images to network input, also for networks with one channel."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
 
 
 def judging(data_config: Mapping[str, Any]) -> Transform:
-    """Resizes, crops at the centre and normalises.
+    """Builds the transform for evaluation: resize, centre crop, normalise.
 
     Args:
-        data_config: timm's: input_size ``(C, H, W)``, mean, std, crop_pct, interpolation.
+        data_config: timm's data configuration: input_size ``(C, H, W)``, mean, std, crop_pct, interpolation.
     """
     return _of_channels(create_transform(**_in_colour(data_config), is_training=False), data_config)
 
 
 def training(data_config: Mapping[str, Any], crop_padding: float = 0.0, **options: Any) -> Transform:
-    """Crops randomly, augments and normalises.
+    """Builds the transform for training: random crop, augmentation, normalise.
 
     Args:
-        data_config: timm's, as for :func:`judging`.
-        crop_padding: Crop within the whole image padded by this share of its side (reflected), instead of
-            by scale.
-        **options: timm's: scale, hflip, auto_augment, ...
+        data_config: timm's data configuration, see :func:`judging`.
+        crop_padding: Crop from the whole image padded by this share of its side (reflected), instead of a
+            crop of random scale.
+        **options: Options of timm's ``create_transform``: scale, hflip, auto_augment, ...
     """
     colour = _in_colour(data_config)
     made = create_transform(
@@ -55,13 +55,13 @@ def training(data_config: Mapping[str, Any], crop_padding: float = 0.0, **option
 
 
 def _in_colour(data_config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration for three channels, which all of timm's augmentations can do with."""
+    """Converts the configuration to three channels, which all of timm's augmentations support."""
     three = {name: _channels(data_config[name], 3) for name in ("mean", "std")}
     return {**data_config, **three, "input_size": (3, *data_config["input_size"][1:])}
 
 
 def _of_channels(made: Any, data_config: Mapping[str, Any]) -> Transform:
-    """The transform, for a network of as many channels as the configuration says, 1 or 3."""
+    """Adapts the transform to the number of channels of the configuration, 1 or 3."""
     if data_config["input_size"][0] == 3:
         found: Transform = made
         return found
