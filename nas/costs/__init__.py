@@ -1,1 +1,1 @@
-"""Costs besides the error: their settings, how they are counted before training, what fits."""
+"""Costs besides the error: their settings, counting before training, and what limits leave."""

@@ -1,4 +1,4 @@
-"""Exact costs of configurations from a small process that counts them, so that the search stays light."""
+"""Counts the exact costs of configurations in a small process, so that the search imports no torch."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from nas.execution.counted import CountedNetwork
     from search_spaces.base import Config
 
-_CHUNK = 16  # configurations a request: what a killed process loses
-_TRIES = 2  # processes that a configuration may end before it is given up
-_LONGEST = 300.0  # seconds until a process counts as hanging
+_CHUNK = 16  # configurations per request: what a killed process loses
+_TRIES = 2  # processes that a configuration may kill before it counts as uncountable
+_LONGEST = 300.0  # seconds after which a process counts as hung
 
 
 class Counter:
     """Counts configurations, each once.
 
-    The process is spawned at the first call, imports torch once and stays. If it is killed, another one
-    takes its place. A network that cannot be built has infinite costs.
+    The process is spawned at the first call, imports torch once and is kept. If it is killed, another one
+    replaces it. A network that cannot be built has infinite costs.
 
     Attributes:
-        reasons: Why networks could not be built, by config id.
+        reasons: Why a network could not be built, by config id.
     """
 
     def __init__(self, task: CountedNetwork) -> None:
-        """Starts nothing yet."""
+        """Takes the network to count; the process starts at the first call."""
         self._task = task
         self._known: dict[str, dict[str, float]] = {}
         self._place: tuple[BaseProcess, Connection, Finalize] | None = None
@@ -47,7 +47,7 @@ class Counter:
         self.reasons: dict[str, str] = {}
 
     def costs(self, configs: Sequence[Config]) -> list[dict[str, float]]:
-        """Costs by name, in the order of the configurations: ``macs``, ``params`` and the space's own."""
+        """Returns ``macs``, ``params`` and the space's own costs by name, one mapping per configuration."""
         ids = [config_id(config) for config in configs]
         new = {name: config for name, config in zip(ids, configs, strict=True) if name not in self._known}
         names = list(new)
@@ -56,9 +56,9 @@ class Counter:
         return [self._known[name] for name in ids]
 
     def keep_in(self, path: Path) -> None:
-        """Takes counts from a file, and writes there what is counted from now on and before.
+        """Uses a file as cache: reads its counts, and writes those made so far and from now on.
 
-        One line for each configuration; the file is a cache, and whatever in it does not fit is ignored.
+        The file has one line per configuration; lines that do not fit are ignored.
         """
         found = _read(path, self._task.identity)
         fresh = {name: costs for name, costs in self._known.items() if name not in found}
@@ -78,7 +78,7 @@ class Counter:
 
     def _count(self, names: Sequence[str], configs: dict[str, Config]) -> None:
         answers = self._ask([configs[name] for name in names])
-        if answers is None:  # which of them it was, each alone tells
+        if answers is None:  # counted one by one to find the one that ends the process
             answers = [self._alone(configs[name]) for name in names] if len(names) > 1 else None
             answers = answers or [self._alone(configs[names[0]])]
         found = {}
@@ -99,7 +99,7 @@ class Counter:
         return "the process that counts it ends each time"
 
     def _ask(self, configs: list[Config]) -> list[dict[str, float] | str] | None:
-        """The process's answers, None if it ended or hung over them."""
+        """Returns the process's answers, None if it ended or hung."""
         process, pipe, _ = self._place or self._start()
         with contextlib.suppress(OSError, EOFError):
             pipe.send(configs)
@@ -128,7 +128,7 @@ class Counter:
             orjson.dumps({"task": self._task.identity, "config_id": name, "costs": costs}) + b"\n"
             for name, costs in found.items()
         ]
-        with contextlib.suppress(OSError), self._file.open("ab") as file:  # counting again costs little
+        with contextlib.suppress(OSError), self._file.open("ab") as file:  # only a cache
             file.write(b"".join(lines))
 
 

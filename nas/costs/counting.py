@@ -1,6 +1,6 @@
 """Inside the counting process: builds networks on the meta device and counts them, one after another.
 
-Light to import, since the search imports it too; torch comes in within the process.
+Light to import, since the search imports it too; torch is imported only inside the process.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ def main(pipe: Connection, task: CountedNetwork) -> None:
     """Entry point of the process: answers each list of configurations until the pipe closes.
 
     Args:
-        pipe: Lists of configurations in; for each a list of costs by name, or a reason why there are none.
-        task: What is counted.
+        pipe: Receives lists of configurations; sends for each a list of costs by name, or of reasons for
+            none.
+        task: The network to count.
     """
     signals.left_to_the_search()
-    silence = os.open(os.devnull, os.O_WRONLY)  # what libraries print would spoil the terminal
+    silence = os.open(os.devnull, os.O_WRONLY)  # output of libraries would spoil the terminal
     os.dup2(silence, 1)
     os.dup2(silence, 2)
     count = _counter(task)
     while True:
         try:
             configs = pipe.recv()
-        except EOFError:  # the search ended, however it did
+        except EOFError:  # the search ended, for whatever reason
             return
         pipe.send([_told(count, config) for config in configs])
 
@@ -43,7 +44,7 @@ def main(pipe: Connection, task: CountedNetwork) -> None:
 def _told(count: Callable[[Config], Counts], config: Config) -> Counts | str:
     try:
         return count(config)
-    except Exception as error:  # whatever the builder of a user's space raises
+    except Exception as error:  # a user's space may raise anything
         return f"{type(error).__name__}: {error}".strip().partition("\n")[0][:300]
 
 

@@ -1,4 +1,4 @@
-"""How much room limits leave in a space, checked before the first trial."""
+"""How many configurations the limits leave, checked before the first trial."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ if TYPE_CHECKING:
     from nas.costs.counter import Counter
     from search_spaces.base import Config, Parameter, SearchSpace
 
-FEW = 10  # configurations that a search needs at least to be one
-_LISTED = 256  # configurations that are all counted
+FEW = 10  # fewest configurations worth searching
+_LISTED = 256  # spaces up to this size are counted completely
 _SAMPLE, _SEED = 48, 0
-_MOST = 1_500  # counted before the search for what fits ends
-_STARTS = 3  # places from which it goes down
-_STEPS = 100  # of a range of real numbers, from end to end
+_MOST = 1_500  # configurations counted before the search for fitting ones ends
+_STARTS = 3  # starting points of the descent
+_STEPS = 100  # steps across a range of real numbers
 
 
 @dataclass
 class Room:
-    """What was found of a space within limits.
+    """The configurations of a space found within limits.
 
     Attributes:
-        fitting: Configurations that keep the limits, :data:`FEW` or more if there are that many.
-        least: The least of each cost that was found.
+        fitting: Configurations within the limits, at least :data:`FEW` if there are that many.
+        least: The lowest value found of each cost.
         every: Whether all configurations were counted.
-        counted: How many were.
+        counted: Number of configurations counted.
         nearest: Costs of the configuration that exceeds the limits least.
     """
 
@@ -54,7 +54,7 @@ class _Search:
         self.room = Room()
 
     def look(self, configs: Sequence[Config]) -> list[tuple[float, Config]]:
-        """By how many times each exceeds its limits, at most 1 for one that fits; the least first."""
+        """Returns the factor by which each exceeds its limits (at most 1 if it fits), in ascending order."""
         found = []
         for config, costs in zip(configs, self._counter.costs(configs), strict=True):
             excess = max(costs[name] / limit for name, limit in self._limits.items())
@@ -73,7 +73,7 @@ class _Search:
         return sorted(found, key=lambda pair: pair[0])
 
     def go_down(self, config: Config, excess: float) -> None:
-        """Makes the change of one choice that lowers costs most, until none does or enough fits."""
+        """Repeats the change of one choice that lowers costs most, until none does or enough fit."""
         while not self.enough:
             better = self.look(list(_neighbours(self._space, config)))[:1]
             if not better or better[0][0] >= excess:
@@ -81,8 +81,8 @@ class _Search:
             excess, config = better[0]
 
     def spread(self) -> None:
-        """Tries the neighbours of what fits, and the neighbours of what it finds there."""
-        for config in self.room.fitting:  # grows meanwhile
+        """Tries the neighbours of all fitting configurations, including those found on the way."""
+        for config in self.room.fitting:  # grows inside the loop
             if self.enough:
                 return
             self.look(list(_neighbours(self._space, config)))
@@ -93,12 +93,12 @@ class _Search:
 
 
 def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> Room:
-    """Looks for configurations that keep limits: in all of a small space, else by moving to cheaper ones.
+    """Finds configurations within limits: by counting all of a small space, else by descending in cost.
 
     Args:
-        space: What is searched.
+        space: The search space.
         counter: Counts its configurations.
-        limits: The most that counted costs may be; at least one.
+        limits: Upper limits of counted costs, at least one.
     """
     search = _Search(space, counter, limits)
     if space.size <= _LISTED:
@@ -117,16 +117,16 @@ def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> R
 
 
 def refuse_none(room: Room, limits: Mapping[str, float], given: Mapping[str, str], network: str) -> None:
-    """Refuses limits that nothing was found to keep.
+    """Refuses limits within which no configuration was found.
 
     Args:
-        room: What was found.
+        room: The configurations found.
         limits: The limits.
-        given: As the user wrote them, by cost.
-        network: Whose costs count.
+        given: The limits as the user wrote them, by cost.
+        network: Name of the network whose costs count.
 
     Raises:
-        UserError: Naming the least cost that there is.
+        UserError: If there is none; it names the lowest cost found.
     """
     if room.fitting:
         return
@@ -150,7 +150,7 @@ def refuse_none(room: Room, limits: Mapping[str, float], given: Mapping[str, str
 
 
 def _neighbours(space: SearchSpace, config: Config) -> Iterator[Config]:
-    """Configurations that differ in one choice."""
+    """Yields the configurations that differ in one choice."""
     for name, hp in space.hyperparameters.items():
         for value in _values(hp, config.get(name)) if name in config else ():
             try:
@@ -160,7 +160,7 @@ def _neighbours(space: SearchSpace, config: Config) -> Iterator[Config]:
 
 
 def _values(hp: Parameter, now: object) -> list[object]:
-    """Other values of a hyperparameter: all choices; or the ends, what lies half way there and next to it."""
+    """Returns other values of a hyperparameter: all choices; of a range ends, midpoints and neighbours."""
     if isinstance(hp, Hyperparameter):
         return [choice for choice in hp.choices if choice != now]
     assert isinstance(now, (int, float))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 AUTO, REDUCED = "auto", "reduced"
 ONNX = "{onnx}"
-_ONNX_PACKAGES = ("onnx", "onnxscript")  # that write the file the command gets
+_ONNX_PACKAGES = ("onnx", "onnxscript")  # needed to write the file for the command
 _MOST = 3
 _TYPED = {"train-seconds": EPOCH_SECONDS, "train_seconds": EPOCH_SECONDS}
 _STANDARD = ("macs", "params", LATENCY, MEMORY, "train-seconds")
@@ -97,15 +97,15 @@ class CostSettings:
 
     @property
     def costs(self) -> tuple[str, ...]:
-        """What is minimised beside the error, as run folders call it."""
+        """Costs that are minimised besides the error, by their names in run folders."""
         return tuple(_TYPED.get(name, name) for name in self.objectives[1:])
 
     @property
     def limits(self) -> dict[str, float]:
-        """The most that each cost may be, by name.
+        """Returns the upper limits of costs by name.
 
         Raises:
-            UserError: If one is no quantity.
+            UserError: If one is not a quantity.
         """
         found: dict[str, float] = {}
         if self.max_macs is not None:
@@ -118,16 +118,16 @@ class CostSettings:
 
     @property
     def weighs(self) -> bool:
-        """Whether any cost counts; if not, these settings change nothing about a search."""
+        """Whether any cost counts; without one, these settings change nothing about a search."""
         return len(self.objectives) > 1 or bool(self.limits)
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """The costs among them that only a trial can tell."""
+        """Those of the costs that only a trial can measure."""
         return tuple(name for name in dict.fromkeys([*self.costs, *self.limits]) if name in MEASURED)
 
     def said(self) -> dict[str, Any]:
-        """What is not left out, for ``search.json``."""
+        """Returns the settings that are not at their defaults, for ``search.json``."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {
             key: list(value) if isinstance(value, tuple) else value
@@ -137,14 +137,14 @@ class CostSettings:
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> CostSettings:
-        """Reads :meth:`said` back."""
+        """Inverts :meth:`said`."""
         return cls(**values)
 
     def resolve(self, space: SearchSpace) -> Objectives:
-        """What a search of a space weighs.
+        """Returns the objectives and limits of a search of a space.
 
         Raises:
-            UserError: If the space has no such cost or size, or the latency's command is not there.
+            UserError: If the space has no such cost or size, or the latency command does not exist.
         """
         for name in self.costs:
             if name not in (*COUNTED, *MEASURED, *space.costs):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nas.view.snapshot import Snapshot
 
 PROG = "python -m nas.status"
-_EVERY = 1.0  # seconds between two looks
+_EVERY = 1.0  # seconds between two updates
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Command:
 
 
 def _confirmation(found: ConfirmedFile | None, path: Path, search: SearchFile) -> str:
-    """What several seeds said of the winner, or how to ask them."""
+    """Describes the winner's confirmation, or says how to confirm it."""
     from nas.confirm.view import verdict
 
     if found is None or not found.compared:

@@ -24,16 +24,16 @@ _SESSION = b'"event":"session","phase":'
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What ``nas.confirm`` said of its winner.
+    """The result of ``nas.confirm``.
 
     Attributes:
-        trial: The winner's in the search, None for a base architecture without one.
+        trial: The winner's trial in the search; None for a base architecture without one.
         baseline: Whether the winner is the base architecture.
-        mean_error: Over ``compared`` fresh seeds.
-        sd_error: Standard deviation over these, None for one.
-        mean_gain: Error taken off the base architecture's, seed by seed; None for itself.
-        sd_gain: Its standard deviation.
-        seeds: Seeds asked for; all are compared once it is complete.
+        mean_error: The winner's mean error over ``compared`` fresh seeds.
+        sd_error: Standard deviation over these seeds, None for one seed.
+        mean_gain: Mean error saved against the base architecture, seed by seed; None for the base itself.
+        sd_gain: Standard deviation of that.
+        seeds: Number of seeds requested; all are compared once the confirmation is complete.
     """
 
     trial: int | None
@@ -51,14 +51,14 @@ class Listed:
     """One run of a folder.
 
     Attributes:
-        status: As :class:`nas.run.standing.Standing` has it, or ``confirming``.
+        status: The status of :class:`nas.run.standing.Standing`, or ``confirming``.
         stop_reason: Why it stopped, "" otherwise.
-        used_seconds: Clock seconds used by now.
-        trial_limit: Its limit of trials, None without one.
-        finished: Trials that were trained and ended, crashed ones too.
-        best_error: The incumbent's, at the highest budget; None before the first.
-        begun: UTC of its last session's start in ISO 8601, "" before it.
-        last: UTC of its journal's last line, "" without any.
+        used_seconds: Seconds of the time budget used so far.
+        trial_limit: Maximum number of trials, None without one.
+        finished: Number of trials that were trained and ended, including crashed ones.
+        best_error: Error of the incumbent at the highest rung; None before the first.
+        begun: Start of its last session, UTC in ISO 8601; "" before the first.
+        last: Time of its journal's last line, UTC in ISO 8601; "" without any.
     """
 
     name: str
@@ -81,19 +81,19 @@ class Listed:
     last: str
 
     def to_json(self) -> dict[str, Any]:
-        """Nested plain values."""
+        """Returns nested plain values."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The runs of a folder, those that run first, then the latest; and what could not be read, with why."""
+    """The runs of a folder, running ones first, then the latest; and those that cannot be read, with why."""
 
     runs: list[Listed]
     left_out: list[tuple[str, str]]
 
     def to_json(self) -> dict[str, Any]:
-        """Nested plain values."""
+        """Returns nested plain values."""
         return {
             "runs": [run.to_json() for run in self.runs],
             "left_out": [{"name": name, "reason": reason} for name, reason in self.left_out],
@@ -101,7 +101,7 @@ class Listing:
 
 
 def holds_runs(path: Path) -> bool:
-    """Whether a folder is no run itself but has some in it."""
+    """Whether a folder is not a run itself but holds runs."""
     own = Run(path)
     if own.search_json.exists() or own.journal.exists() or not path.is_dir():
         return False
@@ -116,7 +116,7 @@ def read(folder: Path) -> Listing:
     """Lists the runs of a folder.
 
     Args:
-        folder: Such as ``runs``.
+        folder: The folder, such as ``runs``.
 
     Raises:
         UserError: If it cannot be read.
@@ -190,18 +190,18 @@ def _confirmed(run: Run) -> Confirmed | None:
 
 @dataclass(frozen=True)
 class _Skimmed:
-    """What a journal's bytes tell without reading all of its lines: a search writes tens of thousands.
+    """What a journal's bytes show without parsing all of its lines; a search writes tens of thousands.
 
-    Lines are found and counted by how :meth:`nas.run.events.Event.to_json` orders their keys. Nothing that
-    users or errors say can look like that, since quotes within a text are escaped.
+    Lines are found and counted by the order of keys that :meth:`nas.run.events.Event.to_json` writes. No text
+    of users or errors can look like that, since quotes inside a text are escaped.
 
     Attributes:
-        session: The last session's start.
+        session: The start of the last session.
         stopped: Why it stopped, "" if it has not.
-        clock: Seconds of the budget used.
-        last: UTC of the last line, "" without any.
-        finished: Trials that were trained and ended.
-        crashed: How many of these crashed.
+        clock: Seconds of the time budget used.
+        last: Time of the last line, UTC; "" without any.
+        finished: Number of trials that were trained and ended.
+        crashed: Number of these that crashed.
         best: The incumbent.
     """
 
@@ -221,7 +221,7 @@ class _Skimmed:
             UserError: If a line that matters is damaged.
         """
         data = run.journal.read_bytes()
-        data = data[: data.rfind(b"\n") + 1]  # a half-written last line is none
+        data = data[: data.rfind(b"\n") + 1]  # a half-written last line does not count
         latest, end = _last(data, _SESSION), _last(data, b'"event":"')
         start, best = _last(data, _SESSION + b'"start"'), _last(data, b'"event":"incumbent",')
         return cls(
@@ -236,12 +236,12 @@ class _Skimmed:
 
     @property
     def state(self) -> SearchState:
-        """As much of the journal's fold as says whether it runs."""
+        """Returns as much of the state as is needed to tell whether the search runs."""
         return SearchState(sessions=[] if self.session is None else [self.session], stopped=self.stopped)
 
 
 def _last(data: bytes, mark: bytes) -> Event | None:
-    """The last event of a kind, None if there is none.
+    """Finds the last event of a kind, None if there is none.
 
     Raises:
         UserError: If its line is damaged.

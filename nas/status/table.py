@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 _FIGURES = {"last", "time", "trials", "best top-1", "confirmed"}
 _ROOMY = 130  # columns
-_FOR_READERS = 200  # columns where nobody's terminal sets them: names are whole, for grep
+_FOR_READERS = 200  # columns without a terminal: names are complete, for grep
 
 
 def show(listing: Listing, folder: Path) -> None:
-    """Prints the runs of a folder, and what was left out."""
+    """Prints the runs of a folder, and those that were left out."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_FOR_READERS)
@@ -39,11 +39,11 @@ def show(listing: Listing, folder: Path) -> None:
 
 
 def draw(listing: Listing, width: int) -> Table:
-    """A row for each run.
+    """Draws a table with one row per run.
 
     Args:
         listing: The runs.
-        width: Columns of the terminal: what there is no room for is left out.
+        width: Columns of the terminal; columns that do not fit are left out.
     """
     spared = {"last", "space", "data"} if width < _ROOMY else set()
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")

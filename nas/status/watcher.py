@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nas.view.snapshot import Snapshot
 
 
-_PIECE = 1 << 24  # bytes of the journal at a time
+_PIECE = 1 << 24  # bytes of the journal read at a time
 
 
 class Watcher:
@@ -26,11 +26,11 @@ class Watcher:
         """Opens the run.
 
         Args:
-            path: Its folder.
+            path: The run folder.
             listen: Called with each event and the state after it.
 
         Raises:
-            UserError: If the folder is no run.
+            UserError: If the folder is not a run.
         """
         from nas.run.folder import Run
         from nas.run.state import SearchState
@@ -43,7 +43,7 @@ class Watcher:
         self._lines = 0
 
     def look(self) -> Snapshot:
-        """Takes in what was journaled since the last look.
+        """Reads what has been journaled since the last call, and returns the run's present state.
 
         Raises:
             UserError: If the journal is damaged.
@@ -53,7 +53,7 @@ class Watcher:
 
         self._catch_up()
         now = standing.of(self._run, self._state)
-        self._catch_up()  # what it wrote before it ended, if that was in between
+        self._catch_up()  # what it wrote before it ended, if it ended meanwhile
         used = self._state.clock
         if now.status == standing.RUNNING and self._lines:
             used += now.silent_seconds
@@ -65,15 +65,15 @@ class Watcher:
         from nas.run import journal
         from nas.run.events import SessionStarted
 
-        gc.disable()  # nothing of it is garbage, and looking for some takes a third of the time
+        gc.disable()  # there is no garbage, and looking for it takes a third of the time
         try:
-            # In pieces: the events of a long journal take far more memory than what they amount to.
+            # In pieces, since the events of a long journal take far more memory than the state.
             while (contents := journal.read(self._run.journal, self._offset, self._lines + 1, _PIECE)).events:
                 for event in contents.events:
                     self._state.apply(event)
                     if self._listen is not None:
                         self._listen(event, self._state)
-                    if isinstance(event, SessionStarted):  # a resumed session may have another budget
+                    if isinstance(event, SessionStarted):  # a resumed session may have another time budget
                         self._search = self._run.read_search()
                 self._offset, self._lines = contents.size, self._lines + len(contents.events)
         finally:
@@ -81,7 +81,7 @@ class Watcher:
 
     @property
     def lines(self) -> int:
-        """Lines of the journal read so far."""
+        """Number of lines of the journal read so far."""
         return self._lines
 
     @property
@@ -90,5 +90,5 @@ class Watcher:
         return self._search
 
     def confirmed(self) -> ConfirmedFile | None:
-        """What ``nas.confirm`` measured, None before."""
+        """The result of ``nas.confirm``, None before it."""
         return self._run.read_confirmed()
