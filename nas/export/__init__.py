@@ -1,1 +1,1 @@
-"""From a configuration to a folder that others can load: sizes, summary, model card, file formats."""
+"""From a configuration to a folder that timm can load: sizes, summary, model card, file formats."""

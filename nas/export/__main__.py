@@ -23,7 +23,7 @@ all."""
 
 @dataclass(frozen=True)
 class Command:
-    """Everything the command line says."""
+    """The command line."""
 
     settings: Annotated[ExportSettings, flag_help.group("Export")]
     quiet: flag_help.Switch = False
@@ -51,7 +51,7 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"written to {folder}")
         if exported.url is not None:
             print(f"pushed to {exported.url}")
-        # Code that came with the weights runs only for who names it.
+        # Code that came with the weights runs only if the user names it.
         space = [] if exported.space is None else ["--space", exported.space]
         if exported.searched:
             own = f"run:{command.settings.source}"

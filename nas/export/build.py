@@ -1,4 +1,4 @@
-"""Builds a found network and writes its folder, with the space's code if that is not ours."""
+"""Builds a found network and writes its folder, with the code of a custom space."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def export(settings: ExportSettings) -> Exported:
     """Exports a network.
 
     Raises:
-        UserError: If anything about it is wrong; nothing is written then, unless only the push fails.
+        UserError: If anything fails; nothing is written then, unless only the push fails.
     """
     if settings.onnx:
         from nas.export import formats
@@ -113,7 +113,7 @@ def export(settings: ExportSettings) -> Exported:
 
 
 def _ends(settings: ExportSettings, found: Source, size: Size) -> tuple[int, int]:
-    """Classes and image channels: what is asked, else those of the search's data at its size."""
+    """Returns the numbers of classes and channels: as set, else of the search's data if at its size."""
     classes = len(found.class_names) if size.reduced and found.class_names else 1000
     in_chans = found.in_chans if size.reduced and found.in_chans else 3
     return settings.num_classes or classes, settings.in_chans or in_chans
@@ -141,7 +141,7 @@ def _build(
     ends: tuple[int, int],
     code: Mapping[str, str] | None,
 ) -> tuple[nn.Module, dict[str, Any]]:
-    """The network with its initial weights, and what makes timm build it again."""
+    """Returns the network with its initial weights, and the arguments with which timm builds it again."""
     import timm
     import torch
 
@@ -160,7 +160,7 @@ def _build(
             model: nn.Module = timm.create_model(name, num_classes=classes, in_chans=in_chans, **model_args)
         except UserError:
             raise
-        except Exception as error:  # whatever a user's builder raises
+        except Exception as error:  # a user's space may raise anything
             raise UserError(
                 f"{settings.source}: cannot be built ({type(error).__name__}: {first_line(error)})"
             ) from error
@@ -168,7 +168,7 @@ def _build(
 
 
 def _untrained(settings: ExportSettings, found: Source, classes: int, in_chans: int) -> str:
-    """Why the search's network is exported without its weights, "" if it is not."""
+    """Says why the search's network is exported without its trained weights; "" if it has them."""
     if found.untrained:
         return found.untrained
     asked = {
@@ -190,10 +190,10 @@ def _recipe(found: Source, size: Size) -> recipes.Recipe:
 def _counted(
     name: str, model: nn.Module, space: SearchSpace, size: Size, in_chans: int
 ) -> tuple[list[summary.Row], list[summary.Total]]:
-    """The network's blocks; and its cost, and that of networks to compare with.
+    """Counts the network's blocks, and the costs of the network and of others to compare with.
 
     Raises:
-        UserError: If it does not take the images.
+        UserError: If the network does not accept the images.
     """
     from nas.util.counts import count
 
@@ -201,7 +201,7 @@ def _counted(
         ghost = copy.deepcopy(model).to("meta")
         stats = count(ghost, size.image_size, in_chans)
         rows = summary.rows(ghost, space.exporting.blocks(ghost), size.image_size, in_chans)
-    except Exception as error:  # whatever a user's network raises
+    except Exception as error:  # a user's network may raise anything
         raise SettingError(
             "input_size", size.image_size, f"the network does not take such images ({first_line(error)})"
         ) from error
@@ -217,5 +217,5 @@ def _pretrained_cfg(
     cfg = space.exporting.pretrained_cfg(model, size.geometry, size.image_size, classes, in_chans)
     if kept is None:
         return cfg
-    # Judged on whole images, normalised so.
+    # Validated on whole images, normalised in this way.
     return cfg | {"crop_pct": 1.0, "mean": kept.facts["mean"], "std": kept.facts["std"]}

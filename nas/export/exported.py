@@ -1,4 +1,4 @@
-"""What every export writes besides the network: its other forms, and what is known of it."""
+"""What every export writes besides the network: other formats, and the facts known about it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,16 @@ TORCH_EXPORT = "model.pt2"
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the blocks, the totals (the network itself first), and the forms' differences.
+    """The result of an export.
 
-    ``note`` says how a run's network was chosen, and which choices shape nothing; "" without any.
-    ``searched`` is whether it is the network that a run searched, and takes that run's images.
-    ``space`` is what to name to have its code run, if that is not ours.
-    ``url`` is where it was pushed to, if that was asked.
+    Attributes:
+        rows: The network's blocks.
+        totals: Total costs, those of the network itself first.
+        differences: Largest differences between the other formats and the original, by format.
+        note: How a run's network was chosen, and which choices have no effect; "" without any.
+        searched: Whether it is the network that a run searched, which takes that run's images.
+        space: The custom space whose code builds it, None for a space of this package.
+        url: Address that it was pushed to, if any.
     """
 
     rows: list[summary.Row]
@@ -44,7 +48,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class OtherForms:
-    """The forms that were asked for, of a network that takes images of ``shape`` ``(C, H, W)``."""
+    """Writes the requested formats of a network that takes images of ``shape`` ``(C, H, W)``."""
 
     settings: ExportSettings
     model: nn.Module
@@ -52,10 +56,10 @@ class OtherForms:
     differences: dict[str, float] = field(default_factory=dict)
 
     def write(self, staging: Path) -> None:
-        """Writes them into a folder, and compares their answers.
+        """Writes them to a folder and compares their outputs with the network's.
 
         Raises:
-            UserError: If one answers otherwise.
+            UserError: If the outputs of one differ.
         """
         from nas.export import formats
 
@@ -69,7 +73,7 @@ class OtherForms:
 
 
 def in_words(kept: Kept, found: source.Source) -> str:
-    """How a search trained weights, and how good it found them."""
+    """Describes how a search trained weights, and their validation accuracy."""
     facts = kept.facts
     return (
         f"{facts['epochs']} epochs on {found.facts['data']}, top-1 {100 * facts['top1']:.2f}% on the "
@@ -84,7 +88,7 @@ def own_facts(
     kept: Kept | None,
     released: dict[str, Any] | None,
 ) -> dict[str, Any]:
-    """What config.json says of a network besides what timm asks for."""
+    """Returns the entries of config.json that timm does not read."""
     learned = released
     if kept is not None:
         facts = kept.facts

@@ -1,4 +1,4 @@
-"""The folder that is published: timm's and Hugging Face's layout, whole or not there at all."""
+"""The exported folder in the layout of timm and Hugging Face, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-OWN_KEY = "smacnas"  # of config.json: what timm does not ask for
-RECIPE_OF = "recipe"  # in there: whose recipe.yaml is, if it is the search's
-CHOSEN = "chosen"  # in there: which of its settings the search chose for this network
+OWN_KEY = "smacnas"  # key in config.json for what timm does not read
+RECIPE_OF = "recipe"  # key below it: the origin of recipe.yaml, if that is the search
+CHOSEN = "chosen"  # key below it: the recipe's settings that the search chose for this network
 CARD = "README.md"
 RECIPE = "recipe.yaml"
 CONFIG = "config.json"
@@ -28,10 +28,10 @@ WEIGHTS = "model.safetensors"
 
 @contextlib.contextmanager
 def appearing(target: Path, field: str = "output") -> Iterator[Path]:
-    """Gives an empty folder to fill; it becomes ``target`` at the end, or vanishes on any error.
+    """Yields an empty folder to fill, which becomes ``target`` at the end, or is removed on any error.
 
     Raises:
-        UserError: If the target exists, or no folder can be made there.
+        UserError: If the target exists, or no folder can be created there.
     """
     if target.exists():
         raise SettingError(field, target, "exists already; must be a new folder")
@@ -43,12 +43,12 @@ def appearing(target: Path, field: str = "output") -> Iterator[Path]:
         yield staging
         for path in staging.rglob("*"):
             if path.is_file():
-                path.chmod(0o644)  # safetensors makes it the owner's alone
+                path.chmod(0o644)  # safetensors makes it readable by the owner only
                 synced(path)
         staging.rename(target)
         synced(target.parent)
     except Exception as error:
-        refusal = disk_error(error)  # safetensors has its own error for what a disk refuses
+        refusal = disk_error(error)  # safetensors has its own error for a full disk
         if refusal is None:
             raise
         raise not_written(setting(field, target), refusal, "must be a new folder in one of yours") from error
@@ -72,14 +72,14 @@ def write(
     """Writes config.json, model.safetensors, README.md and recipe.yaml.
 
     Args:
-        folder: The folder to make.
-        model: One that ``timm.create_model`` made, on any device.
+        folder: The folder to create.
+        model: A network from ``timm.create_model``, on any device.
         card: The model card.
         recipe: How it was or would be trained, YAML.
-        own: What config.json says under ``smacnas``.
-        model_args: Arguments of ``timm.create_model`` that give this network.
+        own: Entries of config.json under ``smacnas``.
+        model_args: Arguments of ``timm.create_model`` for this network.
         pretrained_cfg: Entries of timm's data configuration to set.
-        class_names: Names of the classifier's outputs, or none.
+        class_names: Names of the classes, or none.
         extra: Called with the unfinished folder, to add further files.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Other forms of a network, each written and then compared with the original."""
+"""Other file formats of a network, each written and then compared with the original."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-_BATCHES = (1, 3)  # compared; the example batch of both forms is another
+_BATCHES = (1, 3)  # batch sizes compared; both formats are written with another one
 _EXAMPLE_BATCH = 2
-_TOLERANCE = 1e-3  # of the largest logit; measured: below 1e-5
+_TOLERANCE = 1e-3  # relative to the largest logit; measured: below 1e-5
 
 
 def require_onnx() -> None:
-    """Makes sure that the optional packages are there.
+    """Checks that the optional packages are installed.
 
     Raises:
-        UserError: If one is not.
+        UserError: If one is missing.
     """
     missing = onnx_file.missing(_ONNX_PACKAGES)
     if missing:
@@ -33,18 +33,18 @@ def require_onnx() -> None:
 
 
 def write_onnx(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
-    """Writes an ONNX file that takes any number of images, and checks it with onnxruntime.
+    """Writes an ONNX file that accepts batches of any size, and checks it with onnxruntime.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        model: The network, in evaluation mode, on the CPU.
         path: The file.
-        shape: An image's ``(C, H, W)``.
+        shape: Shape ``(C, H, W)`` of an image.
 
     Returns:
         The largest difference between any two logits, as a share of the largest logit.
 
     Raises:
-        UserError: If a package is missing or the answers differ.
+        UserError: If a package is missing or the outputs differ.
     """
     require_onnx()
     import onnxruntime
@@ -59,18 +59,18 @@ def write_onnx(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> flo
 
 
 def write_torch_export(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
-    """Writes a ``torch.export`` program that takes any number of images, and checks it.
+    """Writes a ``torch.export`` program that accepts batches of any size, and checks it.
 
     Args:
-        model: In evaluation mode, on the CPU.
+        model: The network, in evaluation mode, on the CPU.
         path: The file, ``.pt2``.
-        shape: An image's ``(C, H, W)``.
+        shape: Shape ``(C, H, W)`` of an image.
 
     Returns:
-        As :func:`write_onnx`.
+        See :func:`write_onnx`.
 
     Raises:
-        UserError: If the answers differ.
+        UserError: If the outputs differ.
     """
     with onnx_file.quiet():
         program = torch.export.export(

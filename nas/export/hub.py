@@ -1,4 +1,4 @@
-"""Gives an exported folder to the Hugging Face Hub, when asked and never otherwise."""
+"""Uploads an exported folder to the Hugging Face Hub, only on request."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_LONGEST_NAME = 96  # characters, huggingface_hub's own limit
+_LONGEST_NAME = 96  # characters, the limit of huggingface_hub
 
 
 def require_name(repo: str) -> None:
-    """Makes sure that a repository's name is one, by the Hub's rules.
+    """Checks that a repository's name follows the Hub's rules.
 
     Raises:
-        SettingError: If it is not.
+        SettingError: If it does not.
     """
     part = r"(?![-.])[\w.-]+(?<![-.])"
     fits = re.fullmatch(f"{part}/{part}", repo, re.ASCII)
@@ -32,20 +32,20 @@ def require_name(repo: str) -> None:
 
 
 def push(folder: Path, repo: str) -> str:
-    """Uploads a folder that timm's ``save_for_hf`` filled, as one commit with all that lies beside.
+    """Uploads a folder that timm's ``save_for_hf`` filled, with all its other files, as one commit.
 
-    ``timm.models.push_to_hf_hub`` makes the same two calls, but with a card of its own, without the recipe,
-    the space's code and the other forms, and with a pickle of the weights.
+    ``timm.models.push_to_hf_hub`` makes the same two calls, but with another model card, without the recipe,
+    the space's code and the other formats, and with a pickle of the weights.
 
     Args:
         folder: The folder.
-        repo: ``USER/NAME``; made if it is not there.
+        repo: ``USER/NAME``; created if it does not exist.
 
     Returns:
         The repository's address.
 
     Raises:
-        UserError: If there is no token, no network, or the Hub refuses; the folder stays.
+        UserError: If there is no token, no network, or the Hub refuses; the folder is kept.
     """
     import huggingface_hub
 
@@ -59,14 +59,14 @@ def push(folder: Path, repo: str) -> str:
             api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Add model")
     except UserError:
         raise
-    except Exception as error:  # the client's, httpx's, or in its earlier versions those of requests
+    except Exception as error:  # errors of the client, of httpx, or in earlier versions of requests
         raise _not_pushed(folder, repo, first_line(error)) from error
     return str(url)
 
 
 @contextlib.contextmanager
 def _no_bars() -> Iterator[None]:
-    """Keeps the client's progress bars from the terminal, where ours is; a notebook's others stay."""
+    """Switches off the client's progress bars inside the block, where ours is shown."""
     from huggingface_hub.utils.tqdm import (
         are_progress_bars_disabled,
         disable_progress_bars,

@@ -1,4 +1,4 @@
-"""The images of a run, for what comes after the search: ``--data run:DIR``."""
+"""The images of a run, for the commands after the search: ``run:DIR`` as a dataset."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KIND = "run"
 
 
 def run_of(spec: str) -> Run | None:
-    """The run that ``run:DIR`` names, None if a specification is of another kind.
+    """Returns the run that ``run:DIR`` names, None if a specification is of another kind.
 
     Raises:
         UserError: If there is no such run.
@@ -32,16 +32,16 @@ def run_of(spec: str) -> Run | None:
 
 
 def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
-    """Finds a data set's training or test part, also that of a run.
+    """Loads the training or test part of a dataset, also of a run's.
 
     Args:
-        spec: ``run:DIR``, or what :func:`nas.data.pictures.load` takes. Of a run: all training images of the
-            set that it searched on, at the size that it had them.
-        data_dir: Where downloads are kept.
-        test: The test part.
+        spec: ``run:DIR``, or what :func:`nas.data.pictures.load` accepts. Of a run: all training images of
+            its dataset, at the size of the search.
+        data_dir: Folder of downloads.
+        test: Load the test part.
 
     Raises:
-        UserError: If the data are not there or not what they should be.
+        UserError: If the data do not exist or are invalid.
     """
     run = run_of(spec)
     if run is None:
@@ -53,22 +53,22 @@ def load(spec: str, *, data_dir: Path, test: bool = False) -> Pictures:
 
 
 def has_test(spec: str) -> bool:
-    """Whether a data set comes with a test part."""
+    """Whether a dataset has a test part."""
     run = run_of(spec)
     return pictures.has_test(spec if run is None else SearchSettings.of(run.read_search()).data.dataset)
 
 
 def validation(run: Run, *, data_dir: Path) -> Pictures:
-    """The images that a run's trials are judged on, in the order of the search.
+    """Returns the validation images of a run's trials, in the order of the search.
 
-    Which they are follows from the settings and the seed in ``search.json``; the fingerprints there prove it.
+    They follow from the settings and the seed in ``search.json``, and are checked against its fingerprints.
 
     Args:
         run: The run.
-        data_dir: Where downloads are kept, if not where the search kept them.
+        data_dir: Folder of downloads, if it is not the search's.
 
     Raises:
-        UserError: If the images are not those that the run searched on.
+        UserError: If the images are not those of the search.
     """
     search = run.read_search()
     settings = SearchSettings.of(search)
@@ -94,5 +94,5 @@ def _only(images: ImageSet, index: Any) -> ImageSet:
 
 
 def _data_dir(data: DataSettings, given: Path) -> Path:
-    """The search's, where it is here; else what the command says."""
+    """Returns the search's folder if it exists here, else the given one."""
     return data.data_dir if data.data_dir.is_dir() else given

@@ -1,4 +1,4 @@
-"""Networks by name: an exported folder, one of ours, or any of timm's."""
+"""Networks by name: an exported folder, or a model of this package or of timm."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class Named:
     """A network that can be created.
 
     Attributes:
-        name: Short, for people.
-        timm_name: For ``timm.create_model``.
+        name: Short name for messages.
+        timm_name: Name for ``timm.create_model``.
         path: The exported folder, or None.
-        config: Its config.json, or nothing.
-        spaces: Code of spaces that may run, as the user named it.
+        config: Content of its config.json, empty without one.
+        spaces: Custom spaces whose code may run, as the user named them.
     """
 
     name: str
@@ -35,31 +35,31 @@ class Named:
 
     @property
     def code(self) -> dict[str, Any] | None:
-        """The code that builds a folder's network, if that is not ours: file, class and SHA-256."""
+        """The code of the custom space that builds a folder's network: file, class and SHA-256; else None."""
         code = self.config.get("model_args", {}).get("code")
         return code if isinstance(code, dict) else None
 
     @property
     def beside(self) -> Path | None:
-        """That code as it lies beside the weights."""
+        """That code's file next to the weights."""
         code = self.code
         return None if code is None or self.path is None else self.path / Path(str(code.get("file"))).name
 
     @property
     def trained(self) -> bool:
-        """Whether the folder's weights have learned anything; a folder that is not ours is taken to have."""
+        """Whether the folder's weights are trained; assumed of folders that nas.export did not write."""
         own = self.config.get(folder.OWN_KEY)
         return self.path is not None and (own is None or own.get("trained") is not None)
 
     @property
     def by_search(self) -> bool:
-        """Whether a search trained the folder's weights, on a part of its images."""
+        """Whether a search trained the folder's weights, on part of its images."""
         trained = self.config.get(folder.OWN_KEY, {}).get("trained")
         return isinstance(trained, dict) and trained.get("by") == weights.BY_SEARCH
 
     @property
     def timm_module(self) -> str | None:
-        """What must be imported for timm to know the network, None if it does anyway."""
+        """Module to import so that timm knows the network, None if timm knows it already."""
         import timm
 
         from search_spaces.timm_models import make_known
@@ -73,12 +73,12 @@ class Named:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """Names of the classifier's outputs, if the folder says them."""
+        """Names of the classes, if the folder has them."""
         return tuple(self.config.get("label_names", ()))
 
     @property
     def model_args(self) -> dict[str, Any]:
-        """What makes a folder's network what it is."""
+        """Arguments of ``timm.create_model`` for a folder's network."""
         args = self.config.get("model_args", {})
         return {key: args[key] for key in ("config", "geometry", "space", "code") if key in args}
 
@@ -87,10 +87,10 @@ class Named:
 
         Args:
             weights: Load the folder's weights, or timm's pretrained ones.
-            **options: timm's: num_classes, drop_path_rate, ...
+            **options: Options of ``timm.create_model``: num_classes, drop_path_rate, ...
 
         Raises:
-            UserError: If the folder's weights do not fit its config, or there are none.
+            UserError: If the folder's weights are missing or do not fit its config.
         """
         import timm
         from safetensors import SafetensorError
@@ -108,11 +108,11 @@ class Named:
 
 
 def find(text: str, *spaces: str | None) -> Named:
-    """Finds what a user names.
+    """Finds the network that a user names.
 
     Args:
-        text: An exported folder, or the name of a model that timm knows (ours included).
-        *spaces: Code that may run to build it, as the user said it by ``--space``.
+        text: An exported folder, or the name of a model that timm knows, including those of this package.
+        *spaces: Custom spaces whose code may run to build it, as the user named them.
 
     Raises:
         UserError: If there is none, or it needs code that the user did not name.

@@ -1,4 +1,4 @@
-"""The model card: what a stranger needs to judge and load the network."""
+"""The model card: what others need to know to assess and load the network."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _INSTALLING = (
 
 @dataclass(frozen=True)
 class Weights:
-    """What a card says of an exported network's weights.
+    """The origin and licence of an exported network's weights.
 
     Attributes:
-        license: In Hugging Face's words.
-        trained: How the search trained them, in words; "" if it did not.
-        released: Where they come from, if they are the authors' own.
+        license: Licence, by Hugging Face's identifiers.
+        trained: Sentence on how the search trained them; "" if it did not.
+        released: Their origin, if the paper's authors released them.
     """
 
     license: str
@@ -50,17 +50,17 @@ def exported(
     code: Mapping[str, str] | None = None,
     repo: str | None = None,
 ) -> str:
-    """The card of a network of a search space that ``nas.train`` has not trained.
+    """Writes the card of a network that ``nas.train`` has not trained.
 
     Args:
         name: Title.
-        space: Its search space.
-        source: Its configuration, and where that comes from.
+        space: The network's search space.
+        source: Its configuration and where that comes from.
         geometry: Its widths and depths.
-        counted: Its blocks; and the network itself and others to compare with.
-        weights: Where they come from.
-        code: Of a space that is not ours: file, class and SHA-256.
-        repo: Where it is pushed to, ``USER/NAME``; None if nowhere.
+        counted: Its blocks; and total costs of the network and others to compare with.
+        weights: Origin and licence of the weights.
+        code: Code of a custom space: file, class and SHA-256.
+        repo: Repository that it is pushed to, ``USER/NAME``; None if nowhere.
     """
     rows, totals = counted
     module = space.exporting.timm_module
@@ -90,18 +90,18 @@ def trained(
     license_: str,
     earlier: str = "",
 ) -> str:
-    """The card of a trained network.
+    """Writes the card of a trained network.
 
     Args:
         name: Title.
-        timm_module: What must be imported to load it, None if timm knows it.
-        figures: What was measured, in words.
-        recipe: YAML.
-        license_: Of the weights, in Hugging Face's words.
-        earlier: The card it was exported with, whose tables still hold.
+        timm_module: Module to import before loading it, None if timm knows it.
+        figures: Measured figures, formatted, by their names.
+        recipe: The recipe, YAML.
+        license_: Licence of the weights, by Hugging Face's identifiers.
+        earlier: The card of its export, whose tables still hold.
     """
     tables = earlier[earlier.find("\n## ") + 1 :] if "\n## " in earlier else ""
-    tables = tables.partition(f"{_TERMS}\n")[0].rstrip()  # its licence may be another
+    tables = tables.partition(f"{_TERMS}\n")[0].rstrip()  # the licence may differ
     return "\n".join(
         [
             *_front_matter(license_),
@@ -122,7 +122,7 @@ def trained(
 
 
 def _weights_line(weights: Weights) -> str:
-    """Where the weights come from, in a sentence."""
+    """Says where the weights come from, in a sentence."""
     if weights.trained:
         return f"**The weights are the search's: {weights.trained}.**"
     if weights.released is None:
@@ -135,7 +135,7 @@ def _weights_line(weights: Weights) -> str:
 
 
 def _front_matter(license_: str) -> list[str]:
-    """What Hugging Face reads."""
+    """Writes the metadata that Hugging Face reads."""
     return [
         "---",
         f"license: {license_}",
@@ -151,7 +151,7 @@ def _front_matter(license_: str) -> list[str]:
 
 
 def _source(source: Mapping[str, Any], *, own: bool) -> list[str]:
-    """Where the configuration comes from."""
+    """Describes where the configuration comes from."""
     rows = []
     for key, value in source.items():
         text = _percent(value) if key.endswith("top1") else str(value)
@@ -178,7 +178,7 @@ def _architecture(space: SearchSpace, config: Config, geometry: Any) -> list[str
 
 
 def _costs(totals: Sequence[Total]) -> list[str]:
-    """What the network costs, beside others."""
+    """Writes the table of the network's costs beside those of others."""
     rows = [
         (other.name, str(other.image_size), format_count(other.params), format_count(other.macs))
         for other in totals
@@ -187,7 +187,7 @@ def _costs(totals: Sequence[Total]) -> list[str]:
 
 
 def _blocks(rows: Sequence[Row]) -> list[str]:
-    """The network's blocks and what each costs."""
+    """Writes the table of the network's blocks and their costs."""
     cells = [
         (row.name, "x".join(map(str, row.shape)), format_count(row.params), format_count(row.macs))
         for row in rows
@@ -196,7 +196,7 @@ def _blocks(rows: Sequence[Row]) -> list[str]:
 
 
 def _percent(share: float | list[float]) -> str:
-    """A share, or the two ends of an interval, in percent."""
+    """Formats a share, or the two ends of an interval, in percent."""
     ends = share if isinstance(share, list) else [share]
     return " to ".join(f"{100 * end:.2f}%" for end in ends)
 
@@ -246,7 +246,7 @@ def _loading_code(code: Mapping[str, str], repo: str | None = None) -> list[str]
 
 
 def _citation(license_: str) -> list[str]:
-    """Under what terms it is given, and the paper that the search follows (as in CITATION.cff)."""
+    """Writes the licence, and the citation of the paper that the search follows (as in CITATION.cff)."""
     return [
         _TERMS,
         "",
@@ -268,13 +268,13 @@ def _citation(license_: str) -> list[str]:
 
 
 def _table(head: Sequence[str], rows: Any) -> list[str]:
-    """A Markdown table."""
+    """Writes a Markdown table."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
 
 
 def _word(value: Value | None) -> str:
-    """A value as people write it."""
+    """Formats a value for readers."""
     if value is None:
         return _INACTIVE
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""How a full-size network is trained: Table 1 of NEXcepTion, every value of it a setting."""
+"""The recipe of a full-size training: each value of Table 1 of the NEXcepTion paper as a setting."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the network is trained.
+    """Training settings.
 
-    Defaults are those of NEXcepTion-T (NEXcepTion, Table 1). The warm-up learning rate, the threshold of the
-    loss and the repeated augmentation are not in the table; they come from the released command lines.
+    The defaults are those of NEXcepTion-T (arXiv 2212.08448, Table 1). The warm-up learning rate, the
+    threshold of the loss and the repeated augmentation are not in the table; they come from the released
+    command lines.
     """
 
     epochs: int = 300
@@ -97,7 +98,7 @@ class Recipe:
             )
 
     def to_yaml(self) -> str:
-        """The recipe as a YAML file; :func:`read` is the inverse."""
+        """Formats the recipe as YAML; :func:`read` is the inverse."""
         import yaml
 
         return yaml.safe_dump(asdict(self), sort_keys=False)
@@ -132,20 +133,20 @@ _RANGES: dict[str, tuple[float, float]] = {
 
 
 def published(model: str) -> Recipe:
-    """The recipe that a space publishes for a network by its name; that of Table 1 where none does."""
+    """Returns the recipe that a space publishes for a network, by its name; else that of Table 1."""
     known = [search_spaces.get(name).exporting.recipes for name in search_spaces.names()]
     differences = (own for recipes in known for name, own in recipes.items() if model.startswith(name))
     return replace(Recipe(), **next(differences, {}))
 
 
 def of_search(search: SearchFile) -> Recipe:
-    """The recipe that a search trained its networks by, for one rung more than its highest.
+    """Returns the recipe of a search's trials, for one rung above its highest.
 
     Args:
-        search: What ``search.json`` holds.
+        search: Content of ``search.json``.
 
     Raises:
-        UserError: If that holds no such recipe.
+        UserError: If it holds no such recipe.
     """
     try:
         train = search.train or {}
@@ -153,7 +154,7 @@ def of_search(search: SearchFile) -> Recipe:
         return Recipe(
             epochs=int(search.rungs[-1] * search.settings.fidelity.eta),
             batch_size=train["batch_size"],
-            # timm's "sgd" is Nesterov's, which PyTorch refuses without momentum.
+            # timm's "sgd" uses Nesterov momentum, which PyTorch refuses with a momentum of 0.
             opt="momentum" if train["optimizer"] == "sgd" and not train["momentum"] else train["optimizer"],
             lr=train["lr"],
             weight_decay=train["weight_decay"],
@@ -181,10 +182,10 @@ def of_search(search: SearchFile) -> Recipe:
 
 
 def read(path: Path) -> Recipe:
-    """Reads a YAML file; what it leaves out keeps its default.
+    """Reads a YAML file; missing keys keep their defaults.
 
     Raises:
-        UserError: If the file is no recipe, naming the key.
+        UserError: If the file is not a recipe; it names the key.
     """
     values = read_yaml(path)
     if not isinstance(values, dict):

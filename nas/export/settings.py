@@ -91,5 +91,5 @@ class ExportSettings:
 
     @property
     def licence(self) -> str:
-        """The weights' licence in Hugging Face's words; released weights came without any."""
+        """Licence of the weights by Hugging Face's identifiers; released weights came without one."""
         return self.license or ("apache-2.0" if self.weights is None else "unknown")

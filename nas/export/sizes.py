@@ -1,4 +1,4 @@
-"""How large the exported network is: a full size of its space, the search's own, or scaled to a cost."""
+"""The size of the exported network: a full size of its space, that of the search, or scaled to a cost."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 
 REDUCED = "reduced"
 
-_WIDEST = 64.0  # times the given widths
+_WIDEST = 64.0  # times the given widths, the upper limit of scaling
 _UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 @dataclass(frozen=True)
 class Size:
-    """How large a network is.
+    """The size of a network.
 
     Attributes:
-        geometry: What its space builds it at.
-        image_size: Side of the images, pixels.
-        reduced: Whether it is the size that was searched.
-        written: Plain values that make the geometry again, see :func:`search_spaces.sizes.sized`; without
-            a full size or a width for a geometry from a file.
+        geometry: The geometry that its space builds.
+        image_size: Height and width of the images, pixels.
+        reduced: Whether it is the size of the search.
+        written: Plain values that give the geometry again, see :func:`search_spaces.sizes.sized`; a geometry
+            from a file has no full size or width among them.
     """
 
     geometry: Any
@@ -40,16 +40,16 @@ class Size:
 
 
 def find(name: str | None, source: Source, image_size: int | None = None) -> Size:
-    """Gives the size a user names.
+    """Finds the size that a user names.
 
     Args:
-        name: A full size of the space, ``reduced`` (the search's own) or a JSON or YAML file of a geometry;
-            the space's first full size if None.
-        source: What is exported; only a run has a reduced geometry.
-        image_size: Side of the images in pixels, instead of the geometry's own.
+        name: A full size of the space, ``reduced`` (that of the search) or a JSON or YAML file of a geometry;
+            None for the space's first full size.
+        source: The configuration to export; only that of a run has a reduced geometry.
+        image_size: Height and width of the images in pixels, instead of the geometry's.
 
     Raises:
-        UserError: If there is none of that name, or the file holds none.
+        UserError: If there is no such size, or the file holds no geometry.
     """
     space = search_spaces.get(source.space)
     if name is None:
@@ -83,7 +83,7 @@ def parse_count(text: str, field: str = "match_macs") -> float:
     """Reads a number of operations such as ``4.5G`` or ``600M``.
 
     Raises:
-        UserError: If it is none, or zero.
+        UserError: If it is not a number of operations, or zero.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)", text.strip().upper())
     if match is None or float(match[1]) == 0:
@@ -93,21 +93,21 @@ def parse_count(text: str, field: str = "match_macs") -> float:
 
 
 def match_macs(space: SearchSpace, config: Config, size: Size, macs: str, num_classes: int) -> Size:
-    """Widens or narrows every layer by one factor until the network costs what is asked.
+    """Scales all widths by one factor until the network has the requested cost.
 
     Args:
-        space: Search space.
-        config: Configuration of it.
-        size: Where to start; its depths and input size stay.
+        space: The search space.
+        config: A configuration of it.
+        size: The size to scale; its depths and image size are kept.
         macs: Multiply-accumulates of one image, as :mod:`nas.util.counts` counts them, such as ``4.5G``.
-        num_classes: Width of the classifier.
+        num_classes: Number of classes.
 
     Returns:
-        The size whose cost is nearest.
+        The size with the nearest cost.
 
     Raises:
-        UserError: If the narrowest or widest such network is still more than a tenth off, or the space has
-            no networks that can be scaled.
+        UserError: If even the narrowest or widest network is more than a tenth off, or the space's networks
+            cannot be scaled.
     """
     target = parse_count(macs)
     scaled = space.exporting.scaled

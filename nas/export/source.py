@@ -1,4 +1,4 @@
-"""Which configuration is exported, and what is known about it: a run, a file or a named point."""
+"""The configuration to export and what is known about it: from a run, a file or a named point."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class Source:
     Attributes:
         config: Canonical configuration of the space.
         facts: Plain values for the model card: kind, name, trial, data, validation accuracy, ...
-        reduced: The network that the search trained; None outside a run.
-        class_names: Classes of that network's data.
-        note: How a run's network was chosen, for the one who exports it.
-        in_chans: Channels of that data's images; None outside a run.
+        reduced: Geometry of the network that the search trained; None outside a run.
+        class_names: Names of the classes of that network's data.
+        note: How a run's network was chosen, for the user.
+        in_chans: Number of channels of that data's images; None outside a run.
         weights: The reduced network's trained weights, if the run keeps them.
-        untrained: Why there are none, and how to get them; "" outside a run.
-        recipe: What the search trained it by; None outside a run.
-        chosen: Those of the recipe's settings that the search chose for it.
-        space: Its search space, as the user names it.
-        width: That of the reduced network; 0 outside a run, and for a space without widths.
+        untrained: Why there are no trained weights, and how to get them; "" outside a run.
+        recipe: Recipe of the search; None outside a run.
+        chosen: The recipe's settings that the search chose for this configuration.
+        space: The search space, as the user names it.
+        width: Width of the reduced network; 0 outside a run, and for a space without widths.
     """
 
     config: Config
@@ -69,18 +69,19 @@ def find(
     space: str | None = None,
     pick: str | None = None,
 ) -> Source:
-    """Finds what the user means.
+    """Finds the configuration that the user names.
 
     Args:
         text: A run folder, a JSON file of a configuration, or a named point of the space.
-        trial: Of a run, this trial instead of its winner: the confirmed one if ``nas.confirm`` was
-            there, else the incumbent.
-        config: This file's configuration in place of the run's winner.
+        trial: Of a run, this trial instead of its winner, which is the confirmed one if ``nas.confirm`` has
+            run, else the incumbent.
+        config: Of a run, a file with the configuration to use instead of the winner's.
         pick: Of a run, this network of its front, see :func:`nas.run.pick.pick`.
-        space: Of a file or a point; of a run whose space is code, that code: nothing is run unasked.
+        space: Search space of a file or a point; of a run with a custom space, that space again, since no
+            code is run unasked.
 
     Raises:
-        UserError: If there is none, or its configuration is not of the space.
+        UserError: If there is no such configuration, or it is not of the space.
     """
     path = Path(text).expanduser()
     if path.is_dir():
@@ -165,7 +166,7 @@ def _from_run(path: Path, trial: int | None, config: Path | None, said: str | No
 
 
 def _recipe(search: SearchFile, space: SearchSpace, config: Config) -> Recipe | None:
-    """What the search trained this configuration by."""
+    """Returns the recipe by which the search trained this configuration."""
     if not search.train:
         return None
     chosen = {name: config[name] for name in space.training if name in config}

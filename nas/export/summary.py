@@ -1,4 +1,4 @@
-"""What a network consists of and costs: block by block, and beside networks people know."""
+"""The structure and costs of a network: block by block, and beside well-known networks."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ class Total:
 
 
 def rows(model: nn.Module, blocks: Mapping[str, nn.Module], image_size: int, in_chans: int) -> list[Row]:
-    """Counts a network block by block; what it does besides is in no row, and nothing is computed.
+    """Counts a network block by block, without computing anything; layers outside the blocks are in no row.
 
     Args:
-        model: On the meta device.
-        blocks: Parts of it, by their names in it.
+        model: The network, on the meta device.
+        blocks: Its blocks, by their names in it.
         image_size: Height and width of the images, pixels.
-        in_chans: Image channels.
+        in_chans: Number of image channels.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -92,7 +92,7 @@ def rows(model: nn.Module, blocks: Mapping[str, nn.Module], image_size: int, in_
 
 
 def reference(space: SearchSpace, known: Reference, num_classes: int = 1000) -> Total:
-    """What a space's network costs that others are compared with."""
+    """Counts the network of a space that others are compared with."""
     import torch
 
     from nas.util.counts import count
@@ -104,7 +104,7 @@ def reference(space: SearchSpace, known: Reference, num_classes: int = 1000) -> 
 
 
 def nearest(own: Total) -> list[Total]:
-    """timm's best-known networks of about the same size, the nearest first."""
+    """Returns timm's best-known networks of similar size, the nearest first."""
     return sorted(_references(), key=lambda other: _distance(own, other))[:_NEAREST]
 
 
@@ -156,5 +156,5 @@ def _params(module: nn.Module) -> int:
 
 
 def _distance(one: Total, other: Total) -> float:
-    """How far apart in cost, as the eye judges it in a plot with logarithmic axes."""
+    """Returns the distance of two costs in a plot with logarithmic axes."""
     return math.hypot(math.log(one.params / other.params), math.log(one.macs / other.macs))

@@ -1,4 +1,4 @@
-"""The trained weights that a run keeps of its best networks, and such a network as a module."""
+"""The trained weights that a run keeps of its best networks, and those networks as modules."""
 
 from __future__ import annotations
 
@@ -24,22 +24,21 @@ if TYPE_CHECKING:
     from nas.run.search_file import SearchFile
     from nas.trial.weights import Kept
 
-BY_SEARCH = "search"  # what config.json says of such weights
+BY_SEARCH = "search"  # value in config.json for such weights
 
 
 def incumbent_network(run: Run | Path | str, *, space: str | None = None) -> nn.Module:
-    """The best network of a run as it was judged, with its trained weights, in evaluation mode on the CPU.
+    """Returns the best network of a run with its trained weights as validated, in evaluation mode on the CPU.
 
-    The confirmed winner with its best seed's weights if ``nas.confirm`` has run, else the incumbent.
-    It takes images ``(B, C, H, W)`` as the search normalised them, see :func:`normalisation`.
+    That is the confirmed winner with the weights of its best seed if ``nas.confirm`` has run, else the
+    incumbent. It takes images ``(B, C, H, W)`` normalised as in the search, see :func:`normalisation`.
 
     Args:
         run: The run, or its folder.
-        space: The search's ``--space`` once more, if that is a module of the user's own: no run folder runs
-            code unasked.
+        space: The search's space again if it is a custom one, since no run folder runs code unasked.
 
     Raises:
-        UserError: If there is no best network yet, or no weights of it are kept.
+        UserError: If there is no best network yet, or its weights are not kept.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     search = run.read_search()
@@ -62,10 +61,12 @@ def incumbent_network(run: Run | Path | str, *, space: str | None = None) -> nn.
 
 
 def normalisation(run: Run | Path | str) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation a channel, of pixels scaled to 0..1, that a run's networks were shown.
+    """Returns mean and standard deviation per channel that a run's images were normalised with.
+
+    Both are of pixels scaled to 0..1.
 
     Raises:
-        UserError: If no weights are kept, which say it.
+        UserError: If the run keeps no weights, which hold these values.
     """
     run = run if isinstance(run, Run) else Run.open(Path(run).expanduser())
     for name in sorted(weights.file_sizes(run.weights)):
@@ -75,10 +76,10 @@ def normalisation(run: Run | Path | str) -> tuple[list[float], list[float]]:
 
 
 def load(search: SearchFile, config: Mapping[str, Any], path: Path) -> nn.Module:
-    """Builds the reduced network of a configuration and gives it the weights of a file.
+    """Builds the reduced network of a configuration and loads a file's weights.
 
     Raises:
-        UserError: If the file is damaged, or of another network.
+        UserError: If the file is damaged, or belongs to another network.
     """
     data = search.data
     if data.image_size is None or data.in_chans is None or data.class_names is None:
@@ -94,7 +95,7 @@ def load(search: SearchFile, config: Mapping[str, Any], path: Path) -> nn.Module
 
 
 def filled(model: nn.Module, kept: Kept, path: Path) -> nn.Module:
-    """The network with kept weights in place of its own, in evaluation mode.
+    """Loads kept weights into a network and puts it in evaluation mode.
 
     Raises:
         UserError: If they do not fit.
@@ -113,14 +114,14 @@ def find(
     confirmed: ConfirmedFile | None = None,
     searched: Sequence[str] = (),
 ) -> Path | None:
-    """Where a configuration's trained weights lie, None if they are not kept.
+    """Finds the file of a configuration's trained weights, None if they are not kept.
 
     Args:
         run: The run.
         config_id: The configuration.
-        epochs: What it was trained for.
-        confirmed: What ``confirmed.json`` holds: weights of its best seed are preferred to the search's.
-        searched: Keys of the trainings that the search gave the configuration, the best first.
+        epochs: Number of epochs it was trained for.
+        confirmed: Content of ``confirmed.json``; weights of its best seed are preferred to the search's.
+        searched: Keys of the search's trainings of the configuration, the best first.
     """
     store = weights.WeightStore(run.weights, 0)
     keys = [*searched, config_id]
@@ -131,7 +132,7 @@ def find(
 
 
 def missing(run: Run, search: SearchFile, confirmed: ConfirmedFile | None) -> str:
-    """Says that weights are not kept, and the command that makes some."""
+    """Says that weights are not kept, and which command trains them."""
     name = search.named_space
     more = [] if confirmed is None else ["--seeds", confirmed.seeds + 1]
     command = typed("nas.confirm", run.path, *more, *space_flag(name))
