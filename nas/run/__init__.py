@@ -1,1 +1,1 @@
-"""The record of a run: its folder, the journal and what the journal amounts to."""
+"""The record of a run: its folder, the journal, and the state that the journal gives."""

@@ -1,10 +1,10 @@
-"""Why trials crash, by the words of their reasons: journals of earlier versions have nothing else."""
+"""Classifies crashes by the text of their reasons, which is all that journals of earlier versions have."""
 
 from __future__ import annotations
 
 import re
 
-# What CUDA, ROCm and their drivers say of a device that is gone, reset or another's.
+# Messages of CUDA, ROCm and their drivers for a device that is gone, reset or in use by another process.
 _DEVICE_GONE = re.compile(
     r"no CUDA-capable device|no CUDA GPUs are available|device\(s\) is/are busy|GPU is lost"
     r"|fallen off the bus|uncorrectable ECC|driver shutting down|unspecified launch failure"
@@ -19,18 +19,18 @@ _ENDED = re.compile(
 
 
 def device_gone(reason: str) -> bool:
-    """Whether a crash is the device's: whatever network had been there, it would have crashed too."""
+    """Whether a crash is due to the device, so that any other network would have crashed as well."""
     return _DEVICE_GONE.search(reason) is not None
 
 
 def from_outside(reason: str) -> bool:
-    """Whether a crash need not be the network's: a kill, a machine that stood still, a lost device.
+    """Whether a crash may have an external cause: a kill, a suspended machine, a lost device.
 
-    A hang is among them: it may have been a suspended machine, which earlier versions did not notice.
+    A hang is one of these, since earlier versions took a suspended machine for a hang.
     """
     return device_gone(reason) or _ENDED.search(reason) is not None
 
 
 def without_numbers(reason: str) -> str:
-    """A crash reason without its numbers, so that errors that differ only in them are equal."""
+    """Removes the numbers from a crash reason, so that errors that differ only in numbers are equal."""
     return re.sub(r"0x[0-9a-f]+|\d+", "#", reason)

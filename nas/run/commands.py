@@ -1,4 +1,4 @@
-"""What can be typed about a run, quoted, and such that it works as printed."""
+"""Commands to suggest for a run, quoted so that they work as printed."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from nas.run.search_file import SearchFile
 
 
-_LONGER = 2  # times the limit that ended a search
+_LONGER = 2  # factor for the limit that ended a search
 
 
 def space_flag(space: str) -> tuple[str, ...]:
-    """The ``--space`` that a command needs for networks of a custom space, whose code runs only if named."""
+    """Returns the arguments that name a custom space, whose code runs only if named; none otherwise."""
     return ("--space", space) if is_code(space) else ()
 
 
 @dataclass(frozen=True)
 class RunCommands:
-    """What can be typed about a run.
+    """The commands to suggest for a run.
 
     Attributes:
-        path: Its folder.
-        space: Its search space, as the user named it.
-        seconds: Its time budget.
-        trials: Its limit of trials, None without one.
+        path: The run folder.
+        space: The search space, as the user named it.
+        seconds: The time budget.
+        trials: Maximum number of trials, None without one.
         python: The interpreter.
-        front: Whether it weighs costs beside the error.
+        front: Whether the run minimises costs besides the error.
     """
 
     path: Path
@@ -45,26 +45,26 @@ class RunCommands:
 
     @classmethod
     def of(cls, path: Path, search: SearchFile, python: str = "python") -> RunCommands:
-        """Takes what is needed from ``search.json``."""
+        """Builds the commands from ``search.json``."""
         front = search.objectives is not None and bool(search.objectives.costs)
         return cls(path, search.named_space, search.limits.seconds, search.limits.trials, python, front)
 
     @property
     def report(self) -> str:
-        """Says what the run found."""
+        """Command that writes the report."""
         return self._line("analysis.report", self.path)
 
     @property
     def confirm(self) -> str:
-        """Trains the best again with several seeds."""
+        """Command that trains the best again with several seeds."""
         top = () if self.front else ("--top", 3)
         return self._line("nas.confirm", self.path, *top, "--seeds", 3, *space_flag(self.space))
 
     @property
     def export(self) -> str:
-        """Builds the winner at the space's first full size, or as it was searched where there is none known.
+        """Command that exports the winner at the space's first full size, or as searched if none is known.
 
-        Only its code could say which full sizes a custom space has, and that is not run for this.
+        Only the code of a custom space knows its full sizes, and it is not run for this.
         """
         sizes = search_spaces.get(self.space).full_sizes if self.space in search_spaces.names() else {}
         size, target = next(iter(sizes), "reduced"), Path("models", self.path.name)
@@ -72,20 +72,20 @@ class RunCommands:
 
     @property
     def dashboard(self) -> str:
-        """Opens the run in DeepCAVE."""
+        """Command that opens the run in DeepCAVE."""
         return self._line("analysis.dashboard", self.path)
 
     @property
     def compare(self) -> str:
-        """Compares it with another run, to be named."""
+        """Command that compares the run with another one."""
         return self._line("analysis.compare", self.path, "runs/OTHER")
 
     def resume(self, reason: str) -> str | None:
-        """Goes on with the search.
+        """Returns the command that continues the search.
 
         Args:
-            reason: Why it stopped, "" for a kill: a limit that was reached is doubled, else nothing needs to
-                change.
+            reason: Why it stopped, "" for a kill. A limit that was reached is doubled; otherwise nothing has
+                to change.
 
         Returns:
             The command, None if there is nothing left to search.

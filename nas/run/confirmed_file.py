@@ -1,4 +1,4 @@
-"""What ``confirmed.json`` holds: the best configurations over several seeds."""
+"""The content of ``confirmed.json``: the best configurations over several seeds."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ class ConfirmedConfig(records.Document):
     """One configuration, trained with several seeds.
 
     Attributes:
-        config_id: Its hash.
+        config_id: Hash of the configuration.
         config: The configuration.
         baseline: Whether it is the base architecture.
         searched_trial: Its trial in the search, None for a baseline without one.
         searched_error: That trial's error, None without one.
-        trials: Of the confirmation, one a repeat; None where there is none.
-        errors: As ``trials``; None where one crashed or there is none.
-        mean_error: Over the compared repeats, as all below; None without any.
+        trials: Its trials in the confirmation, one per repeat; None where there is none.
+        errors: Error of each repeat; None where it crashed or there is none.
+        mean_error: Mean error over the compared repeats, as all figures below; None without any.
         sd_error: Standard deviation over seeds (n - 1), None for fewer than two.
-        mean_gain: Error taken off the baseline's with the same seed, None for the baseline or without any.
-        sd_gain: Its standard deviation, None likewise, or for fewer than two.
-        params: Parameters, None before they are known.
-        macs: Multiply-accumulates, None likewise.
-        crashes: Reasons of those that crashed.
-        costs: Its costs by name, None unless the search weighs some.
-        repeated_trials: As ``trials``, of repeats that the search trained: in ``trials.jsonl``; None if it
-            trained none.
+        mean_gain: Mean error saved against the baseline with the same seed; None for the baseline or without
+            any.
+        sd_gain: Standard deviation of that gain; None in the same cases, or for fewer than two.
+        params: Number of parameters, None before they are known.
+        macs: Multiply-accumulates, None before they are known.
+        crashes: Reasons of the crashes.
+        costs: Its costs by name, None if the search has none.
+        repeated_trials: Trials in ``trials.jsonl`` of the repeats that the search trained, one per repeat;
+            None if it trained none.
     """
 
     config_id: str
@@ -53,25 +54,25 @@ class ConfirmedConfig(records.Document):
 
     @property
     def best_repeats(self) -> list[int]:
-        """Its repeats by their error on the validation part, the best first."""
+        """Returns its repeats in ascending order of their validation error."""
         errors = [(error, repeat) for repeat, error in enumerate(self.errors, start=1) if error is not None]
         return [repeat for _, repeat in sorted(errors)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfirmedFile(records.Document):
-    """What ``confirmed.json`` holds.
+    """The content of ``confirmed.json``.
 
     Attributes:
         format: Version of the file.
-        epochs: Budget of every training.
-        top: Configurations asked for, the baseline not counted.
-        seeds: Repeats asked for.
+        epochs: Number of epochs of every training.
+        top: Number of configurations to confirm, without the baseline.
+        seeds: Number of repeats of each.
         compared: Repeats that all configurations have ended; means and deviations are over these.
-        complete: Whether these are all.
-        winner: ``config_id`` of the lowest mean error among those without a crash, None before the first
+        complete: Whether these are all repeats.
+        winner: ``config_id`` with the lowest mean error among those without a crash; None before the first
             comparison.
-        configurations: The best first.
+        configurations: The configurations, the best first.
     """
 
     format: int
@@ -85,10 +86,10 @@ class ConfirmedFile(records.Document):
 
     @property
     def best(self) -> ConfirmedConfig | None:
-        """The winner's row."""
+        """The winner's entry."""
         return next((row for row in self.configurations if row.config_id == self.winner), None)
 
     @property
     def baseline(self) -> ConfirmedConfig | None:
-        """The base architecture's row."""
+        """The base architecture's entry."""
         return next((row for row in self.configurations if row.baseline), None)

@@ -1,4 +1,4 @@
-"""What a journal tells: one frozen dataclass for each kind of line."""
+"""The events of a journal: one frozen dataclass for each kind of line."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from search_spaces.base import Config
 
 @dataclass(frozen=True, slots=True)
 class Event(records.Record):
-    """Something that happened in a run.
+    """An event of a run.
 
     Attributes:
-        time: UTC, in ISO 8601.
-        clock: Seconds of the budget used, over all sessions.
+        time: Time of the event, UTC in ISO 8601.
+        clock: Seconds of the time budget used, over all sessions.
     """
 
     kind: ClassVar[str] = ""
@@ -25,7 +25,7 @@ class Event(records.Record):
     clock: float
 
     def to_json(self) -> dict[str, Any]:
-        """The event as its line holds it, but for version and checksum."""
+        """Returns the values of the event's line, without version and checksum."""
         values = records.write(self)
         head = {"time": values.pop("time"), "clock": values.pop("clock"), "event": self.kind}
         return {**head, **({"phase": self.phase} if self.phase else {}), **values}
@@ -33,17 +33,17 @@ class Event(records.Record):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStarted(Event):
-    """A session began. What the line does not say is None or empty.
+    """A session began. Values that the line lacks are None or empty.
 
     Attributes:
-        command: What was typed.
-        pid: Its process.
-        host: Its machine.
-        folder: The run folder's ``path`` and ``inode``.
-        program: The program's version.
-        hardware: What trials run on.
-        versions: Of Python and packages.
-        sharing: How trials share GPUs, as :meth:`nas.execution.share.Shared.facts` says it.
+        command: The command line.
+        pid: Process id.
+        host: Name of the machine.
+        folder: ``path`` and ``inode`` of the run folder.
+        program: Version of this program.
+        hardware: Hardware that trials run on.
+        versions: Versions of Python and packages.
+        sharing: How trials share GPUs, from :meth:`nas.execution.share.Shared.facts`.
     """
 
     kind: ClassVar[str] = "session"
@@ -64,9 +64,9 @@ class ConfirmationStarted(SessionStarted):
     """A session of ``nas.confirm``.
 
     Attributes:
-        top: Configurations to confirm.
-        seeds: Seeds of each.
-        budget_seconds: Time for all, None without a limit.
+        top: Number of configurations to confirm.
+        seeds: Number of seeds of each.
+        budget_seconds: Time limit for all of them, seconds; None without one.
     """
 
     top: int
@@ -76,11 +76,11 @@ class ConfirmationStarted(SessionStarted):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionStopped(Event):
-    """A session ended in order.
+    """A session ended cleanly.
 
     Attributes:
-        reason: Why, in a word.
-        message: What an error said.
+        reason: Why, in one word.
+        message: Message of the error, if it ended by one.
     """
 
     kind: ClassVar[str] = "session"
@@ -95,12 +95,12 @@ class Asked(Event):
     """A trial was proposed.
 
     Attributes:
-        trial: Its number, from 1.
+        trial: Number of the trial, counted from 1.
         config_id: Hash of the configuration.
         config: The configuration.
-        epochs: Budget, earlier rungs included.
-        origin: Who proposed it.
-        ask_seconds: What the proposal took, None where it is not known.
+        epochs: Total number of epochs, including those of lower rungs.
+        origin: What proposed it.
+        ask_seconds: Time that the proposal took, None where it is not known.
     """
 
     kind: ClassVar[str] = "asked"
@@ -118,7 +118,7 @@ class RepeatAsked(Asked):
     """A configuration is trained again with a fresh seed.
 
     Attributes:
-        repeat: Which of its repeats this is, from 1.
+        repeat: Number of the repeat, counted from 1.
         searched_trial: Its trial in the search, None for a baseline without one.
     """
 
@@ -148,7 +148,7 @@ class Epoch(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paused(Event):
-    """A trial stopped with a checkpoint, to be taken up again."""
+    """A trial stopped with a checkpoint, to be continued."""
 
     kind: ClassVar[str] = "paused"
 
@@ -160,13 +160,13 @@ class Ended(Event):
     """A trial ended.
 
     Attributes:
-        trial: Its number.
+        trial: Number of the trial.
         status: ``success`` or ``crashed``.
         error: ``1 - validation top-1``, None unless it succeeded.
         metrics: Everything measured.
         reason: Why it crashed, "" if it did not.
         seconds: Clock seconds since its last start.
-        cached: Whether it was answered from the record.
+        cached: Whether the result was taken from an earlier trial.
     """
 
     kind: ClassVar[str] = "ended"
@@ -185,12 +185,12 @@ class NewIncumbent(Event):
     """A trial's configuration took the lead, or what is known of it has changed.
 
     Attributes:
-        trial: The configuration's own training.
-        error: Its error; once there are repeats, what is expected over all seeds. Never None as written here.
-        seeds: With how many it was trained.
-        low: Where its error over all seeds lies with a probability of 95 %: from here, None before there are
-            repeats ...
-        high: ... to here, None likewise.
+        trial: The configuration's first trial.
+        error: Its error; once there are repeats, the expected error over all seeds. This program never writes
+            None.
+        seeds: Number of seeds it was trained with.
+        low: Lower end of the 95 % interval of its error over all seeds, None before there are repeats.
+        high: Upper end of that interval, None before there are repeats.
     """
 
     kind: ClassVar[str] = "incumbent"
@@ -203,13 +203,13 @@ class NewIncumbent(Event):
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """Both ends, None before there are repeats."""
+        """Both ends of the interval, None before there are repeats."""
         return None if self.low is None or self.high is None else (self.low, self.high)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slots(Event):
-    """How many trials can run at a time from now on."""
+    """The number of trials that can run at a time from now on."""
 
     kind: ClassVar[str] = "slots"
 
@@ -218,24 +218,24 @@ class Slots(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unknown(Event):
-    """An event that a later version adds; what it holds is ``extra``."""
+    """An event of a later version; its values are in ``extra``."""
 
     event: str
 
     def to_json(self) -> dict[str, Any]:
-        """The event as it was read."""
+        """Returns the values as they were read."""
         return records.write(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Salvaged(records.Record):
-    """A trial's result from behind a place where a journal was cut: a line that needs no other.
+    """A trial's result from after the cut of a journal, complete in one line.
 
     Attributes:
         event: Always ``salvaged``.
-        config_id: Hash of the configuration; with its repeat's number if it is one (``Trial.key``).
-        epochs: Budget, earlier rungs included.
-        error: As of :class:`Ended`, like the next two.
+        config_id: Hash of the configuration, with the number of the repeat if it is one (``Trial.key``).
+        epochs: Total number of epochs, including those of lower rungs.
+        error: See :class:`Ended`.
         metrics: Everything measured.
         reason: Why it crashed.
         curve: Pairs of an epoch and its metrics.
@@ -253,10 +253,10 @@ class Salvaged(records.Record):
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Salvaged:
-        """Makes a result of a line's values.
+        """Builds a result from a line's values.
 
         Raises:
-            ValueError: If it is no result.
+            ValueError: If they are not a result.
         """
         if values.get("event") != cls.kind:
             raise ValueError(f"event {values.get('event')!r}")
@@ -267,10 +267,10 @@ _KINDS = {one.kind: one for one in (Asked, Started, Epoch, Paused, Ended, NewInc
 
 
 def parse(values: dict[str, Any]) -> Event:
-    """Makes an event of a line's values, version and checksum taken off.
+    """Builds an event from a line's values without version and checksum.
 
     Raises:
-        ValueError: Naming the key that is missing or of a wrong kind.
+        ValueError: If a key is missing or has the wrong type; it names the key.
     """
     kind = values.get("event")
     if not isinstance(kind, str):

@@ -1,4 +1,4 @@
-"""The run folder: ``runs/<name>/`` is the interface between search, status, analysis and export."""
+"""The run folder ``runs/<name>/``: the interface between search, status, analysis and export."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from nas.run.journal import Contents
 
 T = TypeVar("T", bound=records.Record)
-SEARCHING, CONFIRMING = "searching", "confirming"  # what a run is held for
+SEARCHING, CONFIRMING = "searching", "confirming"  # purposes for which a run is locked
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
-    """Replaces a JSON file atomically: a reader sees the old one or the new one, whole.
+    """Replaces a JSON file atomically: readers see either the old or the new file.
 
     Raises:
-        OSError: If the disk does not take it; the old file then stays.
+        OSError: If it cannot be written; the old file is then unchanged.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
@@ -41,13 +41,13 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder and the names in it."""
+    """A run folder and the files in it."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """The run's name."""
+        """Name of the run."""
         return self.path.resolve().name
 
     @property
@@ -57,7 +57,7 @@ class Run:
 
     @property
     def configspace_json(self) -> Path:
-        """ConfigSpace's own JSON of the space."""
+        """The space in ConfigSpace's JSON format."""
         return self.path / "configspace.json"
 
     @property
@@ -67,17 +67,17 @@ class Run:
 
     @property
     def earlier_json(self) -> Path:
-        """What an earlier run knew, if this one began with ``--warm-start``."""
+        """Results of an earlier run, if this one began with a warm start."""
         return self.path / "earlier.json"
 
     @property
     def journal(self) -> Path:
-        """The events; the only truth."""
+        """The events; the only source of truth."""
         return self.path / "trials.jsonl"
 
     @property
     def salvaged(self) -> Path:
-        """Results behind a place where ``nas.repair`` had to cut the journal."""
+        """Results from after the place where ``nas.repair`` had to cut the journal."""
         return self.path / "salvaged.jsonl"
 
     @property
@@ -87,12 +87,12 @@ class Run:
 
     @property
     def front_json(self) -> Path:
-        """The networks that no other beats in error and costs, for a run that weighs costs."""
+        """The front of error and costs, for a run with costs."""
         return self.path / "front.json"
 
     @property
     def costs_jsonl(self) -> Path:
-        """Costs that were counted; a cache."""
+        """Cache of counted costs."""
         return self.path / "costs.jsonl"
 
     @property
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def weights(self) -> Path:
-        """Trained weights of the best networks of the highest rung, as they were judged."""
+        """Trained weights of the best networks of the highest rung, as validated."""
         return self.path / "weights"
 
     @property
@@ -112,22 +112,22 @@ class Run:
 
     @property
     def confirm_checkpoints(self) -> Path:
-        """Weights of what ``nas.confirm`` trains now."""
+        """Checkpoints of the trainings of ``nas.confirm``."""
         return self.checkpoints / "confirm"
 
     @property
     def confirmed_json(self) -> Path:
-        """What ``nas.confirm`` measured."""
+        """Results of ``nas.confirm``."""
         return self.path / "confirmed.json"
 
     @property
     def smac(self) -> Path:
-        """SMAC's plain files, for other tools."""
+        """SMAC's output files, for other tools."""
         return self.path / "smac"
 
     @property
     def log(self) -> Path:
-        """What happened, in words."""
+        """The log."""
         return self.path / "search.log"
 
     @classmethod
@@ -138,16 +138,16 @@ class Run:
         configspace: Mapping[str, Any],
         earlier: Mapping[str, Any] | None = None,
     ) -> Run:
-        """Makes a new run folder, whole or not at all.
+        """Creates a new run folder, completely or not at all.
 
         Args:
-            path: The folder; it may be there already, with :attr:`images` and nothing else.
-            search: For ``search.json``.
-            configspace: For ``configspace.json``.
-            earlier: For ``earlier.json``, None for none.
+            path: The folder; it may exist already, holding :attr:`images` and nothing else.
+            search: Content of ``search.json``.
+            configspace: Content of ``configspace.json``.
+            earlier: Content of ``earlier.json``, None for none.
 
         Raises:
-            UserError: If it exists already or cannot be made.
+            UserError: If it exists already or cannot be created.
         """
         given = cls(path).images
         if path.exists() and [*path.iterdir()] != [given]:
@@ -164,12 +164,12 @@ class Run:
             if earlier is not None:
                 write_json(new.earlier_json, earlier)
             new.journal.touch()
-            if given.exists():  # whoever needs the images has read them
+            if given.exists():  # all readers of the images are done
                 given.rename(new.images)
                 path.rmdir()
             staging.rename(path)
         except OSError as error:
-            if path.exists():  # made by another search, meanwhile
+            if path.exists():  # created by another search in the meantime
                 raise UserError(_exists(path)) from None
             raise UserError(f"{path}: no run folder can be made there ({error.strerror})") from error
         finally:
@@ -178,16 +178,16 @@ class Run:
         return cls(path)
 
     def identity(self) -> dict[str, Any]:
-        """What tells this folder from a copy of it: a move keeps the number, another mount the path."""
+        """Identifies this folder, as opposed to a copy: a move keeps the inode, a new mount the path."""
         path = self.path.resolve()
         return {"path": str(path), "inode": path.stat().st_ino}
 
     @classmethod
     def open(cls, path: Path) -> Run:
-        """Finds an existing run.
+        """Opens an existing run.
 
         Raises:
-            UserError: If the folder is no run.
+            UserError: If the folder is not a run.
         """
         run = cls(path)
         if not run.search_json.is_file() or not run.journal.is_file():
@@ -210,7 +210,7 @@ class Run:
         """Writes ``search.json``.
 
         Raises:
-            OSError: If the disk does not take it; the old file then stays.
+            OSError: If it cannot be written; the old file is then unchanged.
         """
         write_json(self.search_json, records.write(search))
 
@@ -229,7 +229,7 @@ class Run:
         """Writes ``confirmed.json``.
 
         Raises:
-            OSError: If the disk does not take it; the old file then stays.
+            OSError: If it cannot be written; the old file is then unchanged.
         """
         write_json(self.confirmed_json, records.write(found))
 
@@ -237,7 +237,7 @@ class Run:
         """Writes ``incumbent.json``.
 
         Raises:
-            OSError: If the disk does not take it; the old file then stays.
+            OSError: If it cannot be written; the old file is then unchanged.
         """
         write_json(self.incumbent_json, records.write(found))
 
@@ -251,13 +251,13 @@ class Run:
 
     @contextlib.contextmanager
     def lock(self, task: str = SEARCHING) -> Iterator[None]:
-        """Holds the run for writing; ends with the process, however it dies.
+        """Locks the run for writing; the lock ends with the process, however it dies.
 
         Args:
-            task: What for, in a word.
+            task: Purpose of the lock, in one word.
 
         Raises:
-            UserError: If another process has it.
+            UserError: If another process holds the lock.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -271,24 +271,24 @@ class Run:
             yield
 
     def is_locked(self) -> bool:
-        """Whether a search runs on this folder now (seen from this machine)."""
+        """Whether a search runs on this folder, as seen from this machine."""
         holder = locks.holder(self.lock_file)
         return holder is not None and not holder.endswith(CONFIRMING)
 
     @property
     def lock_file(self) -> Path:
-        """Held while the folder is written to, and touched every few seconds."""
+        """Lock file, held while the folder is written to and touched every few seconds."""
         return self.path / ".lock"
 
     @contextlib.contextmanager
     def written(self, again: str = setting("resume")) -> Iterator[None]:
-        """What the disk refuses within becomes one line.
+        """Turns errors of the disk inside the block into a one-line error.
 
         Args:
-            again: What to do once it takes it, for a search that is under way.
+            again: What to do once the disk can be written, for a search that is under way.
 
         Raises:
-            UserError: If it is full, read-only or not the user's.
+            UserError: If the disk is full or read-only, or belongs to another user.
         """
         try:
             yield
@@ -297,12 +297,12 @@ class Run:
             raise not_written(place, error, f"make it writable, then {again}", again) from error
 
     def sweep(self) -> None:
-        """Removes what a killed session left half made, which would add up over many kills.
+        """Removes unfinished files of killed sessions, which would add up over many kills.
 
-        To be called by whoever holds the lock, before anything else writes to the folder.
+        To be called with the lock held, before anything else writes to the folder.
         """
         old = self.path / ".smac.old"
-        if old.is_dir() and not self.smac.exists():  # killed between taking the old away and the new
+        if old.is_dir() and not self.smac.exists():  # killed between removing the old and adding the new
             old.rename(self.smac)
         folders = (self.path, self.checkpoints, self.confirm_checkpoints, self.weights)
         half_made = [*(path for one in folders for path in one.glob(".*")), *self.checkpoints.glob("*.tmp")]
@@ -313,7 +313,7 @@ class Run:
                 path.unlink(missing_ok=True)
 
     def replace_smac(self, write: Callable[[Path], None]) -> None:
-        """Swaps in a fresh snapshot of the optimiser's files.
+        """Replaces the snapshot of the optimiser's files.
 
         Args:
             write: Called with an empty folder to fill.

@@ -1,4 +1,4 @@
-"""``front.json``: the networks that no other beats in error and costs at once, within the limits."""
+"""``front.json``: the Pareto front of error and costs within the limits."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class Member(Record):
     """One network of the front.
 
     Attributes:
-        trial: Its number.
+        trial: Number of its trial.
         config_id: Hash of its configuration.
         config: The configuration.
         error: ``1 - validation top-1``.
         costs: Its costs by name.
         metrics: Everything measured.
-        changes_from_baseline: Where it differs from the space's default.
+        changes_from_baseline: Its differences from the space's default.
     """
 
     trial: int
@@ -39,21 +39,21 @@ class Member(Record):
 
 @dataclass(frozen=True, slots=True)
 class Front(Record):
-    """What ``front.json`` holds.
+    """The content of ``front.json``.
 
     Attributes:
         space: Name of the search space.
         objectives: ``error`` and the costs that are minimised.
-        limits: The most that costs may be.
-        network: Whose costs are counted.
-        epochs: Budget of all members.
-        members: By rising cost, so by falling error where one cost is minimised.
-        leader: Trial of the one that leads by the search's preference, None for an empty front.
+        limits: Upper limits of costs.
+        network: Name of the network whose costs count.
+        epochs: Number of epochs of all members.
+        members: Members in ascending order of cost, hence of descending error where one cost is minimised.
+        leader: Trial of the member preferred by the search's settings, None for an empty front.
         knee: Trial of the best compromise, None for an empty front.
         hypervolume: Share of the box up to ``reference`` that the front dominates; None before the baseline
-            was trained.
-        reference: Far corner of that box, in the order of ``objectives``; None where ``hypervolume`` is.
-        baseline: Trial, error and costs of the space's default, None before it was trained.
+            is trained.
+        reference: Far corner of that box, in the order of ``objectives``; None if ``hypervolume`` is None.
+        baseline: Trial, error and costs of the space's default, None before it is trained.
     """
 
     space: str
@@ -70,7 +70,7 @@ class Front(Record):
 
 
 def describe(objectives: Objectives, state: SearchState, space: SearchSpace, epochs: int) -> dict[str, Any]:
-    """What ``front.json`` holds now, as plain values."""
+    """Returns the present content of ``front.json`` as plain values."""
     members = objectives.front(state, epochs)
     leader = objectives.winner(members)
     reference = objectives.reference(state, epochs)

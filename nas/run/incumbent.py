@@ -1,4 +1,4 @@
-"""The best network so far, beside the baseline it was measured against."""
+"""The best network so far, and the baseline that it is compared with."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline(records.Document):
-    """The base architecture's trial of as many epochs as the incumbent's."""
+    """The base architecture's trial with as many epochs as the incumbent's."""
 
     trial: int
     error: float | None
@@ -27,7 +27,7 @@ class Baseline(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference(records.Document):
-    """What was chosen otherwise than in the base architecture; None where it is inactive."""
+    """A choice that differs from the base architecture; None where it is inactive."""
 
     hyperparameter: str
     baseline: Value | None
@@ -36,21 +36,21 @@ class Difference(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncumbentFile(records.Document):
-    """What ``incumbent.json`` holds.
+    """The content of ``incumbent.json``.
 
     Attributes:
-        space: The search space's name.
-        trial: Its trial.
+        space: Name of the search space.
+        trial: Number of its trial.
         config_id: Hash of the configuration.
         config: The configuration.
-        epochs: What it was trained for.
-        error: ``1 - validation top-1``, as it is expected over all seeds once there are further ones.
+        epochs: Number of epochs it was trained for.
+        error: ``1 - validation top-1``; the expected value over all seeds once there are further ones.
         metrics: Everything measured.
-        seeds: With how many it was trained, None before any configuration was trained with a further one.
-        interval: Where its error over all seeds lies with a probability of 95 %, None where ``seeds`` is.
-        found_after_seconds: Clock seconds at the trial's end.
-        baseline: The base architecture's, None if it has no result at these epochs.
-        changes_from_baseline: Where the two differ.
+        seeds: Number of seeds it was trained with; None before any configuration has further seeds.
+        interval: 95 % interval of its error over all seeds, None if ``seeds`` is None.
+        found_after_seconds: Seconds of the time budget used at the trial's end.
+        baseline: The base architecture's trial, None if it has no result after as many epochs.
+        changes_from_baseline: Differences between the two.
     """
 
     space: str
@@ -69,14 +69,13 @@ class IncumbentFile(records.Document):
 
 @dataclass(frozen=True)
 class Lead:
-    """The incumbent, and what is known of it.
+    """The incumbent and the estimate of its error.
 
     Attributes:
-        trial: The configuration's own training.
-        error: Its error; once any was repeated, what is expected over all seeds.
-        seeds: With how many it was trained.
-        interval: Where its error over all seeds lies with a probability of 95 %, None before there are any
-            repeats.
+        trial: The configuration's first trial.
+        error: Its error; once there are any repeats, the expected error over all seeds.
+        seeds: Number of seeds it was trained with.
+        interval: 95 % interval of its error over all seeds, None before there are any repeats.
     """
 
     trial: Trial
@@ -86,13 +85,13 @@ class Lead:
 
 
 def leader(state: SearchState, max_epochs: int, objectives: Objectives | None = None) -> Lead | None:
-    """The best configuration of the highest rung, None if there is none: see :func:`ranked`.
+    """Returns the best configuration of the highest rung, None if there is none; see :func:`ranked`.
 
     Args:
         state: The search.
         max_epochs: The highest rung.
-        objectives: What is weighed beside the error, None for nothing. A network beyond a limit never leads;
-            with the knee preferred, the front's leads.
+        objectives: Objectives and limits besides the error, None for none. A network beyond a limit never
+            leads; if the knee is preferred, the front's knee leads.
     """
     if objectives is not None:
         return _within(state, max_epochs, objectives)
@@ -113,16 +112,16 @@ def _within(state: SearchState, max_epochs: int, objectives: Objectives) -> Lead
 
 
 def ranked(state: SearchState, max_epochs: int, objectives: Objectives | None = None) -> list[Lead]:
-    """The configurations of the highest rung, the best first.
+    """Ranks the configurations of the highest rung, the best first.
 
-    That is by error, or once any was trained with further seeds by the expected error over all seeds; those
-    of which a seed crashed come last. Of equals the cheaper network comes first, then the older trial. Errors
-    of different rungs are not compared: more epochs alone would win.
+    The order is by error, or once any has further seeds by the expected error over all seeds; configurations
+    with a crashed seed come last. Among equals the cheaper network comes first, then the earlier trial.
+    Errors of different rungs are not compared, since more epochs alone would win.
 
     Args:
         state: The search.
         max_epochs: The highest rung.
-        objectives: What is weighed beside the error: then only those within the limits.
+        objectives: Objectives and limits besides the error; configurations beyond a limit are left out.
     """
     known = posterior(state, max_epochs)
     found = [
@@ -140,13 +139,13 @@ def ranked(state: SearchState, max_epochs: int, objectives: Objectives | None = 
 
 
 def by_error_then_cost(trial: Trial) -> tuple[float, float]:
-    """Sorts trials of one rung, the best first: by error, among equals by multiply-accumulates."""
+    """Sort key for trials of one rung, the best first: error, then multiply-accumulates."""
     error = float("inf") if trial.error is None else trial.error
     return error, trial.metrics.get("macs", float("inf"))
 
 
 def describe(lead: Lead, state: SearchState, space: SearchSpace) -> IncumbentFile:
-    """The leader with its figures, and the baseline's at equal epochs."""
+    """Describes the leader with its figures and those of the baseline after as many epochs."""
     trial = lead.trial
     baseline = state.baseline(trial.epochs)
     return IncumbentFile(

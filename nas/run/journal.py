@@ -1,4 +1,4 @@
-"""The journal: one event a line, append-only, checksummed; the only truth of a run.
+"""The journal: one event per line, append-only, checksummed; the only source of truth about a run.
 
 A line is a JSON object whose last key, ``crc``, is the CRC-32 of the line without it. So any JSON
 reader understands the file, and damage is found without parsing twice.
@@ -35,12 +35,12 @@ _TAIL = len(b',"crc":"00000000"}')
 
 @dataclass(frozen=True)
 class Contents:
-    """What a journal holds.
+    """The content of a journal.
 
     Attributes:
         events: Every intact event, in order, without its checksum.
-        size: Bytes up to the end of the last intact line.
-        dropped: Bytes of a half-written last line, 0 if the journal ends cleanly.
+        size: Size up to the end of the last intact line, bytes.
+        dropped: Size of a half-written last line, bytes; 0 if the journal ends cleanly.
     """
 
     events: list[Event]
@@ -49,34 +49,34 @@ class Contents:
 
 
 def encode(event: Event) -> bytes:
-    """Writes an event as one checksummed line."""
+    """Encodes an event as one checksummed line."""
     return sealed(event.to_json())
 
 
 def sealed(values: Mapping[str, Any]) -> bytes:
-    """Writes values as one checksummed line of this version.
+    """Encodes values as one checksummed line of this version.
 
     Raises:
-        TypeError: If they hold anything that JSON cannot.
+        TypeError: If they hold anything that JSON cannot represent.
     """
     body = orjson.dumps({"v": VERSION, **values})
     return b'%s,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
 
 
 def decode(line: bytes) -> Event:
-    """Reads one line (without its newline) back.
+    """Decodes one line without its newline.
 
     Raises:
-        ValueError: If the line is damaged, written by another version, or says what no search wrote.
+        ValueError: If the line is damaged, of another version, or not an event.
     """
     return events.parse(opened(line))
 
 
 def opened(line: bytes) -> dict[str, Any]:
-    """The values of a checksummed line of this version.
+    """Returns the values of a checksummed line of this version.
 
     Raises:
-        ValueError: If the line is damaged or written by another version.
+        ValueError: If the line is damaged or of another version.
     """
     body = line[:-_TAIL] + b"}"
     if line[-_TAIL:] != b',"crc":"%08x"}' % zlib.crc32(body):
@@ -91,14 +91,14 @@ def opened(line: bytes) -> dict[str, Any]:
 def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Contents:
     """Reads a journal from a byte offset (the start of a line) to its end.
 
-    A last line without a newline is what a kill or a full disk leaves behind: it is left out and
-    counted. Any other unreadable line is refused.
+    A last line without a newline is left by a kill or a full disk: it is left out and counted. Any other
+    unreadable line is refused.
 
     Args:
         path: The journal.
-        offset: Where to begin, bytes.
+        offset: Offset to begin at, bytes.
         first_line: Number of the line at the offset, for messages.
-        most: Bytes to read at most, by default all; more if the first line is longer.
+        most: Most bytes to read, by default all; more if the first line is longer.
 
     Raises:
         UserError: If a line is damaged; the message names it.
@@ -116,7 +116,7 @@ def read(path: Path, offset: int = 0, first_line: int = 1, most: int = -1) -> Co
 
 @contextlib.contextmanager
 def _no_collecting() -> Iterator[None]:
-    """Leaves garbage alone: of many new objects none is any, and to look takes a third of the time."""
+    """Switches garbage collection off: there is no garbage, and looking for it takes a third of the time."""
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -127,7 +127,7 @@ def _no_collecting() -> Iterator[None]:
 
 
 def read_salvaged(path: Path) -> list[Salvaged]:
-    """Reads what was kept of a journal that had to be cut.
+    """Reads the results salvaged from a journal that had to be cut.
 
     Raises:
         UserError: If a line is damaged.
@@ -148,10 +148,10 @@ def _lines(path: Path, data: bytes, first_line: int, make: Callable[[dict[str, A
 
 
 class Journal:
-    """The one writer of a journal.
+    """The only writer of a journal.
 
-    Opening it for writing cuts off a half-written last line. A write that fails, for example on a
-    full disk, leaves the file as it was before.
+    Opening it for writing cuts off a half-written last line. A failed write, for example on a full disk,
+    leaves the file as it was before.
     """
 
     def __init__(self, path: Path, size: int, again: str = setting("resume")) -> None:
@@ -159,8 +159,8 @@ class Journal:
 
         Args:
             path: The file; created if missing.
-            size: Bytes of intact lines, from :func:`read`.
-            again: What to do once a disk takes more; for a search, by default.
+            size: Size of the intact lines, bytes, from :func:`read`.
+            again: What to do once the disk can be written; by default that of a search.
         """
         self._again = again
         self._path = path
@@ -174,12 +174,12 @@ class Journal:
         """Writes one event.
 
         Args:
-            event: What happened.
-            durable: Wait until the disk has it. Without, the line still survives a kill of this
-                process, but not a power cut: enough for events that can be measured again.
+            event: The event.
+            durable: Whether to wait until it is on the disk. If not, the line survives a kill of this process
+                but not a power cut, which is enough for events that can be measured again.
 
         Raises:
-            UserError: If the disk does not take it.
+            UserError: If it cannot be written.
         """
         if self._torn:
             raise UserError(f"{self._path}: cannot be written; make the disk writable, then {self._again}")

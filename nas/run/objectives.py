@@ -1,4 +1,4 @@
-"""What a run weighs besides the error: its costs, its limits, and the front of networks beaten by none."""
+"""The objectives of a run besides the error: costs, limits, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ ERROR, KNEE = "error", "knee"
 COST = "cost_"  # before a cost's name among a trial's metrics
 LATENCY, MEMORY, EPOCH_SECONDS = "latency", "memory", "epoch_seconds"
 COUNTED, MEASURED = ("macs", "params"), (LATENCY, MEMORY, EPOCH_SECONDS)
-_BOX = 4.0  # times the baseline's cost: the far end of the box that a front's volume is a share of
+_BOX = 4.0  # times the baseline's cost: the far corner of the box for the hypervolume
 
 
 @dataclass(frozen=True)
 class Objectives:
-    """What a search weighs.
+    """The objectives and limits of a search besides the error.
 
     Attributes:
-        costs: Minimised beside the error.
-        limits: The most that a cost may be, by name; a cost need not be minimised.
+        costs: Names of the costs to minimise.
+        limits: Upper limits of costs by name, also of costs that are not minimised.
         prefer: Which network of the front is the incumbent: ``error``, the most accurate one, or ``knee``.
-        network: Whose costs are counted: a full size of the space, or ``reduced``.
+        network: The network whose costs count: a full size of the space, or ``reduced``.
     """
 
     costs: tuple[str, ...]
@@ -40,7 +40,7 @@ class Objectives:
 
     @classmethod
     def of(cls, search: SearchFile) -> Objectives | None:
-        """Those of a run by its ``search.json``; None for one that weighs the error alone."""
+        """Returns those of a run from its ``search.json``; None if it minimises the error alone."""
         found = search.objectives
         if found is None:
             return None
@@ -54,33 +54,33 @@ class Objectives:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All costs that are minimised or limited."""
+        """Names of all costs that are minimised or limited."""
         return tuple(dict.fromkeys([*self.costs, *self.limits]))
 
     @property
     def axes(self) -> tuple[str, ...]:
-        """The front's objectives: the error and what is minimised."""
+        """Objectives of the front: the error and the costs to minimise."""
         return (ERROR, *self.costs)
 
     def fits(self, trial: Trial) -> bool:
-        """Whether a trained network keeps all limits; one whose cost is not known does not."""
+        """Whether a trained network is within all limits; one with an unknown cost is not."""
         return all(self.fits_in(trial, name) for name in self.limits)
 
     def fits_in(self, trial: Trial, name: str) -> bool:
-        """Whether it keeps one of the limits."""
+        """Whether a trained network is within one of the limits."""
         return cost(trial, name) <= self.limits[name]
 
     def front(self, state: SearchState, epochs: int) -> list[Trial]:
-        """Networks of one rung within the limits that no other beats or equals in all, by rising cost.
+        """Returns the Pareto front of one rung within the limits, in ascending order of cost.
 
-        Without a cost to minimise it is the most accurate network.
+        Without a cost to minimise that is the most accurate network.
         """
         ended = (t for t in state.trials.values() if t.epochs == epochs and not t.cached and not t.repeat)
         fitting = [trial for trial in ended if trial.error is not None and self.fits(trial)]
         order = {trial.trial: self.point(trial) for trial in fitting}
         fitting.sort(key=lambda trial: (*order[trial.trial], trial.trial))
         kept: list[Trial] = []
-        for trial in fitting:  # sorted by error first: nothing behind a trial beats it
+        for trial in fitting:  # sorted by error first: no later trial dominates an earlier one
             point = order[trial.trial]
             if all(map(math.isfinite, point)) and not any(
                 all(a <= b for a, b in zip(order[one.trial], point, strict=True)) for one in kept
@@ -89,12 +89,12 @@ class Objectives:
         return kept[::-1]
 
     def point(self, trial: Trial) -> tuple[float, ...]:
-        """A trained network's error and costs."""
+        """Returns a trained network's error and costs."""
         error = math.inf if trial.error is None else trial.error
         return (error, *(cost(trial, name) for name in self.costs))
 
     def winner(self, front: Sequence[Trial]) -> Trial | None:
-        """The front's network that leads by ``prefer``; None if the front is empty."""
+        """Returns the front's network preferred by ``prefer``; None if the front is empty."""
         if not front:
             return None
         if self.prefer == KNEE:
@@ -102,9 +102,9 @@ class Objectives:
         return min(front, key=lambda trial: (*self.point(trial), trial.trial))
 
     def reference(self, state: SearchState, epochs: int) -> tuple[float, ...] | None:
-        """The far corner of the box: error 1, and each cost's limit or else four times the baseline's cost.
+        """Returns the box's far corner: error 1, and each cost's limit or else 4 times the baseline's cost.
 
-        None before the baseline was trained to the highest rung.
+        None before the baseline is trained to the highest rung.
         """
         baseline = state.baseline(epochs)
         if baseline is None:
@@ -114,17 +114,17 @@ class Objectives:
 
 
 def cost(trial: Trial, name: str) -> float:
-    """A cost of a trained network; infinite if it is not known."""
+    """Returns a cost of a trained network, infinity if it is not known."""
     return trial.metrics.get(COST + name, math.inf)
 
 
 def costs_of(trial: Trial) -> dict[str, float]:
-    """All costs that a trial tells of, by name."""
+    """Returns all costs in a trial's metrics, by name."""
     return {name.removeprefix(COST): value for name, value in trial.metrics.items() if name.startswith(COST)}
 
 
 def knee(front: Sequence[Trial], objectives: Objectives) -> Trial:
-    """The network nearest to the best of everything, each objective scaled to the front's range.
+    """Returns the network nearest to the ideal point, with each objective scaled to the front's range.
 
     A compromise solution (M. Zeleny, Multiple Criteria Decision Making, 1973) with the Euclidean distance.
     """
@@ -132,10 +132,10 @@ def knee(front: Sequence[Trial], objectives: Objectives) -> Trial:
 
 
 def knee_place(points: Sequence[Sequence[float]]) -> int:
-    """Which of points is nearest to the best of everything; of equals the least, whose last number decides.
+    """Returns the index of the point nearest to the ideal point; among equals the least point.
 
     Args:
-        points: Objectives, and a number that tells points apart.
+        points: The objectives of each point, followed by a number that breaks ties.
     """
     *objectives, _ = zip(*points, strict=True)
     low = [min(values) for values in objectives]
@@ -148,13 +148,13 @@ def knee_place(points: Sequence[Sequence[float]]) -> int:
 
 
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
-    """Share of the box between zero and a reference point that points dominate, 0..1.
+    """Computes the share of the box between zero and a reference point that points dominate, 0..1.
 
-    By slices along the last objective (E. Zitzler and L. Thiele, PPSN 1998, for the measure).
+    The measure is that of E. Zitzler and L. Thiele (PPSN 1998), computed by slices along the last objective.
 
     Args:
-        points: Their objectives, none below zero; the less the better.
-        reference: The box's far corner.
+        points: Objectives of each point, not negative, to be minimised.
+        reference: Far corner of the box.
     """
     inside = [
         tuple(value / end for value, end in zip(point, reference, strict=True))
@@ -179,7 +179,7 @@ def _volume(points: Sequence[tuple[float, ...]], axes: int) -> float:
 
 
 def format_cost(name: str, value: float) -> str:
-    """A cost with its unit: ``424 M``, ``4.2 ms``, ``1.3 GB``."""
+    """Formats a cost with its unit: ``424 M``, ``4.2 ms``, ``1.3 GB``."""
     if not math.isfinite(value):
         return "unknown"
     match name:
@@ -195,5 +195,5 @@ def format_cost(name: str, value: float) -> str:
 
 
 def title(name: str) -> str:
-    """What a cost is called in a sentence."""
+    """Returns the name of a cost in a sentence."""
     return {"macs": "MACs", EPOCH_SECONDS: "training seconds an epoch"}.get(name, name)

@@ -1,4 +1,4 @@
-"""One network of a front, as a user asks for it: ``knee``, ``max-macs=600M``, ``trial=12``."""
+"""Picks a network of a front: ``knee``, ``max-macs=600M``, ``trial=12``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _RULE = "must be error, knee, trial=N or a limit such as max-macs=600M"
 
 
 def pick(text: str, objectives: Objectives | None, state: SearchState, epochs: int) -> int:
-    """The trial that is meant.
+    """Returns the number of the trial that the user picked.
 
     Args:
         text: What the user wrote.
-        objectives: What the run weighs beside the error, None for nothing.
+        objectives: Objectives and limits of the run besides the error, None for none.
         state: The run.
-        epochs: Its highest rung.
+        epochs: The highest rung.
 
     Raises:
-        UserError: If it names no network of a front, or none on the front is within the limit.
+        UserError: If the text is invalid, or no network of the front is within the limit.
     """
     what, _, value = text.partition("=")
     if what == "trial":

@@ -1,4 +1,4 @@
-"""What configurations of the highest rung are worth, given that another seed ends elsewhere."""
+"""The expected errors of configurations over all seeds, estimated from those seen."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
 
     from nas.run.state import SearchState, Trial
 
-_GUESS = 0.25  # share of the variance that is noise, before there are repeats
-_NOTHING = 1e-18  # variance of errors that no figure shows; smaller ones underflow
-_LEAST = 0.1  # share of the variance that is between configurations, whatever the noise seems to be
+_GUESS = 0.25  # assumed share of noise in the variance before there are repeats
+_NOTHING = 1e-18  # least variance of errors; smaller ones underflow
+_LEAST = 0.1  # least share of the variance between configurations, however large the noise seems
 _SURE = 1.96  # standard deviations: 95 %
 
 
 @dataclass(frozen=True)
 class Belief:
-    """What is known of a configuration.
+    """The estimate for one configuration.
 
     Attributes:
-        trial: Its own training, the first.
-        errors: One a seed, that of ``trial`` first.
-        pending: Seeds that are being trained, or wait for it.
+        trial: Its first trial.
+        errors: Error of each seed, that of ``trial`` first.
+        pending: Number of seeds that are being trained or are queued.
         mean: Expected error over all seeds.
         sd: Standard deviation of that expectation.
         crashed: Whether the network itself made one of its seeds crash.
@@ -42,19 +42,19 @@ class Belief:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Where its error over all seeds lies with a probability of 95 %."""
+        """95 % interval of its error over all seeds."""
         return self.mean - _SURE * self.sd, self.mean + _SURE * self.sd
 
 
 @dataclass(frozen=True)
 class Posterior:
-    """What is known of all of them.
+    """The estimates for all configurations.
 
     Attributes:
-        beliefs: One for each configuration, in the order of their first trainings.
+        beliefs: One estimate for each configuration, in the order of their first trials.
         noise: Standard deviation between seeds of one configuration.
         spread: Standard deviation between configurations.
-        repeated: Whether any was trained with a second seed: before that, the noise is a guess.
+        repeated: Whether any configuration has a second seed; before that, the noise is a guess.
     """
 
     beliefs: tuple[Belief, ...]
@@ -64,23 +64,24 @@ class Posterior:
 
 
 def posterior(state: SearchState, epochs: int) -> Posterior:
-    """Estimates the error over all seeds of every configuration that was trained to a budget.
+    """Estimates the error over all seeds of every configuration that was trained for ``epochs`` epochs.
 
-    A normal model of two levels, with both variances from the data (empirical Bayes, Efron and Morris 1975):
-    errors of configurations vary about a mean, those of seeds about their configuration's. So a lucky first
-    seed is drawn towards the others, and less so the more seeds confirm it. How much configurations vary is
-    estimated from the better half alone: the worse half has a long tail.
+    The model is normal with two levels, and both variances are estimated from the data (empirical Bayes,
+    Efron and Morris 1975): the errors of configurations vary about a mean, those of seeds about their
+    configuration's. So a lucky first seed is shrunk towards the others, and less so the more seeds confirm
+    it. The variance between configurations is estimated from the better half alone, since the worse half has
+    a long tail.
 
     Args:
         state: The search so far.
-        epochs: The budget.
+        epochs: The rung.
     """
     own = [t for t in state.trials.values() if t.epochs == epochs and t.error is not None and not t.cached]
     firsts = {trial.config_id: trial for trial in reversed(own) if not trial.repeat}
     errors = {name: [firsts[name].error or 0.0] for name in reversed(firsts)}
     pending, crashed = dict.fromkeys(errors, 0), set()
     for trial in state.repeats(epochs):
-        if trial.config_id not in errors:  # its first training is missing from the journal
+        if trial.config_id not in errors:  # its first trial is missing from the journal
             continue
         if trial.error is not None:
             errors[trial.config_id].append(trial.error)
@@ -99,7 +100,7 @@ def posterior(state: SearchState, epochs: int) -> Posterior:
 
 
 def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:
-    """Variances of seeds and of configurations, and the middle of the configurations."""
+    """Estimates the variances of seeds and of configurations, and the centre of the configurations."""
     if not errors:
         return 0.0, 0.0, 0.0
     means = [statistics.fmean(seen) for seen in errors]
@@ -110,14 +111,14 @@ def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:
     seeds = sum(len(seen) - 1 for seen in errors)
     guessed = (
         1 / (1 + seeds) ** 2
-    )  # the guess's weight, in seeds: soon none, so that no noise is seen as none
+    )  # the weight of the guess, in seeds; it vanishes soon, so that absence of noise is recognised
     noise = (guessed * _GUESS * total + within) / (guessed + seeds)
     left = total - noise * statistics.fmean([1 / len(seen) for _, seen in better])
     return noise, max(left, _LEAST * total), middle
 
 
 def _shrunk(seen: Sequence[float], noise: float, spread: float, middle: float) -> tuple[float, float]:
-    """Mean and standard deviation of a configuration's error over all seeds."""
+    """Returns mean and standard deviation of a configuration's error over all seeds."""
     mean = statistics.fmean(seen)
     if noise < _NOTHING or spread < _NOTHING:
         return mean, 0.0

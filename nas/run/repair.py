@@ -1,7 +1,7 @@
-"""Repairs a damaged journal: what can be read, or can be after one bit is corrected, is kept.
+"""Repairs a damaged journal: keeps all lines that can be read, also after one bit is corrected.
 
-The checksum tells not only that a line is damaged: of the few thousand lines that differ from it in one
-bit, chance makes one fit in a million cases. So a flipped bit is corrected by trying them all.
+The checksum not only detects damage: among the few thousand lines that differ from a damaged one in one bit,
+a wrong one has a matching checksum only once in a million cases. So a flipped bit is corrected by trying all.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from nas.run.events import Event
 
-# What follows from other lines, or can be measured again: a journal without it still stands.
+# Lines that follow from others or can be measured again: a journal without them is still complete.
 _MINOR = re.compile(rb'"event":"(epoch|started|paused|incumbent|session|slots)"')
-_LONG = 4_096  # bytes; a session's line, the longest of these, has some 1,500
+_LONG = 4_096  # bytes; the line of a session, the longest of these, has about 1,500
 _LINE = re.compile(rb'\{"v":[^\n]*,"crc":"[^\n"]{8}"\}')
 
 
@@ -31,11 +31,11 @@ class Repaired:
     """A journal after its repair.
 
     Attributes:
-        lines: The lines that stay, in order, without newlines.
-        salvaged: Intact lines behind a place where the journal had to be cut.
+        lines: The lines that are kept, in order, without newlines.
+        salvaged: Intact lines after the place where the journal had to be cut.
         healed: Numbers of lines in which one bit was corrected.
-        dropped: Numbers of lines that are gone but do not matter to any trial's result.
-        cut: Number of the line the journal was cut off before, None if nothing was cut.
+        dropped: Numbers of lost lines that no trial's result depends on.
+        cut: Number of the line before which the journal was cut, None if it was not.
     """
 
     lines: list[bytes] = field(default_factory=list)
@@ -53,12 +53,12 @@ class Repaired:
 def repair(data: bytes) -> Repaired:
     """Repairs a journal.
 
-    A damaged line is corrected if one bit is all that is wrong with it. Else it is dropped if no trial's
-    result depends on it. Else the journal is cut off before it, and what lies behind is salvaged: a
-    search that goes on from there asks the same trials again, and needs not train them again.
+    A damaged line is corrected if a single bit is wrong. Otherwise it is dropped if no trial's result depends
+    on it. Otherwise the journal is cut before it and the results after it are salvaged: a search that
+    continues from there asks for the same trials and need not train them again.
 
     Args:
-        data: The file's bytes; a half-written last line is left out.
+        data: Content of the file; a half-written last line is left out.
     """
     raw = data.split(b"\n")[:-1]
     result = Repaired()
@@ -107,7 +107,7 @@ def _intact(line: bytes) -> bool:
 
 
 def _heal(line: bytes) -> list[bytes]:
-    """The line with one bit corrected: two lines if the bit was in a newline, none if that is not it."""
+    """Corrects one bit of a line: returns one line, two if the bit was in a newline, or none."""
     for place in range(len(line)):
         for bit in range(8):
             changed = bytearray(line)
@@ -119,7 +119,7 @@ def _heal(line: bytes) -> list[bytes]:
 
 
 def _rejoin(first: bytes, second: bytes) -> list[bytes]:
-    """The line that a flipped bit tore into two by making a newline."""
+    """Rejoins a line that a flipped bit split by turning a byte into a newline."""
     for bit in range(8):
         joined = first + bytes([ord("\n") ^ (1 << bit)]) + second
         if _intact(joined):
@@ -128,7 +128,7 @@ def _rejoin(first: bytes, second: bytes) -> list[bytes]:
 
 
 def _longest(lines: Iterable[bytes]) -> dict[bytes, int]:
-    """Length of the longest line of each minor kind."""
+    """Returns the length of the longest line of each minor kind."""
     longest: dict[bytes, int] = {}
     for line in lines:
         if found := _MINOR.search(line):
@@ -137,7 +137,7 @@ def _longest(lines: Iterable[bytes]) -> dict[bytes, int]:
 
 
 def _is_minor(line: bytes, longest: dict[bytes, int]) -> bool:
-    """Whether it was one line, and of a minor kind; a longer one may hide others that matter."""
+    """Whether a damaged line was a single one of a minor kind; a longer one may contain other lines."""
     found = _MINOR.search(line)
     if found is None or _LINE.fullmatch(line) is None or line.count(b'"event":') != 1 or b"\0" in line:
         return False
@@ -145,7 +145,7 @@ def _is_minor(line: bytes, longest: dict[bytes, int]) -> bool:
 
 
 def _follows(state: SearchState, line: bytes) -> bool:
-    """Takes a line into the fold; False if it refers to what is not there."""
+    """Applies a line to the state; returns False if it refers to something missing."""
     event = journal.decode(line)
     try:
         if isinstance(event, Asked) and event.trial != len(state.trials) + 1:
@@ -157,14 +157,14 @@ def _follows(state: SearchState, line: bytes) -> bool:
 
 
 def finished(salvaged: Iterable[Event], before: Iterable[Event]) -> list[Salvaged]:
-    """Results of the trials that ended after a cut, each in one event that needs no other.
+    """Collects the results of the trials that ended after a cut, each complete in one event.
 
     Args:
-        salvaged: What lies behind the cut.
-        before: The journal before it, where some of these trials were asked.
+        salvaged: The events after the cut.
+        before: The events before it, where some of these trials were asked.
 
     Returns:
-        The results. A trial whose own ``asked`` line is lost is not among them.
+        The results, without those of trials whose ``asked`` line is lost.
     """
     asked: dict[int, Asked] = {}
     curves: dict[int, dict[int, dict[str, float]]] = {}

@@ -1,6 +1,6 @@
-"""What ``search.json`` holds: what is searched, on which data, by which settings and where.
+"""The content of ``search.json``: the search space, data, settings and hardware of a run.
 
-A run folder may come from anywhere, so all that this program reads is checked; the rest is let through.
+A run folder may come from anywhere, so all values that this program reads are checked; others are ignored.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data(records.Document):
-    """The images and their split. What is not known of them is None.
+    """The images and their split; unknown values are None.
 
     Attributes:
-        name: What they are called.
-        fingerprint: Of all images and labels.
-        split_fingerprint: Of which of them are for validation.
-        train_images: Number to train on.
-        val_images: Number to validate on.
-        image_size: Pixels.
-        in_chans: Channels.
-        class_names: In the order of the labels.
+        name: Name of the dataset.
+        fingerprint: Hash of all images and labels.
+        split_fingerprint: Hash of the split into training and validation.
+        train_images: Number of training images.
+        val_images: Number of validation images.
+        image_size: Height and width, pixels.
+        in_chans: Number of channels.
+        class_names: Names of the classes in the order of the labels.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Data(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hardware(records.Document):
-    """What trials run on. What is not known of it is None.
+    """The hardware that trials run on; unknown values are None.
 
     Attributes:
-        device: As PyTorch calls it, and a GPU's model.
-        cpu: Its model.
-        cores: That this process may use.
-        threads: That PyTorch uses.
-        memory_bytes: Of the machine.
+        device: PyTorch's name of the device, and the model of a GPU.
+        cpu: Model of the CPU.
+        cores: Number of cores that the process may use.
+        threads: Number of threads that PyTorch uses.
+        memory_bytes: Memory of the machine, bytes.
     """
 
     device: str
@@ -63,11 +63,11 @@ class Searched(records.Document):
     """The search space as it was when the run began.
 
     Attributes:
-        name: Its own name.
+        name: Name of the space.
         size: Number of its configurations, None for infinitely many.
-        fingerprint: Of all that it offers.
+        fingerprint: Hash of all its choices.
         default: The base architecture.
-        source: Digest of a user's own file, "" for another space.
+        source: Hash of the file of a custom space, "" for another space.
     """
 
     name: str
@@ -79,7 +79,7 @@ class Searched(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits(records.Document):
-    """When the search ends: after ``seconds``, or ``trials`` if that is not None."""
+    """When the search ends: after ``seconds``, or after ``trials`` trials if that is not None."""
 
     seconds: float
     trials: int | None
@@ -116,7 +116,7 @@ class Fidelity(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings(records.Document):
-    """What rooms below the search need of its settings, of which ``SearchSettings`` has all."""
+    """The settings that packages below ``nas.search`` need; ``SearchSettings`` has all."""
 
     fidelity: Fidelity
     space: NamedSpace
@@ -126,13 +126,13 @@ class Settings(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weighed(records.Document):
-    """What is weighed beside the error.
+    """Objectives and limits besides the error.
 
     Attributes:
-        costs: What is minimised.
-        limits: The most that costs may be.
+        costs: Names of the costs to minimise.
+        limits: Upper limits of costs.
         prefer: Which network of the front is the incumbent, ``error`` or ``knee``.
-        network: Whose costs count: a full size of the space, or ``reduced``.
+        network: The network whose costs count: a full size of the space, or ``reduced``.
     """
 
     costs: list[str]
@@ -143,24 +143,24 @@ class Weighed(records.Document):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchFile(records.Document):
-    """What ``search.json`` holds.
+    """The content of ``search.json``.
 
     Attributes:
         format: Version of the file.
-        program: Version of the program that searched last.
+        program: Version of the program in the last session.
         created: When the run began, ISO 8601.
-        command: What was typed last, None where it is not known.
+        command: Command line of the last session, None where it is not known.
         settings: All settings, as the user gave them.
         limits: When it ends.
         rungs: Epochs of every rung, ascending.
         space: The search space.
         data: The images.
-        width: Of the reduced network, 0 for a space without widths.
-        train: What trials are trained by, nothing left open; empty, or None, where nothing is trained.
-        hardware: What trials ran on last.
-        versions: Of Python and packages.
-        then: What follows the search, as typed; None for nothing.
-        objectives: What is weighed beside the error, None for nothing.
+        width: Width of the reduced network, 0 for a space without widths.
+        train: Resolved training settings; empty or None where nothing is trained.
+        hardware: Hardware of the last session.
+        versions: Versions of Python and packages.
+        then: Steps that follow the search, as typed; None for none.
+        objectives: Objectives and limits besides the error, None for none.
     """
 
     format: int
@@ -185,6 +185,6 @@ class SearchFile(records.Document):
         return self.settings.space.space
 
     def with_images(self, dataset: str) -> SearchFile:
-        """The same with the images at another place."""
+        """Returns the same content with the images at another place."""
         settings = replace(self.settings, data=replace(self.settings.data, dataset=dataset))
         return replace(self, settings=settings)

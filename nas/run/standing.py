@@ -1,4 +1,4 @@
-"""Whether a search runs, stopped, was killed, or cannot be seen from here."""
+"""Tells whether a search is running, stopped, killed, or not visible from this machine."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class Standing:
 
 
 def of(run: Run, state: SearchState) -> Standing:
-    """Whether a run is running, stopped or dead, as seen from this machine.
+    """Determines whether a run is running, stopped or dead, as seen from this machine.
 
     Args:
         run: The run.
-        state: Its journal's fold.
+        state: Its state.
     """
     if run.is_locked():
         return Standing(RUNNING, silent_seconds=_silence(run))
@@ -53,10 +53,11 @@ def of(run: Run, state: SearchState) -> Standing:
 
 
 def _silence(run: Run) -> float:
-    """Seconds since a running search last wrote its journal.
+    """Returns the seconds since a running search last wrote its journal.
 
-    Both its journal and its lock, which it touches every few seconds, bear the file system's time. This
-    machine's clock refines that if it agrees; it may be another machine's, or have been set meanwhile.
+    Its journal and its lock, which it touches every few seconds, both carry the file system's time. This
+    machine's clock refines that only if it agrees, since the file system may be another machine's and clocks
+    may be set.
     """
     try:
         journal, lock = run.journal.stat().st_mtime, run.lock_file.stat().st_mtime

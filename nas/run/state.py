@@ -1,4 +1,4 @@
-"""What a journal amounts to: a fold of its events, shared by the loop, the views and analysis."""
+"""The state of a search: a fold of its journal's events, shared by the loop, the views and analysis."""
 
 from __future__ import annotations
 
@@ -34,24 +34,25 @@ class Trial:
     """One trial as far as the journal knows it.
 
     Attributes:
-        trial: Number, from 1 in the order asked.
+        trial: Number, counted from 1 in the order asked.
         config_id: Hash of the configuration.
         config: The configuration.
-        epochs: Budget in epochs, earlier rungs of the same configuration included.
-        origin: Who proposed it.
+        epochs: Total number of epochs, including those of lower rungs.
+        origin: What proposed it.
         status: ``asked``, ``running``, ``success`` or ``crashed``.
-        error: ``1 - validation top-1`` at the budget's end; None unless it succeeded.
+        error: ``1 - validation top-1`` after the last epoch; None unless it succeeded.
         metrics: Everything measured.
         reason: Why it crashed.
-        cached: Answered from an earlier trial of the same configuration and budget.
-        attempts: How often it was started.
-        started: UTC of the last start in ISO 8601, "" before it.
-        ended: UTC of the end in ISO 8601, "" before it.
+        cached: Whether the result is that of an earlier trial with the same configuration and epochs.
+        attempts: Number of times it was started.
+        started: Time of the last start, UTC in ISO 8601; "" before it.
+        ended: Time of the end, UTC in ISO 8601; "" before it.
         seconds: Clock seconds from the last start to the end.
         clock_started: Search clock at the last start.
         clock_ended: Search clock at the end.
-        curve: One dict of metrics an epoch, by epoch.
-        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: the first one.
+        curve: Metrics of each epoch, by epoch.
+        repeat: Number of the repeat of its configuration with a fresh seed, counted from 1; 0 for the first
+            training.
     """
 
     trial: int
@@ -75,7 +76,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Name of its checkpoints and weights: those of other seeds must not be continued."""
+        """Name of its checkpoints and weights, which differs between seeds."""
         return seed_key(self.config_id, self.repeat)
 
     @property
@@ -85,7 +86,7 @@ class Trial:
 
 
 def seed_key(config_id: str, repeat: int) -> str:
-    """Name of the checkpoints and weights of a configuration's repeat; repeat 0 is its first training."""
+    """Returns the name of checkpoints and weights of a configuration's repeat, 0 for its first training."""
     return f"{config_id}_{repeat}" if repeat else config_id
 
 
@@ -95,22 +96,22 @@ class SearchState:
 
     Attributes:
         trials: Every trial ever asked, by number.
-        clock: Seconds of the budget used.
-        sessions: ``session`` start events; the last one may still run.
+        clock: Seconds of the time budget used.
+        sessions: Start events of all sessions; the last session may still run.
         stopped: Reason of the last clean stop, "" while a session runs or after a kill.
         incumbent: Number of the best trial at the highest rung, None before the first.
         incumbents: Numbers of all incumbents, in order.
-        lead: What was said last of the incumbent: its error, seeds and interval; None before the first.
-        baselines: Number of the baseline's trial, by epochs, as soon as it is asked.
-        reached: Epochs each configuration was successfully trained to, by config id.
-        finished: Trials that ran and finished; answers from the record left out.
-        crashed: Numbers of the trials that crashed, in the order they did.
-        crashes_in_a_row: Crashes since the last success.
-        ask_seconds: Seconds the optimiser took to propose, in all.
-        busy_seconds: Clock seconds in which a trial ran, in all (trials in parallel add up).
-        train_seconds: Seconds trials spent in training and validation steps, in all.
-        slots: Trials that can run at the same time; 1 unless an event says otherwise.
-        slot_seconds: Clock seconds times slots, in all: what ``train_seconds`` is a share of.
+        lead: The last incumbent event, with error, seeds and interval; None before the first.
+        baselines: Number of the baseline's trial by epochs, from when it is asked.
+        reached: Number of epochs that each configuration was successfully trained to, by config id.
+        finished: Number of trials that ran and ended, without cached results.
+        crashed: Numbers of the crashed trials, in the order of their crashes.
+        crashes_in_a_row: Number of crashes since the last success.
+        ask_seconds: Total time of the optimiser's proposals.
+        busy_seconds: Total time in which trials ran; parallel trials add up.
+        train_seconds: Total time of training and validation steps.
+        slots: Number of trials that can run at the same time; 1 unless an event says otherwise.
+        slot_seconds: Sum of clock seconds times slots, which ``train_seconds`` is a share of.
     """
 
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -144,10 +145,11 @@ class SearchState:
         return state
 
     def apply(self, event: Event) -> None:
-        """Takes one more event into account.
+        """Applies one event.
 
         Raises:
-            UserError: If it does not follow from the events before, as when a line was taken out.
+            UserError: If it does not follow from the events before it, for example because a line was
+                removed.
         """
         self.slot_seconds += (event.clock - self.clock) * self.slots
         self.clock = event.clock
@@ -160,7 +162,7 @@ class SearchState:
             ) from None
 
     def _take(self, event: Event) -> None:
-        match event:  # an event that a later version adds does not concern this fold
+        match event:  # events of later versions are ignored
             case Epoch():
                 self._on_epoch(event)
             case Ended():
@@ -180,18 +182,18 @@ class SearchState:
 
     @property
     def estimate(self) -> tuple[float | None, int, tuple[float, float] | None]:
-        """The incumbent's error, its seeds and the error's interval, None before there are further seeds."""
+        """Returns the incumbent's error, its number of seeds, and the interval (None without repeats)."""
         if self.lead is not None and self.lead.interval is not None:
             return self.lead.error, self.lead.seeds, self.lead.interval
         return None if self.incumbent is None else self.trials[self.incumbent].error, 1, None
 
     def answered(self, config_id: str, epochs: int) -> Trial | None:
-        """The successful trial of a configuration at a budget, if there is one."""
+        """Returns the successful trial of a configuration with this number of epochs, if there is one."""
         number = self._answers.get((config_id, epochs))
         return None if number is None else self.trials[number]
 
     def next_repeat(self, config_id: str, epochs: int) -> int:
-        """Number of a configuration's next repeat at a budget; what something outside ended is due again."""
+        """Returns the number of a configuration's next repeat, again that of one that ended externally."""
         last = self._repeats.get((config_id, epochs))
         if last is None:
             return 1
@@ -199,27 +201,27 @@ class SearchState:
         return trial.repeat + (trial.status != "crashed" or not from_outside(trial.reason))
 
     def seeds(self, config_id: str, epochs: int) -> list[str]:
-        """Keys of a configuration's successful trainings at a budget, the least error first."""
+        """Returns the keys of a configuration's successful trainings, in ascending order of error."""
         own = self.answered(config_id, epochs)
         found = [] if own is None else [own]
         found += [one for one in self.repeats(epochs) if one.config_id == config_id and one.error is not None]
         return [one.key for one in sorted(found, key=lambda one: one.error or 0.0)]
 
     def repeats(self, epochs: int) -> list[Trial]:
-        """Trainings with further seeds at a budget, in order."""
+        """Returns the trials with further seeds with this number of epochs, in order."""
         return [self.trials[number] for number in self._further if self.trials[number].epochs == epochs]
 
     def baseline(self, epochs: int) -> Trial | None:
-        """The baseline's successful trial at a budget, if there is one."""
+        """Returns the baseline's successful trial with this number of epochs, if there is one."""
         trial = self.trials.get(self.baselines.get(epochs, 0))
         return trial if trial is not None and trial.status == "success" else None
 
     def open_trials(self) -> list[Trial]:
-        """Trials asked but not finished, in order."""
+        """Returns the trials that were asked and have not finished, in order."""
         return list(self._open.values())
 
     def running_trials(self) -> list[Trial]:
-        """Trials that run now."""
+        """Returns the trials that are running."""
         return [trial for trial in self._open.values() if trial.status == "running"]
 
     def _on_session(self, event: SessionStarted | SessionStopped) -> None:
@@ -273,7 +275,7 @@ class SearchState:
             self.crashes_in_a_row += 1
             return
         self.crashes_in_a_row = 0
-        if trial.repeat:  # says nothing of what its configuration's own training has reached
+        if trial.repeat:  # does not change how far the configuration's first training has come
             return
         self._answers.setdefault((trial.config_id, trial.epochs), trial.trial)
         self.reached[trial.config_id] = max(self.reached.get(trial.config_id, 0), trial.epochs)

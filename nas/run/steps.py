@@ -1,4 +1,4 @@
-"""What follows a search in the same command, and the time of its budget that is kept for it."""
+"""The steps that follow a search in the same command, and the time of its budget reserved for them."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState
 
 CONFIRM, REPORT, EXPORT = "confirm", "report", "export"
-TOP, SEEDS = 3, 3  # what a confirmation trains: how many of the best, and with how many seeds
+TOP, SEEDS = 3, 3  # defaults of a confirmation: number of the best configurations, and of seeds
 
-_MOST = 0.25  # the largest share of the budget to reserve: what is confirmed has to be found first
-_SAFETY = 1.2  # times the base architecture's time; networks that win often cost more
+_MOST = 0.25  # largest share of the budget to reserve, since good networks have to be found first
+_SAFETY = 1.2  # times the base architecture's time, since winners often cost more
 _RULE = "must be confirm, confirm:SEEDS, report or export:SIZE, each once and in the order they are to run"
 
 
 @dataclass(frozen=True)
 class Step:
-    """One of the things that follow.
+    """A step after a search.
 
     Attributes:
         name: ``confirm``, ``report`` or ``export``.
-        argument: Seeds or size, "" for the usual.
+        argument: Number of seeds, or size; "" for the default.
     """
 
     name: str
@@ -38,18 +38,18 @@ class Step:
 
     @property
     def seeds(self) -> int:
-        """Seeds of a confirmation."""
+        """Number of seeds of a confirmation."""
         return int(self.argument or SEEDS)
 
 
 def parse(words: Sequence[str]) -> tuple[Step, ...]:
-    """Reads steps as they are typed and as ``search.json`` holds them.
+    """Parses steps as typed and as stored in ``search.json``.
 
     Args:
-        words: Such as ``confirm``, ``report``, ``export:t``.
+        words: Steps such as ``confirm``, ``report``, ``export:t``.
 
     Raises:
-        UserError: If a word is not a step, or is there twice.
+        UserError: If a word is not a step, or occurs twice.
     """
     steps = tuple(_step(word) for word in words)
     names = [step.name if step.name != EXPORT else str(step) for step in steps]
@@ -72,30 +72,30 @@ def _step(word: str) -> Step:
 
 
 def trainings(steps: Sequence[Step]) -> int:
-    """How many networks the steps train: those of the confirmation, the base architecture's among them."""
+    """Returns the number of trainings of a confirmation, including those of the base architecture."""
     return sum((TOP + 1) * step.seeds for step in steps if step.name == CONFIRM)
 
 
 def kept(steps: Sequence[Step], budget: float, training: float | None) -> float:
-    """Seconds of a budget that the search leaves to what follows.
+    """Returns the seconds of a time budget that are reserved for the steps.
 
     Args:
-        steps: What follows.
-        budget: Seconds of all.
-        training: Seconds of one training at the highest budget, None as long as nothing is known.
+        steps: The steps after the search.
+        budget: The time budget, seconds.
+        training: Time of one training to the highest rung, seconds; None while it is unknown.
     """
     return min(trainings(steps) * (training or 0.0) * _SAFETY, _MOST * budget)
 
 
 def training_seconds(state: SearchState, epochs: int) -> float | None:
-    """Seconds that a training takes at the highest rung, by the base architecture's; None if none ended yet.
+    """Returns the time of a training to the highest rung, from the base architecture's; None before it ended.
 
     Args:
         state: The search so far.
-        epochs: Of the highest rung.
+        epochs: Epochs of the highest rung.
     """
     for rung in sorted(state.baselines, reverse=True):
         trial = state.baseline(rung)
-        if trial is not None and trial.curve:  # a promoted one went on from the rung below
+        if trial is not None and trial.curve:  # a promoted trial continued from the rung below
             return epochs * trial.seconds / len(trial.curve)
     return None
