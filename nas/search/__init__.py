@@ -1,1 +1,1 @@
-"""The search: its settings, its loop, and what it plans and predicts."""
+"""The search: its settings, loop, plan and predictions."""

@@ -69,7 +69,7 @@ class RunFlags:
 
 @dataclass(frozen=True)
 class Command:
-    """Everything the command line says."""
+    """The command line."""
 
     run: Annotated[RunFlags, tyro.conf.FlagCreatePairsOff, flag_help.group("Run")] = field(
         default_factory=RunFlags
@@ -128,7 +128,7 @@ def main(args: Sequence[str] | None = None) -> int:
 def _search(
     command: Command, folder: Path | None, stored: SearchFile | None, notifier: Notifier, *, auto: bool
 ) -> Outcome:
-    """Begins or continues a search, if it has not ended for good; says why it ended."""
+    """Begins or continues a search, unless it has ended for good; returns its outcome."""
     from nas.run.folder import Run
     from nas.search import afterwards, session
     from nas.search.view import choose
@@ -165,14 +165,14 @@ def _begin(command: Command, view: View, *, auto: bool) -> Outcome:
     except UserError:
         if not auto or not path.exists():
             raise
-        # Another task began it in the meantime; if that one still runs, this says so.
+        # Another task began it in the meantime; resuming reports whether that one still runs.
         return session.resume(path, command.settings, view)
 
 
 def _given(args: Sequence[str], flag: str) -> str | None:
-    """Looks for a flag ahead of parsing, since a resumed run's stored settings are the defaults then.
+    """Finds a flag's value before parsing, since the settings of a resumed run become the defaults.
 
-    As the parser does, it takes ``_`` for ``-`` and the last of several.
+    Like the parser, it takes ``_`` for ``-`` and uses the last of several values.
     """
     found = None
     for index, arg in enumerate(args):
@@ -187,7 +187,7 @@ def _given(args: Sequence[str], flag: str) -> str | None:
 
 
 def _named_folder(args: Sequence[str]) -> Path | None:
-    """The folder that ``--resume auto`` continues, None if it has yet to be started."""
+    """Returns the folder that ``--resume auto`` continues, None if the run does not exist yet."""
     name = _given(args, "--name")
     if name is None:
         raise UserError("--resume auto: needs --name, by which all tasks find the same run")
@@ -197,7 +197,7 @@ def _named_folder(args: Sequence[str]) -> Path | None:
 
 
 def _begun_with(search: SearchFile) -> Command:
-    """What a run was begun with."""
+    """Returns the command that a run was begun with."""
     try:
         after = AfterwardsFlags(then=tuple(search.then or ()))
     except UserError as error:

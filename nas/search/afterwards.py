@@ -1,4 +1,4 @@
-"""What follows a search in the same command, step by step; killed at any moment, a resumed one goes on."""
+"""Runs the steps that follow a search in the same command; after a kill, a resumed one continues."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 3  # a step failed, the search did not
 _MODULES = {CONFIRM: "nas.confirm", REPORT: "analysis.report", EXPORT: "nas.export"}
-_REDUCED = "reduced"  # the size that was searched
+_REDUCED = "reduced"  # the size of the search
 _VERSION = 1
 
 
@@ -42,9 +42,9 @@ class Outcome:
     """The outcome of a step.
 
     Attributes:
-        step: As it is typed.
+        step: The step, as typed.
         code: Its exit code.
-        message: What it found or wrote, or why it failed.
+        message: Its result, or why it failed.
     """
 
     step: str
@@ -53,19 +53,19 @@ class Outcome:
 
     @property
     def line(self) -> str:
-        """The outcome in a line."""
+        """The outcome in one line."""
         return self.message if self.code == 0 else f"failed (exit code {self.code}): {self.message}"
 
 
 def check(steps: Sequence[Step], space: str) -> None:
-    """Refuses a size that a space does not have, days before it is built.
+    """Refuses sizes that a space does not have, before the search instead of after it.
 
     Args:
-        steps: What follows.
+        steps: The steps.
         space: The search space, as the user names it.
 
     Raises:
-        UserError: If there is none of that name.
+        UserError: If there is no such size.
     """
     exports = [step for step in steps if step.name == EXPORT and step.argument]
     if exports:
@@ -76,20 +76,20 @@ def check(steps: Sequence[Step], space: str) -> None:
 
 
 def _sizes(space: str) -> list[str]:
-    """What its networks can be exported as, the usual first."""
+    """Returns the sizes that its networks can be exported at, the default first."""
     return [*search_spaces.get(space).full_sizes, _REDUCED]
 
 
 def ended(run: Run, search: SearchFile, settings: SearchSettings) -> session.Outcome | None:
-    """How a search has ended for good, so that what follows can go on without it; None if it has not.
+    """Returns the outcome of a search that has ended for good; None if it can continue.
 
     Args:
         run: The run.
-        search: What ``search.json`` holds.
-        settings: With the limits that are wanted now.
+        search: Content of ``search.json``.
+        settings: The settings, with the present limits.
 
     Raises:
-        UserError: If settings differ that may not.
+        UserError: If settings differ that may not differ.
     """
     refuse_changes(SearchSettings.of(search), settings)
     state = SearchState.of(run.read_journal().events)
@@ -106,10 +106,10 @@ def ended(run: Run, search: SearchFile, settings: SearchSettings) -> session.Out
 
 
 def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
-    """Writes into ``search.json`` what is to follow, so that ``--resume`` alone knows it.
+    """Writes the steps to ``search.json``, so that a resumed run knows them.
 
     Returns:
-        What it holds now.
+        The new content.
     """
     if list(then) != (search.then or []):
         search = replace(search, then=list(then))
@@ -119,7 +119,7 @@ def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
 
 
 def budget_left(run: Run, steps: Sequence[Step]) -> float:
-    """Seconds that a confirmation may take: what the search left, and what was planned in any case."""
+    """Returns the seconds a confirmation may take: those left by the search, and at least those planned."""
     search, state = run.read_search(), SearchState.of(run.read_journal().events)
     seconds = search.limits.seconds
     planned = kept(steps, seconds, training_seconds(state, search.rungs[-1]))
@@ -127,18 +127,18 @@ def budget_left(run: Run, steps: Sequence[Step]) -> float:
 
 
 def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tuple[int, str]:
-    """Runs the steps that follow a search, unless it was cut short, and reports their outcomes.
+    """Runs the steps after a search, unless it was interrupted, and reports their outcomes.
 
     Args:
-        found: The search.
-        steps: What follows.
+        found: Outcome of the search.
+        steps: The steps.
         quiet: Print nothing but errors.
 
     Returns:
-        An exit code for what follows, 0 if all of it was done; and all in a line.
+        The exit code of the steps, 0 if all succeeded; and a summary in one line.
 
     Raises:
-        UserError: If another process does it.
+        UserError: If another process runs them.
     """
     state, reason = found.state, found.reason
     said = [f"{STOP_REASONS[reason]}, {state.finished} trials in {format_duration(state.clock)}"]
@@ -162,11 +162,11 @@ class Afterwards:
     """The steps of a run, and their outcomes."""
 
     def __init__(self, run: Run, steps: Sequence[Step], *, quiet: bool = False) -> None:
-        """Takes what is to be done.
+        """Takes the steps to run.
 
         Args:
-            run: The run, which nobody holds.
-            steps: In their order.
+            run: The run, not locked by anyone.
+            steps: The steps, in order.
             quiet: Print nothing but errors.
         """
         self._run, self._steps, self._quiet = run, steps, quiet
@@ -174,18 +174,18 @@ class Afterwards:
         self._file = run.path / "afterwards.json"
 
     def carry_out(self) -> tuple[list[Outcome], str]:
-        """Does what has not been done since the search ended; one that fails does not stop those after it.
+        """Runs the steps not yet done since the search ended; a failed one does not stop the others.
 
         Returns:
-            What became of each step, and ``interrupted`` or ``terminated`` if a signal cut it short, else "".
+            The outcome of each step, and ``interrupted`` or ``terminated`` if a signal ended them, else "".
 
         Raises:
-            UserError: If another process does it.
+            UserError: If another process runs them.
         """
         with self._held():
             outcomes, anew = self._known(), False
             for step in self._steps:
-                # What a step found, those after it look at.
+                # Later steps use the results of earlier ones.
                 if not anew and any(known.step == str(step) and known.code == 0 for known in outcomes):
                     continue
                 outcomes = [known for known in outcomes if known.step != str(step)]
@@ -239,7 +239,7 @@ class Afterwards:
         return Outcome(str(step), code, str(target) if code == 0 else said)
 
     def _target(self, size: str) -> Path:
-        """A folder that is not there: what an earlier winner was exported to stays."""
+        """Returns a folder that does not exist yet, since exports of earlier winners are kept."""
         several = sum(one.name == EXPORT for one in self._steps) > 1
         name = f"{self._run.name}-{Path(size).stem}" if several else self._run.name
         target, number = Path("models", name), 2
@@ -257,7 +257,7 @@ class Afterwards:
         return space_flag(self._search.named_space)
 
     def _verdict(self) -> str:
-        """What the confirmation came to: the last line that ``nas.status`` prints."""
+        """Returns the confirmation's result: the last line that ``nas.status`` prints."""
         command = [sys.executable, "-m", "nas.status", str(self._run.path)]
         lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
         return lines[-1] if lines else "done"
@@ -267,7 +267,7 @@ class Afterwards:
             open_log(self._run.log).note(f"then {outcome.step}: {outcome.line}")
 
     def _known(self) -> list[Outcome]:
-        """What was done since the search ended; a record that cannot be read holds nothing."""
+        """Returns the steps done since the search ended; none if the record cannot be read."""
         try:
             found = orjson.loads(self._file.read_bytes())
             if found["journal"] == self._run.journal.stat().st_size:
@@ -280,5 +280,5 @@ class Afterwards:
     def _write(self, outcomes: Sequence[Outcome]) -> None:
         size = self._run.journal.stat().st_size
         values = {"format": _VERSION, "journal": size, "steps": [asdict(one) for one in outcomes]}
-        with contextlib.suppress(OSError):  # without it, steps are done again, which does no harm
+        with contextlib.suppress(OSError):  # without it, steps are repeated, which does no harm
             write_json(self._file, values)

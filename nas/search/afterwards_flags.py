@@ -1,4 +1,4 @@
-"""The flags of what follows a search."""
+"""The flags for what follows a search."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AfterwardsFlags:
-    """What follows the search, and whom to tell."""
+    """What follows the search, and notifications."""
 
     then: Annotated[tuple[str, ...], flag_help.default("nothing")] = ()
     """What follows the search in the same command, in this order: confirm or confirm:SEEDS (three of the best

@@ -1,4 +1,4 @@
-"""The baseline: the space's default, trained at every rung, which all others are measured against."""
+"""The baseline: the space's default, trained at every rung as the reference for all others."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
     from search_spaces.base import SearchSpace
 
-_TRIES = 2  # at a rung in one session, if what ends it comes from outside
+_TRIES = 2  # per rung and session, if its crashes have external causes
 
 
 def due(state: SearchState, space: SearchSpace, rungs: Sequence[int], earlier: int) -> Suggestion | None:
-    """The space's default at the next rung where it has not been queued yet.
+    """Returns the space's default at the next rung where it has not been queued yet.
 
     Args:
         state: The search.
-        space: What is searched.
-        rungs: Epochs, rising.
+        space: The search space.
+        rungs: Epochs of the rungs, ascending.
         earlier: Number of trials that earlier sessions asked for.
     """
     for epochs in rungs:
@@ -36,7 +36,7 @@ def due(state: SearchState, space: SearchSpace, rungs: Sequence[int], earlier: i
 
 
 def _is_worth_another_try(state: SearchState, last: Trial, earlier: int) -> bool:
-    """Whether it crashed for an external reason, and not repeatedly."""
+    """Whether it crashed by an external cause, and not repeatedly."""
     if not from_outside(last.reason):
         return False
     lost = [state.trials[number] for number in state.crashed if number > earlier]

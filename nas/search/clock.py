@@ -9,44 +9,44 @@ from nas.util.awake import AwakeClock
 
 
 class Clock(Protocol):
-    """How much of the time budget is used; a simulation has a clock of another class."""
+    """Measures how much of the time budget is used; simulations have another implementation."""
 
     def used(self) -> float:
-        """Seconds the search has run, earlier sessions included."""
+        """Returns the seconds that the search has run, including earlier sessions."""
         ...
 
     def now(self) -> float:
-        """Seconds since 1970 (UTC), for the record only."""
+        """Returns the seconds since 1970 (UTC), for the record only."""
         ...
 
     def leave_out(self, seconds: float) -> None:
-        """Does not count seconds in which nothing could be done."""
+        """Excludes seconds in which nothing could be done."""
         ...
 
     @property
     def stood_still(self) -> float:
-        """Seconds not counted so far because this process was paused."""
+        """Seconds excluded so far because this process was suspended."""
         ...
 
 
 class WallClock:
-    """Counts on from what earlier sessions used.
+    """Continues from the time that earlier sessions used.
 
-    Monotonic, so that a clock set back or forth during the search changes nothing; what the process stood
-    still is left out.
+    It is monotonic, so that setting the system's clock during the search changes nothing; time in which the
+    process was suspended does not count.
     """
 
     def __init__(self, used: float = 0.0) -> None:
         """Starts counting.
 
         Args:
-            used: Seconds earlier sessions used.
+            used: Seconds that earlier sessions used.
         """
         self._awake = AwakeClock()
         self._start = self._awake.now() - used
 
     def used(self) -> float:
-        """Seconds the search has run, earlier sessions included."""
+        """Returns the seconds that the search has run, including earlier sessions."""
         return self._awake.now() - self._start
 
     def now(self) -> float:
@@ -54,10 +54,10 @@ class WallClock:
         return time.time()
 
     def leave_out(self, seconds: float) -> None:
-        """Does not count seconds in which nothing could be done."""
+        """Excludes seconds in which nothing could be done."""
         self._start += seconds
 
     @property
     def stood_still(self) -> float:
-        """Seconds not counted so far because this process was paused."""
+        """Seconds excluded so far because this process was suspended."""
         return self._awake.stood_still

@@ -1,4 +1,4 @@
-"""Runs trials and journals their results: what a search and a confirmation have in common."""
+"""Runs trials and journals their results: the common part of a search and a confirmation."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ if TYPE_CHECKING:
     from nas.search.clock import Clock
     from nas.search.listener import Listener
 
-_POLL = 0.25  # seconds: how soon a signal or the deadline is noticed
-_GRACE = 45.0  # seconds a running trial gets to reach its epoch's end at the end
+_POLL = 0.25  # seconds within which a signal or the deadline is noticed
+_GRACE = 45.0  # seconds that a running trial has to reach the end of its epoch when the search ends
 
 
 class Conductor(ABC):
     """Runs an executor and journals its reports until all trials are done or it is asked to stop.
 
-    Which trials run, and what follows from their ends, is for a subclass to decide.
+    Subclasses decide which trials run and what follows from their ends.
 
     Attributes:
-        state: The fold of the journal.
+        state: The state, a fold of the journal.
     """
 
     def __init__(
@@ -61,21 +61,21 @@ class Conductor(ABC):
         return self._clock.used()
 
     def stop(self, reason: str) -> None:
-        """Asks it to stop; after a second call it does not wait for running trials."""
+        """Requests a stop; after a second call running trials are not waited for."""
         self._hurry = bool(self._stop)
         self._stop = self._stop or reason
 
     def run(self, session: SessionStarted) -> str:
-        """Works until nothing is left to do, a limit is reached, a stop is asked for or a fatal error occurs.
+        """Runs until nothing is left to do, a limit is reached, a stop is requested or a fatal error occurs.
 
         Args:
             session: Facts of this session, for the journal; its time is set here.
 
         Returns:
-            Why it ended: a subclass's word, or what :meth:`stop` got.
+            Why it ended: a word of the subclass, or the argument of :meth:`stop`.
 
         Raises:
-            UserError: If the disk no longer takes the journal, or trials cannot be run at all.
+            UserError: If the journal cannot be written, or trials cannot be run at all.
         """
         time, clock = self._now()
         self._emit(replace(session, time=time, clock=clock))
@@ -83,7 +83,7 @@ class Conductor(ABC):
             self._work()
             self._wind_down()
         except UserError as error:
-            with contextlib.suppress(UserError):  # the journal itself may be what failed
+            with contextlib.suppress(UserError):  # the journal itself may have failed
                 self._emit(SessionStopped(*self._now(), reason="error", message=str(error)))
             raise
         self._emit(SessionStopped(*self._now(), reason=self._stop))
@@ -91,11 +91,11 @@ class Conductor(ABC):
 
     @abstractmethod
     def _work(self) -> None:
-        """Starts trials and polls until ``_stop`` gives a reason to stop."""
+        """Starts trials and polls until ``_stop`` has a reason."""
 
     @abstractmethod
     def _take_end(self, trial: Trial, report: TrialEnded) -> None:
-        """Journals a trial's end (:meth:`_emit_end`) and does what follows from it."""
+        """Journals a trial's end (:meth:`_emit_end`) and acts on it."""
 
     def _fold(self, event: Event) -> None:
         self.state.apply(event)
@@ -122,7 +122,7 @@ class Conductor(ABC):
         elif isinstance(report, EpochDone):
             metrics = dict(report.metrics)
             point = Epoch(*self._now(), trial=report.trial, epoch=report.epoch, metrics=metrics)
-            # An epoch can be trained again, so a power cut may cost it: no wait for the disk.
+            # An epoch can be trained again, so it is not worth waiting for the disk.
             self._emit(point, durable=False)
         elif isinstance(report, TrialPaused):
             self._emit(Paused(*self._now(), trial=report.trial))

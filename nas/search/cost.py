@@ -1,4 +1,4 @@
-"""How long a trial will take, predicted from the trials so far."""
+"""Predicts how long a trial will take from the trials so far."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ if TYPE_CHECKING:
     from nas.run.state import Trial
     from search_spaces.base import Config
 
-_FEWEST = 8  # trials before a regression says more than the slowest one seen
+_FEWEST = 8  # trials before a regression predicts better than the slowest one seen
 _RIDGE = 0.3
-_TIMEOUT_FACTOR, _TIMEOUT_LEAST = 10.0, 120.0  # of what is predicted, and seconds
-_MOST_CHOICES = 8  # numbers seen of a hyperparameter: with more it counts as a range of them
-_REFIT = 1.1  # refit when the history has grown by a tenth: the whole run costs O(n) fits' worth
+_TIMEOUT_FACTOR, _TIMEOUT_LEAST = 10.0, 120.0  # times the prediction, and seconds
+_MOST_CHOICES = 8  # a hyperparameter with more different numbers than this counts as a range
+_REFIT = 1.1  # refit when the history has grown by a tenth, so that all fits of a run cost O(n) together
 
 
 class CostModel:
-    """Ridge regression of log seconds per epoch on the one-hot configuration, plus a fixed part.
+    """Ridge regression of log seconds per epoch on the one-hot configuration, plus a constant time.
 
-    A hyperparameter of which many values were seen is a range of numbers: it counts by its size.
+    A hyperparameter with many different values so far counts as a range, by its size.
 
-    Seconds per epoch of a network hardly vary between its epochs, while between networks they
-    vary tenfold (kernel 9 against 3), so the configuration is what tells.
+    Seconds per epoch hardly vary between a network's epochs, but tenfold between networks (kernel 9 against
+    3), so the configuration is the predictor.
     """
 
     def __init__(self) -> None:
@@ -58,12 +58,12 @@ class CostModel:
         """Predicts the wall-clock seconds of ``epochs`` more epochs, on the safe side.
 
         Args:
-            config_id: Hash of the configuration; the speed of one that ran before is known.
+            config_id: Hash of the configuration, whose speed is known if it ran before.
             config: The configuration.
-            epochs: Epochs still to train.
+            epochs: Number of epochs still to train.
 
         Returns:
-            Seconds that about 19 of 20 such trials stay below; 0.0 while nothing is known.
+            Seconds that about 19 of 20 such trials do not exceed; 0.0 while nothing is known.
         """
         if not self._per_epoch:
             return 0.0
@@ -81,7 +81,7 @@ class CostModel:
         return fixed + epochs * per_epoch
 
     def timeout(self, config_id: str, config: Config, epochs: int) -> float:
-        """Seconds after which such a trial is considered hung."""
+        """Returns the seconds after which such a trial counts as hung."""
         return max(_TIMEOUT_FACTOR * self.seconds(config_id, config, epochs), _TIMEOUT_LEAST)
 
     def _fit(self) -> None:
@@ -101,33 +101,32 @@ class CostModel:
         gram = x.T @ x + _RIDGE * np.eye(len(features))
         weights = np.linalg.solve(gram, x.T @ (y - self._bias))
         self._weights = dict(zip(features, weights.tolist(), strict=True))
-        # What each trial's own absence would have made of its prediction: the residuals of the fit
-        # itself flatter it while trials are few.
+        # Leave-one-out residuals, since those of the fit itself are too small while trials are few.
         leverage = np.einsum("ij,ij->i", x @ np.linalg.inv(gram), x)
         left_out = (y - self._bias - x @ weights) / (1 - np.minimum(leverage, 0.99))
         self._spread = float(np.sqrt(np.mean(left_out**2)))
 
     def _features(self, config: Config) -> list[tuple[tuple[str, object], float]]:
-        """Features of a configuration from which its cost is predicted, with their values."""
+        """Returns the features of a configuration with their values."""
         found: list[tuple[tuple[str, object], float]] = []
         for name, value in config.items():
             if name in self._ranges:
                 found.append(((name, None), _share(float(value), *self._ranges[name])))
-                found.append(((name, "there"), 1.0))  # as against a configuration where it is inactive
+                found.append(((name, "there"), 1.0))  # distinguishes configurations where it is inactive
             else:
                 found.append(((name, value), 1.0))
         return found
 
 
 def _share(value: float, low: float, high: float) -> float:
-    """Position of a value in its range, on a logarithmic scale where possible: costs are powers of widths."""
+    """Returns a value's position in its range, logarithmic where possible: costs are powers of widths."""
     if low > 0:
         return math.log(max(value, low) / low) / math.log(high / low)
     return (value - low) / (high - low)
 
 
 def _ranges(configs: list[Config]) -> dict[str, tuple[float, float]]:
-    """Hyperparameters with more than a few different numbers so far, with the lowest and the highest."""
+    """Returns hyperparameters with many different numbers so far, with the lowest and the highest."""
     seen: dict[str, set[float]] = {}
     for config in configs:
         for name, value in config.items():

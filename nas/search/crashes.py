@@ -1,4 +1,4 @@
-"""Crash after crash: is it the networks, or is something broken?"""
+"""Decides whether repeated crashes are due to the networks or to something broken."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from nas.run.causes import from_outside, without_numbers
 if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
 
-CHECK = "check"  # origin of a training that tells
-SAME = 5  # equal crashes in a row that raise the question
+CHECK = "check"  # origin of a training that checks
+SAME = 5  # equal crashes in a row that prompt a check
 
 
 def hopeless(state: SearchState) -> bool:
-    """Whether to give up: the last crashes are alike, and not because of the networks.
+    """Whether to end the search: the last crashes are alike and not caused by the networks.
 
-    Something else is to blame if nothing has ever succeeded, if their reason says so, or if a
-    network crashed among them that had succeeded before (:func:`suspect`).
+    The cause lies elsewhere if no trial has ever succeeded, if the reasons say so, or if one of the crashed
+    networks had succeeded before (:func:`suspect`).
     """
     streak = _streak(state)
     if not streak:
@@ -26,10 +26,10 @@ def hopeless(state: SearchState) -> bool:
 
 
 def suspect(state: SearchState) -> Trial | None:
-    """A trial that succeeded, to be run again with a fresh seed; None if crashes give no reason.
+    """Returns a successful trial to run again with a fresh seed as a check; None if no check is due.
 
-    Half of a space may crash, and chance makes rows of any length. A training that went well before tells
-    such a row from a machine that is broken.
+    Half of a space may crash, and then series of any length occur by chance. Repeating a successful training
+    distinguishes such a series from a broken machine.
     """
     streak = _streak(state)
     if not streak or hopeless(state) or any(one.origin == CHECK for one in state.open_trials()):
@@ -39,7 +39,7 @@ def suspect(state: SearchState) -> Trial | None:
 
 
 def _streak(state: SearchState) -> list[Trial]:
-    """The crashes since the last success if the last five are alike, else none."""
+    """Returns the crashes since the last success if the last five are alike, else none."""
     row = [state.trials[number] for number in state.crashed[len(state.crashed) - state.crashes_in_a_row :]]
     alike = len(row) >= SAME and len({without_numbers(one.reason) for one in row[-SAME:]}) == 1
     return row if alike else []

@@ -1,4 +1,4 @@
-"""What a run's folder holds beside the journal, brought up to date as trials end."""
+"""The files of a run's folder besides the journal, updated as trials end."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
-_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's own files ...
-_SNAPSHOT_SHARE = 200.0  # ... or so many times what the last one took, if that is more
+_SNAPSHOT = 600.0  # seconds between snapshots of the optimiser's files ...
+_SNAPSHOT_SHARE = 200.0  # ... or this many times the duration of the last one, if that is more
 
 
 @dataclass(frozen=True)
 class Files:
-    """The incumbent's file, the front's, and the weights of the best.
+    """Writes the incumbent's file and the front's, and keeps the weights of the best.
 
-    The journal has all that they say, and the next start writes them again: a disk that has no room for them
-    does not end the search.
+    All they say follows from the journal, and the next start writes them again, so a full disk does not end
+    the search here.
 
     Attributes:
         run: The run.
-        space: What is searched.
+        space: The search space.
         max_epochs: The highest rung.
         note: Called with one line on what could not be written.
-        weights: Where trained weights are kept, None for nowhere.
+        weights: The store of trained weights, None to keep none.
         weighing: Costs and limits, None for the error alone.
     """
 
@@ -51,7 +51,7 @@ class Files:
 
     @property
     def objectives(self) -> Objectives | None:
-        """What is weighed beside the error."""
+        """Objectives and limits besides the error."""
         return None if self.weighing is None else self.weighing.objectives
 
     def write_incumbent(self, lead: incumbent.Lead, state: SearchState) -> None:
@@ -71,18 +71,18 @@ class Files:
             self.note(f"{self.run.front_json}: not written ({error.strerror})")
 
     def tidy_weights(self, state: SearchState) -> None:
-        """Drops the weights of those that are no longer among the best."""
+        """Removes the weights of networks that are no longer among the best."""
         if self.weights is not None:
             keeping.tidy(self.weights, state, self.max_epochs, self.objectives)
 
 
 class Snapshots:
-    """The optimiser's own files, for other tools; writing them takes a small share of the time.
+    """Snapshots of the optimiser's files for other tools, so rare that they take a small share of the time.
 
     Args:
         run: The run.
-        clock: The search's.
-        save: Writes them into an empty folder.
+        clock: Clock of the search.
+        save: Writes the files to an empty folder.
     """
 
     def __init__(self, run: Run, clock: Clock, save: Callable[[Path], None]) -> None:
@@ -91,12 +91,12 @@ class Snapshots:
         self._save_seconds = 0.0
 
     def take_if_due(self) -> None:
-        """Takes one if the last is old enough."""
+        """Takes a snapshot if the last one is old enough."""
         if self._clock.used() - self._saved > max(_SNAPSHOT, _SNAPSHOT_SHARE * self._save_seconds):
             self.take()
 
     def take(self) -> None:
-        """Takes one; a disk that has no room for it does not end the search."""
+        """Takes a snapshot; a full disk does not end the search."""
         begin = time.perf_counter()
         with contextlib.suppress(OSError):
             self._run.replace_smac(self._save)

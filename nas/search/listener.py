@@ -1,4 +1,4 @@
-"""Whoever watches a search: a log file, a terminal."""
+"""The protocol of observers of a search, such as a log file or a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class Listener(Protocol):
-    """Whoever watches a search: a log file, a terminal."""
+    """The protocol of observers of a search, such as a log file or a terminal."""
 
     def event(self, event: Event, state: SearchState) -> None:
         """An event was journaled; ``state`` includes it."""
         ...
 
     def note(self, text: str) -> None:
-        """Something happened that deserves a line but is not an event."""
+        """Something worth a line happened that is not an event."""
         ...
 
     def tick(self) -> None:

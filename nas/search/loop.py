@@ -1,4 +1,4 @@
-"""The search: the one place that knows optimiser, executor, clock and journal together."""
+"""The search's loop, the only place that knows optimiser, executor, clock and journal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
-_SLOTS_AHEAD = 16  # for each trial asked ahead: few, so that hardly any misses the latest outcomes
+_SLOTS_AHEAD = 16  # slots for each trial asked ahead: few are, so that most use the latest outcomes
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
@@ -47,10 +47,10 @@ class Limits:
     """When the loop stops.
 
     Attributes:
-        seconds: Clock seconds of the whole run.
-        trials: Finished trials of the whole run, None for no limit.
-        trial_timeout: Seconds until a trial counts as hanging, None to predict it.
-        kept: Which of the seconds are left to what follows the search, by what is known so far.
+        seconds: Time budget of the whole run, seconds.
+        trials: Maximum number of finished trials of the whole run, None for no limit.
+        trial_timeout: Seconds after which a trial counts as hung, None to predict them.
+        kept: Returns the seconds reserved for what follows the search, from the state so far.
     """
 
     seconds: float
@@ -62,12 +62,12 @@ class Limits:
 class Search(Conductor):
     """Asks the optimiser, runs trials, journals them and tells the optimiser, until a limit is reached.
 
-    The order of calls to the optimiser is a function of the journal alone. With one slot: the
-    next trial is always asked while the current one trains, before its end is looked at. So a
-    search that is killed and resumed asks what the unkilled one would have asked.
+    The order of calls to the optimiser depends on the journal only. With one slot the next trial is always
+    asked while the current one trains, before its end is known. So a search that is killed and resumed asks
+    for the same trials as an uninterrupted one.
 
-    With several slots no slot waits: not for the slowest trial of a rung, since a new bracket is
-    opened meanwhile; not for the model, since some trials are always asked ahead, a batch at a time.
+    With several slots no slot waits: neither for the slowest trial of a rung, since a new bracket begins
+    meanwhile, nor for the model, since trials are asked ahead in batches.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class Search(Conductor):
         weighing: Weighing | None = None,
         replicates: float = 0.0,
     ) -> None:
-        """Continues a run where its journal ends; ``events`` is empty for a new one.
+        """Continues a run from the end of its journal; ``events`` is empty for a new run.
 
-        ``replicates`` is the share of the epochs that goes to further seeds of the best; none where more than
-        the error is weighed.
+        ``replicates`` is the share of the epochs for further seeds of the best; 0 is used where there are
+        costs.
         """
         super().__init__(
             state=SearchState.of(events),
@@ -108,26 +108,26 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._weighing = weighing
-        # The value of a further seed is only known where the error alone decides.
+        # The value of a further seed is defined only where the error alone decides.
         self._replicates = replicates if weighing is None else 0.0
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
-        self._dry = False  # the optimiser waits for a pending outcome
+        self._dry = False  # the optimiser has nothing to propose before a pending outcome
         self._announced = 0
         self._replay(events)
         self._queue = deque(self.state.open_trials())
 
     def run(self, session: SessionStarted) -> str:
-        """Searches until a limit is reached, a stop is asked for or a fatal error occurs.
+        """Searches until a limit is reached, a stop is requested or a fatal error occurs.
 
         Args:
             session: Facts of this session, for the journal.
 
         Returns:
-            Why it ended: ``budget``, ``trials``, ``exhausted``, ``crashes`` or what :meth:`stop` got.
+            Why it ended: ``budget``, ``trials``, ``exhausted``, ``crashes`` or the argument of :meth:`stop`.
 
         Raises:
-            UserError: If the disk no longer takes the journal.
+            UserError: If the journal cannot be written.
         """
         reason = super().run(session)
         self._snapshots.take()
@@ -152,7 +152,7 @@ class Search(Conductor):
             self._emit(Slots(*self._now(), count=self._executor.slots), durable=False)
 
     def _finish_what_was_cut_off(self) -> None:
-        """Completes what follows from a trial's end, in case the search was killed in between."""
+        """Completes the consequences of a trial's end, in case the search was killed in between."""
         self._answer_from_record()
         self._crown()
         if (lead := self._leader()) is not None:
@@ -194,14 +194,14 @@ class Search(Conductor):
         return ready[0]
 
     def _ready(self) -> list[Trial]:
-        """Queued trials that can begin; the checkpoints of the others are still being made."""
+        """Returns the queued trials that can begin; the others wait for a running trial's checkpoint."""
         running = {trial.key for trial in self.state.running_trials()}
         return [trial for trial in self._queue if trial.key not in running]
 
     def _look_ahead(self) -> None:
-        """Asks in batches, so that the model is fitted once for a batch and while all slots are busy."""
+        """Asks in batches, so that the model is fitted once per batch and while all slots are busy."""
         slots = self._executor.slots
-        # The one slot's next trial may well continue what runs there now.
+        # With one slot, the next trial may continue the running one.
         queued = len(self._queue if slots <= 1 else self._ready())
         if queued >= max(slots // (2 * _SLOTS_AHEAD), 1):
             return
@@ -211,13 +211,13 @@ class Search(Conductor):
             self._dry = not self._ask(speculative=True)
 
     def _announce(self) -> None:
-        """Tells the one slot's executor what comes next, once, so that it can get ready."""
+        """Announces the next trial to an executor with one slot, once, so that it can prepare."""
         if self._executor.slots == 1 and self._queue and self._queue[0].trial != self._announced:
             self._announced = self._queue[0].trial
             self._executor.prepare(self._spec(self._queue[0], _TIMEOUT_UNKNOWN))
 
     def _ask(self, *, speculative: bool) -> bool:
-        """Puts one trial into the queue; False if there is none now."""
+        """Queues one trial; returns False if there is none now."""
         while True:
             begin = time.perf_counter()
             asked = self._proposal(speculative=speculative)
@@ -251,7 +251,7 @@ class Search(Conductor):
         )
 
     def _again(self, known: Trial, origin: str) -> RepeatAsked:
-        """A trial's configuration once more, with a fresh seed."""
+        """Asks for a trial's configuration again, with a fresh seed."""
         return RepeatAsked(
             *self._now(),
             trial=len(self.state.trials) + 1,
@@ -264,7 +264,7 @@ class Search(Conductor):
         )
 
     def _answer_from_record(self) -> None:
-        """Ends queued trials whose configuration was already trained for as many epochs."""
+        """Ends queued trials whose configuration has already been trained for as many epochs."""
         for trial in list(self._queue):
             known = self.state.answered(trial.config_id, trial.epochs)
             if known is not None and not trial.repeat:
@@ -306,13 +306,13 @@ class Search(Conductor):
         return self._weighing.measured(self.state, name, self.state.reached.get(name, 0))
 
     def _seed_of(self, trial: Trial) -> int:
-        """Of a repeat it is the one that a confirmation gives this repeat of every configuration."""
+        """Returns a trial's seed; a repeat's is the same for every configuration, as in a confirmation."""
         if trial.repeat:
             return derive(self._seed, "confirm", trial.repeat)
         return derive(self._seed, "train", trial.config_id)
 
     def _keep(self) -> dict[str, float]:
-        """Names of checkpoints that may still be continued, with their configurations' errors so far."""
+        """Returns names of checkpoints that may be continued, with their configurations' errors so far."""
         keep = self._optimizer.promotable() | {trial.key for trial in self.state.open_trials()}
         if self.state.baseline(self._fidelity.max_epochs) is None:
             keep.add(config_id(self._space.default))
@@ -324,7 +324,7 @@ class Search(Conductor):
         trial = self.state.answered(name, self.state.reached.get(name, 0))
         return 0.0 if trial is None or trial.error is None else trial.error
 
-    # What came back
+    # Results
 
     def _take_end(self, trial: Trial, report: TrialEnded) -> None:
         self._end(trial, report.error, dict(report.metrics), reason=report.reason)
@@ -363,7 +363,7 @@ class Search(Conductor):
         return incumbent.leader(self.state, self._fidelity.max_epochs, self._files.objectives)
 
     def _crown(self) -> None:
-        """Journals the incumbent, if it or what is known of it has changed."""
+        """Journals the incumbent if it or its estimate has changed."""
         lead, said = self._leader(), self.state.lead
         if lead is None:
             return
@@ -386,7 +386,7 @@ class Search(Conductor):
             self._stop = self._stop or "crashes"
 
     def _replay(self, events: Iterable[Event]) -> None:
-        """Tells the optimiser and the cost model all earlier results, in their order."""
+        """Replays all earlier results to the optimiser and the cost model, in order."""
         for event in events:
             if isinstance(event, Asked):
                 trial = self.state.trials[event.trial]

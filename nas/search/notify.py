@@ -1,4 +1,4 @@
-"""Notifies the user through a command of theirs: mail, ntfy, a chat."""
+"""Notifies the user by running a command, for example for mail, ntfy or a chat."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from nas.search.session import View, Watched
 
 END, CRASHES, NO_IMPROVEMENT = "end", "crashes", "no_improvement"
-_SERIES = 3  # crashes in a row that are worth a word; the search ends itself after five of one kind
-_PATIENCE = 30.0  # seconds that the last message may take: a batch system ends it with its job
-_LOOK = 0.05  # seconds between two looks at it
+_SERIES = 3  # crashes in a row before a notification; the search ends after five of one kind
+_PATIENCE = 30.0  # seconds that the last message may take, since a batch system kills it with the job
+_LOOK = 0.05  # seconds between two checks of it
 _PLAIN_WORD = re.compile(r"[\w./~+@%-]+")
 
 
@@ -38,12 +38,12 @@ def check(command: str) -> None:
     """Refuses a command that a shell would not run.
 
     Raises:
-        UserError: If it is no shell's syntax, or its program is not there.
+        UserError: If it is not valid shell syntax, or its program does not exist.
     """
     found = subprocess.run(["sh", "-n", "-c", command], capture_output=True, text=True, check=False)
     if found.returncode or not command.strip():
         raise SettingError("notify", command, "not a command that sh understands", repr(command))
-    with contextlib.suppress(ValueError):  # what sh understands and shlex does not
+    with contextlib.suppress(ValueError):  # syntax that sh accepts and shlex does not
         words = [word for word in shlex.split(command) if not re.match(r"\w+=", word)]
         if words and _PLAIN_WORD.fullmatch(words[0]):
             word = os.path.expanduser(words[0])
@@ -54,11 +54,11 @@ def check(command: str) -> None:
 
 @dataclass
 class Notifier:
-    """Runs the user's command when there is something to tell; never waits for it while the search runs.
+    """Runs the user's command for each notification, without waiting for it while the search runs.
 
     Attributes:
-        command: What a shell is to run, "" for nothing.
-        after: Seconds of the search's clock without an improvement that are worth a word, None for never.
+        command: The shell command, "" for none.
+        after: Seconds of the search's clock without an improvement before a notification, None for never.
     """
 
     command: str = ""
@@ -66,28 +66,28 @@ class Notifier:
     _run: Run | None = None
     _watched: Watched | None = None
     _improved: float = 0.0  # search clock
-    _waits: int = 0  # how often as long as ``after`` has passed since then
+    _waits: int = 0  # how many times ``after`` has passed since then
     _told_of_crashes: bool = False
     _sent: list[tuple[subprocess.Popen[bytes], IO[bytes]]] = field(default_factory=list)
 
     @classmethod
     def checked(cls, command: str | None, after: float | None) -> Notifier:
-        """A notifier for a command that a shell can run.
+        """Builds a notifier after checking the command.
 
         Raises:
-            UserError: If it would not.
+            UserError: If a shell cannot run the command.
         """
         if command is not None:
             check(command)
         return cls(command or "", after)
 
     def about(self, run: Run) -> None:
-        """Says which run it is about, if no search of it was watched."""
+        """Sets the run to report about, if no search of it was watched."""
         self._run = run
 
     @contextlib.contextmanager
     def telling_of_errors(self) -> Iterator[None]:
-        """Notifies of the end of a search that has begun, whatever ends it."""
+        """Notifies of the end if an error inside the block ends a search that has begun."""
         try:
             yield
         except UserError as error:
@@ -95,12 +95,12 @@ class Notifier:
             raise
 
     def end(self, message: str) -> None:
-        """Tells of the end, and gives the message some time to leave."""
+        """Notifies of the end, and waits some time for the message to be sent."""
         self.send(END, message)
         self.close()
 
     def watching(self, view: View) -> View:
-        """A view that shows what another shows, and passes everything on to this notifier too."""
+        """Wraps a view so that this notifier receives everything as well."""
         if not self.command:
             return view
 
@@ -114,14 +114,14 @@ class Notifier:
         return shown
 
     def begin(self, watched: Watched) -> None:
-        """Takes the search that is watched from now on."""
+        """Sets the search to watch from now on."""
         self._run, self._watched = watched.run, watched
         leader = watched.state.incumbent
         self._improved = 0.0 if leader is None else watched.state.trials[leader].clock_ended
         self._waits = self._passed(watched.used())
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Notifies if the event is worth it."""
+        """Notifies if the event deserves it."""
         if isinstance(event, NewIncumbent):
             self._improved, self._waits = event.clock, 0
         elif isinstance(event, Ended) and state.crashes_in_a_row == _SERIES and not self._told_of_crashes:
@@ -130,7 +130,7 @@ class Notifier:
             self.send(CRASHES, f"{_SERIES} trials in a row crashed, the last for: {last.reason}")
 
     def note(self, text: str) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def tick(self) -> None:
         """Notifies if nothing has improved for too long."""
@@ -149,13 +149,13 @@ class Notifier:
         return 0 if self.after is None else int(max(used - self._improved, 0.0) / self.after)
 
     def send(self, event: str, message: str) -> None:
-        """Runs the command, with what there is to say in its environment.
+        """Runs the command with the message in its environment.
 
-        What goes wrong with it is written to the run's log.
+        Failures of the command are written to the run's log.
 
         Args:
             event: ``end``, ``crashes`` or ``no_improvement``.
-            message: In a line.
+            message: The message, one line.
         """
         if not self.command or self._run is None:
             return
@@ -182,7 +182,7 @@ class Notifier:
         self._collect()
 
     def close(self) -> None:
-        """Gives the last message some time to leave."""
+        """Waits some time for the last message to be sent."""
         end = time.monotonic() + _PATIENCE
         while self._sent and time.monotonic() < end:
             self._collect()

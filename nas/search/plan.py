@@ -1,4 +1,4 @@
-"""How many trials fit into a time budget on this device, measured before the search begins."""
+"""Estimates from measurements how many trials fit into a time budget on this device."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 _POINTS = ("cheapest", "default", "costliest")
-_TYPICAL_SAMPLE = 3  # random configurations that stand for what the optimiser will propose
+_TYPICAL_SAMPLE = 3  # random configurations in place of the optimiser's proposals
 _TRIAL_OVERHEAD = 0.2  # seconds between trials: checkpoint, journal, process turn-round; measured on a CPU
 
 
 @dataclass(frozen=True)
 class RungPlan:
-    """One rung of a plan; counts are of the typical configuration."""
+    """One rung of a plan; numbers are for the typical configuration."""
 
     epochs: int
     new_epochs: int
@@ -45,22 +45,23 @@ class RungPlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What fits into a time budget.
+    """An estimate of the trials in a time budget.
 
     Attributes:
-        measured: Timings of the named points and of the typical mean.
+        measured: Timings of the named points, and their mean over typical configurations.
         rungs: The rung table, lowest first.
-        trials: Expected trials in all, typical.
-        least: Trials if every configuration were as costly as the costliest.
-        most: Trials if every configuration were as cheap as the cheapest.
-        baseline_seconds: Time the baseline takes at all rungs.
-        checkpoint_bytes: Disk that checkpoints of one bracket need at most.
-        seconds: The budget.
-        workers: Trials at a time.
+        trials: Expected number of trials with typical configurations.
+        least: Number of trials if all configurations cost as much as the costliest.
+        most: Number of trials if all cost as little as the cheapest.
+        baseline_seconds: Time of the baseline at all rungs.
+        checkpoint_bytes: Most disk space for the checkpoints of one bracket, bytes.
+        quota_bytes: The checkpoint quota, bytes.
+        seconds: The time budget.
+        workers: Number of trials at a time.
         sharing: Why this number of trials shares a GPU, "" if there was nothing to decide.
-        then: What follows the search.
-        kept: Seconds of the budget that are left to it.
-        confirmation: Seconds that its trainings take if they cost what the base architecture costs.
+        then: Steps that follow the search.
+        kept: Seconds of the time budget reserved for them.
+        confirmation: Time of their trainings, if each costs as much as the base architecture's.
     """
 
     facts: Facts
@@ -81,7 +82,7 @@ class Plan:
 
     @property
     def advised_workers(self) -> int | None:
-        """Trials at a time that would use a CPU's idle cores, None if none are idle or a GPU trains."""
+        """Number of trials at a time that would use idle CPU cores, None if none are idle or a GPU trains."""
         hardware = self.facts.hardware
         if hardware.device != "cpu" or not hardware.cores or not hardware.threads:
             return None
@@ -90,14 +91,14 @@ class Plan:
 
 
 def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
-    """Measures the device and works out the plan.
+    """Measures the device and makes the plan.
 
     Args:
         settings: The search's settings.
-        then: What follows the search.
+        then: Steps that follow the search.
 
     Raises:
-        UserError: If data, device, beliefs or the earlier run are not as they should be.
+        UserError: If the data, device, prior beliefs or earlier run are invalid.
     """
     space = search_spaces.get(settings.space.space)
     check(settings.choice.optimizer, space, settings.smac)
@@ -136,17 +137,16 @@ def arrange(
     sharing: str = "",
     then: Sequence[Step] = (),
 ) -> Plan:
-    """Works out a plan from measurements.
+    """Makes a plan from measurements.
 
     Args:
         settings: The search's settings.
         facts: Facts that the trial process reported.
         measured: Timings of ``cheapest``, ``default``, ``costliest`` and ``typical``.
-        workers: Trials at a time.
-        together: How many times as fast as the one that was measured alone they are together; None: as
-            many times as there are.
+        workers: Number of trials at a time.
+        together: Throughput of all trials relative to the one measured alone; None: their number.
         sharing: Why this number of trials shares a GPU.
-        then: What follows the search.
+        then: Steps that follow the search.
     """
     fidelity = settings.fidelity
     shares = bracket(fidelity, settings.choice.optimizer, settings.smac.brackets)
@@ -190,7 +190,7 @@ def _drawn(measure: Callable[[Config], Measurement], sample: list[Config]) -> li
     """Measures the configurations that can be trained; a search records the others as crashes.
 
     Raises:
-        UserError: If nothing can.
+        UserError: If none can be trained.
     """
     found, failed = [], None
     for config in sample:
@@ -204,11 +204,11 @@ def _drawn(measure: Callable[[Config], Measurement], sample: list[Config]) -> li
 
 
 def bracket(fidelity: Fidelity, optimizer: str, brackets: str) -> dict[tuple[int, int], float]:
-    """Trials of one round of the optimiser.
+    """Returns the trials of one round of the optimiser.
 
     Args:
         fidelity: The rungs.
-        optimizer: Its name.
+        optimizer: Name of the optimiser.
         brackets: ``halving`` or ``hyperband``.
 
     Returns:
@@ -233,7 +233,7 @@ def bracket(fidelity: Fidelity, optimizer: str, brackets: str) -> dict[tuple[int
 
 
 def _steps(fidelity: Fidelity) -> dict[int, int]:
-    """Epochs newly trained at each rung, by its epochs."""
+    """Returns the epochs newly trained at each rung, by the rung's epochs."""
     below = (0, *fidelity.rungs)
     return {epochs: epochs - before for before, epochs in zip(below, fidelity.rungs, strict=False)}
 

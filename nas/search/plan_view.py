@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 def show(plan: Plan, console: Console | None = None) -> None:
-    """Prints what fits into a budget.
+    """Prints a plan.
 
     Args:
         plan: The plan.
-        console: Where to; standard output if None.
+        console: Console to print to; standard output if None.
     """
     console = console or Console()
     data = plan.facts.data
@@ -61,7 +61,7 @@ def show(plan: Plan, console: Console | None = None) -> None:
 
 
 def _then(plan: Plan) -> str:
-    """What follows the search, and the time that is kept for it."""
+    """Describes what follows the search, and the time reserved for it."""
     text = f"then              {one_line(' '.join(map(str, plan.then)))}"
     if not plan.confirmation:
         return text
@@ -78,7 +78,7 @@ def _with(workers: int) -> str:
 
 
 def _width(plan: Plan) -> str:
-    """The width, for a space that has widths."""
+    """Describes the width, for a space that has widths."""
     return f", width {plan.facts.width}" if plan.facts.width else ""
 
 

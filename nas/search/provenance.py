@@ -1,4 +1,4 @@
-"""Where a run comes from: program, space, data and machine as it began, and whether they are the same now."""
+"""The program, space, data and machine that a run began with, and whether they are still the same."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def describe(settings: SearchSettings, facts: Facts) -> SearchFile:
-    """What ``search.json`` holds of a search that begins now."""
+    """Returns the content of ``search.json`` for a search that begins now."""
     space = search_spaces.get(settings.space.space)
     return SearchFile(
         format=VERSION,
@@ -55,18 +55,18 @@ def describe(settings: SearchSettings, facts: Facts) -> SearchFile:
 
 
 def _size(size: float) -> float | None:
-    """A space's size as JSON's readers take it: integers of 64 bits, null for infinitely many."""
+    """Converts a space's size for readers of JSON: integers of 64 bits, null for infinitely many."""
     if math.isinf(size):
         return None
     return size if size < 2**63 else float(size)
 
 
 def changes(before: SearchFile, now: Mapping[str, str]) -> list[str]:
-    """What differs from the run's last session, one line each; nothing if nothing does.
+    """Lists the differences from the run's last session, one line each.
 
     Args:
-        before: ``search.json`` as it was.
-        now: Versions of packages, or of those that are known.
+        before: Content of ``search.json`` before.
+        now: Versions of packages, as far as they are known.
     """
     old = {**before.versions, "smacnas": before.program or __version__}
     new = {**now, "smacnas": __version__}
@@ -82,12 +82,12 @@ def changes(before: SearchFile, now: Mapping[str, str]) -> list[str]:
 
 
 def refuse_other_data(stored: SearchFile, facts: Facts) -> None:
-    """Refuses to train on other images, or in another space, than the run began with.
+    """Refuses to continue with other images or another space than the run began with.
 
     Raises:
-        UserError: Naming what has changed.
+        UserError: If they have changed; it names which.
     """
-    # By what the user typed: a space that is not registered has a name nobody can import.
+    # By the name that the user typed: the name of an unregistered space cannot be imported.
     space = search_spaces.get(stored.named_space)
     if space.fingerprint != stored.space.fingerprint:
         raise UserError(f"space {space.name}: has changed since this run began; start a new run")
@@ -111,7 +111,7 @@ def _versions() -> dict[str, str]:
 
 
 def session_facts(run: Run, place: SearchFile | Facts) -> dict[str, Any]:
-    """What a ``session`` event says of the program and where it runs."""
+    """Returns fields of a ``session`` event on the program and where it runs."""
     return {
         "command": sys.argv,
         "pid": os.getpid(),

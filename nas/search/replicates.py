@@ -1,4 +1,4 @@
-"""Which of the best configurations is trained again with a fresh seed, and when."""
+"""Decides which of the best configurations is trained again with a fresh seed, and when."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
 
 REPLICATE = "replicate"  # origin of such a training
-_FEWEST = 8  # configurations at the highest rung before there is anything to tell apart
-_WORTH = 0.02  # standard deviations of noise that a further seed must be expected to gain: docs/quality.md
+_FEWEST = 8  # configurations at the highest rung before any is repeated
+_WORTH = 0.02  # least expected gain of a further seed, in standard deviations of the noise: docs/quality.md
 
 
 def due(state: SearchState, epochs: int, share: float) -> Trial | None:
-    """The trial to be repeated now, None if a new one is worth more.
+    """Returns the trial to repeat now, None if a new one is worth more.
 
-    It is when noise rivals the differences: when a further seed of one of the best is expected to change
-    which of them is called the best, by a gain that is worth the training.
+    That is so when noise is as large as the differences: when a further seed of one of the best is expected
+    to change which of them is the best, with a gain that is worth the training.
 
     Args:
         state: The search so far.
         epochs: The highest rung.
-        share: The most of all epochs that repeats may take. Epochs, not seconds: what is measured by the
-            clock differs between two searches with equal seeds.
+        share: Largest share of all epochs that repeats may take. Epochs, not seconds, since times differ
+            between two searches with equal seeds.
     """
     if not share or _after(state, epochs) > share:
         return None
@@ -40,16 +40,16 @@ def due(state: SearchState, epochs: int, share: float) -> Trial | None:
 
 
 def next_best(state: SearchState, epochs: int) -> Trial | None:
-    """The trial to be repeated where there is nothing else to do, None if there is nothing to tell apart."""
+    """Returns the trial to repeat when there is nothing else to do, None if there is nothing to compare."""
     known = posterior(state, epochs)
     return most_telling(known)[1] if len(known.beliefs) > 1 else None
 
 
 def most_telling(known: Posterior) -> tuple[float, Trial]:
-    """The trial whose further seed is worth most, and what it is worth: the knowledge gradient.
+    """Returns the trial whose further seed is worth most, and its worth: the knowledge gradient.
 
-    How much lower the least expected error will be, in expectation, once that seed has been seen
-    (Frazier, Powell and Dayanik 2008, independent beliefs). Seeds that are pending count as seen.
+    That is the expected decrease of the least expected error once that seed has been seen (Frazier, Powell
+    and Dayanik 2008, independent beliefs). Pending seeds count as seen.
     """
     chances = [one for one in known.beliefs if not one.crashed] or list(known.beliefs)
     ranked = sorted(one.mean for one in chances)
@@ -71,7 +71,7 @@ def _gradient(one: Belief, known: Posterior, ranked: Sequence[float]) -> float:
 
 
 def _after(state: SearchState, epochs: int) -> float:
-    """The share of all epochs that repeats would have with one more; what is asked counts as trained."""
+    """Returns the share of epochs that repeats would take with one more; asked trials count as trained."""
     reached: dict[str, int] = {}
     repeats = total = epochs
     for trial in state.trials.values():

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Watched:
-    """What a view can read while a session runs."""
+    """A running session, as views see it."""
 
     run: Run
     search: SearchFile
@@ -65,12 +65,12 @@ class Watched:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a session returns, so that nobody needs to read its files again.
+    """The outcome of a session.
 
     Attributes:
         run: The run.
-        search: What ``search.json`` holds.
-        state: The journal's fold.
+        search: Content of ``search.json``.
+        state: State after the session.
         reason: Why it stopped.
     """
 
@@ -81,7 +81,7 @@ class Outcome:
 
 
 def default_name(settings: SearchSettings) -> str:
-    """A run's name when none is given: the data and the local time."""
+    """Returns the name of a run for which none is given: the data and the local time."""
     kind, _, place = settings.data.dataset.partition(":")
     data = Path(place).stem if place else kind
     return f"{data}-{datetime.now():%Y%m%d-%H%M%S}"
@@ -89,12 +89,12 @@ def default_name(settings: SearchSettings) -> str:
 
 @contextlib.contextmanager
 def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
-    """A unique name for a run's folder, even if two searches begin in the same second.
+    """Yields a unique path for a run's folder, even if two searches begin in the same second.
 
-    Meanwhile a hidden file keeps others from taking it; at the end nothing is left that was not there.
+    Meanwhile a hidden file reserves the name; at the end it and new empty folders are removed.
 
     Raises:
-        UserError: If there can be no run folder.
+        UserError: If no run folder can be created.
     """
     _check_writable(runs_dir)
     missing = [folder for folder in (runs_dir, *runs_dir.parents) if not folder.exists()]
@@ -115,7 +115,7 @@ def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
         yield path
     finally:
         kept.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # a run lies in them
+        with contextlib.suppress(OSError):  # they hold a run
             for folder in missing:
                 folder.rmdir()
 
@@ -123,7 +123,7 @@ def unnamed(runs_dir: Path, settings: SearchSettings) -> Iterator[Path]:
 def worker_settings(
     settings: SearchSettings, checkpoints: Path, weights: Path | None = None
 ) -> WorkerSettings:
-    """What the trial process needs of a search's settings."""
+    """Returns the settings of the trial process."""
     return WorkerSettings(
         space=settings.space.space,
         width=settings.space.width,
@@ -151,14 +151,14 @@ def begin(
     """Begins a new run and searches until it stops.
 
     Args:
-        path: The folder to make.
+        path: The folder to create.
         settings: All settings.
-        view: Called with :class:`Watched`; gives a context manager that gives a listener.
-        filled: The folder is there, with the images and nothing else.
-        then: What follows the search, as it is typed; part of the budget is kept for it.
+        view: Called with :class:`Watched`; returns a context manager that yields a listener.
+        filled: The folder exists and holds the images and nothing else.
+        then: Steps that follow the search, as typed; part of the time budget is reserved for them.
 
     Raises:
-        UserError: If anything is not as it should be; no folder is left behind then.
+        UserError: If anything is invalid; no folder is then left behind.
     """
     space = search_spaces.get(settings.space.space)
     if path.exists() and not filled:
@@ -198,23 +198,23 @@ def begin(
 
 
 def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile | None = None) -> Outcome:
-    """Continues a run where its journal ends and searches until it stops.
+    """Continues a run from the end of its journal and searches until it stops.
 
     Args:
-        path: The run's folder.
-        settings: The stored settings, with what may change changed.
-        view: As for :func:`begin`.
-        stored: What ``search.json`` holds, if that was read already.
+        path: The run folder.
+        settings: The stored settings, with permitted changes.
+        view: See :func:`begin`.
+        stored: Content of ``search.json``, if already read.
 
     Raises:
-        UserError: If the run cannot be continued; it is left as it was.
+        UserError: If the run cannot be continued; it is then unchanged.
     """
     run = Run.open(path)
     with run.lock():
         stored = stored or run.read_search()
         refuse_changes(SearchSettings.of(stored), settings)
         output.doing("reading the journal")
-        contents = run.read_journal()  # damage is found before anything starts
+        contents = run.read_journal()  # so that damage is found before anything starts
         before = kept(contents.events)
         with run.written():
             run.sweep()
@@ -250,7 +250,7 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
 
 
 def getting_ready(settings: SearchSettings) -> str:
-    """What a trial process does before it can train, in words."""
+    """Describes what a trial process does before it can train."""
     coming = download.size(settings.data.dataset, settings.data.data_dir)
     if coming:
         what = f"downloading {settings.data.dataset}, {format_size(coming)}, into {settings.data.data_dir}"
@@ -266,17 +266,17 @@ def _load_optimizer_meanwhile() -> None:
 
 @dataclass(frozen=True)
 class Session:
-    """One call on a run whose lock is held: what it was given, what it found, and where trials run.
+    """One session on a locked run.
 
     Attributes:
         run: The run.
         settings: All settings.
-        space: What is searched.
-        search: What ``search.json`` holds.
-        contents: The journal as it was before.
-        executor: Where trials run, started.
+        space: The search space.
+        search: Content of ``search.json``.
+        contents: The journal before the session.
+        executor: Runs the trials; already started.
         shared: How trials share GPUs.
-        notes: What there is to say beforehand.
+        notes: Notes for the user at the start.
         weighing: Costs and limits, None for the error alone.
     """
 
@@ -327,7 +327,7 @@ class Session:
         )
 
     def _kept(self, state: SearchState) -> float:
-        """Seconds of the budget that are left to what follows."""
+        """Returns the seconds of the time budget reserved for what follows."""
         training = steps.training_seconds(state, self.settings.fidelity.max_epochs)
         return steps.kept(self._then, self.settings.budget.seconds, training)
 
@@ -356,7 +356,7 @@ class Session:
 
 
 def _check_writable(folder: Path) -> None:
-    """Refuses a folder that takes no runs before minutes are spent on loading data."""
+    """Refuses a folder that cannot be written before minutes are spent on loading data."""
     while not folder.exists():
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):

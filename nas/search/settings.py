@@ -1,4 +1,4 @@
-"""Every setting of a search: the command line is made from these classes, ``search.json`` holds them."""
+"""All settings of a search; the command line is generated from them, and ``search.json`` stores them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class BudgetSettings:
 
 @dataclass(frozen=True)
 class SpaceSettings:
-    """What is searched."""
+    """The search space."""
 
     space: str = registry.DEFAULT
     """Search space: a name that `python -m search_spaces list` prints, path/to/file.py or module:Class."""
@@ -125,10 +125,10 @@ class SearchSettings:
     machine: Annotated[MachineSettings, flag_help.group("Device")] = field(default_factory=MachineSettings)
 
     def to_json(self) -> dict[str, Any]:
-        """The settings as nested plain values."""
+        """Returns the settings as nested plain values."""
         settings = asdict(self)
         settings["costs"] = self.costs.said()
-        if not settings["costs"]:  # a search of the error alone is described as it always was
+        if not settings["costs"]:  # left out without costs, as in earlier versions
             del settings["costs"]
         settings["data"]["data_dir"] = str(self.data.data_dir)
         warm_start = self.choice.warm_start
@@ -136,21 +136,21 @@ class SearchSettings:
         return settings
 
     def recorded(self) -> search_file.Settings:
-        """The settings as ``search.json`` holds them."""
+        """Returns the settings in the form of ``search.json``."""
         return records.read(search_file.Settings, self.to_json())
 
     @classmethod
     def of(cls, search: search_file.SearchFile) -> SearchSettings:
-        """Those of a run.
+        """Returns the settings of a run.
 
         Raises:
-            UserError: As :meth:`from_json`.
+            UserError: See :meth:`from_json`.
         """
         return cls.from_json(records.write(search.settings))
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> SearchSettings:
-        """Reads :meth:`to_json` back.
+        """Inverts :meth:`to_json`.
 
         Raises:
             UserError: If a key is unknown, missing or has a value out of range.
@@ -168,7 +168,7 @@ class SearchSettings:
         try:
             groups = {key: dict(values[key]) for key in parts}
             costs = CostSettings.read(values.get("costs", {}))
-            groups["choice"].setdefault("replicates", 0.0)  # a run from before there were any goes on without
+            groups["choice"].setdefault("replicates", 0.0)  # as in the version without them
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
@@ -178,14 +178,14 @@ class SearchSettings:
 
 
 def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
-    """Refuses to run a module's code only because a run folder names it.
+    """Refuses to run the code of a custom space just because a run folder names it.
 
     Args:
-        stored: Settings out of a run folder, which may be anybody's.
-        said: What the user gave as the space.
+        stored: Settings from a run folder, which may come from anyone.
+        said: The space that the user named.
 
     Raises:
-        UserError: If the run's space is a module, and the user did not name it.
+        UserError: If the run's space is a custom one that the user did not name.
     """
     name = stored.space.space
     if is_code(name) and (said is None or resolved(said) != name):
@@ -195,21 +195,21 @@ def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
 
 
 def _every(settings: SearchSettings) -> dict[str, Any]:
-    """All settings as plain values, those too that ``search.json`` leaves out."""
+    """Returns all settings as plain values, including those that ``search.json`` leaves out."""
     return {**settings.to_json(), "costs": asdict(settings.costs)}
 
 
-# What a resumed run may change: when to stop and where to run, never what is measured.
+# Settings that a resumed run may change: when to stop and where to run, never what is measured.
 CHANGEABLE = {
     ("budget", "budget"),
     ("budget", "trials"),
     ("budget", "trial_timeout"),
-    ("choice", "replicates"),  # what is asked for from now on
+    ("choice", "replicates"),  # affects later proposals only
     ("data", "dataset"),  # another path; the images are compared
     ("data", "data_dir"),
     ("machine", "device"),
     ("machine", "cuda_graphs"),
-    ("machine", "reference"),  # rounds differently, as another device does
+    ("machine", "reference"),  # rounds differently, like another device
     ("machine", "checkpoint_quota"),
     ("machine", "workers"),
     ("machine", "trials_per_gpu"),
@@ -222,7 +222,7 @@ def refuse_changes(stored: SearchSettings, wanted: SearchSettings) -> None:
     """Refuses to resume a run with settings that would make its trials incomparable.
 
     Raises:
-        UserError: Naming the first flag that differs and may not.
+        UserError: If there are any; it names the first such setting.
     """
     old, new = _every(stored), _every(wanted)
     for group, values in old.items():
@@ -234,5 +234,5 @@ def refuse_changes(stored: SearchSettings, wanted: SearchSettings) -> None:
 
 
 def _typed(value: object) -> str:
-    """A setting's value as it is typed."""
+    """Formats a setting's value as typed."""
     return " ".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,4 +1,4 @@
-"""A trial of the journal in the optimiser's terms: its suggestion and its outcome."""
+"""Translates trials of the journal to the optimiser's suggestions and outcomes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def suggestion(trial: Trial) -> Suggestion:
-    """What the optimiser asked for."""
+    """Returns the suggestion behind a trial."""
     return Suggestion(trial.config, trial.epochs, trial.origin)
 
 
 def outcome(trial: Trial) -> Outcome:
-    """How it ended."""
+    """Returns the outcome of a trial."""
     ended = from_iso(trial.ended)
     return Outcome(
         error=trial.error,

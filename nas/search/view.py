@@ -1,4 +1,4 @@
-"""What a person sees of a search: the live view and plain lines."""
+"""Views of a search for people: a live panel and plain lines."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def choose(*, quiet: bool) -> Callable[[Watched], AbstractContextManager[Listener]]:
-    """The view that fits: a live panel on a terminal, lines elsewhere, nothing if quiet."""
+    """Returns the suitable view: a live panel on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
         return _silent
     on_terminal = can_redraw(sys.stdout) and in_foreground(sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""What a search uses of an earlier one: ``--warm-start runs/old``."""
+"""Warm starts: results of an earlier run that a search's model begins with."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 
 def gather(path: Path, space: SearchSpace) -> dict[str, Any]:
-    """Reads an earlier run for a new run's folder: every configuration with its expected error.
+    """Reads every configuration of an earlier run with its expected error.
 
-    Most of them were only trained for a few epochs; their errors are carried to the earlier run's
-    highest rung as that run's model would do it.
+    Most of them were trained for a few epochs only; the earlier run's model extrapolates their errors to that
+    run's highest rung.
 
     Args:
         path: The earlier run.
-        space: What the new run searches.
+        space: The search space of the new run.
 
     Raises:
-        UserError: If it is no run, searched another space or has no successful trial.
+        UserError: If it is not a run, searched another space or has no successful trial.
     """
     try:
         run = Run.open(path)
@@ -54,7 +54,7 @@ def gather(path: Path, space: SearchSpace) -> dict[str, Any]:
 
 
 def expected(state: SearchState, rungs: Sequence[int], space: SearchSpace) -> list[Earlier]:
-    """Gives every successful configuration with the error expected at the highest rung.
+    """Returns every successful configuration with its expected error at the highest rung.
 
     Raises:
         UserError: If a configuration is not in the space.
@@ -68,7 +68,7 @@ def expected(state: SearchState, rungs: Sequence[int], space: SearchSpace) -> li
 
 
 def read(path: Path) -> list[Earlier]:
-    """Reads :func:`gather`'s file in a run's own folder; nothing if there is none.
+    """Reads the file of :func:`gather` in a run's folder; returns nothing if there is none.
 
     Raises:
         UserError: If it is damaged.

@@ -1,4 +1,4 @@
-"""What a search does about costs: counts them before training, keeps them with a trial, writes the front."""
+"""Costs in a search: counting before training, metrics of trials, the front's file."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class Weighing:
     """The costs of one search.
 
     Attributes:
-        objectives: What is weighed.
-        costs: The same as the optimiser needs it.
+        objectives: The objectives and limits.
+        costs: The same in the form that the optimiser needs.
         counter: Counts configurations.
-        notes: What there is to say beforehand, a line each.
+        notes: Notes for the user at the start, one line each.
     """
 
     objectives: Objectives
@@ -49,7 +49,7 @@ class Weighing:
     notes: tuple[str, ...] = field(default=())
 
     def metrics(self, config: Config, metrics: Mapping[str, float]) -> dict[str, float]:
-        """A trial's figures with the costs that were counted before it."""
+        """Adds the costs counted before a trial to its metrics."""
         if set(self.objectives.names) <= set(self.costs.measured):
             return dict(metrics)
         known = self.costs.known([config])[0]
@@ -57,7 +57,7 @@ class Weighing:
         return {**metrics, **{name: value for name, value in counted.items() if math.isfinite(value)}}
 
     def measured(self, state: SearchState, config_id: str, epochs: int) -> dict[str, float]:
-        """What earlier trials of a configuration measured, so that it is not measured again."""
+        """Returns the costs that earlier trials of a configuration measured, which are not measured again."""
         trial = state.answered(config_id, epochs)
         found = {} if trial is None else costs_of(trial)
         return {COST + name: value for name, value in found.items() if name in self.costs.measured}
@@ -66,13 +66,13 @@ class Weighing:
         """Writes ``front.json``.
 
         Raises:
-            OSError: If the disk does not take it; the old file then stays.
+            OSError: If it cannot be written; the old file is then unchanged.
         """
         write_json(run.front_json, front.describe(self.objectives, state, space, epochs))
 
 
 def begun(settings: SearchSettings) -> Objectives | None:
-    """What a search weighs besides the error, checked before anything is loaded; None for nothing.
+    """Returns objectives and limits besides the error, checked before anything is loaded; None for none.
 
     Raises:
         UserError: If the space has no such cost, or it cannot be measured here.
@@ -87,7 +87,7 @@ def begun(settings: SearchSettings) -> Objectives | None:
 
 
 def machine(settings: SearchSettings) -> MachineSettings:
-    """Where trials run: alone on a GPU where a latency is to be measured."""
+    """Returns where trials run: one per GPU if a latency is measured."""
     wanted = settings.machine
     timed_here = LATENCY in settings.costs.measured and settings.costs.latency_command is None
     return replace(wanted, trials_per_gpu=1) if timed_here and wanted.trials_per_gpu == "auto" else wanted
@@ -96,7 +96,7 @@ def machine(settings: SearchSettings) -> MachineSettings:
 def workers(
     settings: SearchSettings, objectives: Objectives | None, wanted: WorkerSettings
 ) -> WorkerSettings:
-    """What trial processes need to know, with what they shall measure."""
+    """Adds the costs to measure to the settings of trial processes."""
     if objectives is None or not settings.costs.measured:
         return wanted
     return replace(
@@ -117,13 +117,13 @@ def prepare(
 
     Args:
         settings: All settings.
-        objectives: What is weighed, None for the error alone.
-        facts: What the trial process said of data and width.
+        objectives: Objectives and limits, None for the error alone.
+        facts: Facts that the trial process reported.
         stack: Ends the counting process.
-        run: The run that is resumed, whose limits were looked at; None for a new one.
+        run: The run that is resumed, whose limits have been checked; None for a new one.
 
     Raises:
-        UserError: If no configuration keeps the limits.
+        UserError: If no configuration is within the limits.
     """
     if objectives is None:
         return None
@@ -178,7 +178,7 @@ def _refuse_neighbours(wanted: MachineSettings) -> None:
     """Refuses to time networks while others train on the same device.
 
     Raises:
-        UserError: Naming the setting.
+        UserError: If others would; it names the setting.
     """
     rule = (
         f"a latency measured while other trials use the device says little; leave it out, or give "
@@ -194,21 +194,21 @@ def _refuse_neighbours(wanted: MachineSettings) -> None:
 
 
 def objectives_of(weighing: Weighing | None) -> Objectives | None:
-    """What is weighed, None for the error alone."""
+    """Returns objectives and limits, None for the error alone."""
     return None if weighing is None else weighing.objectives
 
 
 def keep(weighing: Weighing | None, run: Run) -> None:
-    """Writes into a run's folder what was counted, and what will be."""
+    """Writes counts to a run's folder, those made so far and from now on."""
     if weighing is not None:
         weighing.counter.keep_in(run.costs_jsonl)
 
 
 def described(objectives: Objectives | None) -> Weighed | None:
-    """What ``search.json`` says of it; None for a search that weighs the error alone."""
+    """Returns the entry for ``search.json``; None for a search by the error alone."""
     return None if objectives is None else objectives.recorded()
 
 
 def both(first: Sequence[str], weighing: Weighing | None) -> tuple[str, ...]:
-    """Notes of a session with those of its costs."""
+    """Joins the notes of a session with those of its costs."""
     return (*first, *(() if weighing is None else weighing.notes))
