@@ -15,7 +15,7 @@ from smac.initial_design import SobolInitialDesign
 from benchmarks.quality.opponents import ours
 from nas.execution.simulated import Answer
 from nas.optimizers import create
-from nas.optimizers.smac.gaussian_process import _squared
+from nas.optimizers.smac.kernel import correlation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,9 +87,9 @@ class Thompson(_Criterion):
 
 def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
     """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.smac.gaussian_process.ChoiceProcess`."""
-    points = model._scaled(model._coded(X))
+    points = model._kernel.points(X, model._decay)
     explained = model._whitened(model._covariance(X))
-    covariance = model._signal * np.exp(-_squared(points, points)) - explained @ explained.T
+    covariance = model._signal * correlation(points, points) - explained @ explained.T
     root = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(X)))
     return np.asarray(model.means(X) + model._scale * (root @ rng.standard_normal(len(X))))
 

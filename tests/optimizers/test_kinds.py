@@ -26,7 +26,7 @@ from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.candidates import Candidates, key
-from nas.optimizers.smac.gaussian_process import _codes
+from nas.optimizers.smac.kernel import codes
 from search_spaces.base import Config, SearchSpace, config_id
 
 RUNGS = Fidelity(1, 9, 3)
@@ -152,8 +152,8 @@ def test_how_far_values_are_from_each_other() -> None:
     """Categories all alike, scales by their order, inactive as a value of its own."""
 
     def distances(hp: Any, column: list[float], conditional: bool = True) -> Any:
-        codes = _codes(hp, np.array(column), conditional)
-        return ((codes[:, None] - codes[None]) ** 2).sum(-1)
+        found = codes(hp, np.array(column), conditional)
+        return ((found[:, None] - found[None]) ** 2).sum(-1)
 
     off = math.nan
     apart = distances(Categorical("c", ("a", "b", "c")), [0, 1, 2, off])
@@ -198,3 +198,16 @@ def test_a_large_space_keeps_its_ask_time(space: SearchSpace) -> None:
         place_ = float(place)
         optimizer.tell(asked, Outcome(float(rng.uniform(0.2, 0.8)), 1.0, place_, place_ + 1))
     assert statistics.median(seconds[20:]) < 1.5
+
+
+def test_categories_and_ordinals_of_many_values_have_them_all_for_neighbours() -> None:
+    space = ConfigurationSpace()
+    space.add(
+        Categorical("many", tuple(f"v{i}" for i in range(40)), default="v0"),
+        Categorical("steps", tuple(range(30)), default=0, ordered=True),
+    )
+    candidates, rng = Candidates(space), np.random.RandomState(0)
+    rows = candidates.sample(3, rng)
+    near = candidates.neighbours(rows, rng)
+    assert len(near) == 3 * (39 + 29)
+    assert all(key(candidates.decode(row).get_array()) == key(row) for row in near)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,21 +65,33 @@ def process_data(configspace: ConfigurationSpace, n: int = 80) -> tuple[Training
 
 def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace) -> None:
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
+
+    class Product(RBF):  # type: ignore[misc]
+        """Of the two parts, each over some of the columns."""
+
+        def __call__(self, X: np.ndarray, Y: np.ndarray | None = None, eval_gradient: bool = False) -> Any:
+            Y = X if Y is None else Y
+            return RBF(1 / np.sqrt(2))(X[:, :n], Y[:, :n]) * Matern(1.0, nu=2.5)(X[:, n:], Y[:, n:])
 
     data, probes = process_data(mixed)
     ours = ChoiceProcess(mixed)
     ours.tune(data)
     ours.learn(data)
     noise = ours._factor[0]
-    K = ours._signal * np.exp(-((ours._points[:, None] - ours._points[None]) ** 2).sum(-1))
+    n = ours._points.choices.shape[1]
+    assert ours._points.numbers.shape[1] == 3
+    points = np.concatenate(ours._points, axis=1)
+    K = ours._signal * Product()(points)
     lower = np.tril(noise)
     alpha = np.diag(lower @ lower.T - K)
     order = np.argsort(data.errors, kind="stable")
     theirs = GaussianProcessRegressor(
-        ConstantKernel(ours._signal) * RBF(1 / np.sqrt(2)), alpha=alpha, optimizer=None
-    ).fit(ours._points, (data.errors[order] - ours._mean) / ours._scale)
-    mean, spread = theirs.predict(ours._scaled(ours._coded(probes)), return_std=True)
+        ConstantKernel(ours._signal) * Product(), alpha=alpha, optimizer=None
+    ).fit(points, (data.errors[order] - ours._mean) / ours._scale)
+    mean, spread = theirs.predict(
+        np.concatenate(ours._kernel.points(probes, ours._decay), axis=1), return_std=True
+    )
     found = ours.predict_marginalized(probes)
     np.testing.assert_allclose(ours.means(probes), found[0].ravel(), rtol=1e-12)
     rows, errors = ours.leaders(3)
@@ -93,7 +106,7 @@ def test_distances_are_those_of_the_values(space: SearchSpace) -> None:
     process = ChoiceProcess(configspace)
     rows = Candidates(configspace).sample(30, np.random.RandomState(1))
     names = list(configspace)
-    for name, codes in zip(names, process._coded(rows), strict=True):
+    for name, codes in zip(names, process._kernel.coded(rows), strict=True):
         column = rows[:, names.index(name)]
         apart = np.abs(column[:, None] - column)
         ordinal = space.hyperparameters[name].ordinal
@@ -107,14 +120,15 @@ def test_the_process_finds_out_what_matters(space: SearchSpace) -> None:
     process = ChoiceProcess(configspace)
     process.tune(data)
     process.learn(data)
-    decay = process._roots**2
+    decay = process._decay
     assert decay[1] > 3 * np.delete(decay, 1).max()
     mean, variance = process.predict_marginalized(probes)
     np.testing.assert_allclose(mean.ravel(), 0.4 + 0.1 * probes[:, 1], atol=0.02)
     assert (np.sqrt(variance) < 0.05).all()
 
 
-def test_the_slope_of_the_likelihood_is_exact() -> None:
+@pytest.mark.parametrize("numbers", [(False, False, False), (True, False, True), (True, True, True)])
+def test_the_slope_of_the_likelihood_is_exact(numbers: tuple[bool, ...]) -> None:
     from scipy.optimize import approx_fprime
 
     from nas.optimizers.smac.gaussian_process import _likelihood
@@ -128,7 +142,7 @@ def test_the_slope_of_the_likelihood_is_exact() -> None:
     data = TrainingData(
         rng.rand(12, 3), rng.randn(12), np.arange(12), levels, rng.uniform(0.2, 1, 12), seeds, seeds * 0.1
     )
-    loss = _likelihood(distances, data)[0]
+    loss = _likelihood(distances, np.array(numbers), data)[0]
     at = rng.randn(7) * 0.3
     np.testing.assert_allclose(
         loss(at)[1], approx_fprime(at, lambda p: loss(p)[0], 1e-6), rtol=1e-3, atol=1e-4
@@ -141,7 +155,7 @@ def test_many_trials_do_not_make_a_model_that_takes_minutes(space: SearchSpace) 
     process = ChoiceProcess(configspace)
     process.tune(data)
     process.learn(data)
-    assert len(process._points) == 400
+    assert len(process._points.choices) == 400
     assert np.corrcoef(process.predict_marginalized(probes)[0].ravel(), probes[:, 1])[0, 1] > 0.9
 
 

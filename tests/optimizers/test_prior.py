@@ -14,7 +14,7 @@ from nas.optimizers import create
 from nas.optimizers.prior import Prior
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.optimizers.smac.acquisition import BelievedImprovement
+from nas.optimizers.smac.acquisition import LogImprovement
 from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from nas.util.errors import UserError
@@ -85,12 +85,12 @@ def test_trials_outweigh_it(space: SearchSpace) -> None:
     model = ChoiceProcess(space.configspace())
     model.train(rows[:40], errors[:40])
     prior = read("activation=relu:100")
-    plain, believed = (BelievedImprovement(p, log=False) for p in (read("activation=relu:1"), prior))
+    plain, believed = (LogImprovement(p) for p in (read("activation=relu:1"), prior))
 
     def share(finished: int) -> float:
         for criterion in (plain, believed):
             criterion.update(model=model, eta=float(errors[:40].min()), finished=finished)
-        return float((believed._compute(rows[40:]) / plain._compute(rows[40:])).min())
+        return float(np.exp(believed._compute(rows[40:]) - plain._compute(rows[40:])).min())
 
     assert share(1) < 1e-10
     assert share(10) == pytest.approx(0.01)

@@ -13,7 +13,7 @@ from nas.optimizers import create
 from nas.optimizers.prior import Prior
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
-from nas.optimizers.smac.acquisition import BelievedImprovement
+from nas.optimizers.smac.acquisition import LogImprovement
 from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from nas.util.errors import UserError
@@ -149,13 +149,12 @@ def test_trials_outweigh_it_and_even_odds_are_none() -> None:
     model = ChoiceProcess(SPACE.configspace())
     model.train(rows[:40], errors[:40])
     texts = ("dropout=0..0.5:3,depth=1..6:7", "dropout=0.4..0.5:100")
-    even, believed = (BelievedImprovement(read(text), log=False) for text in texts)
+    even, believed = (LogImprovement(read(text)) for text in texts)
 
     def shares(finished: int) -> Any:
         for criterion in (even, believed):
             criterion.update(model=model, eta=float(errors[:40].min()), finished=finished)
-        plain = even._compute(rows[40:])
-        return believed._compute(rows[40:])[plain > 0] / plain[plain > 0]
+        return np.exp(believed._compute(rows[40:]) - even._compute(rows[40:]))
 
     assert read(texts[0]).log_density(rows) == pytest.approx(np.zeros(len(rows)))
     assert shares(1).min() < 1e-10

@@ -1,10 +1,11 @@
-"""Expected improvement, with what a user believes."""
+"""Expected improvement by its logarithm, with what a user believes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import erfcx, ndtr
 from smac.acquisition.function import EI
 
 if TYPE_CHECKING:
@@ -14,16 +15,21 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
+_ROOT = np.sqrt(2 * np.pi)
+_FAR, _VERY_FAR = -1.0, -1e4  # standard deviations: where the next way to compute it is the more exact
+_TINY = 1e-300
 _FADES_AFTER = 10.0  # finished trials; the beta of piBO for searches of 100 (arXiv 2204.11051, section 4)
 
 
-class BelievedImprovement(EI):
-    """Expected improvement times the prior, whose weight falls with every trial: ``EI prior^(10 / n)``.
+class LogImprovement(EI):
+    """The logarithm of expected improvement, which tells candidates apart that promise next to nothing.
 
-    So what trials say outweighs a wrong belief in the end.
+    As computed by Ament et al. (LogEI, arXiv 2310.20708, equation 9). With a prior it is that of
+    ``EI prior^(10 / n)``: its weight falls with every trial, so what trials say outweighs a wrong belief.
     """
 
-    def __init__(self, prior: Prior, *, log: bool) -> None:
+    def __init__(self, prior: Prior | None = None, *, log: bool = False) -> None:
+        """Takes what a user believes; ``log``: the model's errors are logarithms, as a forest's are."""
         super().__init__(log=log)
         self._prior = prior
         self._finished = 1
@@ -34,11 +40,32 @@ class BelievedImprovement(EI):
         self._finished = max(int(kwargs["finished"]), 1)
 
     def _compute(self, X: Vector) -> Vector:
-        return np.asarray(super()._compute(X)) * weight(self._prior, X, self._finished)[:, None]
+        if self._log:
+            found = logarithm(np.asarray(super()._compute(X)))
+        else:
+            mean, variance = self._model.predict_marginalized(X)
+            deviation = np.sqrt(variance)
+            found = log_improvement((self._eta - mean) / deviation) + np.log(deviation)
+        return found + log_weight(self._prior, X, self._finished)[:, None]
 
 
-def weight(prior: Prior | None, rows: Vector, finished: int) -> Vector:
-    """What improvement is multiplied by ``(N,)`` after the finished trials; 1 without a prior."""
+def log_improvement(u: Vector) -> Vector:
+    """Logarithm of ``phi(u) + u Phi(u)``: expected improvement in standard deviations."""
+    near, far = np.maximum(u, _FAR), np.minimum(u, _FAR)
+    above = np.log(np.exp(-near * near / 2) / _ROOT + near * ndtr(near))
+    # phi(u) (1 - |u| Phi(u) / phi(u)), the ratio by the scaled complement of the error function.
+    rest = -np.expm1(np.log(erfcx(-far / np.sqrt(2.0)) * -far) + np.log(np.pi / 2) / 2)
+    below = -far * far / 2 - np.log(_ROOT) + np.where(far > _VERY_FAR, logarithm(rest), -2 * np.log(-far))
+    return np.asarray(np.where(u > _FAR, above, below))
+
+
+def logarithm(values: Vector) -> Vector:
+    """Logarithms; of nothing, that of next to nothing."""
+    return np.asarray(np.log(np.maximum(values, _TINY)))
+
+
+def log_weight(prior: Prior | None, rows: Vector, finished: int) -> Vector:
+    """The logarithm of what improvement is multiplied by ``(N,)``, by finished trials; 0 without a prior."""
     if prior is None:
-        return np.ones(len(rows))
-    return np.exp(prior.log_density(rows) * (_FADES_AFTER / finished))
+        return np.zeros(len(rows))
+    return prior.log_density(rows) * (_FADES_AFTER / finished)

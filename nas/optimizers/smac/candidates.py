@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-FEW_LEVELS = 16  # up to here all other values are neighbours; beyond, and for floats, some near ones
+FEW_LEVELS = 16  # of an integer: up to here all others are neighbours; beyond, and of floats, some near ones
 _NEAR, _SPREAD = 8, 0.05  # near values: how many, and their spread in the unit interval
 _MAX_LEVELS = 1_000_000
 _ROUNDS = 50  # of draws, where clauses forbid some
@@ -70,6 +70,7 @@ class Candidates:
         self._space = space
         self._hps = list(space.values())
         self._levels = [_levels(hp) for hp in self._hps]
+        self._numbers = np.array([is_number(hp) for hp in self._hps])
         self._rules = Rules(space)
         free = self._rules.flat
         self.size: float = math.prod(hp.size for hp in self._hps) if free else self._rules.count()
@@ -122,7 +123,7 @@ class Candidates:
             for j, levels in enumerate(self._levels):
                 if np.isnan(row[j]):
                     continue
-                if levels is not None and len(levels) <= FEW_LEVELS:
+                if levels is not None and not self._numbers[j]:
                     others = levels[levels != row[j]]
                 else:
                     others = _reflected(row[j] + _SPREAD * rng.standard_normal(_NEAR))
@@ -132,12 +133,23 @@ class Candidates:
                 changed.append(np.full(len(others), j))
                 before.append(np.full(len(others), row[j]))
         near, column, old = np.concatenate(found), np.concatenate(changed), np.concatenate(before)
-        for j, levels in enumerate(self._levels):
-            if levels is None or len(levels) > FEW_LEVELS:
-                mine = column == j
-                near[mine, j] = self._rules.exact(j, near[mine, j])
+        for j in np.flatnonzero(self._numbers):
+            mine = column == j
+            near[mine, j] = self._rules.exact(j, near[mine, j])
         moved = near[np.arange(len(near)), column] != old
         return self._rules.settle(near[moved], lambda j, n: self._rules.spare(j, n, rng))
+
+    def numbers(self, rows: Vector) -> NDArray[np.bool_]:
+        """Where rows ``(N, D)`` hold numbers that can be moved a little ``(N, D)``."""
+        return self._numbers & ~np.isnan(rows)
+
+    def settled(self, rows: Vector, rng: np.random.RandomState) -> Vector:
+        """Makes configurations of rows ``(N, D)`` whose numbers were moved, where rules allow them."""
+        rows = rows.copy()
+        for j in np.flatnonzero(self._numbers):
+            active = ~np.isnan(rows[:, j])
+            rows[active, j] = self._rules.exact(j, rows[active, j])
+        return self._rules.settle(rows, lambda j, n: self._rules.spare(j, n, rng))
 
     def decode(self, row: Vector, origin: str | None = None) -> Configuration:
         """Makes the configuration of a row."""
@@ -160,6 +172,12 @@ class Candidates:
             raise UserError(
                 f"configuration {config}: not one of the search space {self._space.name} ({problem})"
             ) from None
+
+
+def is_number(hp: Any) -> bool:
+    """Whether it is a float or an integer of many values: what is near is alike."""
+    many = isinstance(hp, IntegerHyperparameter) and hp.size > FEW_LEVELS
+    return many or isinstance(hp, FloatHyperparameter)
 
 
 def key(row: Vector) -> bytes:

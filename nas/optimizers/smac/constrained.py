@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nas.optimizers.smac.acquisition import logarithm
 from nas.optimizers.smac.maximizer import PoolSearch
 from nas.optimizers.smac.selector import DerivedSelector
 
@@ -47,7 +48,8 @@ class FeasibleSearch(PoolSearch):
         return self._feasible.pool(n, seen, self._rng)
 
     def _score(self, rows: Sequence[Vector]) -> Vector:
-        return super()._score(rows) * self._feasible.model.probability(np.array(rows)) * self._likely(rows)
+        kept = self._feasible.model.probability(np.array(rows)) * self._likely(rows)
+        return super()._score(rows) + logarithm(kept)
 
     def _best(self, pool: Sequence[Vector], scores: Vector, n: int) -> tuple[NDArray[np.int64], Vector]:
         """The best of the first batch in which any configuration keeps the limits; possibly none."""
@@ -62,11 +64,11 @@ class FeasibleSearch(PoolSearch):
         return order[:0], scores[:0]
 
     def _counted(self, rows: list[Vector]) -> Vector:
-        """Improvement of configurations by their exact costs; minus infinity beyond a limit."""
+        """Logarithm of improvement by configurations' exact costs; minus infinity beyond a limit."""
         if not rows:
             return np.empty(0)
         fits = self._feasible.model.fitting(rows)
-        return np.where(fits, self._improvement(rows) * self._likely(rows), -np.inf)
+        return np.where(fits, self._improvement(rows) + logarithm(self._likely(rows)), -np.inf)
 
     def _improvement(self, rows: Sequence[Vector]) -> Vector:
         return super()._score(rows)
@@ -87,7 +89,7 @@ class FrontSearch(FeasibleSearch):
 
     def _improvement(self, rows: Sequence[Vector]) -> Vector:
         values = self._acquisition_function.improvement(np.array(rows), exactly=True)
-        return values if self._survival is None else values * self._survival(np.array(rows))
+        return values if self._survival is None else values + logarithm(self._survival(np.array(rows)))
 
 
 class FeasibleSelector(DerivedSelector):

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from smac import MultiFidelityFacade, Scenario
-from smac.acquisition.function import EI
 from smac.initial_design import AbstractInitialDesign
 from smac.main.smbo import SMBO
 from smac.random_design import ProbabilityRandomDesign
 from smac.runhistory import RunHistory
 
-from nas.optimizers.smac.acquisition import BelievedImprovement
+from nas.optimizers.smac.acquisition import LogImprovement
 from nas.optimizers.smac.brackets import StepwiseHalving, StepwiseHyperband
 from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.constrained import FeasibleSearch, FeasibleSelector, FrontSearch
@@ -151,7 +150,7 @@ def make_facade(
     costly: dict[str, Any] = {}
     maximizer: type[PoolSearch] = PoolSearch
     selector: type[DerivedSelector] = DerivedSelector
-    acquisition: Any = BelievedImprovement(prior, log=forest) if prior else EI(log=forest)
+    acquisition: Any = LogImprovement(prior, log=forest)
     if weighing is not None:
         costly = {"feasible": weighing[0], "tradeoff": weighing[1]}
         maximizer, selector = FeasibleSearch, FeasibleSelector

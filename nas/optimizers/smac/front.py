@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from smac.acquisition.function.abstract_acquisition_function import AbstractAcquisitionFunction
 
-from nas.optimizers.smac.acquisition import weight
+from nas.optimizers.smac.acquisition import log_weight, logarithm
 from nas.optimizers.smac.hypervolume import expected_improvement
 from nas.optimizers.smac.pareto import nondominated, reference, spread
 
@@ -52,12 +52,13 @@ class ExpectedHypervolume(AbstractAcquisitionFunction):
         return self.improvement(X, exactly=False)[:, None]
 
     def improvement(self, rows: Vector, *, exactly: bool) -> Vector:
-        """Expected improvement ``(N,)``, ``exactly``: by counted costs."""
+        """The logarithm of expected improvement ``(N,)``, ``exactly``: by counted costs."""
         mean, variance = self._model.predict_marginalized(rows)
         costs, deviations = self._tradeoff.predict(rows, exactly=exactly)
-        return expected_improvement(
+        found = expected_improvement(
             self._front,
             self._reference,
             np.column_stack([mean.ravel(), costs]),
             np.column_stack([np.sqrt(variance.ravel()), deviations]),
-        ) * weight(self._prior, rows, self._finished)
+        )
+        return logarithm(found) + log_weight(self._prior, rows, self._finished)

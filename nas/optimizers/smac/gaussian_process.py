@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from functools import cache, wraps
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import numpy as np
-from ConfigSpace import CategoricalHyperparameter, Constant, OrdinalHyperparameter
-from ConfigSpace.hyperparameters import IntegerHyperparameter
 from scipy.linalg import cho_factor, cho_solve
 from scipy.linalg.blas import dtrmm
 from scipy.linalg.lapack import dtrtri
@@ -15,17 +13,17 @@ from scipy.optimize import minimize
 from smac.model import AbstractModel
 from threadpoolctl import ThreadpoolController
 
-from nas.optimizers.smac.candidates import FEW_LEVELS
 from nas.optimizers.smac.evidence import Learner, TrainingData
-from search_spaces.rules import levels_of
+from nas.optimizers.smac.kernel import Kernel, correlation, correlation_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ConfigSpace import ConfigurationSpace
     from numpy.typing import NDArray
 
     Vector = NDArray[np.float64]
+    Mask = NDArray[np.bool_]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +34,10 @@ _STEPS = 20
 _JITTER = 1e-6
 # Log-normal priors, for standardised errors: mean and standard deviation of the logarithm.
 _DECAY = 3.0, 1.2  # over all hyperparameters together: two random configurations hardly correlate
+_NUMBER_DECAY = (
+    16.0,
+    1.2,
+)  # of numbers; both are shared among all hyperparameters, as by Hvarfner (2402.02229)
 _SIGNAL = 1.0, 0.7
 _INNOVATION = 0.3, 1.0  # signal that a rung adds to the one below
 _NOISE = 0.05, 1.5
@@ -60,26 +62,22 @@ def _on_one_thread(method: Callable[P, T]) -> Callable[P, T]:
 
 
 class ChoiceProcess(Learner, AbstractModel):
-    """Gaussian process regression with the product kernel ``s^2 prod_d exp(-theta_d dist_d)``.
+    """Gaussian process regression with the kernel of :class:`nas.optimizers.smac.kernel.Kernel`.
 
-    ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and few integers, its square
-    for other numbers, in the unit interval, logarithmic where the hyperparameter is: for categories SMAC's
-    weighted Hamming kernel. Inactive is a separate value. Length scales, signal and noise are the most
-    likely ones under weak priors, found from one start by L-BFGS with exact gradients, so that equal data
-    give equal models. Where there are too many data for the time between trials, a sample of them is used.
+    Length scales, signal and noise are the most likely ones under weak priors, found from one start by L-BFGS
+    with exact gradients, so that equal data give equal models. Where there are too many data for the time
+    between trials, a sample of them is used.
     """
 
     def __init__(self, configspace: ConfigurationSpace, seed: int = 0) -> None:
         super().__init__(configspace, seed=seed)
-        self._hps = list(configspace.values())
-        self._conditional = frozenset(configspace.conditional_hyperparameters)
+        self._kernel = Kernel(configspace)
 
     @_on_one_thread
     def tune(self, data: TrainingData) -> None:
         """Chooses length scales, signal by rung and noise."""
         some = self._standardised(_telling(data))
-        distances = np.array([_squared(code, code) for code in self._coded(some.rows)])
-        self._shape = _most_likely(distances, some)
+        self._shape = _most_likely(self._kernel.distances(some.rows), self._kernel.numbers, some)
 
     @_on_one_thread
     def learn(self, data: TrainingData, seed: int = 0) -> None:
@@ -90,12 +88,11 @@ class ChoiceProcess(Learner, AbstractModel):
         order = np.argsort(data.errors, kind="stable")
         keep = np.concatenate([order[:_BEST_POINTS], _spread(order[_BEST_POINTS:], _OTHER_POINTS)])
         some = self._standardised(data.part(keep))
-        theta, innovations, noise = self._shape
-        self._roots = np.sqrt(theta)
-        self._points = self._scaled(self._coded(some.rows))
+        self._decay, innovations, noise = self._shape
+        self._points = self._kernel.points(some.rows, self._decay)
         shared = np.cumsum(innovations)
         self._signal, self._shared = float(shared[-1]), shared[some.levels]
-        C = _correlation(self._points, self._points)
+        C = correlation(self._points, self._points)
         K = np.minimum(self._shared[:, None], self._shared)
         K *= C
         np.einsum("ii->i", K)[:] += noise * some.gains + _JITTER
@@ -140,66 +137,9 @@ class ChoiceProcess(Learner, AbstractModel):
         return np.asarray(dtrmm(1.0, self._whitener, K.T, lower=1).T)
 
     def _covariance(self, rows: Vector) -> Vector:
-        K = _correlation(self._scaled(self._coded(rows)), self._points)
+        K = correlation(self._kernel.points(rows, self._decay), self._points)
         K *= self._shared
         return K
-
-    def _coded(self, rows: Vector) -> list[Vector]:
-        return [_codes(hp, rows[:, d], hp.name in self._conditional) for d, hp in enumerate(self._hps)]
-
-    def _scaled(self, codes: Sequence[Vector]) -> Vector:
-        return np.concatenate([root * code for root, code in zip(self._roots, codes, strict=True)], axis=1)
-
-
-def _codes(hp: Any, column: Vector, conditional: bool = False) -> Vector:
-    """Numbers ``(N, C)`` whose squared distance is that of the values: one-hot, thermometer or plain.
-
-    Where a hyperparameter may be inactive (``nan``), that is a separate value, as far from all others as
-    two categories are from each other, or two ends of a scale (from inner numbers a quarter less).
-    """
-    if not conditional:
-        return _active_codes(hp, column)
-    off = np.isnan(column)
-    codes = _active_codes(hp, np.where(off, 0.0, column)).astype(np.float64)
-    category = isinstance(hp, CategoricalHyperparameter | Constant)
-    # In the middle of a scale, and aside: half a scale and the square root of three quarters make 1.
-    codes[off] = 0.0 if category else np.max(_active_codes(hp, _ends(hp)), axis=0) / 2
-    aside = np.sqrt(0.5) if category else np.sqrt(0.75)
-    return np.column_stack([codes, aside * off])
-
-
-def _active_codes(hp: Any, column: Vector) -> Vector:
-    if isinstance(hp, CategoricalHyperparameter):
-        return (column[:, None] == np.arange(hp.size)) / np.sqrt(2.0)
-    if isinstance(hp, OrdinalHyperparameter):
-        return (column[:, None] > np.arange(hp.size - 1)) / np.sqrt(max(hp.size - 1, 1))
-    if isinstance(hp, IntegerHyperparameter) and hp.size <= FEW_LEVELS:
-        levels = levels_of(hp)
-        gaps = np.diff(levels) / (levels[-1] - levels[0])
-        return (column[:, None] > levels[:-1] + 1e-9) * np.sqrt(gaps)
-    if isinstance(hp, Constant):
-        return np.full((len(column), 1), np.sqrt(0.5))
-    return column[:, None]
-
-
-def _ends(hp: Any) -> Vector:
-    """The two ends of a scale, as rows have them."""
-    return np.array([0.0, hp.size - 1 if isinstance(hp, OrdinalHyperparameter) else 1.0])
-
-
-def _correlation(a: Vector, b: Vector) -> Vector:
-    """Correlations ``(N, M)`` between rows; in place, as new megabytes are cleared by the system first."""
-    squares = _squared(a, b)
-    return np.asarray(np.exp(np.negative(squares, out=squares), out=squares))
-
-
-def _squared(a: Vector, b: Vector) -> Vector:
-    """Squared distances ``(N, M)`` between rows."""
-    squares = (a * a).sum(1)[:, None] + (b * b).sum(1)
-    products = a @ b.T
-    products *= 2.0
-    squares -= products
-    return np.maximum(squares, 0.0, out=squares)
 
 
 def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
@@ -217,9 +157,9 @@ def _telling(data: TrainingData) -> TrainingData:
     return data.part(np.isin(data.configs, data.configs[chosen]))
 
 
-def _most_likely(distances: Vector, data: TrainingData) -> tuple[Vector, Vector, float]:
+def _most_likely(distances: Vector, numbers: Mask, data: TrainingData) -> tuple[Vector, Vector, float]:
     """Maximum a posteriori of decay by hyperparameter ``(D,)``, signal by level and noise."""
-    loss, start, reach = _likelihood(distances, data)
+    loss, start, reach = _likelihood(distances, numbers, data)
     bounds = list(zip(start - reach, start + reach, strict=True))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})
     best = np.exp(found.x)
@@ -227,19 +167,22 @@ def _most_likely(distances: Vector, data: TrainingData) -> tuple[Vector, Vector,
 
 
 def _likelihood(
-    distances: Vector, data: TrainingData
+    distances: Vector, numbers: Mask, data: TrainingData
 ) -> tuple[Callable[[Vector], tuple[float, Vector]], Vector, Vector]:
     """The negative logarithm of the posterior with its gradient, the prior's centre and its reach.
 
     All are over the logarithms of decay by hyperparameter, signal by level and noise.
 
     Args:
-        distances: ``(D, N, N)``.
+        distances: By hyperparameter ``(D, N, N)``.
+        numbers: Which hyperparameters are numbers ``(D,)``.
         data: Errors standardised.
     """
     d, z = len(distances), data.errors
     levels = int(np.max(data.levels)) + 1
-    priors = [(_DECAY[0] / d, _DECAY[1])] * d + [_SIGNAL] + [_INNOVATION] * (levels - 1) + [_NOISE]
+    decays = [_NUMBER_DECAY if number else _DECAY for number in numbers]
+    priors = [(mean / d, spread) for mean, spread in decays]
+    priors += [_SIGNAL, *[_INNOVATION] * (levels - 1), _NOISE]
     centre = np.log([mean for mean, _ in priors])
     width = np.array([spread for _, spread in priors])
     further = int(data.further.sum())
@@ -250,14 +193,18 @@ def _likelihood(
 
     def loss(p: Vector) -> tuple[float, Vector]:
         theta, innovations, noise = np.exp(p[:d]), np.exp(p[d:-1]), np.exp(p[-1])
-        C = np.exp(-np.tensordot(theta, distances, 1))
+        C, fall = correlation_of(theta, distances, numbers)
         K = np.cumsum(innovations)[lower] * C
         factor = cho_factor(K + np.diag(noise * data.gains + _JITTER), lower=True)
         alpha = cho_solve(factor, z)
         W = cho_solve(factor, eye) - np.outer(alpha, alpha)
         WC = W * C
+        WK = W * K
+        lengths = np.tensordot(distances, WK, 2)
+        if numbers.any():
+            lengths[numbers] = np.tensordot(distances[numbers], WK * fall, 2)
         slopes = [
-            *(-0.5 * theta * np.tensordot(distances, W * K, 2)),
+            *(-0.5 * theta * lengths),
             0.5 * innovations[0] * WC.sum(),
             *(0.5 * v * WC[mask].sum() for v, mask in zip(innovations[1:], masks, strict=True)),
             0.5 * noise * (np.diag(W) @ data.gains),

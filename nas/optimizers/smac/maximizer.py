@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from smac.acquisition.maximizer import AbstractAcquisitionMaximizer
 
-from nas.optimizers.smac.candidates import Candidates, key
+from nas.optimizers.smac.acquisition import logarithm
+from nas.optimizers.smac.candidates import Candidates, distinct, key
+from nas.optimizers.smac.climb import climb
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
@@ -30,6 +32,8 @@ _STARTS = 5  # configurations whose neighbours a round tries, of those seen and 
 
 class PoolSearch(AbstractAcquisitionMaximizer):
     """Scores a pool of random configurations and up to four rounds of one-exchange neighbours.
+
+    The numbers of the best of them then climb along the gradient.
 
     It takes the place of SMAC's local search, which is slower (it scores one configuration at a
     time), chose worse, and depends on PYTHONHASHSEED through a ``set`` (all measured).
@@ -84,6 +88,10 @@ class PoolSearch(AbstractAcquisitionMaximizer):
             tried = np.union1d(tried, starts)
             pool += found
             scores = np.concatenate([scores, self._score(found)])
+        starts = np.argsort(-scores, kind="stable")[:_STARTS]
+        if climbed := self._climbed([pool[i] for i in starts], seen, taken):
+            pool += climbed
+            scores = np.concatenate([scores, self._score(climbed)])
         order, values = self._best(pool, scores, n_points)
         origins = [RANDOM if i < n_random else NEIGHBOUR for i in order]
         best = [self._candidates.decode(pool[i], origin) for i, origin in zip(order, origins, strict=True)]
@@ -115,6 +123,17 @@ class PoolSearch(AbstractAcquisitionMaximizer):
                 found.append(near)
         return found
 
+    def _climbed(self, starts: Sequence[Vector], seen: Container[bytes], taken: set[bytes]) -> list[Vector]:
+        """The same configurations with numbers moved to where the score is highest; they are taken then."""
+        rows = np.array(starts)
+        free = self._candidates.numbers(rows)
+        if not free.any():
+            return []
+        tops = self._candidates.settled(climb(self._score, rows, free), self._rng)
+        found = distinct(tops, taken)
+        taken.update(key(row) for row in found)
+        return [row for row in found if key(row) not in seen]
+
     def _score(self, rows: Sequence[Vector]) -> Vector:
         scores = self._acquisition_function._compute(np.array(rows)).ravel()
-        return scores if self._survival is None else scores * self._survival(np.array(rows))
+        return scores if self._survival is None else scores + logarithm(self._survival(np.array(rows)))
