@@ -17,6 +17,13 @@ _ENDED = re.compile(
     re.IGNORECASE,
 )
 
+_DIVERGED = re.compile(r"\bloss is (nan|-?inf)\b", re.IGNORECASE)
+
+
+def diverged(reason: str) -> bool:
+    """Whether a crash is that of a training that left the finite numbers."""
+    return _DIVERGED.search(reason) is not None
+
 
 def device_gone(reason: str) -> bool:
     """Whether a crash is the device's: whatever network had been there, it would have crashed too."""

@@ -30,6 +30,8 @@ from nas.search.clock import WallClock
 from nas.search.loop import Limits, Search
 from nas.search.provenance import changes, describe, refuse_other_data, session_facts
 from nas.search.settings import SearchSettings, refuse_changes
+from nas.tracking import follower
+from nas.tracking.settings import NONE, require
 from nas.trial.weights import WeightStore
 from nas.util import output, signals
 from nas.util.errors import SettingError, UserError, setting
@@ -146,7 +148,13 @@ def worker_settings(
 
 
 def begin(
-    path: Path, settings: SearchSettings, view: View, *, filled: bool = False, then: Sequence[str] = ()
+    path: Path,
+    settings: SearchSettings,
+    view: View,
+    *,
+    filled: bool = False,
+    then: Sequence[str] = (),
+    log: str = NONE,
 ) -> Outcome:
     """Begins a new run and searches until it stops.
 
@@ -156,10 +164,12 @@ def begin(
         view: Called with :class:`Watched`; gives a context manager that gives a listener.
         filled: The folder is there, with the images and nothing else.
         then: What follows the search, as it is typed; part of the budget is kept for it.
+        log: The tracker it is shown in.
 
     Raises:
         UserError: If anything is not as it should be; no folder is left behind then.
     """
+    require(log)
     space = search_spaces.get(settings.space.space)
     if path.exists() and not filled:
         raise UserError(
@@ -191,13 +201,21 @@ def begin(
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
             weighings.keep(weighing, run)
+            follower.remember(run, log)
             contents = run.read_journal()
             notes = weighings.both(facts.notes, weighing)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return session.carry_out(view)
 
 
-def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile | None = None) -> Outcome:
+def resume(
+    path: Path,
+    settings: SearchSettings,
+    view: View,
+    stored: SearchFile | None = None,
+    *,
+    log: str | None = None,
+) -> Outcome:
     """Continues a run where its journal ends and searches until it stops.
 
     Args:
@@ -205,6 +223,7 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
         settings: The stored settings, with what may change changed.
         view: As for :func:`begin`.
         stored: What ``search.json`` holds, if that was read already.
+        log: The tracker it is shown in; None: as before.
 
     Raises:
         UserError: If the run cannot be continued; it is left as it was.
@@ -213,6 +232,8 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
     with run.lock():
         stored = stored or run.read_search()
         refuse_changes(SearchSettings.of(stored), settings)
+        log = follower.remembered(run) if log is None else log
+        require(log)
         output.doing("reading the journal")
         contents = run.read_journal()  # damage is found before anything starts
         before = kept(contents.events)
@@ -245,6 +266,7 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
             notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
                 run.write_search(search)
+            follower.remember(run, log)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return session.carry_out(view)
 
@@ -308,6 +330,13 @@ class Session:
             listeners.append(stack.enter_context(view(watched)))
             for note, listener in itertools.product(self.notes, listeners):
                 listener.note(note)
+
+            def tell(text: str) -> None:
+                for listener in listeners:
+                    listener.note(text)
+
+            if tracker := stack.enter_context(follower.following(self.run, tell)):
+                listeners.append(tracker)
             facts = {**session_facts(self.run, self.search), **self.shared.facts()}
             with signals.handled(loop.stop), output.impatient():
                 reason = loop.run(SessionStarted("", 0.0, **facts))
