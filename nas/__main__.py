@@ -32,6 +32,7 @@ COMMANDS = {
     "report": ("analysis.report", "one page about a run"),
     "importance": ("analysis.importance", "which choices matter"),
     "compare": ("analysis.compare", "runs of several seeds or optimisers side by side"),
+    "tracking": ("nas.tracking", "show a run in TensorBoard, Weights & Biases or MLflow"),
     "history": ("analysis.history", "a run's history for other tools"),
     "dashboard": ("analysis.dashboard", "explore runs interactively in DeepCAVE"),
 }

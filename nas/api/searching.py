@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from nas.api import arguments, guard, images, spaces
 from nas.api.runs import Run
@@ -13,6 +13,7 @@ from nas.api.watching import Watcher
 from nas.run import folder
 from nas.search import session
 from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.tracking.settings import NONE, Log
 from nas.util import user_input
 from nas.util.errors import SettingError, UserError
 from search_spaces.registry import DEFAULT
@@ -40,6 +41,7 @@ def run_search(
     runs_dir: str | os.PathLike[str] = "runs",
     on_trial: Callable[[Trial], object] | None = None,
     on_epoch: Callable[[Trial], object] | None = None,
+    log: str = NONE,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -60,6 +62,7 @@ def run_search(
         on_trial: Called with each trial that has ended. What it raises ends the search in order and is then
             raised here; a KeyboardInterrupt only ends it.
         on_epoch: Likewise called with the running trial after each of its epochs.
+        log: Where else to show it while it runs: ``"tensorboard"``, ``"wandb"`` or ``"mlflow"``.
         quiet: Print nothing. Otherwise: a live panel on a terminal, a line for each trial in a notebook.
         **settings: Every other setting of ``python -m nas.search``, as the list in docs/python-api.md.
 
@@ -86,7 +89,7 @@ def run_search(
             place = stack.enter_context(images.placed(path, found, _silent if quiet else print))
             wanted = replace(wanted, data=replace(wanted.data, dataset=place))
         _say_what_takes_time(wanted, quiet=quiet)
-        session.begin(path, wanted, watcher.view, filled=found is not None)
+        session.begin(path, wanted, watcher.view, filled=found is not None, log=_log(log))
     watcher.reraise()
     return Run(path)
 
@@ -100,6 +103,7 @@ def resume_search(
     space: str | SearchSpace | type[SearchSpace] | None = None,
     on_trial: Callable[[Trial], object] | None = None,
     on_epoch: Callable[[Trial], object] | None = None,
+    log: str | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
@@ -112,6 +116,7 @@ def resume_search(
         space: The search's space again, if it is a custom one; its code is not run otherwise.
         on_trial: As for :func:`run_search`.
         on_epoch: As for :func:`run_search`.
+        log: As for :func:`run_search`; None: as before, ``"none"``: no longer.
         quiet: As for :func:`run_search`.
         **settings: What else may change: where trials run (``device``, ``trial_workers``, ...) and where the
             data are, but nothing that would change the results.
@@ -135,7 +140,7 @@ def resume_search(
     watcher = Watcher(quiet=quiet, on_trial=on_trial, on_epoch=on_epoch)
     with arguments.named():
         _say_what_takes_time(wanted, quiet=quiet)
-        session.resume(path, wanted, watcher.view, found)
+        session.resume(path, wanted, watcher.view, found, log=None if log is None else _log(log))
     watcher.reraise()
     return Run(path)
 
@@ -153,6 +158,12 @@ def _checked(name: str) -> str:
         raise SettingError("name", name, "must be a folder's name; runs_dir says where it lies", repr(name))
     user_input.refuse_long_name("name", name)
     return str(user_input.path("name", Path(name)))
+
+
+def _log(log: str) -> str:
+    if log not in get_args(Log):
+        raise SettingError("log", log, f"must be one of {', '.join(get_args(Log))}", repr(log))
+    return log
 
 
 def _say_what_takes_time(wanted: SearchSettings, *, quiet: bool) -> None:

@@ -20,6 +20,7 @@ from nas.search.cost import CostModel
 from nas.search.provenance import changes, refuse_other_data, session_facts
 from nas.search.session import getting_ready, worker_settings
 from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.tracking import follower
 from nas.trial.weights import WeightStore
 from nas.util import output, signals
 from nas.util.errors import UserError
@@ -192,10 +193,17 @@ def carry_out(
         listeners.append(_Writer(run, task, work, weights))
         with view(work, task) as shown, signals.handled(work.stop), output.impatient():
             listeners.append(shown)
-            for text in notes:
+
+            def tell(text: str) -> None:
                 for listener in listeners:
                     listener.note(text)
-            reason = work.run(session)
+
+            for text in notes:
+                tell(text)
+            with follower.following(run, tell) as tracker:
+                if tracker is not None:
+                    listeners.append(tracker)
+                reason = work.run(session)
         open_log(run.log).note(f"confirmation stops: {reason}, {work.left} trainings left")
     else:
         reason = "done"

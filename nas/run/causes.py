@@ -17,6 +17,13 @@ _ENDED = re.compile(
     re.IGNORECASE,
 )
 
+_DIVERGED = re.compile(r"\bloss is (nan|-?inf)\b", re.IGNORECASE)
+
+
+def diverged(reason: str) -> bool:
+    """Whether a crash is that of a training that left the finite numbers."""
+    return _DIVERGED.search(reason) is not None
+
 
 def device_gone(reason: str) -> bool:
     """Whether a crash is due to the device, so that any other network would have crashed as well."""

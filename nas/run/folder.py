@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 
-from nas.run import confirmed_file, journal
+from nas.run import confirmed_file, journal, tracking_file
 from nas.run.confirmed_file import ConfirmedFile
 from nas.run.search_file import VERSION, SearchFile
+from nas.run.tracking_file import TrackingFile
 from nas.util import locks, records
 from nas.util.commands import typed
 from nas.util.errors import UserError, not_written, setting
@@ -119,6 +120,16 @@ class Run:
     def confirmed_json(self) -> Path:
         """Results of ``nas.confirm``."""
         return self.path / "confirmed.json"
+
+    @property
+    def tracking_json(self) -> Path:
+        """Which tracker the run is shown in, and under which id, if there is one."""
+        return self.path / "tracking.json"
+
+    @property
+    def report(self) -> Path:
+        """The page that ``analysis.report`` writes."""
+        return self.path / "analysis" / "report.html"
 
     @property
     def smac(self) -> Path:
@@ -232,6 +243,24 @@ class Run:
             OSError: If it cannot be written; the old file is then unchanged.
         """
         write_json(self.confirmed_json, records.write(found))
+
+    def read_tracking(self) -> TrackingFile | None:
+        """Reads ``tracking.json``, None if there is none.
+
+        Raises:
+            UserError: If it is damaged or of another version.
+        """
+        if not self.tracking_json.exists():
+            return None
+        return _read(self.tracking_json, TrackingFile, tracking_file.VERSION, "; remove it to do without")
+
+    def write_tracking(self, found: TrackingFile) -> None:
+        """Writes ``tracking.json``.
+
+        Raises:
+            OSError: If the disk does not take it; the old file then stays.
+        """
+        write_json(self.tracking_json, records.write(found))
 
     def write_incumbent(self, found: IncumbentFile) -> None:
         """Writes ``incumbent.json``.

@@ -5,19 +5,21 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import tyro
 
 from nas.optimizers.settings import MODEL
 from nas.search.afterwards_flags import AfterwardsFlags
 from nas.search.settings import SearchSettings, refuse_foreign_space
+from nas.tracking.settings import NONE, Log, require
 from nas.util import cli, flag_help, user_input
 from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nas.run.folder import Run
     from nas.run.search_file import SearchFile
     from nas.search.notify import Notifier
     from nas.search.session import Outcome, View
@@ -55,6 +57,9 @@ class RunFlags:
     the same command."""
     plan: flag_help.Switch = False
     """Measure this device, print what fits into the budget, and do not search."""
+    log: Log = NONE
+    """Where else to show the search and its trials as they run; --resume goes on with it. All write into the
+    run folder, unless MLFLOW_TRACKING_URI or WANDB_API_KEY names a server."""
     quiet: flag_help.Switch = False
     """Print nothing but errors; the log file is still written."""
 
@@ -91,8 +96,9 @@ def main(args: Sequence[str] | None = None) -> int:
     if folder is not None:
         from nas.run.folder import Run
 
-        stored = Run.open(folder).read_search()
-        default = _begun_with(stored)
+        begun = Run.open(folder)
+        stored = begun.read_search()
+        default = _begun_with(begun, stored)
         refuse_foreign_space(default.settings, _given(args, "--space"))
     command = cli.parse(
         Command,
@@ -116,6 +122,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     from nas.search.notify import Notifier
 
+    require(command.run.log)
     notifier = Notifier.checked(command.after.notify, command.after.notify_seconds)
     with notifier.telling_of_errors():
         found = _search(command, folder, stored, notifier, auto=resumed == _AUTO)
@@ -132,6 +139,7 @@ def _search(
     from nas.run.folder import Run
     from nas.search import afterwards, session
     from nas.search.view import choose
+    from nas.tracking.follower import remember
     from nas.view import summary
 
     quiet, steps = command.run.quiet, command.after.steps
@@ -142,8 +150,9 @@ def _search(
         run = Run.open(folder)
         stored = afterwards.remember(run, stored or run.read_search(), command.after.then)
         if steps and (ended := afterwards.ended(run, stored, command.settings)):
+            remember(run, command.run.log)
             return ended
-        found = session.resume(folder, command.settings, view, stored)
+        found = session.resume(folder, command.settings, view, stored, log=command.run.log)
     else:
         found = _begin(command, view, auto=auto)
     if not quiet:
@@ -154,19 +163,20 @@ def _search(
 def _begin(command: Command, view: View, *, auto: bool) -> Outcome:
     from nas.search import session
 
+    then, log = command.after.then, command.run.log
     if not command.run.name:
         with session.unnamed(command.run.runs_dir, command.settings) as path:
-            return session.begin(path, command.settings, view, then=command.after.then)
+            return session.begin(path, command.settings, view, then=then, log=log)
     path = command.run.runs_dir / command.run.name
     if auto and not command.run.quiet:
         print(f"--resume auto: starts {path}")
     try:
-        return session.begin(path, command.settings, view, then=command.after.then)
+        return session.begin(path, command.settings, view, then=then, log=log)
     except UserError:
         if not auto or not path.exists():
             raise
         # Another task began it in the meantime; resuming reports whether that one still runs.
-        return session.resume(path, command.settings, view)
+        return session.resume(path, command.settings, view, log=log)
 
 
 def _given(args: Sequence[str], flag: str) -> str | None:
@@ -196,13 +206,16 @@ def _named_folder(args: Sequence[str]) -> Path | None:
     return folder if folder.exists() else None
 
 
-def _begun_with(search: SearchFile) -> Command:
+def _begun_with(run: Run, search: SearchFile) -> Command:
     """Returns the command that a run was begun with."""
+    from nas.tracking.follower import remembered
+
     try:
         after = AfterwardsFlags(then=tuple(search.then or ()))
     except UserError as error:
         raise UserError(f"search.json: {error}") from None
-    return Command(settings=SearchSettings.of(search), after=after)
+    flags = RunFlags(log=cast("Log", remembered(run)))
+    return Command(run=flags, settings=SearchSettings.of(search), after=after)
 
 
 if __name__ == "__main__":

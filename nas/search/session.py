@@ -30,6 +30,8 @@ from nas.search.clock import WallClock
 from nas.search.loop import Limits, Search
 from nas.search.provenance import changes, describe, refuse_other_data, session_facts
 from nas.search.settings import SearchSettings, refuse_changes
+from nas.tracking import follower
+from nas.tracking.settings import NONE, require
 from nas.trial.weights import WeightStore
 from nas.util import output, signals
 from nas.util.errors import SettingError, UserError, setting
@@ -146,7 +148,13 @@ def worker_settings(
 
 
 def begin(
-    path: Path, settings: SearchSettings, view: View, *, filled: bool = False, then: Sequence[str] = ()
+    path: Path,
+    settings: SearchSettings,
+    view: View,
+    *,
+    filled: bool = False,
+    then: Sequence[str] = (),
+    log: str = NONE,
 ) -> Outcome:
     """Begins a new run and searches until it stops.
 
@@ -156,10 +164,12 @@ def begin(
         view: Called with :class:`Watched`; returns a context manager that yields a listener.
         filled: The folder exists and holds the images and nothing else.
         then: Steps that follow the search, as typed; part of the time budget is reserved for them.
+        log: The experiment tracker that shows the search.
 
     Raises:
         UserError: If anything is invalid; no folder is then left behind.
     """
+    require(log)
     space = search_spaces.get(settings.space.space)
     if path.exists() and not filled:
         raise UserError(
@@ -191,13 +201,21 @@ def begin(
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
             weighings.keep(weighing, run)
+            follower.remember(run, log)
             contents = run.read_journal()
             notes = weighings.both(facts.notes, weighing)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return session.carry_out(view)
 
 
-def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile | None = None) -> Outcome:
+def resume(
+    path: Path,
+    settings: SearchSettings,
+    view: View,
+    stored: SearchFile | None = None,
+    *,
+    log: str | None = None,
+) -> Outcome:
     """Continues a run from the end of its journal and searches until it stops.
 
     Args:
@@ -205,6 +223,7 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
         settings: The stored settings, with permitted changes.
         view: See :func:`begin`.
         stored: Content of ``search.json``, if already read.
+        log: The experiment tracker that shows the search; None: the one it began with.
 
     Raises:
         UserError: If the run cannot be continued; it is then unchanged.
@@ -213,6 +232,8 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
     with run.lock():
         stored = stored or run.read_search()
         refuse_changes(SearchSettings.of(stored), settings)
+        log = follower.remembered(run) if log is None else log
+        require(log)
         output.doing("reading the journal")
         contents = run.read_journal()  # so that damage is found before anything starts
         before = kept(contents.events)
@@ -245,6 +266,7 @@ def resume(path: Path, settings: SearchSettings, view: View, stored: SearchFile 
             notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
                 run.write_search(search)
+            follower.remember(run, log)
             session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
             return session.carry_out(view)
 
@@ -308,6 +330,13 @@ class Session:
             listeners.append(stack.enter_context(view(watched)))
             for note, listener in itertools.product(self.notes, listeners):
                 listener.note(note)
+
+            def tell(text: str) -> None:
+                for listener in listeners:
+                    listener.note(text)
+
+            if tracker := stack.enter_context(follower.following(self.run, tell)):
+                listeners.append(tracker)
             facts = {**session_facts(self.run, self.search), **self.shared.facts()}
             with signals.handled(loop.stop), output.impatient():
                 reason = loop.run(SessionStarted("", 0.0, **facts))

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     from nas.view.snapshot import Snapshot
 
 
-_PIECE = 1 << 24  # bytes of the journal read at a time
-
-
 class Watcher:
     """Reads a run's journal as it grows."""
 
@@ -34,13 +31,13 @@ class Watcher:
         """
         from nas.run.folder import Run
         from nas.run.state import SearchState
+        from nas.run.tail import Tail
 
         self._run = Run.open(path)
         self._search = self._run.read_search()
         self._state = SearchState()
         self._listen = listen
-        self._offset = 0
-        self._lines = 0
+        self._tail = Tail(self._run.journal)
 
     def look(self) -> Snapshot:
         """Reads what has been journaled since the last call, and returns the run's present state.
@@ -55,34 +52,30 @@ class Watcher:
         now = standing.of(self._run, self._state)
         self._catch_up()  # what it wrote before it ended, if it ended meanwhile
         used = self._state.clock
-        if now.status == standing.RUNNING and self._lines:
+        if now.status == standing.RUNNING and self.lines:
             used += now.silent_seconds
         return snapshot.take(
             self._state, self._search, name=self._run.name, status=now.status, used=used, seen=now
         )
 
     def _catch_up(self) -> None:
-        from nas.run import journal
         from nas.run.events import SessionStarted
 
         gc.disable()  # there is no garbage, and looking for it takes a third of the time
         try:
-            # In pieces, since the events of a long journal take far more memory than the state.
-            while (contents := journal.read(self._run.journal, self._offset, self._lines + 1, _PIECE)).events:
-                for event in contents.events:
-                    self._state.apply(event)
-                    if self._listen is not None:
-                        self._listen(event, self._state)
-                    if isinstance(event, SessionStarted):  # a resumed session may have another time budget
-                        self._search = self._run.read_search()
-                self._offset, self._lines = contents.size, self._lines + len(contents.events)
+            for event in self._tail.more():
+                self._state.apply(event)
+                if self._listen is not None:
+                    self._listen(event, self._state)
+                if isinstance(event, SessionStarted):  # a resumed session may have another time budget
+                    self._search = self._run.read_search()
         finally:
             gc.enable()
 
     @property
     def lines(self) -> int:
         """Number of lines of the journal read so far."""
-        return self._lines
+        return self._tail.lines
 
     @property
     def search(self) -> SearchFile:

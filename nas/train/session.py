@@ -16,7 +16,8 @@ from nas.data import scan
 from nas.export import folder, images, loading, model_card
 from nas.export.recipe import Recipe
 from nas.run.folder import write_json
-from nas.train import curves, fit, one_seed, searched, tracking, view
+from nas.tracking.settings import require
+from nas.train import curves, fit, one_seed, searched, view
 from nas.util import locks, output
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.files import written
@@ -55,7 +56,7 @@ def train(model: str, settings: TrainCommandSettings, recipe: Recipe) -> dict[st
     Raises:
         UserError: If anything the user gave is wrong.
     """
-    tracking.require(settings.log)
+    require(settings.log)
     if fit.is_run(model):
         model, settings = searched.exported(model, settings)
     named = loading.find(model, settings.space)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from nas.tracking.settings import NONE, Log
 from nas.util import flag_help
 from nas.util.device import refuse_unknown_device
 from nas.util.errors import SettingError
@@ -60,7 +61,7 @@ class TrainCommandSettings:
     """Processes that load images; 0: this process loads them."""
     checkpoint_steps: int = 1000
     """Updates between checkpoints; there is always one after each epoch."""
-    log: Literal["none", "tensorboard", "wandb", "mlflow"] = "none"
+    log: Log = NONE
     """Where else to log; tensorboard writes into the output folder."""
     license: Annotated[
         str | None, flag_help.default("that of the weights it starts from, else apache-2.0")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
-
-from nas.util.commands import extra
-from nas.util.errors import SettingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,16 +13,6 @@ if TYPE_CHECKING:
     from nas.export.recipe import Recipe
 
 PROJECT = "smacnas"
-
-
-def require(log: str) -> None:
-    """Makes sure that what was asked for is installed.
-
-    Raises:
-        UserError: If it is not.
-    """
-    if log != "none" and find_spec(log) is None:
-        raise SettingError("log", log, f"is not installed; install with: {extra('log')}")
 
 
 def begin(accelerator: Accelerator, log: str, output: Path, seed: int, recipe: Recipe) -> None:

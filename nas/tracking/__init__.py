@@ -1,0 +1,1 @@
+"""A run shown in TensorBoard, Weights & Biases or MLflow: what the journal says, and nothing else."""
