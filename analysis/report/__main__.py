@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -37,8 +39,11 @@ def main(args: Sequence[str] | None = None) -> int:
 
     output.doing("reading the run")
     from analysis.frames import load
+    from nas.run.folder import Run
+    from nas.tracking.follower import made
 
-    print(report(load(command.run), command.settings))
+    print(report(load(command.run), command.settings), flush=True)
+    made(Run.open(command.run), partial(print, file=sys.stderr))
     return 0
 
 

@@ -11,6 +11,7 @@ from nas.api.trials import FrontMember, Incumbent, Trial
 from nas.run import folder, standing
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
+from nas.tracking.follower import made
 from nas.util import records, user_input
 from nas.util.errors import UserError
 
@@ -253,6 +254,7 @@ class Run:
         wanted = arguments.options(ExportSettings, {**settings, "output": output}, source=str(self.path))
         with arguments.named():
             export(wanted)
+        made(self._folder, _unsaid, wanted.output)
         return wanted.output
 
     def report(self, **settings: Any) -> Path:
@@ -272,7 +274,9 @@ class Run:
 
         wanted = arguments.options(ImportanceSettings, settings)
         with arguments.named():
-            return report(self._frames(), wanted)
+            page = report(self._frames(), wanted)
+        made(self._folder, _unsaid)
+        return page
 
     def importance(self, **settings: Any) -> pd.DataFrame:
         """Which choices matter, rung by rung.
@@ -309,3 +313,7 @@ class Run:
         if self._read is None or self._read[0] != mark:
             self._read = mark, SearchState.of(self._folder.read_journal().events)
         return self._read[1]
+
+
+def _unsaid(_: str) -> None:
+    """A tracker's notes, in what prints nothing."""

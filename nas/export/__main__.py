@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from nas.export.settings import ExportSettings
@@ -38,8 +41,12 @@ def main(args: Sequence[str] | None = None) -> int:
     output.doing("loading PyTorch")
     from nas.export import summary
     from nas.export.build import export
+    from nas.run.folder import Run
+    from nas.tracking.follower import made
 
     exported = export(command.settings)
+    note = partial(print, file=sys.stderr)
+    made(Run(Path(command.settings.source)), note, command.settings.output)
     if not command.quiet:
         if exported.note:
             print(exported.note)
