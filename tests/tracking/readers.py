@@ -82,6 +82,7 @@ def mlflow(uri: str, run_id: str) -> dict[str, Held]:
 
     client, found = MlflowClient(tracking_uri=uri), {}
     experiment = client.get_experiment_by_name("smacnas")
+    assert experiment is not None
     for run in client.search_runs([experiment.experiment_id], f"tags.`smacnas.id` = '{run_id}'"):
         held = Held(dict(run.data.params), run.data.tags["smacnas.state"])
         for name in run.data.metrics:
@@ -107,7 +108,8 @@ def wandb(run: Run) -> dict[str, Held]:
 
 
 def _of_records(records: list[dict[str, Any]]) -> Held:
-    held, summary = Held({}, ""), {}
+    held = Held({}, "")
+    summary: dict[str, Any] = {}
     for record in records:
         values = record.get(record["type"], {})
         config = values.get("config", {}) if record["type"] != "config" else values

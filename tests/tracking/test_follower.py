@@ -86,9 +86,8 @@ def test_without_a_tracker_nothing_is_started(
     with searching(run, []) as listener:
         assert listener is None
     made(run, refused)
-    heavy = (
-        "import sys, nas.search.session; print([m for m in sys.modules if m.startswith('nas.tracking.to_')])"
-    )
+    loaded = "[name for name in sys.modules if name.startswith('nas.tracking.to_')]"
+    heavy = f"import sys, nas.search.session; print({loaded})"
     monkeypatch.undo()
     assert subprocess.check_output([sys.executable, "-c", heavy], text=True) == "[]\n"
 
