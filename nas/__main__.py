@@ -34,7 +34,7 @@ COMMANDS = {
     "compare": ("analysis.compare", "runs of several seeds or optimisers side by side"),
     "tracking": ("nas.tracking", "show a run in TensorBoard, Weights & Biases or MLflow"),
     "history": ("analysis.history", "a run's history for other tools"),
-    "dashboard": ("analysis.dashboard", "explore runs interactively in DeepCAVE"),
+    "dashboard": ("analysis.dashboard", "explore runs in DeepCAVE, or live in optuna-dashboard"),
 }
 
 

@@ -1,4 +1,4 @@
-"""DeepCAVE's pages about runs, finished or still running: ``python -m analysis.dashboard runs/<name>``."""
+"""Pages about runs, finished or still running: ``python -m analysis.dashboard runs/<name>``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -28,10 +28,12 @@ _START = 120.0  # seconds the page may take to answer
 
 @dataclass(frozen=True)
 class Command:
-    """DeepCAVE's page for one or more runs, also while they go on."""
+    """A page for one or more runs, also while they go on."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, flag_help.several("RUN")] = ()
     """Run folders."""
+    ui: Literal["deepcave", "optuna"] = "deepcave"
+    """deepcave: analyses, computed when asked for; optuna: trials, curves and the front as they come."""
     port: int = 8050
     """Port of the page, which only this machine can reach; 0: any free port."""
     open: flag_help.Switch = False
@@ -45,14 +47,27 @@ def main(args: Sequence[str] | None = None) -> int:
     if not command.runs:
         raise UserError("runs: name at least one run folder, for example runs/<name>")
 
-    from analysis.dashboard import services
+    return _optuna(command) if command.ui == "optuna" else _deepcave(command)
+
+
+def _optuna(command: Command) -> int:
+    from analysis.studies import page
+
+    page.require()
+    from analysis.dashboard import optuna_page
+
+    return optuna_page.show(command.runs, command.port, PROG, browse=command.open)
+
+
+def _deepcave(command: Command) -> int:
+    from analysis.dashboard import ports, services
     from analysis.deepcave import environment
 
     output.doing("reading the runs")
     exporters = _export(command.runs)
     output.doing("starting DeepCAVE")
     redis = services.find_redis()
-    port = services.claim_port(command.port)
+    port = ports.claim_port(command.port)
     python = environment.ensure()
     names = ", ".join(run.resolve().name for run in command.runs)
     stop = threading.Event()  # so that no signal cuts a start or an end short

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.dashboard.children import Child
+from analysis.dashboard.ports import claim_port
 from analysis.deepcave import environment
-from nas.util.errors import SettingError, UserError
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -39,26 +40,6 @@ def find_redis() -> str:
             "apt-get install redis-server (or brew install redis, conda install redis-server)"
         )
     return found
-
-
-def claim_port(port: int) -> int:
-    """Checks that a port of this machine is free; 0 takes any.
-
-    Raises:
-        UserError: If it is not.
-    """
-    if not 0 <= port <= 65535:
-        raise SettingError("port", None, f"must be from 0 to 65535, got {port}")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise SettingError(
-                "port", None, f"{port} cannot be used ({error.strerror}); try another, or 0"
-            ) from None
-        taken: int = probe.getsockname()[1]
-        return taken
 
 
 class Services:

@@ -21,12 +21,13 @@ class Tail:
 
     Attributes:
         lines: Read so far.
+        offset: Bytes read so far.
     """
 
     def __init__(self, path: Path) -> None:
         """Takes the journal, which need not be there yet."""
         self._path = path
-        self._offset = 0
+        self.offset = 0
         self.lines = 0
 
     def more(self) -> Iterator[Event]:
@@ -37,6 +38,6 @@ class Tail:
         """
         if not self._path.exists():
             return
-        while (contents := journal.read(self._path, self._offset, self.lines + 1, _PIECE)).events:
-            self._offset, self.lines = contents.size, self.lines + len(contents.events)
+        while (contents := journal.read(self._path, self.offset, self.lines + 1, _PIECE)).events:
+            self.offset, self.lines = contents.size, self.lines + len(contents.events)
             yield from contents.events

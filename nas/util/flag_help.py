@@ -22,17 +22,21 @@ def group(title: str) -> Any:
     return tyro.conf.arg(name=title)
 
 
-def default(text: str, *, name: str | None = None, aliases: list[str] | None = None) -> Any:
+def default(
+    text: str, *, name: str | None = None, aliases: list[str] | None = None, metavar: str | None = None
+) -> Any:
     """Says what is used where a flag is left out; to be put into ``Annotated`` around a field.
 
     Args:
         text: What help shows in the place of ``None`` or of an empty list.
         name: The flag's name, where it is not the field's.
         aliases: Further spellings, such as ``-o``.
+        metavar: What its value is called, where its type does not say so.
     """
     return tyro.conf.arg(
         name=name,
         aliases=aliases,
+        metavar=metavar,
         help_behavior_hint=lambda label: f"(default: {text if label in ('', 'None') else label})",
     )
 

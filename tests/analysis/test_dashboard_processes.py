@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from analysis.dashboard import __main__ as dashboard_module
-from analysis.dashboard import services
+from analysis.dashboard import ports, services
 from analysis.deepcave import environment
 from analysis.deepcave.exporter import Exporter
 from nas.run.folder import Run
@@ -155,7 +155,7 @@ def test_a_dead_worker_is_shown_with_its_log_and_replaced_unless_young(
     run = tmp_path / "shown"
     shutil.copytree(finished_run, run)
     Exporter(Run.open(run)).refresh()
-    with services.started(environment.ensure(), str(REDIS), services.claim_port(0), [run]) as running:
+    with services.started(environment.ensure(), str(REDIS), ports.claim_port(0), [run]) as running:
         assert await_(running.ready, 60)
 
         monkeypatch.setattr(services, "_YOUNG", 0.0)

@@ -33,6 +33,8 @@ return [...document.querySelectorAll('.js-plotly-plot')].map(graph => graph.data
 class Page:
     """DeepCAVE in a browser."""
 
+    pictures = "deepcave"
+
     def __init__(self, driver: Any, address: str) -> None:
         self.driver = driver
         self.address = address
@@ -97,7 +99,7 @@ class Page:
             shot = self.driver.execute_cdp_cmd(
                 "Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip}
             )
-            (Path(folder) / f"deepcave-{name}.png").write_bytes(base64.b64decode(shot["data"]))
+            (Path(folder) / f"{self.pictures}-{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def check(self) -> None:
         """Nothing failed, in the page or behind it, and nothing came from elsewhere."""
