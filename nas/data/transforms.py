@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
+import torch
 from timm.data import create_transform
+from timm.data.random_erasing import RandomErasing
 from timm.data.transforms import MaybeToTensor, RandomResizedCropAndInterpolation
 from torchvision import transforms
 
@@ -16,6 +20,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     Transform = Callable[[Image.Image], Tensor]
+
+
+def normalisation(data_config: Mapping[str, Any]) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each of the network's channels, of pixels scaled to 0..1."""
+    channels = data_config["input_size"][0]
+    return _channels(data_config["mean"], channels), _channels(data_config["std"], channels)
 
 
 def judging(data_config: Mapping[str, Any]) -> Transform:
@@ -52,6 +62,58 @@ def training(data_config: Mapping[str, Any], crop_padding: float = 0.0, **option
             transforms.RandomCrop(size, padding=padding, padding_mode="reflect"),
         ]
     return _of_channels(made, data_config)
+
+
+@dataclass(frozen=True)
+class Finish:
+    """The end of a training transform, for whole batches on their device: to floats, normalised, erased.
+
+    Attributes:
+        mean: Of each channel.
+        std: Of each channel.
+        erasing: timm's random erasing, or None.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    erasing: RandomErasing | None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 ``(B, C, H, W)`` to what the network takes, with the same numbers as image by image."""
+        mean, std = (_column(values, images.device) for values in (self.mean, self.std))
+        made = images.float().div_(255).sub_(mean).div_(std)
+        if self.erasing is None:
+            return made
+        self.erasing.device = str(made.device)
+        erased: Tensor = self.erasing(made)
+        return erased
+
+
+def split(transform: Any) -> tuple[Transform, Finish]:
+    """Parts a transform of :func:`training` before its pixels become floats.
+
+    What reads the images then hands on a quarter of the bytes, and their device does the rest.
+    """
+    steps: list[Any] = []
+    mean: Any = ()
+    std: Any = ()
+    erasing = None
+    for step in transform.transforms:
+        if isinstance(step, transforms.ToTensor | MaybeToTensor):
+            steps.append(transforms.PILToTensor())
+        elif isinstance(step, transforms.Normalize):
+            mean, std = (tuple(torch.as_tensor(values).tolist()) for values in (step.mean, step.std))
+        elif isinstance(step, RandomErasing):
+            erasing = step
+        else:
+            steps.append(step)
+    return transforms.Compose(steps), Finish(mean, std, erasing)
+
+
+@functools.cache
+def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Numbers of channels ``(C, 1, 1)``, copied to a device once."""
+    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def _in_colour(data_config: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def main(args: Sequence[str] | None = None) -> int:
         if exported.note:
             print(exported.note)
         summary.show(exported.rows, exported.totals)
-        for name, difference in exported.differences.items():
-            print(f"{name}: same answers as PyTorch, within {difference:.0e} of the largest logit")
+        for form in exported.forms:
+            print(form.in_words)
         folder = command.settings.output
         trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}")
@@ -66,10 +66,10 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"  {typed('nas.train', folder, '--data', own, '-o', trained, *space)}")
             return 0
         print("next (DIR: train/ and test/, with one folder per class)")
-        if command.settings.weights is None:
+        if command.settings.weights is None and not exported.again:
             print(f"  {typed('nas.train', folder, '--data', 'folder:DIR', '-o', trained, *space)}")
         else:
-            print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR')}")
+            print(f"  {typed('nas.evaluate', folder, '--data', 'folder:DIR', *space)}")
     return 0
 
 

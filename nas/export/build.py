@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas.export import folder, hub, model_card, sizes, source, summary, weights
+from nas.data import transforms
+from nas.export import again, folder, forms, model_card, sample, sizes, source, summary, weights
 from nas.export import recipe as recipes
-from nas.export.exported import Exported, OtherForms, in_words, own_facts
+from nas.export.exported import Exported, in_words, own_facts, pushed
+from nas.run.folder import Run
 from nas.trial import weights as trained
 from nas.util import output
 from nas.util.errors import SettingError, UserError, first_line, setting
@@ -18,7 +21,6 @@ from search_spaces.loading import is_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from torch import nn
 
@@ -36,10 +38,12 @@ def export(settings: ExportSettings) -> Exported:
     Raises:
         UserError: If anything fails; nothing is written then, unless only the push fails.
     """
-    if settings.onnx:
+    if settings.onnx or settings.int8:
         from nas.export import formats
 
         formats.require_onnx()
+    if again.is_exported(settings.source):
+        return again.export(settings)
     found = source.find(
         settings.source,
         trial=settings.trial,
@@ -69,38 +73,41 @@ def export(settings: ExportSettings) -> Exported:
         weights.filled(model, kept, found.weights)
     rows, totals = _counted(settings.output.name, model, space, size, in_chans)
     learned = "" if kept is None else in_words(kept, found)
-    forms = OtherForms(settings, model, (in_chans, size.image_size, size.image_size))
-
-    def beside(staging: Path) -> None:
-        if file is not None:
-            shutil.copyfile(file, staging / file.name)
-        forms.write(staging)
-
+    cfg = _pretrained_cfg(model, space, size, (classes, in_chans), kept) | {"license": settings.licence}
+    data_config = forms.data_config(model, cfg)
+    images = None
+    if settings.int8:
+        images = _sample(settings, found, data_config, classes, kept is not None, released is not None)
     facts = None if released is None else released.facts
     by_search = size.reduced and found.recipe is not None
-    folder.write(
-        settings.output,
-        model,
-        card=model_card.exported(
-            settings.output.name,
-            space,
-            found,
-            size.geometry,
-            (rows, totals),
-            model_card.Weights(settings.licence, learned, facts),
-            code,
-            settings.push_to_hub,
-        ),
-        recipe=_recipe(found, size).to_yaml(),
-        own=own_facts(found, totals[0], settings.seed, kept, facts)
-        | ({folder.RECIPE_OF: "search", folder.CHOSEN: list(found.chosen)} if by_search else {}),
-        model_args=model_args,
-        pretrained_cfg=_pretrained_cfg(model, space, size, (classes, in_chans), kept)
-        | {"license": settings.licence},
-        class_names=found.class_names if classes == len(found.class_names) else (),
-        extra=beside,
-    )
-    url = None if settings.push_to_hub is None else hub.push(settings.output, settings.push_to_hub)
+    with folder.appearing(settings.output) as staging:
+        if file is not None:
+            shutil.copyfile(file, staging / file.name)
+        shape = (in_chans, size.image_size, size.image_size)
+        written = forms.write(staging, model, shape, settings, images)
+        folder.fill(
+            staging,
+            model,
+            card=model_card.exported(
+                settings.output.name,
+                space,
+                found,
+                size.geometry,
+                (rows, totals),
+                model_card.Weights(settings.licence, learned, facts),
+                code,
+                settings.push_to_hub,
+                model_card.forms(written, transforms.normalisation(data_config)),
+            ),
+            recipe=_recipe(found, size).to_yaml(),
+            own=own_facts(found, totals[0], settings.seed, kept, facts)
+            | ({folder.RECIPE_OF: "search", folder.CHOSEN: list(found.chosen)} if by_search else {})
+            | ({folder.FORMS: {form.file: form.to_json() for form in written}} if written else {}),
+            model_args=model_args,
+            pretrained_cfg=cfg,
+            class_names=found.class_names if classes == len(found.class_names) else (),
+        )
+    url = pushed(settings)
     notes = [
         found.note,
         learned and f"with the weights that the search kept, {learned}",
@@ -109,7 +116,7 @@ def export(settings: ExportSettings) -> Exported:
     ]
     fits = size.reduced and classes == len(found.class_names) and in_chans == found.in_chans
     say = None if code is None else named(code, str(settings.output))
-    return Exported(rows, totals, forms.differences, "; ".join(filter(None, notes)), fits, say, url)
+    return Exported(rows, totals, written, "; ".join(filter(None, notes)), fits, say, url)
 
 
 def _ends(settings: ExportSettings, found: Source, size: Size) -> tuple[int, int]:
@@ -165,6 +172,29 @@ def _build(
                 f"{settings.source}: cannot be built ({type(error).__name__}: {first_line(error)})"
             ) from error
     return model.eval(), model_args
+
+
+def _sample(
+    settings: ExportSettings,
+    found: Source,
+    data_config: Mapping[str, Any],
+    classes: int,
+    by_search: bool,
+    released: bool,
+) -> sample.Sample:
+    """Images to calibrate an 8-bit form on, and to judge it on.
+
+    Raises:
+        UserError: If the weights are initial ones, or the images are not there.
+    """
+    if not by_search and not released:
+        raise sample.refuse_untrained()
+    if settings.data is None and by_search:
+        return sample.of_run(Run.open(Path(settings.source).expanduser()), settings.data_dir, data_config)
+    if settings.data is None:
+        raise sample.required()
+    names = found.class_names if by_search else ()
+    return sample.of_data(settings.data, settings.data_dir, data_config, names, classes, None)
 
 
 def _untrained(settings: ExportSettings, found: Source, classes: int, in_chans: int) -> str:

@@ -1,26 +1,20 @@
-"""What every export writes besides the network: other formats, and the facts known about it."""
+"""The result of an export, and the facts that it records about the network."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import nas
-from nas.export import weights
-from nas.util import output
+from nas.export import hub, weights
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import nn
-
     from nas.export import source, summary
+    from nas.export.forms import Form
     from nas.export.settings import ExportSettings
     from nas.trial.weights import Kept
 
 FORMAT = 1
-ONNX = "model.onnx"
-TORCH_EXPORT = "model.pt2"
 
 
 @dataclass(frozen=True)
@@ -30,46 +24,33 @@ class Exported:
     Attributes:
         rows: The network's blocks.
         totals: Total costs, those of the network itself first.
-        differences: Largest differences between the other formats and the original, by format.
+        forms: Its other file formats.
         note: How a run's network was chosen, and which choices have no effect; "" without any.
         searched: Whether it is the network that a run searched, which takes that run's images.
         space: The custom space whose code builds it, None for a space of this package.
         url: Address that it was pushed to, if any.
+        again: Whether an exported folder was exported again, with its weights.
     """
 
     rows: list[summary.Row]
     totals: list[summary.Total]
-    differences: dict[str, float]
+    forms: list[Form]
     note: str = ""
     searched: bool = False
     space: str | None = None
     url: str | None = None
+    again: bool = False
 
 
-@dataclass(frozen=True)
-class OtherForms:
-    """Writes the requested formats of a network that takes images of ``shape`` ``(C, H, W)``."""
+def pushed(settings: ExportSettings) -> str | None:
+    """Uploads an exported folder if requested; returns the repository's address, or None.
 
-    settings: ExportSettings
-    model: nn.Module
-    shape: tuple[int, int, int]
-    differences: dict[str, float] = field(default_factory=dict)
-
-    def write(self, staging: Path) -> None:
-        """Writes them to a folder and compares their outputs with the network's.
-
-        Raises:
-            UserError: If the outputs of one differ.
-        """
-        from nas.export import formats
-
-        if self.settings.onnx:
-            output.doing("writing ONNX and comparing its answers")
-            self.differences[ONNX] = formats.write_onnx(self.model, staging / ONNX, self.shape)
-        if self.settings.torch_export:
-            output.doing("writing torch.export's form and comparing its answers")
-            target = staging / TORCH_EXPORT
-            self.differences[TORCH_EXPORT] = formats.write_torch_export(self.model, target, self.shape)
+    Raises:
+        UserError: If the upload fails.
+    """
+    if settings.push_to_hub is None:
+        return None
+    return hub.push(settings.output, settings.push_to_hub, private=settings.private)
 
 
 def in_words(kept: Kept, found: source.Source) -> str:

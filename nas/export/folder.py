@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 OWN_KEY = "smacnas"  # key in config.json for what timm does not read
 RECIPE_OF = "recipe"  # key below it: the origin of recipe.yaml, if that is the search
 CHOSEN = "chosen"  # key below it: the recipe's settings that the search chose for this network
+FORMS = "forms"  # key below it: the network's other file formats in the folder
 CARD = "README.md"
 RECIPE = "recipe.yaml"
 CONFIG = "config.json"
@@ -58,7 +59,27 @@ def appearing(target: Path, field: str = "output") -> Iterator[Path]:
 
 
 def write(
-    folder: Path,
+    folder: Path, model: nn.Module, *, extra: Callable[[Path], object] | None = None, **said: Any
+) -> None:
+    """Creates a folder and fills it.
+
+    Args:
+        folder: The folder to create.
+        model: The network, see :func:`fill`.
+        extra: Called with the unfinished folder, to add further files.
+        **said: Further arguments of :func:`fill`.
+
+    Raises:
+        UserError: If the folder exists or cannot be written.
+    """
+    with appearing(folder) as staging:
+        fill(staging, model, **said)
+        if extra is not None:
+            extra(staging)
+
+
+def fill(
+    staging: Path,
     model: nn.Module,
     *,
     card: str,
@@ -67,12 +88,11 @@ def write(
     model_args: Mapping[str, Any] | None = None,
     pretrained_cfg: Mapping[str, Any] | None = None,
     class_names: Sequence[str] = (),
-    extra: Callable[[Path], object] | None = None,
 ) -> None:
     """Writes config.json, model.safetensors, README.md and recipe.yaml.
 
     Args:
-        folder: The folder to create.
+        staging: An empty folder, see :func:`appearing`.
         model: A network from ``timm.create_model``, on any device.
         card: The model card.
         recipe: How it was or would be trained, YAML.
@@ -80,31 +100,24 @@ def write(
         model_args: Arguments of ``timm.create_model`` for this network.
         pretrained_cfg: Entries of timm's data configuration to set.
         class_names: Names of the classes, or none.
-        extra: Called with the unfinished folder, to add further files.
-
-    Raises:
-        UserError: If the folder exists or cannot be written.
     """
     import torch
     from timm.models import save_for_hf
 
-    with appearing(folder) as staging:
-        contents: dict[str, Any] = {OWN_KEY: dict(own), "pretrained_cfg": dict(pretrained_cfg or {})}
-        if class_names:
-            contents["label_names"] = list(class_names)
-        # safetensors refuses channels_last weights.
-        model.to(memory_format=torch.contiguous_format)
-        save_for_hf(
-            model,
-            str(staging),
-            model_config=contents,
-            model_args=dict(model_args or {}),
-            safe_serialization=True,
-        )
-        (staging / CARD).write_text(card)
-        (staging / RECIPE).write_text(recipe)
-        if extra is not None:
-            extra(staging)
+    contents: dict[str, Any] = {OWN_KEY: dict(own), "pretrained_cfg": dict(pretrained_cfg or {})}
+    if class_names:
+        contents["label_names"] = list(class_names)
+    # safetensors refuses channels_last weights.
+    model.to(memory_format=torch.contiguous_format)
+    save_for_hf(
+        model,
+        str(staging),
+        model_config=contents,
+        model_args=dict(model_args or {}),
+        safe_serialization=True,
+    )
+    (staging / CARD).write_text(card)
+    (staging / RECIPE).write_text(recipe)
 
 
 def read_config(folder: Path) -> dict[str, Any]:

@@ -2,23 +2,54 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from nas.export import agreement
+from nas.export.settings import OPSET
 from nas.trial import onnx_file
 from nas.util.commands import extra
-from nas.util.errors import SettingError, UserError, setting
+from nas.util.errors import SettingError, UserError, first_line, setting
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from torch import Tensor, nn
 
+    from nas.export.agreement import Answer, Shape
+
 _ONNX_PACKAGES = ("onnx", "onnxruntime", "onnxscript")
-_BATCHES = (1, 3)  # batch sizes compared; both formats are written with another one
 _EXAMPLE_BATCH = 2
-_TOLERANCE = 1e-3  # relative to the largest logit; measured: below 1e-5
+
+
+@dataclass(frozen=True)
+class Agreed:
+    """How well a form agrees with the network.
+
+    Attributes:
+        difference: See :func:`nas.export.agreement.difference`.
+        sizes: Whether it takes images of any size.
+    """
+
+    difference: float
+    sizes: bool
+
+
+@dataclass(frozen=True)
+class _Way:
+    """One way of writing a form.
+
+    Attributes:
+        sizes: Whether what is written should take images of any size.
+        write: Writes the file; returns what the file answers once it is read again.
+    """
+
+    sizes: bool
+    write: Callable[[], Answer]
 
 
 def require_onnx() -> None:
@@ -32,63 +63,128 @@ def require_onnx() -> None:
         raise SettingError("onnx", None, f"needs {', '.join(missing)}; install with: {extra('export')}")
 
 
-def write_onnx(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
-    """Writes an ONNX file that accepts batches of any size, and checks it with onnxruntime.
+def write_onnx(model: nn.Module, path: Path, shape: Shape, opset: int = OPSET) -> Agreed:
+    """Writes an ONNX file that takes any number of images, of any size if it can, and checks it.
 
     Args:
         model: The network, in evaluation mode, on the CPU.
         path: The file.
-        shape: Shape ``(C, H, W)`` of an image.
-
-    Returns:
-        The largest difference between any two logits, as a share of the largest logit.
+        shape: An image's ``(C, H, W)``.
+        opset: Version of ONNX's operators.
 
     Raises:
-        UserError: If a package is missing or the outputs differ.
+        UserError: If a package is missing, it cannot be written or the answers differ.
     """
     require_onnx()
+
+    def way(sizes: bool) -> _Way:
+        def write() -> Answer:
+            onnx_file.write(model, path, shape, sizes=sizes, opset=opset)
+            return session(path)
+
+        return _Way(sizes, write)
+
+    return _agreed(f"{setting('onnx')}: onnxruntime", model, shape, [way(True), way(False)])
+
+
+def session(path: Path) -> Answer:
+    """What onnxruntime answers with a file, ``(B, C, H, W)`` to logits."""
     import onnxruntime
 
-    onnx_file.write(model, path, shape)
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    running = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def answer(images: Tensor) -> Tensor:
-        return torch.from_numpy(session.run(["logits"], {"image": images.numpy()})[0])
+        return torch.from_numpy(running.run(["logits"], {"image": images.numpy()})[0])
 
-    return _compare(f"{setting('onnx')}: onnxruntime", model, answer, shape)
+    return answer
 
 
-def write_torch_export(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> float:
-    """Writes a ``torch.export`` program that accepts batches of any size, and checks it.
-
-    Args:
-        model: The network, in evaluation mode, on the CPU.
-        path: The file, ``.pt2``.
-        shape: Shape ``(C, H, W)`` of an image.
-
-    Returns:
-        See :func:`write_onnx`.
+def write_torch_export(model: nn.Module, path: Path, shape: Shape) -> Agreed:
+    """Writes a ``torch.export`` program as :func:`write_onnx` does; ``path`` ends in ``.pt2``.
 
     Raises:
-        UserError: If the outputs differ.
+        UserError: If it cannot be written or the answers differ.
     """
-    with onnx_file.quiet():
-        program = torch.export.export(
-            model, (onnx_file.images(_EXAMPLE_BATCH, shape),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
-        )
-        torch.export.save(program, str(path))
-        loaded = torch.export.load(str(path)).module()
-    return _compare(f"{setting('torch_export')}: the program", model, loaded, shape)
+
+    def way(sizes: bool) -> _Way:
+        def write() -> Answer:
+            any_of = dict.fromkeys((0, 2, 3) if sizes else (0,), torch.export.Dim.DYNAMIC)
+            example = (onnx_file.images(_EXAMPLE_BATCH, shape),)
+            with onnx_file.quiet():
+                program = torch.export.export(model, example, dynamic_shapes=(any_of,))
+                torch.export.save(program, str(path))
+                loaded: Answer = torch.export.load(str(path)).module()
+            return loaded
+
+        return _Way(sizes, write)
+
+    return _agreed(f"{setting('torch_export')}: the program", model, shape, [way(True), way(False)])
 
 
-def _compare(what: str, model: nn.Module, other: Any, shape: tuple[int, int, int]) -> float:
-    worst = 0.0
-    with torch.no_grad():
-        for batch in _BATCHES:
-            images = onnx_file.images(batch, shape)
-            expected = model(images)
-            difference = (other(images) - expected).abs().max() / expected.abs().max()
-            worst = max(worst, difference.item())
-    if not worst <= _TOLERANCE:
-        raise UserError(f"{what} answers differently, by {worst:.1e} of the largest logit; not written")
-    return worst
+def write_torchscript(model: nn.Module, path: Path, shape: Shape) -> Agreed:
+    """Writes TorchScript that ``torch.jit.load`` reads, as :func:`write_onnx` does.
+
+    It is traced; scripted where a trace has the images' size in it; and traced again where neither takes
+    other sizes, with a check in it that refuses them: a trace alone could answer them wrongly.
+
+    Raises:
+        UserError: If it cannot be written or the answers differ.
+    """
+    jit: Any = torch.jit
+
+    def traced() -> Any:
+        return jit.trace(model, onnx_file.images(_EXAMPLE_BATCH, shape), check_trace=False)
+
+    def way(sizes: bool, make: Callable[[], Any]) -> _Way:
+        def write() -> Answer:
+            # Deprecated in favour of torch.export, and still what older programs load.
+            with onnx_file.quiet(), warnings.catch_warnings():
+                jit.save(make(), str(path))
+                loaded: Answer = jit.load(str(path))
+            return loaded
+
+        return _Way(sizes, write)
+
+    ways = [
+        way(True, traced),
+        way(True, lambda: jit.script(model)),
+        way(False, lambda: jit.script(_OneSize(traced(), *shape))),
+    ]
+    return _agreed(f"{setting('torchscript')}: the script", model, shape, ways)
+
+
+class _OneSize(torch.nn.Module):
+    """A traced network that refuses images of another size than its own."""
+
+    def __init__(self, network: torch.nn.Module, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.network = network
+        self.channels, self.height, self.width = channels, height, width
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """``(B, C, H, W)`` to ``(B, num_classes)``."""
+        if image.shape[1:] != [self.channels, self.height, self.width]:
+            raise ValueError("images must be of the size that the network was exported for")
+        return self.network(image)
+
+
+def _agreed(what: str, model: nn.Module, shape: Shape, ways: Sequence[_Way]) -> Agreed:
+    """Writes a form in the first of these ways that gives the network's answers.
+
+    Raises:
+        UserError: If none does.
+    """
+    fitting = [way for way in ways if not way.sizes or agreement.takes_other_sizes(model, shape)]
+    for way in fitting:
+        try:
+            off = agreement.difference(what, model, way.write(), shape, sizes=way.sizes)
+        except (UserError, OSError):
+            if way is fitting[-1]:
+                raise
+        except Exception as error:  # whatever an exporter raises about a network
+            if way is fitting[-1]:
+                reason = f"{type(error).__name__}: {first_line(error)}"
+                raise UserError(f"{what.partition(':')[0]}: cannot be written ({reason})") from error
+        else:
+            return Agreed(off, way.sizes)
+    raise AssertionError("the last way is taken or refused")

@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING
 
 from nas.util import output
-from nas.util.errors import SettingError, UserError, first_line
+from nas.util.errors import SettingError, UserError, first_line, setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,7 @@ def require_name(repo: str) -> None:
         )
 
 
-def push(folder: Path, repo: str) -> str:
+def push(folder: Path, repo: str, *, private: bool = False) -> str:
     """Uploads a folder that timm's ``save_for_hf`` filled, with all its other files, as one commit.
 
     ``timm.models.push_to_hf_hub`` makes the same two calls, but with another model card, without the recipe,
@@ -40,6 +40,8 @@ def push(folder: Path, repo: str) -> str:
     Args:
         folder: The folder.
         repo: ``USER/NAME``; created if it does not exist.
+        private: Create it as private. An existing public one is left alone: the Hub would take the files
+            without a warning.
 
     Returns:
         The repository's address.
@@ -52,15 +54,18 @@ def push(folder: Path, repo: str) -> str:
     output.doing(f"pushing to {repo}")
     try:
         if huggingface_hub.get_token() is None:
-            raise _not_pushed(folder, repo, "no token; type hf auth login, or set HF_TOKEN")
+            raise _not_pushed(folder, repo, "no token; type hf auth login, or set HF_TOKEN", private)
         api = huggingface_hub.HfApi(library_name="timm")
-        url = api.create_repo(repo, exist_ok=True)
+        url = api.create_repo(repo, exist_ok=True, private=True if private else None)
+        if private and not api.repo_info(repo).private:
+            public = f"it is there and public, so leave out {setting('private')}"
+            raise _not_pushed(folder, repo, public, False)
         with _no_bars():
             api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Add model")
     except UserError:
         raise
     except Exception as error:  # errors of the client, of httpx, or in earlier versions of requests
-        raise _not_pushed(folder, repo, first_line(error)) from error
+        raise _not_pushed(folder, repo, first_line(error), private) from error
     return str(url)
 
 
@@ -83,8 +88,8 @@ def _no_bars() -> Iterator[None]:
         enable_progress_bars()
 
 
-def _not_pushed(folder: Path, repo: str, reason: str) -> SettingError:
-    again = shlex.join(["hf", "upload", repo, str(folder)])
+def _not_pushed(folder: Path, repo: str, reason: str, private: bool) -> SettingError:
+    again = shlex.join(["hf", "upload", repo, str(folder), *(["--private"] if private else [])])
     return SettingError(
         "push_to_hub", repo, f"not pushed ({reason}); the network is in {folder}, push it later with: {again}"
     )

@@ -16,6 +16,7 @@ from nas.util.seeds import derive
 if TYPE_CHECKING:
     from nas.data.images import ImageSet
     from nas.data.pictures import Pictures
+    from nas.data.split import Split
     from nas.search.settings import DataSettings
 
 KIND = "run"
@@ -70,6 +71,21 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
     Raises:
         UserError: If the images are not those of the search.
     """
+    found, split = _searched(run, data_dir)
+    return pictures.from_images(f"{KIND}:{run.path}", _only(found, split.val))
+
+
+def training(run: Run, *, data_dir: Path) -> Pictures:
+    """The images that a run's trials learn from, as :func:`validation` gives those they are judged on.
+
+    Raises:
+        UserError: If the images are not those that the run searched on.
+    """
+    found, split = _searched(run, data_dir)
+    return pictures.from_images(f"{KIND}:{run.path}", _only(found, split.train))
+
+
+def _searched(run: Run, data_dir: Path) -> tuple[ImageSet, Split]:
     search = run.read_search()
     settings = SearchSettings.of(search)
     data = settings.data
@@ -86,7 +102,7 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
         raise SettingError(
             "data", f"{KIND}:{run.path}", f"{data.dataset} is not the images this run searched on"
         )
-    return pictures.from_images(f"{KIND}:{run.path}", _only(images, split.val))
+    return images, split
 
 
 def _only(images: ImageSet, index: Any) -> ImageSet:

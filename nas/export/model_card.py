@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import nas
+from nas.export.published import TABLE_3
 from nas.util.quantities import format_count
 from search_spaces.code import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nas.export.forms import Form
     from nas.export.source import Source
     from nas.export.summary import Row, Total
     from search_spaces.base import Config, SearchSpace, Value
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
 _INACTIVE = "–"
 _PLACE = "PATH_OF_THIS_FOLDER"
 _TERMS = "## Licence and citation"
+_LOADING = "## Loading"
+_FORMS = "## Other forms"
 _INSTALLING = (
     f"timm alone does not know this architecture: install smacnas {nas.__version__} beside it, by "
     "`pip install .` in a copy of its source."
@@ -49,6 +54,7 @@ def exported(
     weights: Weights,
     code: Mapping[str, str] | None = None,
     repo: str | None = None,
+    other_forms: Sequence[str] = (),
 ) -> str:
     """Writes the card of a network that ``nas.train`` has not trained.
 
@@ -61,6 +67,7 @@ def exported(
         weights: Origin and licence of the weights.
         code: Code of a custom space: file, class and SHA-256.
         repo: Repository that it is pushed to, ``USER/NAME``; None if nowhere.
+        other_forms: Lines of :func:`forms`.
     """
     rows, totals = counted
     module = space.exporting.timm_module
@@ -77,6 +84,7 @@ def exported(
             *_costs(totals),
             *_blocks(rows),
             *loading,
+            *other_forms,
             *_citation(weights.license),
         ]
     )
@@ -101,7 +109,9 @@ def trained(
         earlier: The card of its export, whose tables still hold.
     """
     tables = earlier[earlier.find("\n## ") + 1 :] if "\n## " in earlier else ""
-    tables = tables.partition(f"{_TERMS}\n")[0].rstrip()  # the licence may differ
+    for gone in (_TERMS, _FORMS):  # its licence may be another, and its other forms are
+        tables = _replaced(tables, gone, "")
+    tables = tables.rstrip()
     return "\n".join(
         [
             *_front_matter(license_),
@@ -119,6 +129,81 @@ def trained(
             *_citation(license_),
         ]
     )
+
+
+def again(
+    card: str,
+    timm_module: str | None,
+    code: Mapping[str, str] | None,
+    repo: str | None,
+    other_forms: Sequence[str],
+) -> str:
+    """Updates the card of a folder that is exported again: how to load it, and its other formats.
+
+    Args:
+        card: The earlier card; what its owner wrote into it is kept.
+        timm_module: As for :func:`trained`.
+        code: As for :func:`exported`.
+        repo: As for :func:`exported`.
+        other_forms: Lines of :func:`forms`.
+    """
+    loading = _loading(timm_module, repo) if code is None else _loading_code(code, repo)
+    bare = _replaced(card, _FORMS, "")
+    wanted = "\n".join([*loading, *other_forms, ""])
+    if _section(bare, _LOADING) is None:
+        return f"{bare.rstrip()}\n\n{wanted}"
+    return _replaced(bare, _LOADING, wanted)
+
+
+def licensed(card: str, license_: str | None) -> str:
+    """Changes the licence of the weights in a card; None leaves it unchanged."""
+    if license_ is None:
+        return card
+    card = re.sub(r"\A(---\n.*?^license: )\S+$", rf"\g<1>{license_}", card, count=1, flags=re.M | re.S)
+    return re.sub(r"^Weights: [\w.-]+\. ", f"Weights: {license_}. ", card, count=1, flags=re.M)
+
+
+def forms(written: Sequence[Form], normalisation: tuple[Sequence[float], Sequence[float]]) -> list[str]:
+    """Writes the section on a network's other file formats; nothing if there are none.
+
+    Args:
+        written: The forms.
+        normalisation: Mean and standard deviation of each channel.
+    """
+    if not written:
+        return []
+    rows = []
+    for form in written:
+        if form.quantised is not None:
+            checked = form.quantised.in_words
+        else:
+            checked = f"same answers as PyTorch, within {form.difference:.0e} of the largest logit"
+        opset = "" if form.opset is None else f", opset {form.opset}"
+        rows.append((f"`{form.file}`{opset}", form.images, checked))
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in normalisation)
+    return [
+        _FORMS,
+        "",
+        *_table(("file", "images", "checked"), rows),
+        f"All take float32 `(B, C, H, W)` of pixels scaled to 0..1, less {mean} and divided by {std} for "
+        "each channel, and give logits `(B, classes)`.",
+        "",
+    ]
+
+
+def _section(card: str, title: str) -> tuple[int, int] | None:
+    """Returns the begin and end of a section of a card, None without it."""
+    begin = card.find(f"{title}\n")
+    if begin < 0 or (begin and card[begin - 1] != "\n"):
+        return None
+    end = card.find("\n## ", begin)
+    return begin, len(card) if end < 0 else end + 1
+
+
+def _replaced(card: str, title: str, text: str) -> str:
+    """Replaces a section of a card, if it exists."""
+    place = _section(card, title)
+    return card if place is None else f"{card[: place[0]]}{text}{card[place[1] :]}"
 
 
 def _weights_line(weights: Weights) -> str:
@@ -178,12 +263,32 @@ def _architecture(space: SearchSpace, config: Config, geometry: Any) -> list[str
 
 
 def _costs(totals: Sequence[Total]) -> list[str]:
-    """Writes the table of the network's costs beside those of others."""
+    """Writes the table of the network's costs beside those of others, with their published accuracies."""
     rows = [
-        (other.name, str(other.image_size), format_count(other.params), format_count(other.macs))
+        (
+            other.name,
+            str(other.image_size),
+            format_count(other.params),
+            format_count(other.macs),
+            _published(other) or _INACTIVE,
+        )
         for other in totals
     ]
-    return ["## Cost", "", *_table(("network", "pixels", "params", "MACs"), rows)]
+    known = any(_published(other) for other in totals)
+    head = ("network", "pixels", "params", "MACs", "top-1 on ImageNet-1K")
+    note = [
+        "The accuracies are those in Table 3 of arXiv:2212.08448, not measured here; "
+        f"{_INACTIVE} where it has none.",
+        "",
+    ]
+    width = len(head) if known else len(head) - 1
+    return ["## Cost", "", *_table(head[:width], [row[:width] for row in rows]), *(note if known else [])]
+
+
+def _published(network: Total) -> str:
+    """Returns a network's accuracy at this image size in the paper, "" if it has none."""
+    row = TABLE_3.get(network.name)
+    return f"{row.top1:.1f}%" if row is not None and row.image_size == network.image_size else ""
 
 
 def _blocks(rows: Sequence[Row]) -> list[str]:
@@ -206,7 +311,7 @@ def _loading(timm_module: str | None, repo: str | None = None) -> list[str]:
     needs = "timm alone loads it." if timm_module is None else _INSTALLING
     known = [] if timm_module is None else [f"import {timm_module}  # makes the architecture known to timm"]
     return [
-        "## Loading",
+        _LOADING,
         "",
         needs,
         "",
@@ -225,7 +330,7 @@ def _loading_code(code: Mapping[str, str], repo: str | None = None) -> list[str]
     download = [] if repo is None else ["from huggingface_hub import snapshot_download"]
     place = f'"{_PLACE}"' if repo is None else f'snapshot_download("{repo}")'
     return [
-        "## Loading",
+        _LOADING,
         "",
         _INSTALLING,
         "",

@@ -12,6 +12,10 @@ import tyro
 from nas.export import hub
 from nas.util import flag_help
 from nas.util.errors import SettingError, setting
+from nas.util.ranges import refuse_outside
+
+OPSET = 18  # the lowest that PyTorch's exporter writes without converting: most programs read it
+NEWEST_OPSET = 23  # that it writes
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,8 @@ class ExportSettings:
 
     source: Annotated[str, tyro.conf.Positional]
     """A run folder (for its winner: confirmed if there is one, else the incumbent), a JSON file with a
-    configuration, or a named point of the space, such as xception or nexception."""
+    configuration, a named point of the space, such as xception or nexception, or a folder that nas.train or
+    nas.export wrote (for other forms of its network, with its weights)."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to write."""
     geometry: Annotated[str | None, flag_help.default("the first of the space; t for nexception")] = None
@@ -48,8 +53,19 @@ class ExportSettings:
     """Scale all widths until the network has this many multiply-accumulates, such as 4.5G or 600M."""
     onnx: flag_help.Switch = False
     """Also write model.onnx, checked with onnxruntime."""
+    opset: int = OPSET
+    """Version of ONNX's operators, 18 to 23."""
+    int8: flag_help.Switch = False
+    """Also write model_int8.onnx, quantised by onnxruntime, besides model.onnx; its accuracy is compared on
+    validation images."""
+    data: Annotated[str | None, flag_help.default("those that the network was trained on")] = None
+    """Images for --int8 (their training part): folder:DIR, cifar100, cifar10, digits, npz:FILE or run:DIR."""
+    data_dir: Path = Path("data")
+    """Where downloads are kept."""
     torch_export: flag_help.Switch = False
     """Also write model.pt2 (torch.export), checked."""
+    torchscript: flag_help.Switch = False
+    """Also write model.torchscript, checked."""
     weights: Annotated[Path | None, flag_help.default("random initial weights")] = None
     """A .pth file of the weights that NEXcepTion's authors released, for `nexception` at --geometry t, s or
     tp."""
@@ -62,6 +78,8 @@ class ExportSettings:
     push_to_hub: Annotated[str | None, flag_help.default("nothing leaves this machine")] = None
     """Also upload the folder to the Hugging Face Hub, as USER/NAME; needs a token (hf auth login, or
     HF_TOKEN)."""
+    private: flag_help.Switch = False
+    """Let only you and your organisation see the repository that --push-to-hub makes."""
 
     def __post_init__(self) -> None:
         if self.output.exists():
@@ -78,6 +96,11 @@ class ExportSettings:
             raise SettingError(
                 "license", self.license, "must be one word, such as apache-2.0", repr(self.license)
             )
+        refuse_outside(self, {"opset": (OPSET, NEWEST_OPSET)})
+        if self.private and self.push_to_hub is None:
+            raise SettingError("private", None, f"goes with {setting('push_to_hub', 'USER/NAME')}")
+        if self.data is not None and not self.int8:
+            raise SettingError("data", self.data, f"goes with {setting('int8')}; leave it out")
         if self.push_to_hub is not None:
             hub.require_name(self.push_to_hub)
         if self.weights is not None and self.match_macs is not None:

@@ -103,6 +103,14 @@ def reference(space: SearchSpace, known: Reference, num_classes: int = 1000) -> 
     return Total(known.name, size, stats.params, stats.macs)
 
 
+def measured(name: str, ghost: nn.Module, image_size: int, in_chans: int) -> Total:
+    """What a network on the meta device costs, for square images of ``image_size`` pixels."""
+    from nas.util.counts import count
+
+    stats = count(ghost, image_size, in_chans)
+    return Total(name, image_size, stats.params, stats.macs)
+
+
 def nearest(own: Total) -> list[Total]:
     """Returns timm's best-known networks of similar size, the nearest first."""
     return sorted(_references(), key=lambda other: _distance(own, other))[:_NEAREST]

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from nas.export import folder, loading
-from nas.profile.published import TABLE_3
+from nas.export.published import TABLE_3
 from nas.trial.memory import out_of_memory_is
 from nas.trial.passes import Passes, autocast_dtype
 from nas.util.counts import count

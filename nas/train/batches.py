@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.data.pictures import Pictures
+    from nas.data.transforms import Finish
     from nas.export.recipe import Recipe
 
 Item = tuple[int, int]  # which picture, and the seed of its augmentation
@@ -111,14 +112,19 @@ class Augmented(Dataset[tuple["Tensor", int]]):
         return self._transform(self._pictures.open(index)), int(self._pictures.labels[index])
 
 
-def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: bool) -> Callable[[Any], Tensor]:
-    """timm's transforms of the recipe: random crop, mirror, RandAugment, erasing.
+def training_transform(
+    recipe: Recipe, data_config: Mapping[str, Any], flip: bool
+) -> tuple[Callable[[Any], Tensor], Finish]:
+    """timm's transforms of the recipe: random crop, mirror, RandAugment; and what the device does then.
+
+    Returns:
+        A picture to uint8 ``(C, H, W)``; and a batch of those to what the network takes, erased at random.
 
     Raises:
         UserError: If timm does not know the augmentation.
     """
     try:
-        return transforms.training(
+        made = transforms.training(
             data_config,
             recipe.crop_padding,
             scale=(recipe.min_scale, 1.0),
@@ -134,6 +140,7 @@ def training_transform(recipe: Recipe, data_config: Mapping[str, Any], flip: boo
             recipe.auto_augment,
             "must be none or as timm writes it, such as rand-m7-mstd0.5-inc1",
         ) from error
+    return transforms.split(made)
 
 
 def loader(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
     from nas.export.recipe import Recipe
+    from nas.train.roofline import Roofline
     from nas.train.settings import TrainCommandSettings
 
 RESULT = "result.json"
@@ -63,6 +64,7 @@ class Work:
         data_config: timm's: input size, mean, crop, ...
         eval_transform: A picture as the network is judged on it.
         workers: Processes that read images.
+        roofline: What the devices could do at best; None if that is not known.
         finish: Publishes a finished network: folder, network, result.
         notes: What the user should know beforehand, a line each.
     """
@@ -79,6 +81,7 @@ class Work:
     eval_transform: Callable[[Any], Tensor]
     workers: int
     finish: Callable[[Path, nn.Module, dict[str, Any]], None]
+    roofline: Roofline | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -128,14 +131,17 @@ class _Run:
                 f"must give each forward pass an even number of images for "
                 f"Mixup and CutMix, not {self._batches.size}",
             )
-        transform = training_transform(recipe, work.data_config, work.pictures.flip)
+        transform, finish = training_transform(recipe, work.data_config, work.pictures.flip)
         self._loader = loader(train, transform, self._batches, work.workers, work.device)
         torch.manual_seed(derive(seed, "init"))
         model = work.create()
         classes = len(work.pictures.class_names)
         updates = self._batches.updates
         with out_of_memory_is(f"{work.name}: has no room on {work.device}; use {setting('device', 'cpu')}"):
-            self._trainer = Trainer(work.accelerator, work.device, model, recipe, classes, updates, seed)
+            self._trainer = Trainer(
+                *(work.accelerator, work.device, model, recipe, classes, updates, seed, finish),
+                sync_bn=settings.sync_bn,
+            )
         self._curve: list[dict[str, Any]] = []
         self._best: dict[str, Any] | None = None
         self._view = View()
@@ -146,9 +152,10 @@ class _Run:
         quiet = work.settings.quiet or not self._main
         first = self._resume()
         tracking.begin(work.accelerator, work.settings.log, work.settings.output, self._seed, work.recipe)
+        slow = self._compiled() if work.settings.compile else ""
         output.doing("")
         with choose(quiet=quiet, updates=self._batches.updates, epochs=epochs) as self._view:
-            for note in (*work.notes, shortfall(work.recipe, self._batches.updates)):
+            for note in (*work.notes, slow, shortfall(work.recipe, self._batches.updates)):
                 if note:
                     self._view.note(f"note: {note}")
             begun = "continues with" if self._curve or first else "starts with"
@@ -159,6 +166,11 @@ class _Run:
                     first = 0
         tracking.end(work.accelerator)
         return self._finish()
+
+    def _compiled(self) -> str:
+        """Compiles the network; says why not if it cannot be."""
+        channels, height, width = self._work.data_config["input_size"]
+        return self._trainer.compile((self._batches.size, channels, height, width))
 
     def _epoch(self, epoch: int, first: int, epochs: int, peak: PeakMemory) -> None:
         trainer, settings = self._trainer, self._work.settings
@@ -192,6 +204,9 @@ class _Run:
             "val_top5": None if scores is None else scores.top5,
             "lr": trainer.lr,
             "images_per_second": images / seconds,
+            "roofline_share": None
+            if self._work.roofline is None
+            else self._work.roofline.share(images / seconds),
             "seconds": seconds,
             "peak_memory": peak.bytes,
         }
@@ -216,7 +231,7 @@ class _Run:
             self._trainer.judged,
             (images.to(self._work.device, memory_format=torch.channels_last) for images, _ in batches),
             self._work.device,
-            _AMP[self._work.accelerator.mixed_precision],
+            AMP[self._work.accelerator.mixed_precision],
         )
 
     def _judge(self, pictures: Pictures) -> Scores:
@@ -236,7 +251,7 @@ class _Run:
                 self._work.device,
                 batch_size=at_once,
                 workers=self._work.workers,
-                amp=_AMP[accelerator.mixed_precision],
+                amp=AMP[accelerator.mixed_precision],
             )
         parts: list[Predictions] = gather_object([mine]) if processes > 1 else [mine]
         return Scores.of(Predictions.interleaved(parts))
@@ -310,4 +325,4 @@ class _Run:
         return result
 
 
-_AMP = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}
+AMP = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}

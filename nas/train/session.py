@@ -17,7 +17,7 @@ from nas.export import folder, images, loading, model_card
 from nas.export.recipe import Recipe
 from nas.run.folder import write_json
 from nas.tracking.settings import require
-from nas.train import curves, fit, one_seed, searched, view
+from nas.train import curves, fit, one_seed, roofline, searched, view
 from nas.util import locks, output
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.files import written
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 _TRAIN = "train.json"
-_MOST_WORKERS = 8
+_MOST_WORKERS = 32
 _SEEN = (
     "the weights it begins with have learned from images held out here: held-out figures flatter, only the "
     "test part tells; a validation fraction of 0 trains on all"
@@ -160,7 +160,9 @@ def _work(
             enable()
         return model
 
-    data_config = _data_config(resolve_model_data_config(create()), named, settings)
+    model = create()
+    data_config = _data_config(resolve_model_data_config(model), named, settings)
+    device = with_index(accelerator.device)
 
     def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
         shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
@@ -171,7 +173,7 @@ def _work(
     return one_seed.Work(
         name=named.name,
         accelerator=accelerator,
-        device=with_index(accelerator.device),
+        device=device,
         settings=settings,
         recipe=recipe,
         create=create,
@@ -181,6 +183,13 @@ def _work(
         eval_transform=transforms.judging(data_config),
         workers=_workers() if settings.workers is None else settings.workers,
         finish=finish,
+        roofline=roofline.measure(
+            model,
+            data_config["input_size"],
+            device,
+            one_seed.AMP[accelerator.mixed_precision],
+            accelerator.num_processes,
+        ),
         notes=(_SEEN,) if weights and named.by_search and settings.val_fraction else (),
     )
 
@@ -213,9 +222,12 @@ def _publish(
         if scores is not None:
             figures[f"{part} top-1"] = f"{100 * scores['top1']:.2f}%"
             figures[f"{part} top-5"] = f"{100 * scores['top5']:.2f}%"
-    trained = {key: value for key, value in result.items() if key != "curve"} | {"data": settings.data}
-    of_recipe = (folder.RECIPE_OF, folder.CHOSEN)
-    own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k not in of_recipe}
+    # What was held out can be found again by these.
+    split = {"val_fraction": settings.val_fraction, "split_seed": settings.seed}
+    trained = {key: value for key, value in result.items() if key != "curve"}
+    trained |= {"data": settings.data, **split, "max_images": settings.max_images}
+    of_other = (folder.RECIPE_OF, folder.CHOSEN, folder.FORMS)
+    own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k not in of_other}
     earlier = ""
     if named.path is not None and (named.path / folder.CARD).is_file():
         earlier = (named.path / folder.CARD).read_text()
@@ -284,6 +296,8 @@ def _accelerator(settings: TrainCommandSettings) -> Accelerator:
     from nas.trial.passes import autocast_dtype
 
     cuda = _on_gpu(settings.device)
+    if settings.sync_bn and not cuda and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SettingError("sync_bn", None, "needs a GPU for each process; leave it out")
     if settings.amp == "fp16" and not cuda:
         raise SettingError("amp", "fp16", f"needs a GPU; use {setting('amp', 'off')} or bf16")
     dtype = autocast_dtype(settings.amp, torch.device("cuda" if cuda else "cpu"))
@@ -358,8 +372,10 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
 
 
 def _workers() -> int:
+    """As many as leave a core to this process, when the processes on this machine share its cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(_MOST_WORKERS, cores - 1))
+    processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return max(0, min(_MOST_WORKERS, cores // processes - 1))
 
 
 def show(summary: dict[str, Any], output: Path) -> None:

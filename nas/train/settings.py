@@ -55,10 +55,15 @@ class TrainCommandSettings:
     """Forward passes that a batch is split into, to save memory."""
     grad_checkpointing: flag_help.Switch = False
     """Recompute activations in the backward pass, to save memory."""
+    compile: flag_help.Switch = False
+    """Compile the network with torch.compile; if that fails, a note says why and it is trained as it is."""
+    sync_bn: flag_help.Switch = False
+    """With several GPUs, let batch norms take their statistics over the images of all of them."""
     device: str = "auto"
     """auto (a GPU if there is one; with torchrun one per process), cpu, cuda or cuda:N."""
-    workers: Annotated[int | None, flag_help.default("cores - 1, at most 7")] = None
-    """Processes that load images; 0: this process loads them."""
+    workers: Annotated[int | None, flag_help.default("cores - 1, at most 32")] = None
+    """Processes that load images, for each GPU, among which the default shares the cores; 0: this process
+    loads them."""
     checkpoint_steps: int = 1000
     """Updates between checkpoints; there is always one after each epoch."""
     log: Log = NONE

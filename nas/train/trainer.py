@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 from accelerate.utils import set_seed
 from timm.data import Mixup
+from timm.layers import convert_sync_batchnorm
 from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
-from timm.utils import ModelEmaV3
+from timm.utils import ModelEmaV3, distribute_bn
 from torch import nn
 from torch.nn import functional
 
+from nas.train.compiling import compiled
 from nas.util.errors import SettingError
 from nas.util.seeds import derive
 
@@ -43,7 +45,9 @@ class Trainer:
         recipe: How to train.
         num_classes: Width of the classifier.
         updates: Updates an epoch.
-        seed: Decides mixing and dropping.
+        seed: Decides mixing, erasing and dropping.
+        finish: Makes what the network takes of a batch on its device.
+        sync_bn: Let batch norms take their statistics over all processes' images.
 
     Raises:
         UserError: If timm does not know the optimiser.
@@ -58,6 +62,9 @@ class Trainer:
         num_classes: int,
         updates: int,
         seed: int,
+        finish: Callable[[Tensor], Tensor],
+        *,
+        sync_bn: bool = False,
     ) -> None:
         self._accelerator = accelerator
         self._device = device
@@ -65,6 +72,9 @@ class Trainer:
         self._classes = num_classes
         self._updates = updates
         self._seed = seed
+        self._finish = finish
+        if sync_bn and accelerator.num_processes > 1:
+            model = convert_sync_batchnorm(model)
         model = model.to(memory_format=torch.channels_last)
         try:
             optimizer = create_optimizer_v2(
@@ -85,6 +95,7 @@ class Trainer:
             updates_per_epoch=updates,
         )
         self.model, self._optimizer = accelerator.prepare(model, optimizer)
+        self._call: Callable[[Tensor], Any] = self.model
         self._average = _average(self.plain, recipe)
         self._loss = _loss(recipe)
         self._mix = _mixing(recipe, num_classes)
@@ -107,6 +118,21 @@ class Trainer:
         """Learning rate of the last update."""
         rate: float = self._optimizer.param_groups[0]["lr"]
         return rate
+
+    def compile(self, shape: tuple[int, int, int, int]) -> str:
+        """Trains the network compiled from now on.
+
+        Args:
+            shape: Of the batches, ``(B, C, H, W)``.
+
+        Returns:
+            Why it is trained as it is, if it cannot be compiled; else "".
+        """
+        self.model.train()
+        example = torch.zeros(shape, device=self._device).to(memory_format=torch.channels_last)
+        done = compiled(self.model, example)
+        self._call = done.call
+        return done.note
 
     def epoch(
         self,
@@ -139,6 +165,7 @@ class Trainer:
             done = update + 1
             on_update(done, self._look(epoch, done) if done % _LOOK_EVERY == 0 else None)
         self._share_loss()
+        self._share_statistics()
         return self._look(epoch, self._updates)
 
     def state(self) -> State:
@@ -169,10 +196,10 @@ class Trainer:
         for i, (images, labels) in enumerate(parts):
             set_seed(derive(self._seed, "update", number, i, self._accelerator.process_index))
             images = images.to(self._device, memory_format=torch.channels_last, non_blocking=True)
-            images, targets = self._mix(images, labels.to(self._device, non_blocking=True))
+            images, targets = self._mix(self._finish(images), labels.to(self._device, non_blocking=True))
             last = i == len(parts) - 1
             with contextlib.nullcontext() if last else self._accelerator.no_sync(self.model):
-                loss = self._loss(self.model(images).float(), targets) / len(parts)
+                loss = self._loss(self._call(images).float(), targets) / len(parts)
                 self._accelerator.backward(loss)
             self._sum += loss.detach()
         if self._recipe.clip_grad and "lamb" not in self._recipe.opt:
@@ -192,6 +219,13 @@ class Trainer:
     def _share_loss(self) -> None:
         if self._accelerator.num_processes > 1:
             self._sum = self._accelerator.reduce(self._sum, reduction="mean")
+
+    def _share_statistics(self) -> None:
+        """Averages batch norms' statistics over the processes, as timm's ``--dist-bn reduce`` does."""
+        processes = self._accelerator.num_processes
+        if processes > 1:
+            for model in {self.plain, self.judged}:
+                distribute_bn(model, processes, reduce=True)
 
 
 def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:

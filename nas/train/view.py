@@ -141,5 +141,7 @@ def describe(row: Mapping[str, Any], epochs: int, left: float) -> str:
         best = " (best)" if row["best"] else ""
         parts.append(f"held-out top-1 {100 * row['val_top1']:.2f}%{best}")
     parts += [f"lr {row['lr']:.2e}", f"{row['images_per_second']:,.0f} images/s"]
+    if row.get("roofline_share") is not None:
+        parts.append(f"{100 * row['roofline_share']:.1f}% of the device's peak")
     parts += [f"peak {format_size(row['peak_memory'])}", f"{format_duration(left)} left"]
     return "  ".join(parts)

@@ -26,22 +26,33 @@ def missing(names: tuple[str, ...] = WRITERS) -> list[str]:
     return [name for name in names if find_spec(name) is None]
 
 
-def write(model: nn.Module, path: Path, shape: tuple[int, int, int]) -> None:
-    """Writes an ONNX file that accepts batches of any size.
+def write(
+    model: nn.Module,
+    path: Path,
+    shape: tuple[int, int, int],
+    *,
+    sizes: bool = False,
+    opset: int | None = None,
+) -> None:
+    """Writes an ONNX file that takes any number of images.
 
     Args:
         model: The network, in evaluation mode, on the CPU.
         path: The file.
-        shape: Shape ``(C, H, W)`` of an image.
+        shape: An image's ``(C, H, W)``.
+        sizes: Whether it takes images of any size.
+        opset: Version of ONNX's operators; None for what PyTorch writes.
     """
+    axes = {0: "batch", 2: "height", 3: "width"} if sizes else {0: "batch"}
     with quiet():
         program: Any = torch.onnx.export(
             model,
             (images(_EXAMPLE_BATCH, shape),),
             dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            dynamic_shapes=(axes,),
             input_names=["image"],
             output_names=["logits"],
+            opset_version=opset,
             verbose=False,
         )
         program.save(str(path))

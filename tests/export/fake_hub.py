@@ -21,6 +21,7 @@ class Hub:
 
     url: str = ""
     repos: list[str] = field(default_factory=list)
+    hidden: set[str] = field(default_factory=set)  # repositories that only their owner sees
     files: dict[str, bytes] = field(default_factory=dict)
     blobs: dict[str, bytes] = field(default_factory=dict)
     commits: int = 0
@@ -52,8 +53,15 @@ def serving() -> Iterator[Hub]:
         def post(self, path: str, body: bytes) -> None:
             if path == "/api/repos/create":
                 said = json.loads(body)
-                hub.repos.append(f"{said['organization']}/{said['name']}")
-                self.answer(200, {"url": f"{hub.url}/{hub.repos[-1]}"})
+                name = f"{said['organization']}/{said['name']}"
+                if name in hub.repos:  # as it is: asking for another visibility changes nothing
+                    said = "You already created this model repo"
+                    self.answer(409, {"error": said, "url": f"{hub.url}/{name}"})
+                    return
+                hub.repos.append(name)
+                if said.get("private") or said.get("visibility") == "private":
+                    hub.hidden.add(name)
+                self.answer(200, {"url": f"{hub.url}/{name}"})
             elif path == "/api/validate-yaml":
                 self.answer(200, {"warnings": [], "errors": []})
             elif "/preupload/" in path:
@@ -95,6 +103,10 @@ def serving() -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             hub.asked.append(self.path)
+            repo = self.path.partition("/api/models/")[2]
+            if repo in hub.repos:
+                self.answer(200, {"id": repo, "private": repo in hub.hidden, "siblings": []})
+                return
             before, _, name = self.path.partition("/resolve/main/")
             if before[1:] not in hub.repos or name not in hub.files:
                 self.answer(404, {"error": "Entry not found"}, {"X-Error-Code": "EntryNotFound"})

@@ -31,6 +31,8 @@ def served(monkeypatch, tmp_path) -> Iterator[fake_hub.Hub]:
     """A hub that this process's client talks to, with its token."""
     with fake_hub.serving() as served:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", served.url)
+        # That transfer's service is not imitated.
+        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
         monkeypatch.setenv("HF_TOKEN", fake_hub.TOKEN)
         yield served
@@ -74,6 +76,30 @@ def test_timm_loads_what_was_pushed(small, tmp_path):
         subprocess.run([sys.executable, "-c", same, weights], env=env, timeout=200, check=True)
 
 
+def test_a_private_repository_is_asked_for(served, small):
+    assert main([*small, "--quiet", "--push-to-hub", REPO, "--private"]) == 0
+    assert served.hidden == {REPO}
+    assert "model.safetensors" in served.files
+
+
+def test_a_public_repository_gets_nothing_that_is_to_be_private(served, tmp_path):
+    (tmp_path / "README.md").write_text("card")
+    hub.push(tmp_path, REPO)
+    assert served.hidden == set()
+    served.files.clear()
+    with pytest.raises(UserError, match="not pushed \\(it is there and public"):
+        hub.push(tmp_path, REPO, private=True)
+    assert served.files == {}
+
+
+def test_a_private_repository_stays_so(served, tmp_path):
+    (tmp_path / "README.md").write_text("card")
+    for private in (True, False, True):
+        hub.push(tmp_path, REPO, private=private)
+    assert served.hidden == {REPO}
+    assert served.commits == 3
+
+
 def test_nothing_leaves_the_machine_unasked(served, small):
     assert main([*small, "--quiet"]) == 0
     assert served.asked == []
@@ -100,6 +126,13 @@ def test_without_a_token_the_folder_stays(served, small, tmp_path, monkeypatch):
     assert f"push it later with: hf upload {REPO} {tmp_path / 'net'}" in said
     assert (tmp_path / "net" / "model.safetensors").is_file()
     assert served.asked == []
+
+
+def test_a_later_push_is_private_too(served, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_TOKEN", "hf_wrong")
+    (tmp_path / "README.md").write_text("")
+    with pytest.raises(UserError, match=f"push it later with: hf upload {REPO} {tmp_path} --private"):
+        hub.push(tmp_path, REPO, private=True)
 
 
 def test_a_network_that_is_not_there_is_one_line(served, tmp_path, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 import search_spaces
 from nas.export import model_card, source
+from nas.export.summary import Total
 from nas.run.confirmed_file import VERSION, ConfirmedConfig, ConfirmedFile
 
 SPACE = search_spaces.get("nexception")
@@ -65,6 +66,18 @@ def test_the_interval_of_a_confirmed_accuracy_is_in_the_card():
 def test_no_interval_ends_above_all_images_and_one_seed_has_none():
     assert "| 95% interval of validation top1 | 94.03% to 100.00% |" in card(**confirmed(0.01, 0.02, 3))
     assert "interval" not in card(**confirmed(0.1, None, 1))
+
+
+def test_others_of_the_same_cost_have_the_accuracy_that_is_published():
+    own = Total("net", 224, 4_000_000, 400_000_000)
+    known = Total("resnet50", 224, 25_600_000, 4_090_000_000)
+    other = Total("resnet50", 160, 25_600_000, 2_090_000_000)
+    lines = model_card._costs([own, known, other])
+    assert "| resnet50 | 224 | 25.6 M | 4.09 G | 80.4% |" in lines
+    assert "| resnet50 | 160 | 25.6 M | 2.09 G | – |" in lines
+    assert "| net | 224 | 4 M | 400 M | – |" in lines
+    assert any("Table 3 of arXiv:2212.08448, not measured here" in line for line in lines)
+    assert "top-1" not in "".join(model_card._costs([own, other]))
 
 
 def test_loading_names_the_repository_and_what_to_install():

@@ -19,7 +19,7 @@ from nas.data.device import DeviceData
 from nas.data.transforms import judging
 from nas.evaluate import __main__ as evaluate
 from nas.export import __main__ as export
-from nas.export import folder, images
+from nas.export import folder, formats, images
 from nas.export import recipe as recipes
 from nas.export.weights import find, incumbent_network, normalisation
 from nas.run.folder import Run
@@ -101,6 +101,31 @@ def test_a_folder_of_the_searchs_size_is_judged_as_in_the_search(
     search_json = Run(searched).read_search()
     assert recipes.read(tmp_path / "best" / "recipe.yaml") == recipes.of_search(search_json)
     assert yaml.safe_load((tmp_path / "best" / "recipe.yaml").read_text())["flip"] == 0  # digits
+
+
+def test_integers_are_judged_on_the_searchs_validation_images(searched: Path, tmp_path: Path, capsys) -> None:
+    args = ["--geometry", "reduced", "--int8", "-o", str(tmp_path / "best")]
+    assert export.main([str(searched), *args]) == 0
+    own = folder.read_config(tmp_path / "best")["smacnas"]["forms"]["model_int8.onnx"]
+    assert own["top1_before"] == read(searched / "incumbent.json")["metrics"]["top1"]
+    assert own["judged_on"] == "30 validation images of the search"
+    assert own["calibration_images"] == 256
+    # They answer otherwise, and not by much.
+    found = images.validation(Run(searched), data_dir=tmp_path)
+    config = timm.data.resolve_data_config(
+        pretrained_cfg=folder.read_config(tmp_path / "best")["pretrained_cfg"]
+    )
+    batch = torch.stack([judging(config)(found.open(i)) for i in range(len(found))])
+    whole, rounded = (
+        formats.session(tmp_path / "best" / name)(batch) for name in ("model.onnx", "model_int8.onnx")
+    )
+    assert not torch.equal(whole, rounded)
+    assert (whole - rounded).abs().max() < 0.5 * whole.abs().max()
+    assert own["top1_after"] == float(np.mean(rounded.argmax(1).numpy() == found.labels))
+    after, before = (f"{100 * own[key]:.2f}%" for key in ("top1_after", "top1_before"))
+    said = f"top-1 {after} instead of {before} on 30 validation images"
+    assert said in capsys.readouterr().out
+    assert said in (tmp_path / "best" / "README.md").read_text()
 
 
 def test_the_module_is_the_exported_network_and_has_its_accuracy(searched: Path, tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 from torch import nn
 
 from nas.export import __main__ as export
+from nas.export.published import TABLE_3, Published
 from nas.profile import __main__ as profile
 from nas.profile import measure, report
-from nas.profile.published import TABLE_3, Published
 from nas.profile.settings import ProfileSettings
 from nas.trial.passes import Passes
 from nas.util.counts import count

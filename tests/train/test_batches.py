@@ -76,7 +76,7 @@ class Noise:
 
 def test_reading_processes_change_nothing():
     config = {"input_size": (3, 16, 16), "mean": (0.5,) * 3, "std": (0.25,) * 3}
-    transform = training_transform(Recipe(), config, flip=True)
+    transform, _ = training_transform(Recipe(), config, flip=True)
     epochs = []
     for workers in (0, 2):
         batches = Batches(40, 8, repeats=2, seed=3)

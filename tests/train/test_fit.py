@@ -148,7 +148,8 @@ def test_the_constant_rate_is_the_searchs() -> None:
     recipe = replace(recipes.of_search(search_json()), epochs=3)
     model = nn.Linear(2, 2)
     updates = 320 // recipe.batch_size
-    made = trainer.Trainer(_Plain(), torch.device("cpu"), model, recipe, 2, updates, 0)  # type: ignore[arg-type]
+    same = torch.nn.Identity()
+    made = trainer.Trainer(_Plain(), torch.device("cpu"), model, recipe, 2, updates, 0, same)  # type: ignore[arg-type]
     rates = []
     for number in range(3 * updates):
         made._schedule.step_update(number)
@@ -205,30 +206,34 @@ def test_one_channel_is_shown_as_the_search_showed_it() -> None:
 
 @pytest.mark.parametrize("auto_augment", ["none", "rand-m7-mstd0.5-inc1"])
 def test_every_recipe_gives_one_channel_where_the_network_has_one(auto_augment: str) -> None:
-    transform = training_transform(
-        replace(Recipe(), auto_augment=auto_augment, erasing=0.5), CONFIG, flip=True
-    )
-    for _ in range(20):
-        assert transform(picture()).shape == (1, 16, 16)
+    recipe = replace(Recipe(), auto_augment=auto_augment, erasing=0.5)
+    transform, finish = training_transform(recipe, CONFIG, flip=True)
+    batch = finish(torch.stack([transform(picture()) for _ in range(20)]))
+    assert batch.shape == (20, 1, 16, 16)
+
+
+def restored(batch: torch.Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """The pixels of the one image of a batch that was normalised."""
+    return np.rint((batch[0, 0].numpy() * 0.5 + 0.25) * 255).astype(np.uint8)
 
 
 def test_the_padded_crop_is_the_searchs_and_digits_are_never_mirrored() -> None:
     """Every image it makes is one of the shifts of the image reflected at its border."""
     recipe = replace(recipes.of_search(search_json()), flip=0.5)  # as a file might say
-    transform = training_transform(recipe, CONFIG, flip=False)
+    transform, finish = training_transform(recipe, CONFIG, flip=False)
     grey = np.asarray(picture())[..., 0]
     padded = np.pad(grey, 2, mode="reflect")
     shifts = {padded[y : y + 16, x : x + 16].tobytes() for y in range(5) for x in range(5)}
     seen = set()
     for _ in range(200):
-        made = np.rint((transform(picture())[0].numpy() * 0.5 + 0.25) * 255).astype(np.uint8)
+        made = restored(finish(transform(picture())[None]))
         assert made.tobytes() in shifts
         seen.add(made.tobytes())
     assert len(seen) > 20
-    mirrored = training_transform(recipe, CONFIG, flip=True)
+    mirrored, finish = training_transform(recipe, CONFIG, flip=True)
     outside = 0
     for _ in range(40):
-        made = np.rint((mirrored(picture())[0].numpy() * 0.5 + 0.25) * 255).astype(np.uint8)
+        made = restored(finish(mirrored(picture())[None]))
         outside += made.tobytes() not in shifts
     assert outside  # the test can tell
 
