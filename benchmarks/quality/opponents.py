@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.quality.neighbours import Evolution, LocalSearch
 from benchmarks.quality.optuna_samplers import OptunaGp, OptunaTpe
@@ -24,11 +24,20 @@ if TYPE_CHECKING:
     from search_spaces.base import Config, SearchSpace
 
 
-def ours(name: str = "smac", **settings: Any) -> Maker:
-    """One of ``nas.search``'s own optimisers, with other settings."""
+def ours(name: str = "smac", *, rungs: Literal["learnt", "all", "top"] = "learnt", **settings: Any) -> Maker:
+    """One of ``nas.search``'s own optimisers, with other settings.
+
+    Args:
+        name: Which.
+        rungs: As the setting; ``top``: the highest alone.
+        **settings: Others.
+    """
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
-        return create(name, space, fidelity, seed, replace(OptimizerSettings(), **settings))
+        if rungs == "top":
+            fidelity = replace(fidelity, min_epochs=fidelity.max_epochs)
+        chosen = OptimizerSettings(rungs="learnt" if rungs == "top" else rungs, **settings)
+        return create(name, space, fidelity, seed, chosen)
 
     return make
 

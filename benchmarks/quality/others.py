@@ -32,6 +32,10 @@ class Other:
     def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
         """Others are not told of further seeds."""
 
+    def lowest_rung(self) -> int:
+        """Others say nothing of rungs."""
+        return 0
+
     def promotable(self) -> set[str]:
         """Checkpoints are simulated."""
         return set()

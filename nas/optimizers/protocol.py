@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
+from nas.util import flag_help
 from nas.util.errors import SettingError, setting
 
 if TYPE_CHECKING:
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from search_spaces.base import Config
 
 
+AUTO = "auto"
+_STEPS = 2  # rungs below the highest where nothing is said
+
+
 @dataclass(frozen=True)
 class Fidelity:
     """How many epochs trials train for: the rungs of successive halving."""
@@ -21,8 +26,9 @@ class Fidelity:
     # SMAC's rungs are ``max * eta ** -k`` whatever the lower bound; unless max is exactly min * eta ** k with
     # integers, they would be fractions of epochs.
 
-    min_epochs: int = 5
-    """Epochs of the lowest rung."""
+    min_epochs: Annotated[int, flag_help.or_word(AUTO)] = 5
+    """Epochs of the lowest rung. auto: two rungs below --max-epochs, or as many as --eta allows; as always,
+    rungs that turn out to tell too little of the highest are then left out (--rungs)."""
     max_epochs: int = 45
     """Epochs of the highest rung; must be --min-epochs x --eta^k."""
     eta: int = 3
@@ -30,6 +36,8 @@ class Fidelity:
     configurations."""
 
     def __post_init__(self) -> None:
+        if str(self.min_epochs) == AUTO:
+            object.__setattr__(self, "min_epochs", _usual(self.max_epochs, self.eta))
         if self.min_epochs < 1:
             raise SettingError("min_epochs", self.min_epochs, "must be at least 1")
         if self.eta < 2:
@@ -53,6 +61,13 @@ class Fidelity:
         return tuple(rungs)
 
 
+def _usual(max_epochs: int, eta: int) -> int:
+    """The lowest of at most three rungs."""
+    steps = range(_STEPS, 0, -1) if eta > 1 else ()
+    whole = (max_epochs // eta**step for step in steps if max_epochs % eta**step == 0)
+    return next(whole, max_epochs)
+
+
 @dataclass(frozen=True)
 class Suggestion:
     """One trial that an optimiser proposes: a configuration trained up to ``epochs`` epochs in all."""
@@ -74,6 +89,7 @@ class Outcome:
         metrics: Further figures (loss, top5, params, macs, ...), finite numbers only.
         reason: Why the trial crashed, else "".
         blameless: A crash that any configuration would have suffered, as from a device that is gone.
+        curve: Errors of the same training after fewer epochs, by epochs, where they are known.
     """
 
     error: float | None
@@ -83,6 +99,7 @@ class Outcome:
     metrics: Mapping[str, float] = field(default_factory=dict)
     reason: str = ""
     blameless: bool = False
+    curve: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -135,6 +152,10 @@ class Optimizer(Protocol):
             epochs: Those of the highest rung.
             error: What it gave.
         """
+        ...
+
+    def lowest_rung(self) -> int:
+        """The least epochs that a new configuration is trained for at first, by the results so far."""
         ...
 
     def promotable(self) -> set[str]:

@@ -20,6 +20,9 @@ class OptimizerSettings:
 
     brackets: Literal["halving", "hyperband"] = "halving"
     """halving: every configuration starts at the lowest rung; hyperband: some start at a higher one."""
+    rungs: Literal["learnt", "all"] = "learnt"
+    """learnt: where results show that a low rung tells too little of the highest for its price,
+    configurations begin higher, until results show otherwise; all: what --brackets says, always."""
     model: Annotated[
         Literal["process", "forest"],
         flag_help.choices("gaussian-process", "forest", process="gaussian-process"),
@@ -39,6 +42,8 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         if self.brackets not in ("halving", "hyperband"):
             raise SettingError("brackets", self.brackets, "must be halving or hyperband")
+        if self.rungs not in ("learnt", "all"):
+            raise SettingError("rungs", self.rungs, "must be learnt or all")
         if self.model not in ("process", "forest"):
             raise SettingError("model", self.model, "must be process or forest")
         if self.initial_configs is not None and self.initial_configs < 0:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nas.execution.messages import TrialSpec
-from nas.run import incumbent
+from nas.run import incumbent, rungs
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
 from nas.run.state import BASELINE, SearchState, Trial
 from nas.search import baseline, crashes, replicates
@@ -38,10 +38,6 @@ _SLOTS_AHEAD = 16  # slots for each trial asked ahead: few are, so that most use
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
-def _nothing(_: SearchState) -> float:
-    return 0.0
-
-
 @dataclass(frozen=True)
 class Limits:
     """When the loop stops.
@@ -56,7 +52,7 @@ class Limits:
     seconds: float
     trials: int | None = None
     trial_timeout: float | None = None
-    kept: Callable[[SearchState], float] = _nothing
+    kept: Callable[[SearchState], float] = lambda _: 0.0
 
 
 class Search(Conductor):
@@ -115,6 +111,7 @@ class Search(Conductor):
         self._dry = False  # the optimiser has nothing to propose before a pending outcome
         self._announced = 0
         self._replay(events)
+        self._begins = optimizer.lowest_rung()
         self._queue = deque(self.state.open_trials())
 
     def run(self, session: SessionStarted) -> str:
@@ -332,6 +329,7 @@ class Search(Conductor):
         self._dry = False
         self._cost.observe(trial)
         if trial.epochs == self._fidelity.max_epochs:
+            self._say_of_rungs()
             self._crown()
             self._files.write_front(self.state)
             self._files.tidy_weights(self.state)
@@ -357,7 +355,12 @@ class Search(Conductor):
             if trial.error is not None and trial.epochs == self._fidelity.max_epochs:
                 self._optimizer.tell_repeat(trial.config, trial.epochs, trial.error)
         elif trial.origin != BASELINE:
-            self._optimizer.tell(suggestion(trial), outcome(trial))
+            self._optimizer.tell(suggestion(trial), outcome(trial, self.state, self._fidelity.rungs))
+
+    def _say_of_rungs(self) -> None:
+        before, self._begins = self._begins, self._optimizer.lowest_rung()
+        if self._begins != before:
+            self._note(rungs.judged(self.state, self._fidelity.rungs).said())
 
     def _leader(self) -> incumbent.Lead | None:
         return incumbent.leader(self.state, self._fidelity.max_epochs, self._files.objectives)

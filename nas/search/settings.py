@@ -169,6 +169,7 @@ class SearchSettings:
             groups = {key: dict(values[key]) for key in parts}
             costs = CostSettings.read(values.get("costs", {}))
             groups["choice"].setdefault("replicates", 0.0)  # as in the version without them
+            groups["smac"].setdefault("rungs", "all")  # likewise
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])

@@ -54,6 +54,25 @@ def choices(*names: str, **stored: str) -> Any:
     )
 
 
+def or_word(word: str) -> Any:
+    """Lets a whole number be a word too, which is passed on as it is; to be put into ``Annotated``.
+
+    Args:
+        word: Such as ``auto``.
+    """
+
+    def read(given: list[str]) -> Any:
+        return word if given == [word] else int(given[0])
+
+    return tyro.constructors.PrimitiveConstructorSpec(
+        nargs=1,
+        metavar=f"INT|{word}",
+        instance_from_str=read,
+        is_instance=lambda value: isinstance(value, int) or value == word,
+        str_from_instance=lambda value: [str(value)],
+    )
+
+
 def several(name: str) -> Any:
     """Says that one at least is needed; to be put into ``Annotated`` around a positional tuple.
 

@@ -14,9 +14,9 @@ from nas.optimizers.settings import OptimizerSettings
 from search_spaces.base import Config, config_id
 
 CASES = {
-    "process": OptimizerSettings(),
+    "process": OptimizerSettings(rungs="all"),
     "forest": OptimizerSettings(model="forest", brackets="hyperband"),
-    "prior": OptimizerSettings(prior="se=true,kernel_mid=7:3"),
+    "prior": OptimizerSettings(prior="se=true,kernel_mid=7:3", rungs="all"),
 }
 
 

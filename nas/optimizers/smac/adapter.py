@@ -55,6 +55,7 @@ class SmacOptimizer:
             UserError: If an earlier result or the prior is not of the space.
         """
         configspace = space.configspace()
+        self._rungs = fidelity.rungs
         self._candidates = Candidates(configspace)
         self._feasible = None if costs is None else self._feasible_part(space, configspace, costs, seed)
         recalled = [(self._candidates.encode(e.config, RECALLED), e.error) for e in earlier]
@@ -79,6 +80,9 @@ class SmacOptimizer:
         if self._tradeoff is not None:
             self._brackets.prefer, self._brackets.eligible = self._tradeoff.prefer, self._tradeoff.eligible
         self._selector = self._brackets.selector
+        if self._selector.learns_rungs:
+            self._brackets.first_stage = lambda: self._selector.lowest
+            self._brackets.compares_rungs = True
         self._pending: dict[tuple[str, int], TrialInfo] = {}
         self._begin: float | None = None
         self._ids: dict[Configuration, str] = {}
@@ -139,7 +143,11 @@ class SmacOptimizer:
         )
         self._facade.tell(trial, value, save=False)
         self._selector.observe(
-            trial.config, suggestion.epochs, None if crashed else float(error), blameless=outcome.blameless
+            trial.config,
+            suggestion.epochs,
+            None if crashed else float(error),
+            blameless=outcome.blameless,
+            curve={} if crashed else outcome.curve,
         )
         if self._tradeoff is not None:
             row = trial.config.get_array()
@@ -150,6 +158,10 @@ class SmacOptimizer:
     def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
         """Reports a further training with another seed: the model learns from it, SMAC's history does not."""
         self._selector.observe(self._candidates.encode(config), epochs, error)
+
+    def lowest_rung(self) -> int:
+        """The least epochs that a new configuration is trained for at first, by the results so far."""
+        return self._rungs[self._selector.lowest]
 
     def promotable(self) -> set[str]:
         """Config ids that may yet be asked at a higher rung; crashed ones never are."""

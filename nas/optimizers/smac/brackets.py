@@ -33,6 +33,16 @@ def _least(configs: Sequence[Configuration], errors: Sequence[float], budget: fl
     return sorted(range(len(errors)), key=errors.__getitem__)[:n]
 
 
+def _poor(configs: Sequence[Configuration], errors: Sequence[float], n: int) -> Configuration | None:
+    """The last but one by error of those beyond the best ``n``: the last may have learnt nothing at all."""
+    beyond = sorted(range(len(errors)), key=errors.__getitem__)[n:]
+    return configs[beyond[-2:][0]] if beyond else None
+
+
+def _lowest() -> int:
+    return 0
+
+
 def _always(config: Configuration) -> bool:
     del config
     return True
@@ -44,10 +54,12 @@ class _Group(list["Configuration"]):
     Attributes:
         asked: How many, from the first, have been asked.
         decided: How many, from the first, have finished.
+        contrast: The poor one that goes on with the best, so that it shows how much the rungs tell.
     """
 
     asked = 0
     decided = 0
+    contrast: Configuration | None = None
 
 
 class StepwiseHalving(SuccessiveHalving):
@@ -76,6 +88,9 @@ class StepwiseHalving(SuccessiveHalving):
         self._ready = False
         self.prefer: Preference = _least
         self.eligible: Callable[[Configuration], bool] = _always
+        self.first_stage: Callable[[], int] = _lowest
+        self.compares_rungs = False
+        self._contrasting: _Group | None = None
         super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
 
     @property
@@ -121,13 +136,29 @@ class StepwiseHalving(SuccessiveHalving):
             return self._take_on()
         config = next(self.config_generator)
         if self._filling is None:
-            bracket = self._get_next_bracket()
-            self._filling = _Group(), self._n_configs_in_stage[bracket][0]
-            self._tracker[bracket, 0].append((self._get_next_order_seed(), self._filling[0]))
+            self._filling = self._open()
+            if self._begins_at_the_top(config):
+                return True
         configs, size = self._filling
         configs.append(config)
         if len(configs) == size or self.selector.exhausted:
             self._filling, self._settled = None, -1
+        return True
+
+    def _open(self) -> tuple[_Group, int]:
+        """Begins a bracket; gives its first group and how many configurations that is to hold."""
+        bracket, stage = self._get_next_bracket(), self.first_stage()
+        group, size = _Group(), self._n_configs_in_stage[bracket][stage]
+        self._tracker[bracket, stage].append((self._get_next_order_seed(), group))
+        return group, size
+
+    def _begins_at_the_top(self, config: Configuration) -> bool:
+        """Whether it is trained to the end at once: the very first, where rungs are to be compared."""
+        if not self.compares_rungs or self._contrasting is not None or self._filling is None:
+            return False
+        group, size = self._filling
+        self._contrasting, self._filling = group, (group, size - 1)
+        self._tracker[0, self._max_iterations[0] - 1].append((None, _Group([config])))
         return True
 
     def _take_on(self) -> bool:
@@ -152,9 +183,17 @@ class StepwiseHalving(SuccessiveHalving):
         return found
 
     def decides_by_pending(self) -> bool:
-        """Whether the next configuration would open a bracket while another's promotions are undecided."""
-        undecided = any(groups for place, groups in self._tracker.items() if not self._is_last(*place))
-        return self._filling is None and undecided
+        """Whether the next configuration would open a bracket while another's promotions are undecided.
+
+        Or while it is: what the rungs are worth, by the first bracket.
+        """
+        if self._filling is not None:
+            return False
+        return any(
+            not self._is_last(*place) or configs.contrast is not None
+            for place, groups in self._tracker.items()
+            for _, configs in groups
+        )
 
     def promotable(self) -> list[Configuration]:
         """Gives the configurations that may yet be asked at a higher rung than they have finished."""
@@ -185,7 +224,9 @@ class StepwiseHalving(SuccessiveHalving):
                     continue
                 groups[:] = [other for other in groups if other is not group]
                 if best := self._best(configs, bracket, stage):
-                    self._tracker[bracket, stage + 1].append((seed, _Group(best)))
+                    higher = _Group(best)
+                    higher.contrast = configs.contrast
+                    self._tracker[bracket, stage + 1].append((seed, higher))
 
     def _decided(self, configs: _Group, key: InstanceSeedBudgetKey) -> bool:
         while configs.decided < len(configs):
@@ -201,10 +242,16 @@ class StepwiseHalving(SuccessiveHalving):
         alive = [config for config in configs if self._status(config, key) == StatusType.SUCCESS]
         # One objective, and a budget: SMAC's types allow for others.
         errors = [cast("float", self.runhistory.average_cost(config, [key])) for config in alive]
-        order = self.prefer(
-            alive, errors, cast("float", key.budget), self._n_configs_in_stage[bracket][stage + 1]
-        )
-        return [alive[i] for i in order]
+        n = self._n_configs_in_stage[bracket][stage + 1]
+        if configs is self._contrasting:
+            configs.contrast = _poor(alive, errors, n)
+        if configs.contrast in alive:
+            place = alive.index(configs.contrast)
+            alive.append(alive.pop(place))
+            errors.pop(place)
+            order = self.prefer(alive[:-1], errors, cast("float", key.budget), max(n - 1, 1))
+            return [*(alive[i] for i in order), alive[-1]]
+        return [alive[i] for i in self.prefer(alive, errors, cast("float", key.budget), n)]
 
     def _status(self, config: Configuration, key: InstanceSeedBudgetKey) -> StatusType | None:
         history = self.runhistory

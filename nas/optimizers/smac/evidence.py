@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nas.optimizers.smac.candidates import key
+from nas.run.rungs import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from nas.run.rungs import Judgement
 
     Vector = NDArray[np.float64]
     Numbers = NDArray[np.int64]
@@ -136,8 +139,24 @@ class Evidence:
         place = self._place(row)
         self._errors[place, self._rungs[EARLIER]] = error
 
-    def add(self, row: Vector, epochs: int, error: float | None, *, blameless: bool = False) -> None:
-        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` for an external reason."""
+    def add(
+        self,
+        row: Vector,
+        epochs: int,
+        error: float | None,
+        *,
+        blameless: bool = False,
+        curve: Mapping[int, float] | None = None,
+    ) -> None:
+        """Takes a finished trial.
+
+        Args:
+            row: Its configuration ``(D,)``.
+            epochs: Those of a rung.
+            error: None: it crashed.
+            blameless: For an external reason.
+            curve: Its errors at rungs below, by epochs.
+        """
         place = self._place(row)
         self.finished += 1
         if error is None:
@@ -145,6 +164,14 @@ class Evidence:
         else:
             self.succeeded += 1
             self._measure(place, self._rungs[epochs], error)
+            for below, value in (curve or {}).items():
+                if np.isnan(self._errors[place, self._rungs[below]]):
+                    self._errors[place, self._rungs[below]] = value
+
+    def of_rungs(self) -> Judgement:
+        """What the results say of the rungs."""
+        _, *epochs = self._rungs
+        return judge(epochs, self._errors[: len(self._places), 1:].tolist())
 
     def _measure(self, place: int, rung: int, error: float) -> None:
         """Takes an error: the first, or one more seed, by which the mean moves (Welford 1962)."""
@@ -182,11 +209,17 @@ class Evidence:
         part = (data := self.training_data()).part(data.last)
         return {key(row): float(error) for row, error in zip(part.rows, part.errors, strict=True)}
 
-    def training_data(self) -> TrainingData:
-        """All measurements so far, on one scale; there must be a finished trial."""
+    def training_data(self, lowest: int = 0) -> TrainingData:
+        """All measurements so far, on one scale; there must be a finished trial.
+
+        Args:
+            lowest: The rung, by number, from which on they count; the others do if there are none.
+        """
         count = len(self._places)
         curves, crashed = self._errors[:count].copy(), self._crashed[:count]
         curves[crashed] = np.nan
+        if np.isfinite(curves[:, lowest + 1 :]).any():
+            curves[:, 1 : lowest + 1] = np.nan
         expected, gains = _expected(curves)
         seen = np.isfinite(curves)
         # A crash counts as a measurement at the highest rung that anyone has reached.

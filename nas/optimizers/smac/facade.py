@@ -107,6 +107,12 @@ class QuietFacade(MultiFidelityFacade):
         )
 
 
+def learns_rungs(fidelity: Fidelity, settings: OptimizerSettings) -> bool:
+    """Whether results decide at which rung configurations begin: where there are rungs, and a model."""
+    wanted = settings.rungs == "learnt" and settings.brackets == "halving"
+    return wanted and len(fidelity.rungs) > 1 and settings.random_probability < 1
+
+
 def make_facade(
     space: ConfigurationSpace,
     candidates: Candidates,
@@ -173,6 +179,7 @@ def make_facade(
             random_probability=settings.random_probability,
             min_trials=min_trials,
             rungs=fidelity.rungs,
+            learns_rungs=learns_rungs(fidelity, settings) and weighing is None,
             earlier=[(config.get_array(), error) for config, error in earlier],
             **costly,
         ),

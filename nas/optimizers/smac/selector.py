@@ -14,7 +14,7 @@ from nas.util.errors import UserError
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from ConfigSpace import Configuration
     from numpy.typing import NDArray
@@ -56,10 +56,15 @@ class DerivedSelector(ConfigSelector):
         random_probability: float,
         min_trials: int,
         rungs: Sequence[int],
+        learns_rungs: bool,
         earlier: Sequence[tuple[NDArray[np.float64], float]] = (),
     ) -> None:
         super().__init__(scenario, retrain_after=1, min_trials=min_trials)
         self._evidence = Evidence(rungs)
+        self._rungs = rungs
+        self._learns_rungs = learns_rungs
+        self._lowest = 0  # rung, by number, at which configurations begin
+        self._telling = 0  # from which on errors are of use to the model
         for row, error in earlier:
             self._evidence.recall(row, error)
         self._min_successes = max(min_trials - len(earlier), 1)
@@ -73,6 +78,16 @@ class DerivedSelector(ConfigSelector):
         self._learnt = 0  # finished trials that the model knows
         self._crashes = CrashModel(scenario.configspace)
         self._warned = 0  # finished trials that the model of crashes knows
+
+    @property
+    def learns_rungs(self) -> bool:
+        """Whether results decide at which rung configurations begin."""
+        return self._learns_rungs
+
+    @property
+    def lowest(self) -> int:
+        """The lowest rung, by number, that tells enough of the highest for its price."""
+        return self._lowest
 
     @property
     def exhausted(self) -> bool:
@@ -89,13 +104,23 @@ class DerivedSelector(ConfigSelector):
         return {self._yielded[name]: error for name, error in known.items() if name in self._yielded}
 
     def observe(
-        self, config: Configuration, epochs: int, error: float | None, *, blameless: bool = False
+        self,
+        config: Configuration,
+        epochs: int,
+        error: float | None,
+        *,
+        blameless: bool = False,
+        curve: Mapping[int, float] | None = None,
     ) -> None:
-        """Takes a finished trial; ``error`` None: it crashed, ``blameless`` for an external reason."""
-        self._evidence.add(config.get_array(), epochs, error, blameless=blameless)
+        """Takes a finished trial; arguments are those of :meth:`Evidence.add`."""
+        self._evidence.add(config.get_array(), epochs, error, blameless=blameless, curve=curve)
         finished = self._evidence.finished
-        if finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
-            self._tuned_at, self._tune_on = finished, self._evidence.training_data()
+        before = self._telling
+        if self._learns_rungs and epochs == self._rungs[-1] and error is not None:
+            judged = self._evidence.of_rungs()
+            self._lowest, self._telling = judged.first, judged.telling
+        if self._telling != before or finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
+            self._tuned_at, self._tune_on = finished, self._evidence.training_data(self._telling)
 
     def give(self, config: Configuration | None) -> None:
         """Sets, or with None takes back, the configuration to yield next."""
@@ -168,7 +193,7 @@ class DerivedSelector(ConfigSelector):
 
     def _training_data(self) -> TrainingData:
         """What the model learns from."""
-        return self._evidence.training_data().warped()
+        return self._evidence.training_data(self._telling).warped()
 
     def _inform(self) -> None:
         """Passes the acquisition function what it needs from the model."""

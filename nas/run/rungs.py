@@ -1,0 +1,194 @@
+"""How much a rung tells of the highest, and at which rung it is worth to begin."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nas.run.state import SearchState, Trial
+
+_CORRELATIONS = tuple(-0.975 + 0.05 * step for step in range(40))
+# Prior of the correlation, (1 + r)^3 (1 - r)^0.5: its mean is 0.45, since low rungs usually tell something.
+_AGREES, _DIFFERS = 3.0, 0.5
+# Prior of the errors' spread at the highest rung, as a share of that at the lower: log-normal.
+_SHARE_MEAN, _SHARE_SD = -0.2, 0.4
+_SHARES = tuple(-2.5 + 5 * step / 14 for step in range(15))  # standard deviations
+_OUTLIER = 2.5  # standard deviations
+_MANY = 8  # values of which quartiles say more than a standard deviation
+_QUARTILES = 1.349  # standard deviations that a normal distribution's quartiles are apart
+_REPEATABLE = 0.8  # of the errors' variance at the highest rung, what another seed would show again
+_FEWEST = 3  # configurations known at both rungs before a rung is given up
+_LATEST = 500  # configurations that count: what tells the best apart may be other than what did at first
+_NOTHING = 0.15  # correlations up to here are called none: the rung is of no use to the model either
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the results so far say of the rungs.
+
+    Attributes:
+        rungs: Their epochs, rising.
+        correlations: What is believed of the correlation of a rung's errors with those of the highest, by
+            rung but for the highest.
+        pairs: Configurations known at both, likewise.
+        first: The number of the lowest rung that tells enough of the highest for its price.
+        telling: The number of the lowest rung that tells anything at all: what is known of it is of use.
+    """
+
+    rungs: tuple[int, ...]
+    correlations: tuple[float, ...]
+    pairs: tuple[int, ...]
+    first: int
+    telling: int
+
+    def said(self) -> str:
+        """What it means for the search, in a sentence."""
+        top, begin = self.rungs[-1], self.rungs[self.first]
+        below = [self._worth(number) for number in range(self.first)]
+        if not below:
+            return f"{begin} epochs tell enough of {top} here: configurations begin at {begin} epochs"
+        return f"{' and '.join(below)} here: configurations begin at {begin} epochs"
+
+    def _worth(self, number: int) -> str:
+        r, top = self.correlations[number], self.rungs[-1]
+        much = "too little of" if r > _NOTHING else "nothing about" if r > -_NOTHING else "the opposite of"
+        seen = f"correlation about {r:.1f}, {self.pairs[number]} configurations"
+        return f"{self.rungs[number]} epochs tell {much} {top} ({seen})"
+
+
+def judge(rungs: Sequence[int], curves: Iterable[Sequence[float]]) -> Judgement:
+    """What configurations' errors say of the rungs.
+
+    Args:
+        rungs: Epochs, rising, each as many times the one below.
+        curves: By configuration its errors by rung, not finite where there is none.
+    """
+    known = list(curves)[-_LATEST:]
+    correlations, pairs = [], []
+    for rung in range(len(rungs) - 1):
+        both = [(c[rung], c[-1]) for c in known if math.isfinite(c[rung]) and math.isfinite(c[-1])]
+        correlations.append(correlation([c[rung] for c in known if math.isfinite(c[rung])], both))
+        pairs.append(len(both))
+    least = least_worthwhile(rungs)
+    first = _lowest(correlations, pairs, least)
+    telling = _lowest(correlations, pairs, [min(_NOTHING, needed) for needed in least])
+    return Judgement(tuple(rungs), tuple(correlations), tuple(pairs), first, telling)
+
+
+def _lowest(correlations: Sequence[float], pairs: Sequence[int], least: Sequence[float]) -> int:
+    enough = (k for k, r in enumerate(correlations) if r >= least[k] or pairs[k] < _FEWEST)
+    return next(enough, len(correlations))
+
+
+def correlation(population: Sequence[float], pairs: Sequence[tuple[float, float]]) -> float:
+    """Mean of the posterior of the correlation between errors at a rung and at the highest.
+
+    Who was trained at the highest rung may have been chosen by the error at the lower: what is judged is
+    how likely the errors at the highest rung are, given those below. But for a constant and a scale, the
+    error at the highest rung is taken for ``r z`` and noise of variance ``1 - r^2``, ``z`` being that at the
+    lower in standard deviations of the population.
+
+    Args:
+        population: All errors at the lower rung, of those too that went no further.
+        pairs: Errors at the lower and the highest rung of those that are known at both.
+    """
+    zz = zy = yy = 0.0
+    scale = _spread(population)
+    if scale > 0 and len(pairs) > 1:
+        low, high = zip(*pairs, strict=True)
+        z = _centred([value / scale for value in _within(low, population)])
+        y = _centred([value / scale for value in _within(high, high)])
+        zz, zy, yy = (_product(a, b) for a, b in ((z, z), (z, y), (y, y)))
+    freedom = max(len(pairs) - 1, 0)
+    logs = []
+    for r in _CORRELATIONS:
+        left = 1 - r * r
+        prior = _AGREES * math.log1p(r) + _DIFFERS * math.log1p(-r) - 0.5 * freedom * math.log(left)
+        for deviation in _SHARES:
+            log_share = _SHARE_MEAN + _SHARE_SD * deviation
+            share = math.exp(log_share)
+            squares = yy / share**2 - 2 * r * zy / share + r * r * zz
+            logs.append(prior - freedom * log_share - 0.5 * (squares / left + deviation**2))
+    most = max(logs)
+    weights = [math.exp(log - most) for log in logs]
+    total = sum(r * w for r, w in zip((r for r in _CORRELATIONS for _ in _SHARES), weights, strict=True))
+    return total / sum(weights)
+
+
+def _product(a: Sequence[float], b: Sequence[float]) -> float:
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def _within(values: Sequence[float], population: Sequence[float]) -> list[float]:
+    """Values, those far out taken for less far: a network that learns nothing says little of the others."""
+    middle, reach = statistics.median(population), _OUTLIER * _spread(population)
+    return [min(max(value, middle - reach), middle + reach) for value in values]
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation, of many values by their quartiles alone."""
+    if len(values) < _MANY:
+        return statistics.pstdev(values) if values else 0.0
+    first, _, third = statistics.quantiles(values)
+    return (third - first) / _QUARTILES
+
+
+def _centred(values: Sequence[float]) -> list[float]:
+    mean = statistics.fmean(values)
+    return [value - mean for value in values]
+
+
+def least_worthwhile(rungs: Sequence[int]) -> list[float]:
+    """By rung but for the highest, the correlation from which on it is worth to begin there.
+
+    Of a bracket that begins at a rung the best one by its error reaches the highest. For the same epochs a
+    few configurations can be trained to the end at once, and the best of those few taken: this is the
+    correlation at which one gains as much as the other, errors being normally distributed.
+
+    Args:
+        rungs: Epochs, rising, each as many times the one below.
+    """
+    return [_break_even(rungs[k:]) for k in range(len(rungs) - 1)]
+
+
+def _break_even(rungs: Sequence[int]) -> float:
+    counts = [rungs[-1] // epochs for epochs in rungs]
+    new = [above - below for below, above in pairwise((0, *rungs))]
+    fulls = _product(new, counts) / rungs[-1]
+    return _REPEATABLE * _best_of(fulls) / _best_of(counts[0])
+
+
+def _best_of(n: float) -> float:
+    """Standard deviations that the best of ``n`` is ahead of the mean (Blom 1958)."""
+    return NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
+
+
+def below(state: SearchState, trial: Trial, rungs: Iterable[int]) -> dict[int, float]:
+    """Errors of a trial's training at the rungs below its own, whichever trial trained them."""
+    found = {}
+    for epochs in rungs:
+        known = state.answered(trial.config_id, epochs)
+        if epochs >= trial.epochs:
+            break
+        if known is not None and known.error is not None:
+            found[epochs] = known.error
+        elif "top1" in (metrics := trial.curve.get(epochs, {})):
+            found[epochs] = 1.0 - metrics["top1"]
+    return found
+
+
+def judged(state: SearchState, rungs: Sequence[int]) -> Judgement:
+    """What a run's results say of its rungs."""
+    curves: dict[str, dict[int, float]] = {}
+    for trial in state.trials.values():
+        if trial.error is not None and not trial.repeat:
+            curve = curves.setdefault(trial.config_id, {})
+            curve |= {**below(state, trial, rungs), trial.epochs: trial.error}
+    return judge(rungs, [[curve.get(epochs, math.nan) for epochs in rungs] for curve in curves.values()])
