@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analysis.frames import load
+from analysis.tradeoffs import front, objectives
 from nas.execution.simulated import Answer
 from nas.run import incumbent
 from nas.run.folder import Run
@@ -52,16 +54,26 @@ def test_members_of_the_front_are_trained_again_within_the_share(run: Run) -> No
 
 
 def test_the_front_is_by_expected_errors_and_all_files_agree(run: Run) -> None:
-    found, objectives = state(run), Objectives(("macs",), {"macs": LIMIT})
+    found, weighed = state(run), Objectives(("macs",), {"macs": LIMIT})
     expected = {one.trial.trial: one.mean for one in posterior(found, 9).beliefs}
     members = orjson.loads(run.front_json.read_bytes())
-    assert [m["trial"] for m in members["members"]] == [t.trial for t in objectives.front(found, 9)]
+    assert [m["trial"] for m in members["members"]] == [t.trial for t in weighed.front(found, 9)]
     assert all(m["error"] == expected[m["trial"]] for m in members["members"])
-    lead = incumbent.leader(found, 9, objectives)
+    lead = incumbent.leader(found, 9, weighed)
     said = orjson.loads(run.incumbent_json.read_bytes())
     assert lead is not None
     assert members["leader"] == lead.trial.trial == said["trial"]
     assert said["error"] == lead.error == min(m["error"] for m in members["members"])
+
+
+def test_the_report_draws_the_same_front(run: Run) -> None:
+    loaded = load(run.path)
+    weighed = objectives(loaded)
+    assert weighed is not None
+    drawn = front(loaded, weighed)
+    members = orjson.loads(run.front_json.read_bytes())["members"]
+    assert drawn["trial"].tolist() == [member["trial"] for member in members]
+    assert drawn["error"].tolist() == [member["error"] for member in members]
 
 
 def test_a_resumed_search_repeats_the_same(run: Run, tmp_path: Path) -> None:
