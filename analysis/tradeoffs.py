@@ -8,7 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis import pareto
+from nas.run import folder
 from nas.run.objectives import COST, Objectives, hypervolume
+from nas.run.posterior import posterior
+from nas.run.state import SearchState
 
 if TYPE_CHECKING:
     from analysis.frames import Run
@@ -33,8 +36,18 @@ def fitting(run: Run, weighed: Objectives) -> pd.DataFrame:
 
 
 def front(run: Run, weighed: Objectives) -> pd.DataFrame:
-    """Trials that no other beats in error and the first cost, by rising cost."""
-    return pareto.front(fitting(run, weighed), COST + weighed.costs[0])
+    """Trials that no other beats in error and the first cost, by rising cost.
+
+    Once the search has trained any with a further seed, with the errors expected over all seeds.
+    """
+    trials = fitting(run, weighed)
+    if not run.replicates.empty:
+        state = SearchState.of(folder.Run.open(run.path).read_journal().events)
+        known = posterior(state, run.rungs[-1])
+        means = {one.trial.trial: one.mean for one in known.beliefs if not one.crashed}
+        trials = trials[trials["trial"].isin(means)]
+        trials = trials.assign(error=trials["trial"].map(means))
+    return pareto.front(trials, COST + weighed.costs[0])
 
 
 def volume_over_time(run: Run, weighed: Objectives) -> pd.DataFrame:

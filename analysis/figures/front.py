@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from analysis import tradeoffs
-from analysis.figures.style import BASE, FAINT, GOOD, INK, PAPER, budget_label, drawing, percent_axis, say
+from analysis.figures.search import time_axis
+from analysis.figures.style import (
+    BASE,
+    FAINT,
+    GOOD,
+    INK,
+    PAPER,
+    SERIES,
+    budget_label,
+    drawing,
+    percent_axis,
+    say,
+)
 from nas.run.objectives import COST, format_cost, title
-from nas.util.quantities import format_duration
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -22,6 +35,14 @@ if TYPE_CHECKING:
 
 _NOTHING = "no network within the limits has been trained at the highest budget yet"
 _MOST = 24  # values named in the picture of what choices buy
+_FACTORS = 3.0  # between the least and the highest cost, from which the axis goes by factors
+_TICKS = (  # of a decade, by how many there are
+    (1.0, (1.0, 1.5, 2.0, 3.0, 5.0, 7.0)),
+    (2.0, (1.0, 2.0, 5.0)),
+    (4.0, (1.0, 3.0)),
+    (float("inf"), (1.0,)),
+)
+_ROOM = 0.12  # of the heights shown, above and below them
 
 
 def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Figure:
@@ -62,14 +83,28 @@ def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Fig
         if cost in weighed.limits:
             left.axvline(weighed.limits[cost], color=FAINT, linestyle="--", label="limit")
         left.set_xlabel(f"{title(cost)} of the {weighed.network} network")
-        left.xaxis.set_major_formatter(lambda value, _: format_cost(cost, value))
-        left.tick_params(axis="x", labelrotation=30)
+        _cost_axis(left, cost, trials[COST + cost].tolist())
         percent_axis(left.yaxis)
         left.set_ylabel(f"validation top-1 after {budget_label(run.rungs[-1])}")
         left.set_title("The front")
         left.legend(fontsize=8, loc="lower right")
         _growth(right, run, weighed)
     return figure
+
+
+def _cost_axis(ax: Axes, cost: str, shown: Sequence[float]) -> None:
+    """By factors where costs differ by several; few ticks, with their units."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    least, high = min(shown), max(shown)
+    if least > 0 and high > _FACTORS * least:
+        ax.set_xscale("log")
+        decades = np.log10(high / least)
+        ax.xaxis.set_major_locator(LogLocator(subs=next(s for end, s in _TICKS if decades < end)))
+        ax.xaxis.set_minor_locator(NullLocator())
+    else:
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.xaxis.set_major_formatter(lambda value, _: format_cost(cost, value))
 
 
 def _confirmed(ax: Axes, cost: str, confirmed: ConfirmedFile | None) -> None:
@@ -85,6 +120,8 @@ def _confirmed(ax: Axes, cost: str, confirmed: ConfirmedFile | None) -> None:
         return
     seeds = len(confirmed.compared)
     halves = [0.0 if sd is None else interval(0.0, sd, seeds)[1] for _, _, sd in rows]
+    shown = [1 - error for _, error, _ in rows] + [float(at) for at in ax.dataLim.intervaly]
+    room = _ROOM * max(max(shown) - min(shown), 0.01)
     ax.errorbar(
         [at for at, _, _ in rows],
         [1 - mean for _, mean, _ in rows],
@@ -92,9 +129,11 @@ def _confirmed(ax: Axes, cost: str, confirmed: ConfirmedFile | None) -> None:
         fmt="D",
         markersize=4,
         capsize=3,
-        color=BASE,
-        label=f"means over {seeds} fresh seeds, 95 % interval",
+        elinewidth=1.0,
+        color=SERIES[1],
+        label=f"mean of {seeds} fresh seeds, 95 % interval" if seeds > 1 else "with a fresh seed",
     )
+    ax.set_ylim(min(shown) - room, max(shown) + room)  # of two seeds intervals are longer than all else
 
 
 def _growth(ax: Axes, run: Run, weighed: Objectives) -> None:
@@ -102,9 +141,9 @@ def _growth(ax: Axes, run: Run, weighed: Objectives) -> None:
     if grown.empty:
         say(ax, "the base architecture has not been trained yet")
         return
-    ax.step(grown["clock"], grown["hypervolume"], where="post", color=GOOD)
-    ax.xaxis.set_major_formatter(lambda value, _: format_duration(value))
-    ax.set_xlabel("search time")
+    unit = time_axis(ax, run.clock)
+    ends = pd.concat([grown, grown.tail(1).assign(clock=run.clock)])  # it stayed so to the end
+    ax.step(ends["clock"] / unit, ends["hypervolume"], where="post", color=GOOD)
     ax.set_ylabel("hypervolume, share of the box")
     ax.set_title("How the front grew")
 

@@ -66,13 +66,24 @@ def _height(part: Part) -> float:
     return _LINE * (len(part.lines) + 1) + _PAD
 
 
+def twins(column: Sequence[Part], other: Sequence[Part]) -> list[Part | None]:
+    """For each part of one network the other's of the same title and number, None if it has none."""
+    found = dict(zip(_named(other), other, strict=True))
+    return [found.get(name) for name in _named(column)]
+
+
+def _named(column: Sequence[Part]) -> list[tuple[str, int]]:
+    titles = [part.title for part in column]
+    return [(title, titles[:place].count(title)) for place, title in enumerate(titles)]
+
+
 def _draw(
     ax: Axes, column: Sequence[Part], other: Sequence[Part], left: float, top: float, title: str, paint: str
 ) -> None:
     width = 3.25
     ax.text(left + width / 2, top - 0.18, title, ha="center", va="center", fontweight="bold", color=paint)
     y = top - 0.5
-    for part, twin in zip(column, other, strict=True):
+    for part, twin in zip(column, twins(column, other), strict=True):
         height = _height(part)
         middle = left + width / 2
         if y < top - 0.5:
@@ -89,7 +100,7 @@ def _draw(
 
 
 def _box(
-    ax: Axes, part: Part, twin: Part, left: float, y: float, width: float, height: float, paint: str
+    ax: Axes, part: Part, twin: Part | None, left: float, y: float, width: float, height: float, paint: str
 ) -> None:
     changed = part != twin
     ax.add_patch(
@@ -109,7 +120,7 @@ def _box(
     size = f"{part.size}×{part.size}" if part.size else ""
     ax.text(left + width - 0.16, at, size, fontsize=8.5, color=FAINT, va="center", ha="right")
     for number, line in enumerate(part.lines, start=1):
-        new = line not in twin.lines
+        new = twin is None or line not in twin.lines
         ax.text(
             left + 0.16,
             at - number * _LINE,

@@ -211,7 +211,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
 
     import orjson
 
-    from analysis.report import findings
+    from analysis.report import findings, profiled
     from nas.util import records
 
     search = run.search
@@ -229,6 +229,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
         "crash_rows": findings.crash_rows(run),
         "crash_choices": findings.crash_choices(run),
         "next_steps": findings.next_steps(run, confirmed=several is not None and several.compared > 1),
+        "profiled": profiled.rows(run),
         "made": _made(run),
         "command": _typed(run.begun_by),
         "settings": orjson.dumps(records.write(search), option=orjson.OPT_INDENT_2).decode(),

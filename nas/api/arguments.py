@@ -7,6 +7,7 @@ import difflib
 import math
 import operator
 import os
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,13 +19,14 @@ from nas.util import user_input
 from nas.util.errors import SettingError, UserError, renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 T = TypeVar("T")
 
 _DURATIONS = ("budget", "trial_timeout")
 _NUMBERS_AS_TEXT = ("width", "checkpoint_quota")
-_COUNTS = ("max_macs", "max_params")
+_COUNTS = ("max_macs", "max_params", "max_memory")
+_UNITS = {"max_latency": "ms", "max_train_seconds": "s"}
 _OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # setting -> what it is called here
 
 
@@ -125,8 +127,10 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
         value = str(value)
     elif name in _COUNTS and isinstance(value, int | float) and not isinstance(value, bool):
         value = f"{value:.0f}"
-    elif name == "max_latency" and isinstance(value, int | float) and not isinstance(value, bool):
-        value = f"{value}ms"
+    elif name in _UNITS and isinstance(value, int | float) and not isinstance(value, bool):
+        value = f"{value}{_UNITS[name]}"
+    elif name == "max_cost" and isinstance(value, Mapping):
+        value = tuple(f"{cost}={most}" for cost, most in value.items())
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
     for kind in kinds:
         with contextlib.suppress(TypeError, ValueError):

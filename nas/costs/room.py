@@ -116,14 +116,16 @@ def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> R
     return search.room
 
 
-def refuse_none(room: Room, limits: Mapping[str, float], given: Mapping[str, str], network: str) -> None:
-    """Refuses limits within which no configuration was found.
+def refuse_none(
+    room: Room, limits: Mapping[str, float], given: Mapping[str, tuple[str, str]], network: str
+) -> None:
+    """Refuses limits that nothing was found to keep.
 
     Args:
         room: The configurations found.
         limits: The limits.
-        given: The limits as the user wrote them, by cost.
-        network: Name of the network whose costs count.
+        given: The setting and its value as the user wrote it, by cost.
+        network: Whose costs count.
 
     Raises:
         UserError: If there is none; it names the lowest cost found.
@@ -132,19 +134,18 @@ def refuse_none(room: Room, limits: Mapping[str, float], given: Mapping[str, str
         return
     looked = "there is" if room.every else f"found in {room.counted} configurations"
     beyond = [name for name in limits if room.least.get(name, math.inf) > limits[name]]
+    first = next(iter(limits))
     if not any(math.isfinite(value) for value in room.least.values()):
-        raise SettingError(f"max_{next(iter(limits))}", None, "no network of the space can be built")
+        raise SettingError(given[first][0], None, "no network of the space can be built")
     for name in beyond:
         least = format_cost(name, room.least[name])
         raise SettingError(
-            f"max_{name}", given[name], f"nothing is so small; the least {looked} has {least} "
-            f"{title(name)} (network {network})"
-        )  # fmt: skip
+            *given[name],
+            f"nothing is so small; the least {looked} has {least} {title(name)} (network {network})",
+        )
     costs = " and ".join(f"{format_cost(name, room.nearest[name])} {title(name)}" for name in limits)
-    first = next(iter(limits))
     raise SettingError(
-        f"max_{first}",
-        given[first],
+        *given[first],
         f"nothing keeps all limits at once; the nearest {looked} has {costs} (network {network})",
     )
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import tyro
+
 from nas.run.objectives import COUNTED, EPOCH_SECONDS, ERROR, LATENCY, MEASURED, MEMORY, Objectives
 from nas.util import flag_help
 from nas.util.commands import extra
-from nas.util.errors import SettingError
-from nas.util.quantities import parse_count, parse_milliseconds
+from nas.util.errors import SettingError, setting
+from nas.util.quantities import parse_count, parse_duration, parse_milliseconds, parse_size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +29,13 @@ _ONNX_PACKAGES = ("onnx", "onnxscript")  # needed to write the file for the comm
 _MOST = 3
 _TYPED = {"train-seconds": EPOCH_SECONDS, "train_seconds": EPOCH_SECONDS}
 _STANDARD = ("macs", "params", LATENCY, MEMORY, "train-seconds")
+_LIMITS: dict[str, tuple[str, Callable[[str, str], float]]] = {  # cost -> setting, and what reads it
+    "macs": ("max_macs", parse_count),
+    "params": ("max_params", parse_count),
+    LATENCY: ("max_latency", parse_milliseconds),
+    MEMORY: ("max_memory", parse_size),
+    EPOCH_SECONDS: ("max_train_seconds", parse_duration),
+}
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,12 @@ class CostSettings:
     max_latency: Annotated[str | None, flag_help.default("no limit")] = None
     """Latency that no network may exceed, such as 4ms; it is measured, so networks beyond it
     are recognised only when they are trained."""
+    max_memory: Annotated[str | None, flag_help.default("no limit")] = None
+    """Peak memory of inference that no network may exceed, such as 500MB; measured, like latency."""
+    max_train_seconds: Annotated[str | None, flag_help.default("no limit")] = None
+    """Training time of an epoch that no network may exceed, such as 30s; measured, like latency."""
+    max_cost: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], flag_help.default("no limit")] = ()
+    """Limit of a cost that the space defines, NAME=VALUE, such as energy=2.5; once for each."""
     prefer: Literal["error", "knee"] = "error"
     """Which network of the front is the incumbent: the most accurate one within the limits, or the best
     compromise."""
@@ -52,7 +69,8 @@ class CostSettings:
     device: 'ssh phone bench {onnx}' or a script."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "objectives", tuple(self.objectives))  # JSON has lists
+        for name in ("objectives", "max_cost"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))  # JSON has lists
         self._check_objectives()
         limits = self.limits
         if self.prefer not in ("error", "knee"):
@@ -107,14 +125,35 @@ class CostSettings:
         Raises:
             UserError: If one is not a quantity.
         """
+        found = {
+            name: float(read(text, field))
+            for name, (field, read) in _LIMITS.items()
+            if (text := getattr(self, field)) is not None
+        }
+        if found.get(MEMORY) == 0:
+            raise SettingError("max_memory", self.max_memory, "must be more than 0")
+        return {**found, **self._own_limits()}
+
+    def _own_limits(self) -> dict[str, float]:
         found: dict[str, float] = {}
-        if self.max_macs is not None:
-            found["macs"] = parse_count(self.max_macs, "max_macs")
-        if self.max_params is not None:
-            found["params"] = parse_count(self.max_params, "max_params")
-        if self.max_latency is not None:
-            found[LATENCY] = parse_milliseconds(self.max_latency, "max_latency")
+        for text in self.max_cost:
+            name, _, value = text.partition("=")
+            if name in (*_STANDARD, EPOCH_SECONDS):
+                flag = setting(_LIMITS[_TYPED.get(name, name)][0], value or None)
+                raise SettingError("max_cost", text, f"is for the space's own costs; write {flag}")
+            if not name or not value:
+                raise SettingError("max_cost", text, "must be NAME=VALUE, such as energy=2.5")
+            if name in found:
+                raise SettingError("max_cost", text, f"{name} has a limit already; name each cost once")
+            found[name] = _number(text, value)
         return found
+
+    @property
+    def given(self) -> dict[str, tuple[str, str]]:
+        """Limits as the user wrote them: the setting and its value, by cost."""
+        found = {name: (field, getattr(self, field)) for name, (field, _) in _LIMITS.items()}
+        own = {text.partition("=")[0]: ("max_cost", text) for text in self.max_cost}
+        return {name: pair for name, pair in {**found, **own}.items() if pair[1] is not None}
 
     @property
     def weighs(self) -> bool:
@@ -153,6 +192,10 @@ class CostSettings:
                     " ".join(self.objectives),
                     f"{name} is no cost; there are {', '.join((*_STANDARD, *space.costs))}",
                 )
+        for text in self.max_cost:
+            if (name := text.partition("=")[0]) not in space.costs:
+                known = f"its own are {', '.join(space.costs)}" if space.costs else "it defines none"
+                raise SettingError("max_cost", text, f"{space.name} has no cost {name}; {known}")
         sizes = [*space.full_sizes, REDUCED]
         if self.cost_of not in (AUTO, *sizes):
             raise SettingError(
@@ -168,3 +211,13 @@ class CostSettings:
                 raise SettingError("latency_command", self.latency_command, rule)
         network = sizes[0] if self.cost_of == AUTO else self.cost_of
         return Objectives(self.costs, self.limits, self.prefer, network)
+
+
+def _number(text: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = parse_count(value, "max_cost")
+    if not 0 < number < math.inf:
+        raise SettingError("max_cost", text, "must be a number above 0")
+    return number

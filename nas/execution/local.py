@@ -163,6 +163,17 @@ class LocalExecutor:
             raise UserError(f"the device cannot be measured: {answer}")
         return answer
 
+    def costs(self, config: Config) -> dict[str, float]:
+        """Measures what trials measure of a configuration's costs.
+
+        Raises:
+            UserError: If it cannot be measured there.
+        """
+        answer = self.ask(messages.MeasureCosts(config))
+        if not isinstance(answer, dict):
+            raise UserError(f"what a network costs cannot be measured: {answer}")
+        return answer
+
     def ask(self, request: object) -> object:
         """Sends a request and returns its answer, or a line on how the process ended."""
         assert self._place is not None

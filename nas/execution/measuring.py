@@ -53,7 +53,7 @@ class CostMeter:
         Args:
             config: The configuration.
             known: Costs that an earlier trial of it measured; they are not measured again.
-            curve: The epochs of its trial so far.
+            curve: The epochs of its trial so far; none, and the seconds of an epoch are left out.
 
         Raises:
             CommandFailed: If the user's command gave no number.
@@ -61,7 +61,7 @@ class CostMeter:
         found = {
             name: value for name, value in known.items() if name.removeprefix(COST) in self._wanted.costs
         }
-        if EPOCH_SECONDS in self._wanted.costs:
+        if curve and EPOCH_SECONDS in self._wanted.costs:
             found[COST + EPOCH_SECONDS] = statistics.median(point.train_seconds for point in curve)
         left = [name for name in (LATENCY, MEMORY) if name in self._wanted.costs and COST + name not in found]
         if left:

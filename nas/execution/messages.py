@@ -26,6 +26,13 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class MeasureCosts:
+    """Asks for the costs of a configuration that trials measure, without training it."""
+
+    config: Config
+
+
+@dataclass(frozen=True)
 class Pace:
     """Asks for the speed of a configuration, measured at the same time as in other processes.
 

@@ -65,3 +65,11 @@ class MeasuringExecutor(Executor, Protocol):
             UserError: If the network cannot be trained here.
         """
         ...
+
+    def costs(self, config: Config) -> dict[str, float]:
+        """Measures what trials measure of a configuration's costs, by name, while no trial runs.
+
+        Raises:
+            UserError: If it cannot be measured here.
+        """
+        ...

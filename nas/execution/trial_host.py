@@ -31,6 +31,7 @@ from nas.execution.messages import (
 )
 from nas.execution.saving import Saver
 from nas.execution.settings import named_width
+from nas.run.objectives import COST
 from nas.run.search_file import Data, Hardware
 from nas.trial import checkpoint
 from nas.trial.graphs import CudaRecorder, Eager, Recorder
@@ -176,6 +177,14 @@ class Bench:
         torch.save(model.state_dict(), buffer)
         moments = 1 if self._recipe.optimizer == "sgd" else 2
         return Measurement(train_seconds, val_seconds, built, (1 + moments) * buffer.tell())
+
+    def costs(self, config: Config) -> dict[str, float] | UserError:
+        """What a trial would measure of a configuration's costs, by their names; no training."""
+        try:
+            found = {} if self._meter is None else self._meter.measure(config, {}, ())
+            return {name.removeprefix(COST): value for name, value in found.items()}
+        except Exception as error:  # the user's command, or the builder of a user's space
+            return UserError(_one_line(error))
 
     def prepare(self, spec: TrialSpec) -> None:
         """Builds a trial's network and compiles its kernels before the trial starts."""

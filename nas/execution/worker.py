@@ -12,7 +12,7 @@ import threading
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from nas.execution.messages import Coming, Measure, Pace, TrialSpec
+from nas.execution.messages import Coming, Measure, MeasureCosts, Pace, TrialSpec
 from nas.execution.settings import WorkerSettings, named_width
 from nas.util import signals
 from nas.util.errors import UserError, setting
@@ -73,6 +73,8 @@ def serve(pipe: Connection, settings: WorkerSettings) -> None:
             bench.run(request)
         elif isinstance(request, Measure):
             pipe.send(bench.measure(request.config))
+        elif isinstance(request, MeasureCosts):
+            pipe.send(bench.costs(request.config))
         elif isinstance(request, Coming):
             bench.prepare(request.spec)
         elif isinstance(request, Pace):

@@ -36,12 +36,16 @@ def main(args: Sequence[str] | None = None) -> int:
     import torch
 
     from nas.profile import measure, report
+    from nas.profile.front import members
     from nas.util.machine import find_device, hardware, versions
 
-    profiles = measure.profile(settings, note=_say)
+    front = [] if settings.front is None else members(settings.front, *settings.space[:1])
+    profiles = measure.profile(settings, front, note=_say)
     profiles.sort(key=lambda profile: profile.macs)  # as Table 3
     report.show(profiles)
-    if settings.output is not None:
+    for member in front:
+        print(f"{member.name}: {member.top1:.2%} in the search, where it was {member.searched_as}")
+    if settings.folder is not None:
         facts = {
             "warm_up": settings.warm_up,
             "repeats": settings.repeats,
@@ -51,8 +55,8 @@ def main(args: Sequence[str] | None = None) -> int:
             "hardware": hardware(find_device(settings.device)),
             "versions": versions(),
         }
-        names = report.write(settings.output, profiles, facts)
-        print(f"written to {settings.output}: {', '.join(names)}")
+        names = report.write(settings.folder, profiles, facts)
+        print(f"written to {settings.folder}: {', '.join(names)}")
         if "accuracy-flops.png" not in names:
             print("no plots: no network's accuracy is known; give --top1 NAME=PERCENT or --published")
     return 0

@@ -12,6 +12,7 @@ from torch import nn
 
 from nas.export import folder, loading
 from nas.export.published import TABLE_3
+from nas.profile.front import neighbours
 from nas.trial.memory import out_of_memory_is
 from nas.trial.passes import Passes, autocast_dtype
 from nas.util.counts import count
@@ -19,9 +20,10 @@ from nas.util.errors import SettingError, first_line, setting
 from nas.util.turns import in_turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nas.export.loading import Named
+    from nas.profile.front import Member
     from nas.profile.settings import ProfileSettings
 
 
@@ -96,7 +98,7 @@ class _Pixels:
 class _Subject:
     """A network on the device, and the passes it makes."""
 
-    def __init__(self, named: Named, settings: ProfileSettings, pixels: _Pixels) -> None:
+    def __init__(self, named: Named | Member, settings: ProfileSettings, pixels: _Pixels) -> None:
         from timm.data import resolve_model_data_config
 
         self.name = named.name
@@ -127,7 +129,11 @@ class _Subject:
         return self._pixels.images(batch_size, self.channels, self.size, self.size)
 
 
-def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _: None) -> list[Profile]:
+def profile(
+    settings: ProfileSettings,
+    front: Sequence[Member] = (),
+    note: Callable[[str], object] = lambda _: None,
+) -> list[Profile]:
     """Measures networks.
 
     cuDNN is left to choose algorithms by its own rules: trying them all, for every shape of every network,
@@ -135,6 +141,7 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
 
     Args:
         settings: Which, and how.
+        front: Networks of a run's front; timm's of the nearest cost are measured beside them.
         note: Called with one line on what is being done.
 
     Raises:
@@ -148,7 +155,11 @@ def profile(settings: ProfileSettings, note: Callable[[str], object] = lambda _:
     cuda = device.type == "cuda"
     batch_size = settings.batch_size or (256 if cuda else 16)
     limit = settings.seconds or (GPU_SECONDS if cuda else CPU_SECONDS)
-    found = [loading.find(name, *settings.space) for name in settings.models]
+    found: list[Named | Member] = [loading.find(name, *settings.space) for name in settings.models]
+    if front:
+        note("counting networks of timm, for those of the nearest cost")
+        named = {one.name for one in found}
+        found += [*front, *(one for one in neighbours(front) if one.name not in named)]
     accuracies = [_top1(named, settings) for named in found]
     short = f"{setting('batch_size', batch_size)}: out of memory; must be smaller"
     pixels = _Pixels(device)
@@ -213,7 +224,7 @@ def _activations(ghost: nn.Module, size: int, channels: int) -> int:
     return total
 
 
-def _top1(named: Named, settings: ProfileSettings) -> float | None:
+def _top1(named: Named | Member, settings: ProfileSettings) -> float | None:
     if named.name in settings.accuracies:
         return settings.accuracies[named.name]
     trained = named.config.get(folder.OWN_KEY, {}).get("trained") or {}
@@ -223,7 +234,7 @@ def _top1(named: Named, settings: ProfileSettings) -> float | None:
     return None if published is None else published.top1
 
 
-def _published_size(named: Named, settings: ProfileSettings) -> int | None:
+def _published_size(named: Named | Member, settings: ProfileSettings) -> int | None:
     """The image size that the accuracy of a published network belongs to."""
     known = TABLE_3.get(named.name) if settings.published and named.path is None else None
     return None if known is None else known.image_size

@@ -18,9 +18,14 @@ from nas.util.ranges import at_least
 class ProfileSettings:
     """Which networks, and how they are timed."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, flag_help.several("MODEL")]
-    """Exported folders, or models that timm knows."""
-    output: Annotated[Path | None, flag_help.default("print only", aliases=["-o"])] = None
+    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL...]")] = ()
+    """Exported folders, or models that timm knows; needed unless --front names networks."""
+    front: Annotated[Path | None, flag_help.default("none")] = None
+    """Run whose front is measured at the size whose costs it weighed (at most five of its networks), beside
+    the models of timm of the nearest cost."""
+    output: Annotated[
+        Path | None, flag_help.default("print only; with --front RUN/profile", aliases=["-o"])
+    ] = None
     """Folder for profile.csv, profile.md, profile.json and the plots."""
     space: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], flag_help.default("none")] = ()
     """Code of an exported folder's custom search space, such as DIR/my_space.py, which is not run otherwise;
@@ -49,8 +54,12 @@ class ProfileSettings:
     """Do not measure: show kernels, widths and strides stage by stage (the paper's Tables 4 to 6)."""
 
     def __post_init__(self) -> None:
-        if not self.models:
-            raise SettingError("models", None, "must name at least one network")
+        if not self.models and self.front is None:
+            raise SettingError("models", None, f"must name at least one network, or {setting('front')} a run")
+        if self.stages and self.front is not None:
+            raise SettingError(
+                "front", self.front, f"{setting('stages')} takes networks by name; leave it out"
+            )
         at_least(self, batch_size=1, input_size=8, warm_up=0, repeats=2, threads=1)
         if self.seconds is not None and not 0 < self.seconds < math.inf:
             raise SettingError("seconds", self.seconds, "must be above 0")
@@ -61,6 +70,11 @@ class ProfileSettings:
                 f"those accuracies belong to the networks' own {setting('input_size')}; leave it out",
             )
         _ = self.accuracies
+
+    @property
+    def folder(self) -> Path | None:
+        """Where files go, None for nowhere: a front's table belongs to its run, whose report shows it."""
+        return self.front / "profile" if self.output is None and self.front is not None else self.output
 
     @property
     def accuracies(self) -> dict[str, float]:

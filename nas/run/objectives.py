@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from nas.run.posterior import posterior
 from nas.run.search_file import Weighed
 from nas.util.quantities import format_count, format_duration, format_size
 
@@ -73,10 +74,10 @@ class Objectives:
     def front(self, state: SearchState, epochs: int) -> list[Trial]:
         """Returns the Pareto front of one rung within the limits, in ascending order of cost.
 
-        Without a cost to minimise that is the most accurate network.
+        Without a cost to minimise it is the most accurate network. Once any was trained with a further seed,
+        their errors are those expected over all seeds, and one of which a seed crashed is left out.
         """
-        ended = (t for t in state.trials.values() if t.epochs == epochs and not t.cached and not t.repeat)
-        fitting = [trial for trial in ended if trial.error is not None and self.fits(trial)]
+        fitting = [trial for trial in self._judged(state, epochs) if self.fits(trial)]
         order = {trial.trial: self.point(trial) for trial in fitting}
         fitting.sort(key=lambda trial: (*order[trial.trial], trial.trial))
         kept: list[Trial] = []
@@ -87,6 +88,16 @@ class Objectives:
             ):
                 kept.append(trial)
         return kept[::-1]
+
+    def _judged(self, state: SearchState, epochs: int) -> list[Trial]:
+        """Networks of one rung, each once, with what is known of their errors."""
+        if not state.repeats(epochs):
+            ended = (t for t in state.trials.values() if t.epochs == epochs and not t.cached and not t.repeat)
+            return [trial for trial in ended if trial.error is not None]
+        known = posterior(state, epochs)
+        if not known.repeated:
+            return [one.trial for one in known.beliefs]
+        return [replace(one.trial, error=one.mean) for one in known.beliefs if not one.crashed]
 
     def point(self, trial: Trial) -> tuple[float, ...]:
         """Returns a trained network's error and costs."""

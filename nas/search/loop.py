@@ -86,8 +86,7 @@ class Search(Conductor):
     ) -> None:
         """Continues a run from the end of its journal; ``events`` is empty for a new run.
 
-        ``replicates`` is the share of the epochs for further seeds of the best; 0 is used where there are
-        costs.
+        ``replicates`` is the share of the epochs that goes to further seeds of the best, or of the front.
         """
         super().__init__(
             state=SearchState.of(events),
@@ -104,8 +103,7 @@ class Search(Conductor):
         self._limits = limits
         self._optimizer = optimizer
         self._weighing = weighing
-        # The value of a further seed is defined only where the error alone decides.
-        self._replicates = replicates if weighing is None else 0.0
+        self._replicates = replicates
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser has nothing to propose before a pending outcome
@@ -232,11 +230,13 @@ class Search(Conductor):
         if wanted is None and (known := crashes.suspect(self.state)) is not None:
             return self._again(known, crashes.CHECK)
         top, share = self._fidelity.max_epochs, self._replicates
-        if wanted is None and (known := replicates.due(self.state, top, share)) is not None:
+        weighed = self._files.objectives
+        if wanted is None and (known := replicates.due(self.state, top, share, weighed)) is not None:
             return self._again(known, replicates.REPLICATE)
         wanted = wanted or self._optimizer.ask(speculative=speculative)
         if wanted is None:
-            rest = replicates.next_best(self.state, top) if share and not speculative else None
+            again = share and not speculative
+            rest = replicates.next_best(self.state, top, weighed) if again else None
             return None if rest is None else self._again(rest, replicates.REPLICATE)
         return Asked(
             *self._now(),

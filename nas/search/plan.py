@@ -109,14 +109,14 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
-        trials = worker_settings(settings, Path(scratch))
+        trials = weighing.workers(settings, objectives, worker_settings(settings, Path(scratch)))
         shared = stack.enter_context(
             contextlib.closing(settle(settings.machine, trials, None, settings.budget.seconds))
         )
         executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
         output.doing(getting_ready(settings))
         facts = executor.start()
-        weighing.prepare(settings, objectives, facts, stack)
+        weighing.prepare(settings, objectives, executor, facts, stack)
         measured = {}
         for name in _POINTS:
             output.doing(f"measuring the {name} configuration")

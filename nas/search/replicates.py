@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.run.posterior import posterior
@@ -10,6 +11,7 @@ from nas.run.posterior import posterior
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nas.run.objectives import Objectives
     from nas.run.posterior import Belief, Posterior
     from nas.run.state import SearchState, Trial
 
@@ -18,7 +20,7 @@ _FEWEST = 8  # configurations at the highest rung before any is repeated
 _WORTH = 0.02  # least expected gain of a further seed, in standard deviations of the noise: docs/quality.md
 
 
-def due(state: SearchState, epochs: int, share: float) -> Trial | None:
+def due(state: SearchState, epochs: int, share: float, objectives: Objectives | None = None) -> Trial | None:
     """Returns the trial to repeat now, None if a new one is worth more.
 
     That is so when noise is as large as the differences: when a further seed of one of the best is expected
@@ -29,38 +31,85 @@ def due(state: SearchState, epochs: int, share: float) -> Trial | None:
         epochs: The highest rung.
         share: Largest share of all epochs that repeats may take. Epochs, not seconds, since times differ
             between two searches with equal seeds.
+        objectives: What is weighed beside the error: then what changes the front within the limits counts.
     """
     if not share or _after(state, epochs) > share:
         return None
-    known = posterior(state, epochs)
+    known = _within(posterior(state, epochs), objectives)
     if len(known.beliefs) < _FEWEST:
         return None
-    worth, trial = most_telling(known)
+    worth, trial = most_telling(known, objectives)
     return trial if worth > _WORTH * known.noise else None
 
 
-def next_best(state: SearchState, epochs: int) -> Trial | None:
+def next_best(state: SearchState, epochs: int, objectives: Objectives | None = None) -> Trial | None:
     """Returns the trial to repeat when there is nothing else to do, None if there is nothing to compare."""
-    known = posterior(state, epochs)
-    return most_telling(known)[1] if len(known.beliefs) > 1 else None
+    known = _within(posterior(state, epochs), objectives)
+    return most_telling(known, objectives)[1] if len(known.beliefs) > 1 else None
 
 
-def most_telling(known: Posterior) -> tuple[float, Trial]:
+def most_telling(known: Posterior, objectives: Objectives | None = None) -> tuple[float, Trial]:
     """Returns the trial whose further seed is worth most, and its worth: the knowledge gradient.
 
     That is the expected decrease of the least expected error once that seed has been seen (Frazier, Powell
-    and Dayanik 2008, independent beliefs). Pending seeds count as seen.
+    and Dayanik 2008, independent beliefs). Pending seeds count as seen. For a front, a network is compared
+    with the one that it would have to beat, or that it may beat, to change it.
     """
     chances = [one for one in known.beliefs if not one.crashed] or list(known.beliefs)
-    ranked = sorted(one.mean for one in chances)
-    found = [(_gradient(one, known, ranked), -len(one.errors) - one.pending, one) for one in chances]
+    if objectives is None or not objectives.costs:
+        ranked = sorted(one.mean for one in chances)
+        others = [ranked[1] if one.mean == ranked[0] and len(ranked) > 1 else ranked[0] for one in chances]
+    else:
+        others = _rivals(chances, objectives)
+    found = [
+        (_gradient(one, known, other), -len(one.errors) - one.pending, one)
+        for one, other in zip(chances, others, strict=True)
+    ]
     worth, _, best = max(found, key=lambda item: (item[:2], -item[2].trial.trial))
     return worth, best.trial
 
 
-def _gradient(one: Belief, known: Posterior, ranked: Sequence[float]) -> float:
-    other = ranked[1] if one.mean == ranked[0] and len(ranked) > 1 else ranked[0]
-    if not known.noise or not known.spread:
+def _within(known: Posterior, objectives: Objectives | None) -> Posterior:
+    """What is known of those that can be chosen: within the limits, with costs that are known."""
+    if objectives is None:
+        return known
+    found = [
+        one
+        for one in known.beliefs
+        if objectives.fits(one.trial) and all(map(math.isfinite, objectives.point(one.trial)))
+    ]
+    return replace(known, beliefs=tuple(found))
+
+
+def _rivals(chances: Sequence[Belief], objectives: Objectives) -> list[float]:
+    """For each the nearest expected error at which it would enter the front, leave it or beat another.
+
+    Of the front's members those count that cost no more, which it has to beat, and those that cost no less,
+    which it may. Infinite where there is none.
+    """
+    costs = [objectives.point(one.trial)[1:] for one in chances]
+    front: list[int] = []
+    for place in sorted(range(len(chances)), key=lambda i: (chances[i].mean, costs[i])):
+        if not any(_no_more(costs[other], costs[place]) for other in front):
+            front.append(place)
+    found = []
+    for place, one in enumerate(chances):
+        others = [other for other in front if other != place]
+        bars = [chances[i].mean for i in others if _no_more(costs[i], costs[place])]
+        below = [chances[i].mean for i in others if place in front and _no_more(costs[place], costs[i])]
+        rivals = [*([min(bars)] if bars else []), *below]
+        found.append(min(rivals, key=lambda mean: abs(mean - one.mean), default=math.inf))
+    return found
+
+
+def _no_more(these: Sequence[float], those: Sequence[float]) -> bool:
+    """Whether no cost exceeds the other's."""
+    return all(a <= b for a, b in zip(these, those, strict=True))
+
+
+def _gradient(one: Belief, known: Posterior, other: float) -> float:
+    """What a further seed is worth where a change of order with another expected error counts."""
+    if not known.noise or not known.spread or math.isinf(other):
         return 0.0
     seeds = len(one.errors) + one.pending
     before = 1 / (1 / known.spread**2 + seeds / known.noise**2)

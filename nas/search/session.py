@@ -193,7 +193,7 @@ def begin(
     ):
         _load_optimizer_meanwhile()
         facts = executor.start()
-        weighing = weighings.prepare(settings, objectives, facts, stack)
+        weighing = weighings.prepare(settings, objectives, executor, facts, stack)
         search = replace(
             describe(settings, facts), then=list(then) or None, objectives=weighings.described(objectives)
         )
@@ -262,7 +262,7 @@ def resume(
                 extra=stored.extra,
                 order=stored.order,
             )
-            weighing = weighings.prepare(settings, objectives, facts, stack, run=run)
+            weighing = weighings.prepare(settings, objectives, executor, facts, stack, run=run)
             notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
                 run.write_search(search)

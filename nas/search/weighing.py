@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import search_spaces
-from nas.costs import room
+from nas.costs import room, smallest
 from nas.costs.counter import Counter
 from nas.execution.counted import CountedNetwork
 from nas.execution.settings import Measured
 from nas.optimizers.objectives import Costs
 from nas.run import front
 from nas.run.folder import write_json
-from nas.run.objectives import COST, LATENCY, MEASURED, costs_of, format_cost, title
+from nas.run.objectives import COST, EPOCH_SECONDS, LATENCY, MEASURED, costs_of, format_cost, title
 from nas.util import output
 from nas.util.errors import SettingError, setting
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nas.execution.messages import Facts
+    from nas.execution.protocol import MeasuringExecutor
     from nas.execution.settings import MachineSettings, WorkerSettings
     from nas.run.folder import Run
     from nas.run.objectives import Objectives
@@ -108,6 +109,7 @@ def workers(
 def prepare(
     settings: SearchSettings,
     objectives: Objectives | None,
+    executor: MeasuringExecutor,
     facts: Facts,
     stack: contextlib.ExitStack,
     *,
@@ -118,6 +120,7 @@ def prepare(
     Args:
         settings: All settings.
         objectives: Objectives and limits, None for the error alone.
+        executor: Where trials will run.
         facts: Facts that the trial process reported.
         stack: Ends the counting process.
         run: The run that is resumed, whose limits have been checked; None for a new one.
@@ -137,10 +140,12 @@ def prepare(
     if run is not None:
         counter.keep_in(run.costs_jsonl)
         return weighing
-    if set(objectives.names) <= set(MEASURED):
-        return weighing  # there is nothing to count
-    output.doing("counting what networks cost")
-    notes = [*_room_notes(settings, objectives, space, counter), *_baseline_notes(objectives, space, counter)]
+    notes: list[str] = []
+    if not set(objectives.names) <= set(MEASURED):
+        output.doing("counting what networks cost")
+        notes += _room_notes(settings, objectives, space, counter)
+        notes += _baseline_notes(objectives, space, counter)
+    notes += _measured_notes(settings, objectives, space, counter, executor)
     return replace(weighing, notes=tuple(notes))
 
 
@@ -148,15 +153,35 @@ def _room_notes(
     settings: SearchSettings, objectives: Objectives, space: SearchSpace, counter: Counter
 ) -> list[str]:
     limits = {name: limit for name, limit in objectives.limits.items() if name not in MEASURED}
-    given = {"macs": settings.costs.max_macs or "", "params": settings.costs.max_params or ""}
     if not limits:
         return []
     found = room.find(space, counter, limits)
-    room.refuse_none(found, limits, given, objectives.network)
+    room.refuse_none(found, limits, settings.costs.given, objectives.network)
     if len(found.fitting) >= room.FEW:
         return []
     how = "" if found.every else f" of the {found.counted} that were counted"
     return [f"only {len(found.fitting)} configurations{how} keep the limits: a search may soon be exhausted"]
+
+
+def _measured_notes(
+    settings: SearchSettings,
+    objectives: Objectives,
+    space: SearchSpace,
+    counter: Counter,
+    executor: MeasuringExecutor,
+) -> list[str]:
+    limits = {name: limit for name, limit in objectives.limits.items() if name in MEASURED}
+    if not limits:
+        return []
+
+    def measure(config: Config) -> dict[str, float]:
+        found = executor.costs(config) if set(limits) - {EPOCH_SECONDS} else {}
+        if EPOCH_SECONDS in limits:
+            found[EPOCH_SECONDS] = executor.measure(config).train_seconds
+        return found
+
+    output.doing("measuring the smallest networks")
+    return smallest.check(smallest.smallest(space, counter), measure, limits, settings.costs.given)
 
 
 def _baseline_notes(objectives: Objectives, space: SearchSpace, counter: Counter) -> list[str]:

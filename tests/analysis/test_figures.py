@@ -27,6 +27,7 @@ from analysis.frames import Run, load
 from analysis.importance import by_budget, marginals
 from analysis.importance import figures as figures_importance
 from analysis.report import findings
+from search_spaces.diagram import Part
 from tests.descriptions import described
 
 
@@ -134,6 +135,23 @@ def test_the_diagrams_words_stay_in_their_boxes(name: str) -> None:
                 for box in boxes:
                     inside = box.x0 <= place.x0 <= box.x1 and box.y0 <= place.y0 <= box.y1
                     assert not inside or place.x1 <= box.x1, text.get_text()
+
+
+def test_networks_of_unequal_length_stand_side_by_side() -> None:
+    """A part that only one of them has is marked; the parts behind it still have their twins."""
+    short = [Part("stem", ("conv",), 16), Part("stage", ("conv",), 8), Part("head", ("linear",), 0)]
+    long = [*short[:2], Part("downsampling", ("conv 2x2",), 4), Part("stage", ("conv",), 4), short[2]]
+    assert figures_network.twins(long, short) == [short[0], short[1], None, None, short[2]]
+    assert figures_network.twins(short, long) == [long[0], long[1], long[4]]
+    space = search_spaces.get("resnet")
+    separate = {**space.default, "downsampling": "separate"}
+    run = SimpleNamespace(
+        search=SimpleNamespace(named_space="resnet", data=SimpleNamespace(image_size=32), width=8),
+        incumbent={"trial": 1},
+        default=space.default,
+        config=lambda _: separate,
+    )
+    assert len(figures_network.network(run).axes[0].patches) > 0  # type: ignore[arg-type]
 
 
 def test_a_space_without_a_drawing_lists_its_choices(write_run, tmp_path: Path) -> None:

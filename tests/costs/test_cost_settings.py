@@ -30,6 +30,15 @@ def test_what_is_said_comes_back() -> None:
     assert costs.measured == ("epoch_seconds", "latency")
 
 
+def test_every_cost_may_have_a_limit() -> None:
+    costs = CostSettings(max_memory="500MB", max_train_seconds="1m30s", max_cost=["energy=2.5", "price=3k"])  # type: ignore[arg-type]  # JSON has lists
+    assert costs.limits == {"memory": 5e8, "epoch_seconds": 90.0, "energy": 2.5, "price": 3000.0}
+    assert costs.given["energy"] == ("max_cost", "energy=2.5")
+    assert costs.measured == ("memory", "epoch_seconds")
+    settings = SearchSettings(costs=costs)
+    assert SearchSettings.from_json(settings.to_json()) == settings
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
@@ -41,6 +50,17 @@ def test_what_is_said_comes_back() -> None:
         ({"max_macs": "many"}, "max_macs='many': not a number above 0"),
         ({"max_params": "0"}, "max_params='0': not a number above 0"),
         ({"max_latency": "4"}, "max_latency='4': not a time above 0"),
+        ({"max_memory": "much"}, "max_memory='much': not a size"),
+        ({"max_memory": "0GB"}, "max_memory=0GB: must be more than 0"),
+        ({"max_train_seconds": "30"}, "max_train_seconds='30': not a duration"),
+        ({"max_cost": ("energy",)}, "max_cost=energy: must be NAME=VALUE"),
+        ({"max_cost": ("=3",)}, "max_cost==3: must be NAME=VALUE"),
+        ({"max_cost": ("energy=little",)}, "max_cost='little': not a number above 0"),
+        ({"max_cost": ("energy=-1",)}, "max_cost=energy=-1: must be a number above 0"),
+        ({"max_cost": ("energy=nan",)}, "max_cost=energy=nan: must be a number above 0"),
+        ({"max_cost": ("energy=1", "energy=2")}, "energy has a limit already"),
+        ({"max_cost": ("macs=600M",)}, "is for the space's own costs; write max_macs=600M"),
+        ({"max_cost": ("train-seconds=3s",)}, "write max_train_seconds=3s"),
         ({"prefer": "knee"}, "needs a second objective"),
         ({"prefer": "cheap", "max_macs": "1M"}, "must be error or knee"),
         ({"cost_of": "t"}, "no cost is minimised or limited"),
@@ -59,6 +79,7 @@ def test_what_cannot_be_is_refused(values: dict[str, Any], said: str) -> None:
     ("costs", "said"),
     [
         (CostSettings(("error", "flops")), "flops is no cost; there are macs, params, latency, memory"),
+        (CostSettings(max_cost=("energy=3",)), "nexception has no cost energy; it defines none"),
         (CostSettings(("error", "macs"), cost_of="xl"), "has no such size; must be auto or t, s, tp"),
         (
             CostSettings(max_latency="4ms", latency_command="no-such-bench {onnx}"),

@@ -97,7 +97,7 @@ def test_a_limit_that_nothing_keeps_names_the_least(counter: Counter) -> None:
     limits = {"macs": 100.0}
     found = room.find(get(SPACE), counter, limits)
     with pytest.raises(SettingError, match=r"max_macs=100: nothing is so small; .* has 202 MACs"):
-        room.refuse_none(found, limits, {"macs": "100"}, "reduced")
+        room.refuse_none(found, limits, {"macs": ("max_macs", "100")}, "reduced")
 
 
 def test_limits_that_nothing_keeps_at_once_name_the_nearest() -> None:
@@ -109,5 +109,6 @@ def test_limits_that_nothing_keeps_at_once_name_the_nearest() -> None:
 
     limits = {"macs": 100.0, "params": 100.0}
     found = room.find(get(SPACE), Opposed(NETWORK), limits)
+    given = {"macs": ("max_macs", "100"), "params": ("max_params", "100")}
     with pytest.raises(SettingError, match="nothing keeps all limits at once"):
-        room.refuse_none(found, limits, {"macs": "100", "params": "100"}, "reduced")
+        room.refuse_none(found, limits, given, "reduced")

@@ -15,7 +15,7 @@ from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.hypervolume import expected_improvement, hypervolume
-from nas.optimizers.smac.pareto import nondominated, preferred, ranks, reference, spread
+from nas.optimizers.smac.pareto import corner, nondominated, preferred, ranks, reference, spread
 from search_spaces.base import SearchSpace, config_id
 
 FIDELITY = Fidelity(1, 9, 3)
@@ -51,6 +51,24 @@ def test_hypervolume_is_the_share_of_cells_that_are_dominated(found: Any) -> Non
     cells = np.stack(np.meshgrid(*[np.arange(6)] * m, indexing="ij"), axis=-1).reshape(-1, m)
     covered = sum(any((point <= cell).all() for point in found) for cell in cells)
     assert hypervolume(found, np.full(m, 6.0)) == covered
+
+
+def test_a_search_looks_beyond_the_costliest_of_the_front() -> None:
+    """Else nothing costlier than the most accurate network so far would be worth anything."""
+    found = np.array([[0.5, 1.0], [0.3, 2.0], [0.6, 9.0]])
+    no_limit, limit = np.full(2, np.inf), np.array([np.inf, 5.0])
+    assert reference(found, no_limit).tolist() == pytest.approx([0.52, 2.1])
+    assert corner(found, no_limit).tolist() == pytest.approx([0.52, 9.0])
+    assert corner(found, limit).tolist() == pytest.approx([0.52, 5.0])
+    means, sure = np.array([[0.2, 4.0]]), np.zeros((1, 2))
+    assert expected_improvement(found, reference(found, no_limit), means, sure) == 0
+    assert expected_improvement(found, corner(found, no_limit), means, sure) == pytest.approx(0.1 * 5)
+
+
+def test_of_equal_sums_the_dominated_point_goes() -> None:
+    """Rounding may make a point's sum equal to that of one that it dominates."""
+    found = np.array([[1.0, 1e-17], [1.0, 0.0]])
+    assert nondominated(found).tolist() == [False, True]
 
 
 @quick

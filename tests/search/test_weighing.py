@@ -67,7 +67,13 @@ def weighing(
     return Weighing(found, costs, None)  # type: ignore[arg-type]  # nothing is counted
 
 
-def search(path: Path, weighed: Weighing, trials: int = 60) -> Run:
+def search(
+    path: Path,
+    weighed: Weighing,
+    trials: int = 60,
+    problem: Callable[[Config, int, int], Answer] = problem,
+    replicates: float = 0.0,
+) -> Run:
     """Searches in simulated time, anew or from where the journal ends."""
     space = search_spaces.get("nexception")
     if not path.exists():
@@ -92,6 +98,7 @@ def search(path: Path, weighed: Weighing, trials: int = 60) -> Run:
             executor=SimulatedExecutor(problem, clock, 1),
             clock=clock,
             weighing=weighed,
+            replicates=replicates,
         ).run(SessionStarted("", 0.0, command=["simulated"], hardware={}, versions={}))
     return run
 

@@ -161,6 +161,16 @@ class DaskExecutor:
         result: Measurement = self._link.task(member.address, worker.measure, config).result()
         return result
 
+    def costs(self, config: Config) -> dict[str, float]:
+        """Measures what trials measure of a configuration's costs, on one of the workers.
+
+        Raises:
+            UserError: If it cannot be measured there.
+        """
+        member = next(m for m in self._members.values() if m.status == "free")
+        result: dict[str, float] = self._link.task(member.address, worker.costs, config).result()
+        return result
+
     def close(self) -> None:
         """Leaves the workers and ends those that the site started; running trials are lost."""
         self._jobs.clear()

@@ -192,6 +192,17 @@ class Place(WorkerPlugin):
                 raise PlaceGone
             return self._executor.measure(config)
 
+    def costs(self, config: Config) -> dict[str, float]:
+        """Measures what trials measure of a configuration's costs.
+
+        Raises:
+            UserError: If it cannot be measured here.
+        """
+        with self._work():
+            if self._executor is None:
+                raise PlaceGone
+            return self._executor.costs(config)
+
     def _gpu(self, facts: Facts) -> str:
         device = facts.hardware.device
         if not device.startswith("cuda"):
@@ -280,6 +291,15 @@ def measure(key: str, config: Config | str) -> Measurement:
         UserError: If the network cannot be trained here.
     """
     return _place(key, get_worker()).measure(config)
+
+
+def costs(key: str, config: Config) -> dict[str, float]:
+    """Measures what trials measure of a configuration's costs.
+
+    Raises:
+        UserError: If it cannot be measured here.
+    """
+    return _place(key, get_worker()).costs(config)
 
 
 # Functions that the search calls beside the tasks; a running trial does not delay them.

@@ -185,6 +185,15 @@ def key(row: Vector) -> bytes:
     return row.tobytes()
 
 
+def keys(rows: Vector) -> list[bytes]:
+    """Names many rows ``(N, D)``, faster than one after another."""
+    rows = np.ascontiguousarray(rows, dtype=np.float64)
+    if not rows.size:
+        return [b""] * len(rows)
+    found: list[bytes] = rows.view(np.dtype((np.void, rows[0].nbytes))).ravel().tolist()
+    return found
+
+
 def distinct(rows: Iterable[Vector], seen: Container[bytes]) -> list[Vector]:
     """Leaves out later duplicates and rows whose key was seen; keeps the order."""
     first: dict[bytes, Vector] = {}

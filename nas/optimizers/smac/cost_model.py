@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import ndtr
 
-from nas.optimizers.smac.candidates import Candidates, key
+from nas.optimizers.smac.candidates import Candidates, keys
 from nas.optimizers.smac.evidence import TrainingData
 from nas.optimizers.smac.gaussian_process import ChoiceProcess
 from search_spaces.base import plain
@@ -40,14 +40,17 @@ class CostModel:
         self.names = tuple(name for name in names if name not in costs.measured)
         self._processes = {name: ChoiceProcess(space) for name in self.names}
         self._counted: dict[bytes, Exact] = {}
+        # Objective and limit ask for the same candidates, one after the other.
+        self._predicted: dict[str, tuple[Vector, Vector, Vector]] = {}
 
     def exact(self, rows: Sequence[Vector] | Vector) -> list[Exact]:
         """Counts the costs of configurations, each once."""
-        fresh = {key(row): row for row in rows if key(row) not in self._counted}
+        names = keys(np.asarray(rows))
+        fresh = {name: row for name, row in zip(names, rows, strict=True) if name not in self._counted}
         if fresh:
             configs = [plain(self._candidates.decode(row)) for row in fresh.values()]
             self._counted.update(zip(fresh, self._costs.known(configs), strict=True))
-        return [self._counted[key(row)] for row in rows]
+        return [self._counted[name] for name in names]
 
     def fitting(self, rows: Sequence[Vector] | Vector) -> list[bool]:
         """Whether configurations keep the limits; counts them."""
@@ -65,6 +68,7 @@ class CostModel:
     def learn(self, rows: Vector, *, tune: bool) -> None:
         """Learns from configurations, which are counted; ``tune``: length scales too."""
         counted = self.exact(rows)
+        self._predicted.clear()
         for name, process in self._processes.items():
             data = TrainingData.of(rows, logs([costs.get(name, np.inf) for costs in counted]))
             data = data.part(np.isfinite(data.errors))
@@ -74,9 +78,12 @@ class CostModel:
 
     def predict(self, name: str, rows: Vector) -> tuple[Vector, Vector]:
         """Mean and standard deviation ``(N,)`` of a cost's logarithm."""
-        mean, variance = self._processes[name].predict(rows)
-        assert variance is not None
-        return mean.ravel(), np.sqrt(variance.ravel())
+        known = self._predicted.get(name)
+        if known is None or not np.array_equal(known[0], rows):
+            mean, variance = self._processes[name].predict(rows)
+            assert variance is not None
+            known = self._predicted[name] = rows, mean.ravel(), np.sqrt(variance.ravel())
+        return known[1], known[2]
 
     def probability(self, rows: Vector) -> Vector:
         """How likely configurations keep the limits ``(N,)``."""

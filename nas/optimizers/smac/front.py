@@ -8,8 +8,8 @@ import numpy as np
 from smac.acquisition.function.abstract_acquisition_function import AbstractAcquisitionFunction
 
 from nas.optimizers.smac.acquisition import log_weight, logarithm
-from nas.optimizers.smac.hypervolume import expected_improvement
-from nas.optimizers.smac.pareto import nondominated, reference, spread
+from nas.optimizers.smac.hypervolume import Boxes
+from nas.optimizers.smac.pareto import corner, nondominated, spread
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,10 +43,10 @@ class ExpectedHypervolume(AbstractAcquisitionFunction):
         rows, errors = kwargs["tried"]
         costs, _ = self._tradeoff.predict(rows, exactly=True)
         points = np.column_stack([errors, costs])
-        self._reference = reference(points, self._tradeoff.most())
         front = nondominated(points)
         places = np.flatnonzero(front)[spread(points[front], _MOST_POINTS[points.shape[1]])]
-        self._front, self.front_rows = points[places], rows[places]
+        self._boxes = Boxes(points[places], corner(points, self._tradeoff.most()))
+        self.front_rows = rows[places]
 
     def _compute(self, X: Vector) -> Vector:
         return self.improvement(X, exactly=False)[:, None]
@@ -55,9 +55,7 @@ class ExpectedHypervolume(AbstractAcquisitionFunction):
         """The logarithm of expected improvement ``(N,)``, ``exactly``: by counted costs."""
         mean, variance = self._model.predict_marginalized(rows)
         costs, deviations = self._tradeoff.predict(rows, exactly=exactly)
-        found = expected_improvement(
-            self._front,
-            self._reference,
+        found = self._boxes.expected_improvement(
             np.column_stack([mean.ravel(), costs]),
             np.column_stack([np.sqrt(variance.ravel()), deviations]),
         )

@@ -36,6 +36,32 @@ def hypervolume(points: Vector, reference: Vector) -> float:
     )
 
 
+class Boxes:
+    """The volume that a front does not dominate, cut at its points into boxes without a lower end.
+
+    They are the same for all candidates, so they are worked out once.
+    """
+
+    def __init__(self, front: Vector, reference: Vector) -> None:
+        """Cuts.
+
+        Args:
+            front: Points ``(F, M)``, M at most 3 or it takes long.
+            reference: Up to where volume counts ``(M,)``.
+        """
+        front = front[(front < reference).all(1)]
+        front = front[nondominated(front)]
+        self._ends = np.concatenate([front, reference[None]])
+        self._slices = _cut(front, 0, np.arange(len(front)))
+
+    def expected_improvement(self, means: Vector, deviations: Vector) -> Vector:
+        """Volume ``(N,)`` that candidates are expected to add: see :func:`expected_improvement`."""
+        ends = self._ends
+        axes = range(ends.shape[1])
+        lengths = [_expected_length(ends[:, m], means[:, m], deviations[:, m]) for m in axes]
+        return _volume(self._slices, lengths, 0)
+
+
 def expected_improvement(front: Vector, reference: Vector, means: Vector, deviations: Vector) -> Vector:
     """Volume ``(N,)`` that candidates are expected to add, exactly, for independent normal objectives.
 
@@ -50,26 +76,32 @@ def expected_improvement(front: Vector, reference: Vector, means: Vector, deviat
         means: Of candidates ``(N, M)``.
         deviations: Standard deviations of the same ``(N, M)``.
     """
-    front = front[(front < reference).all(1)]
-    front = front[nondominated(front)]
-    ends = np.concatenate([front, reference[None]])
-    lengths = [_expected_length(ends[:, m], means[:, m], deviations[:, m]) for m in range(len(reference))]
-    return _volume(front, lengths, 0, np.arange(len(front)))
+    return Boxes(front, reference).expected_improvement(means, deviations)
 
 
-def _volume(front: Vector, lengths: Sequence[Vector], axis: int, members: NDArray[np.int64]) -> Vector:
-    """Volume over the objectives from ``axis`` on that no member dominates in them."""
-    beyond = len(front)  # the reference's place in ``lengths``
-    if axis == len(lengths) - 1:
-        least = members[np.argmin(front[members, axis])] if len(members) else beyond
-        return lengths[axis][least]
+# Along one objective: where a slice ends, the place of a front's point or of the reference behind them, and
+# the slices of the next objective within it. Of the last objective only the place where volume begins.
+_Slices = list[tuple[int, "_Slices | int"]]
+
+
+def _cut(front: Vector, axis: int, members: NDArray[np.int64]) -> _Slices | int:
+    """Slices over the objectives from ``axis`` on of the volume that no member dominates in them."""
+    beyond = len(front)  # the reference's place
+    if axis == front.shape[1] - 1:
+        return int(members[np.argmin(front[members, axis])]) if len(members) else beyond
     if len(members):
-        members = members[nondominated(front[np.ix_(members, range(axis, len(lengths)))])]
+        members = members[nondominated(front[np.ix_(members, range(axis, front.shape[1]))])]
     order = members[np.argsort(front[members, axis], kind="stable")]
+    return [(int(place), _cut(front, axis + 1, order[:k])) for k, place in enumerate([*order, beyond])]
+
+
+def _volume(slices: _Slices | int, lengths: Sequence[Vector], axis: int) -> Vector:
+    if isinstance(slices, int):
+        return lengths[axis][slices]
     total, before = np.zeros(lengths[0].shape[1]), np.zeros(lengths[0].shape[1])
-    for k, place in enumerate([*order, beyond]):
+    for place, inner in slices:
         upto = lengths[axis][place]
-        total += (upto - before) * _volume(front, lengths, axis + 1, order[:k])
+        total += (upto - before) * _volume(inner, lengths, axis + 1)
         before = upto
     return total
 

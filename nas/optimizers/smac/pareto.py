@@ -23,13 +23,14 @@ def nondominated(points: Vector) -> Mask:
         points: ``(N, M)``; of equal points all stay.
     """
     kept = np.zeros(len(points), dtype=np.bool_)
-    left = np.arange(len(points))
+    # The least sum of what is left is dominated by none of it, and none of what it beat can beat it.
+    places = np.lexsort((*points.T[::-1], points.sum(1)))
+    left = points[places]
     while len(left):
-        # The least sum of what is left is dominated by none of it, and none of what it beat can beat it.
-        best = left[np.argmin(points[left].sum(1))]
-        equal = (points[left] == points[best]).all(1)
-        kept[left[equal]] = True
-        left = left[(points[left] < points[best]).any(1)]
+        best = left[0]
+        kept[places[(left == best).all(1)]] = True
+        better = (left < best).any(1)
+        places, left = places[better], left[better]
     return kept
 
 
@@ -97,6 +98,22 @@ def spread(points: Vector, n: int) -> NDArray[Any]:
         chosen.append(int(np.argmax(gaps)))
         gaps = np.minimum(gaps, np.linalg.norm(unit - unit[chosen[-1]], axis=1))
     return np.array(sorted(chosen))
+
+
+def corner(points: Vector, most: Vector) -> Vector:
+    """The point ``(M,)`` up to which a search looks for a front.
+
+    In the error a tenth beyond the front, see :func:`reference`; in costs at least to the costliest of all.
+    Up to the front alone, nothing costlier than the most accurate network so far would be worth anything, and
+    the search would never look there.
+
+    Args:
+        points: All that were measured ``(N, M)``, the error first.
+        most: What nothing may exceed, by objective ``(M,)``; infinite without a limit.
+    """
+    found = reference(points, most)
+    found[1:] = np.minimum(np.maximum(found, points.max(0)), most)[1:]
+    return found
 
 
 def reference(points: Vector, most: Vector) -> Vector:

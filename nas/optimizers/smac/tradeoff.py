@@ -60,6 +60,8 @@ class Tradeoff:
 
     def keeps(self, rows: Sequence[Vector] | Vector) -> NDArray[np.bool_]:
         """Whether configurations keep all limits, as far as their costs are known ``(N,)``."""
+        if not self._processes:
+            return np.array(self._counted.fitting(rows), dtype=np.bool_)
         counted = self._counted.exact(rows) if self._counted.names else [{}] * len(rows)
         measured = [self._measured.get(key(row), {}) for row in rows]
         both = [{**costs, **more} for costs, more in zip(counted, measured, strict=True)]

@@ -1,0 +1,123 @@
+"""The test bed of fronts: what is missing of one, races within a limit, tables, and all that race."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.quality import front_compare, fronts
+from benchmarks.quality.front_opponents import FRONT, LIMITED
+from benchmarks.quality.fronts import Finished, FrontProblem
+from nas.optimizers.smac.pareto import nondominated
+
+
+@pytest.fixture(scope="module")
+def problem() -> FrontProblem:
+    return fronts.load("drawn", 0)
+
+
+def test_nothing_is_missing_of_the_true_front_and_all_of_no_front(problem: FrontProblem) -> None:
+    places = np.flatnonzero(nondominated(problem.points))
+    points = [(float(problem.errors[i]), float(problem.costs[i])) for i in places]
+    assert problem.missing(points) == pytest.approx(0.0)
+    assert problem.missing([]) == 1.0
+    assert 0.0 < problem.missing(points[: len(points) // 2]) < 1.0
+
+
+def test_the_front_found_is_judged_by_true_errors_at_each_mark(problem: FrontProblem) -> None:
+    best, cost = float(np.min(problem.errors)), float(problem.costs[np.argmin(problem.errors)])
+    lucky = Finished(1.0, measured=best - 0.1, error=0.9, cost=cost)  # hides the next one
+    good = Finished(2.0, measured=best, error=best, cost=cost)
+    assert fronts.missing_at(problem, [good], 1.9) == 1.0
+    assert fronts.missing_at(problem, [good], 2.0) < 1.0
+    assert fronts.missing_at(problem, [lucky, good], 2.0) == 1.0
+
+
+def test_regret_within_a_limit_counts_only_what_fits(problem: FrontProblem) -> None:
+    limit = problem.limit(0.1)
+    assert np.mean(problem.costs <= limit) == pytest.approx(0.1, abs=0.01)
+    best = problem.best(limit)
+    beyond = Finished(1.0, 0.0, 0.0, 2 * limit)
+    late = Finished(5.0, best + 0.2, best + 0.2, limit)
+    worst = float(np.max(problem.errors)) - best
+    assert fronts.regret_at(problem, [beyond], 9.0, limit) == pytest.approx(worst)
+    assert fronts.regret_at(problem, [beyond, late], 2.0, limit) == pytest.approx(0.2)
+    first = Finished(6.0, best, best, limit)
+    assert fronts.regret_at(problem, [beyond, late, first], 6.0, limit) == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("name", FRONT)
+def test_every_opponent_runs_its_race_and_pays_for_it(problem: FrontProblem, name: str) -> None:
+    found = fronts.race(problem, FRONT[name], seed=1, evaluations=4)
+    again = fronts.race(problem, FRONT[name], seed=1, evaluations=4)
+    assert found == again, "equal seeds"
+    assert [one.paid for one in found] == sorted(one.paid for one in found)
+    assert 0.0 <= fronts.missing_at(problem, found, 4.0) <= 1.0
+
+
+@pytest.mark.parametrize("name", ["ours", "untrained"])
+def test_what_knows_a_limit_pays_for_nothing_beyond_it(problem: FrontProblem, name: str) -> None:
+    limit = problem.limit(0.1)
+    found = fronts.race(problem, LIMITED[name], seed=0, evaluations=3, limit=limit)
+    beyond = [one for one in found if one.cost > limit]
+    assert len(beyond) <= (name == "ours"), "only the base architecture"
+
+
+def test_a_table_has_means_the_best_in_bold_and_paired_tests() -> None:
+    rows = [
+        {
+            "opponent": name,
+            "seed": seed,
+            "cpu_seconds": 1.0,
+            "values": {"20": value + seed / 100, "40": value},
+        }
+        for name, value in (("ours", 0.1), ("random", 0.3))
+        for seed in range(6)
+    ]
+    lines = front_compare.table(rows, (20, 40)).splitlines()
+    assert lines[2] == "| ours | **12.50** | **10.00** |  | 6 |"
+    assert lines[3] == "| random | 32.50 | 30.00 | 0.031 | 6 |"
+
+
+def test_what_was_raced_is_not_raced_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    raced: list[tuple[str, int]] = []
+
+    def run(options: Any, opponent: str, seed: int, marks: Any) -> dict[str, Any]:
+        raced.append((opponent, seed))
+        values = {str(mark): 0.5 for mark in marks}
+        head = {"problem": options.problem, "share": options.share, "opponent": opponent}
+        return {**head, "seed": seed, "cpu_seconds": 0.0, "values": values}
+
+    monkeypatch.setattr(front_compare, "run", run)
+    traces = tmp_path / "traces.jsonl"
+    for seeds in ("1", "2"):
+        args = ["--seeds", seeds, "--opponents", "ours", "random", "--traces", str(traces)]
+        monkeypatch.setattr(sys, "argv", ["front_compare", *args])
+        front_compare.main()
+    assert raced == [("ours", 0), ("random", 0), ("ours", 1), ("random", 1)]
+    assert len([json.loads(line) for line in traces.read_text().splitlines()]) == 4
+    assert "| ours | **50.00** |" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--opponents", "nobody"], "--opponents nobody: must be of ours, motpe"),
+        (["--evaluations", "5"], "--evaluations 5.0: must be at least 20"),
+    ],
+)
+def test_bad_settings_are_one_line(
+    args: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["front_compare", *args, "--traces", str(tmp_path / "t.jsonl")])
+    with pytest.raises(SystemExit) as ended:
+        front_compare.main()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
