@@ -143,7 +143,7 @@ class HastyJournal(Journal):
 
 def described() -> SearchFile:
     """What ``search.json`` needs for a status."""
-    settings = SearchSettings(budget=BudgetSettings("1000000h"), fidelity=_FIDELITY)
+    settings = SearchSettings(budget=BudgetSettings("800000h"), fidelity=_FIDELITY)
     return describe(settings, SimulatedExecutor(Problem(1.0), SimulatedClock()).start())
 
 

@@ -18,6 +18,7 @@ from nas.run.events import (
     Slots,
     Started,
 )
+from nas.util import memory
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
@@ -140,8 +141,9 @@ class SearchState:
     def of(cls, events: Iterable[Event]) -> SearchState:
         """Folds events into a state."""
         state = cls()
-        for event in events:
-            state.apply(event)
+        with memory.growing():
+            for event in events:
+                state.apply(event)
         return state
 
     def apply(self, event: Event) -> None:

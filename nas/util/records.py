@@ -49,14 +49,37 @@ class _Shape:
         checks: By name: types of JSON's value, and what looks into a container.
         defaults: Of those that may be missing.
         keeps_order: Whether the order of keys is kept.
-        known: What is left to look into, by keys and types of objects that were found to be in order: a
-            journal has few kinds of lines and many lines.
+        known: How to make a record of objects that were found to be in order, by their keys and the types of
+            their values: a journal has few kinds of lines and many lines.
     """
 
     checks: tuple[tuple[str, tuple[type, ...], _Inner | None], ...]
     defaults: dict[str, Any]
     keeps_order: bool
-    known: dict[tuple[Any, ...], list[tuple[str, _Inner]]] = field(default_factory=dict)
+    known: dict[tuple[Any, ...], _Known] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """How to make a record without its constructor, which takes most of the time of reading a journal.
+
+    Attributes:
+        inners: What is left to look into, by name.
+        setters: Of the slots, those of the object's keys first.
+        defaults: Of the keys that it does not have.
+    """
+
+    inners: tuple[tuple[str, _Inner], ...]
+    setters: tuple[Callable[[Any, Any], None], ...]
+    defaults: tuple[Any, ...]
+
+    @classmethod
+    def of(cls, record: type[Record], shape: _Shape, values: dict[str, Any]) -> _Known:
+        """How objects with these keys and types are made."""
+        inners = [(name, inner) for name, _, inner in shape.checks if inner and values.get(name) is not None]
+        missing = {name: default for name, default in shape.defaults.items() if name not in values}
+        setters = [getattr(record, name).__set__ for name in (*values, *missing, "extra")]
+        return cls(tuple(inners), tuple(setters), (*missing.values(), None))
 
 
 def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
@@ -71,10 +94,23 @@ def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
         ValueError: Naming the key that is missing or of a wrong kind.
     """
     shape = _shape(cast("Any", cls))
-    kind = (*values, *map(type, values.values()))
-    if (left := shape.known.get(kind)) is not None:
-        looked = {name: inner(values[name], f"{at}{name}") for name, inner in left}
-        return cls(**{**values, **looked} if looked else values)
+    kind = (tuple(values), tuple(map(type, values.values())))
+    known = shape.known.get(kind)
+    if known is None:
+        return _checked(cls, shape, kind, values, at)
+    for name, inner in known.inners:
+        value = values[name]
+        looked = inner(value, f"{at}{name}")
+        if looked is not value:
+            values = {**values, name: looked}
+    made = object.__new__(cls)
+    for put, value in zip(known.setters, (*values.values(), *known.defaults), strict=True):
+        put(made, value)
+    return made
+
+
+def _checked(cls: type[T], shape: _Shape, kind: tuple[Any, ...], values: dict[str, Any], at: str) -> T:
+    """Makes a record of an object of a kind that was not seen before."""
     found: dict[str, Any] = {}
     for name, kinds, inner in shape.checks:
         if name in values:
@@ -91,9 +127,7 @@ def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
     if shape.keeps_order:
         found["order"] = tuple(values)
     elif len(shape.known) < _KINDS and "extra" not in found:
-        shape.known[kind] = [
-            (name, inner) for name, _, inner in shape.checks if inner and values.get(name) is not None
-        ]
+        shape.known[kind] = _Known.of(cls, shape, values)
     return cls(**found)
 
 
