@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BEAT = 5.0  # seconds between signs of life
 _LOOK = 0.05  # seconds between two tries
 _STALE = 600.0  # seconds without one, by the file system's own clock
-_TAKING_OVER = 60.0  # seconds to replace a dead holder's file; the process that does so then counts as dead, too
+_TAKING_OVER = 60.0  # seconds to replace a dead holder's file, before that process counts as dead, too
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
