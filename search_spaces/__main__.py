@@ -71,7 +71,7 @@ COMMANDS: dict[str, type[ListCommand | ShowCommand | NewCommand | CheckCommand]]
 
 
 def describe(space: SearchSpace) -> dict[str, Any]:
-    """Everything ``show`` tells about a search space, as plain values."""
+    """Returns the description of a search space that ``show`` prints, as plain values."""
     return {
         "name": space.name,
         "title": space.title,
@@ -154,10 +154,10 @@ def _print_space(space: SearchSpace) -> None:
 
 
 def _begin(path: Path) -> None:
-    """Writes our example under another name.
+    """Writes the example space under another name.
 
     Raises:
-        UserError: If the file is there already, cannot be written or would not be found.
+        UserError: If the file exists already, cannot be written or could not be imported.
     """
     if path.suffix != ".py" or not path.stem.isidentifier():
         raise UserError(f"{path}: must be letters, digits and _, and end in .py, such as my_space.py")
@@ -175,10 +175,10 @@ def _begin(path: Path) -> None:
 
 
 def _check(name: str) -> None:
-    """Tries a space, and says what is wrong with it.
+    """Checks a space and reports what is wrong with it.
 
     Raises:
-        UserError: If anything is.
+        UserError: If anything is wrong.
     """
     space = search_spaces.get(name)
     output.doing("loading PyTorch")
@@ -200,7 +200,7 @@ def _check(name: str) -> None:
 
 
 def usage() -> str:
-    """What there is, a line for each command."""
+    """Returns the usage, one line per command."""
     lines = [f"  {name:<5}  {(kind.__doc__ or '').rstrip('.')}" for name, kind in COMMANDS.items()]
     return "\n".join(
         [

@@ -1,4 +1,4 @@
-"""What a search space is: a ConfigSpace, its exact size, named points and a builder."""
+"""The base class of search spaces: hyperparameters, exact size, named points and a builder."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 
-_FEW = 4096  # configurations that are listed to draw from them, where rules say which there are
+_FEW = 4096  # spaces with rules up to this size are listed, to draw from the list
 _OFFERED = ("config", "num_classes", "in_chans", "image_size", "geometry", "width", "drop_path_rate")
 
 
@@ -75,24 +75,24 @@ def _canonical(value: Any) -> str:
 
 
 def config_id(config: Mapping[str, Any]) -> str:
-    """Names a configuration by a hash of its canonical JSON: 12 hexadecimal digits.
+    """Hashes a configuration's canonical JSON to 12 hexadecimal digits.
 
-    NumPy and Python values of equal meaning give one name, which ``Configuration.__hash__`` does not.
+    Equal NumPy and Python values give the same hash, unlike with ``Configuration.__hash__``.
     """
     return hashlib.sha256(_canonical(plain(config)).encode()).hexdigest()[:12]
 
 
 class Reduced(NamedTuple):
-    """The small network that a search trains, for a space that has no geometries of its own."""
+    """The geometry of the reduced network, for a space without geometries."""
 
     width: int
     image_size: int
 
 
 class SearchSpace(ABC):
-    """A base architecture with the choices it offers and a builder.
+    """A base architecture, its choices and a builder.
 
-    The least is what can be chosen and how it is built::
+    A space must define its choices and how a network is built::
 
         class Mine(SearchSpace):
             "A stack of convolutions."
@@ -106,26 +106,26 @@ class SearchSpace(ABC):
             def build(self, config, num_classes, in_chans, image_size):
                 return nn.Sequential(...)  # (B, in_chans, image_size, image_size) to (B, num_classes)
 
-    In place of ``hyperparameters`` it may have ``space``, any ``ConfigSpace.ConfigurationSpace``, with
-    conditions and forbidden clauses. A configuration then holds the active hyperparameters only. All else
-    is optional: what stands below is what a space has that says nothing.
+    Instead of ``hyperparameters`` it may define ``space``, any ``ConfigSpace.ConfigurationSpace``, with
+    conditions and forbidden clauses. A configuration then holds the active hyperparameters only. Everything
+    else is optional; the members below are the defaults.
 
     Attributes:
-        name: What users type (the class's name in small letters).
-        title: One line for people (the first line of the class's docstring).
+        name: Name that users type (by default the class's name in lower case).
+        title: One line that describes it (by default the first line of the class's docstring).
         hyperparameters: The choices, as a sequence or by name.
-        space: The same as a ConfigSpace; ``meta={"meaning": ..., "source": ...}`` are words for people.
+        space: The choices as a ConfigSpace; ``meta={"meaning": ..., "source": ...}`` describes them.
         presets: Named widths for :meth:`reduced`; none: the network has one width.
         full_sizes: Named geometries that :meth:`build` takes, of networks in papers for example.
-        training: Hyperparameters that go to the training recipe and are called as its setting is:
+        training: Hyperparameters of the training recipe, which have the names of its settings:
             ``lr``, ``weight_decay``, ``smoothing``, ``mixup``, ``cutmix``, ``drop_path_rate``, ...
-        costs: Costs of your own that a search can minimise, by name: functions of a configuration and a
-            geometry, as :meth:`build` takes them, that give a number above zero, the less the better.
+        costs: Further costs that a search can minimise, by name: functions of a configuration and a geometry,
+            as passed to :meth:`build`, that return a number above zero; lower is better.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
-    hyperparameters: ClassVar[Any]  # a mapping once the class is there
+    hyperparameters: ClassVar[Any]  # a mapping once the class is created
     space: ClassVar[Any] = None
     presets: ClassVar[Mapping[str, int]] = {}
     full_sizes: ClassVar[Mapping[str, Any]] = {}
@@ -133,7 +133,7 @@ class SearchSpace(ABC):
     costs: ClassVar[Mapping[str, Callable[[Config, Any], float]]] = {}
 
     def __init_subclass__(cls) -> None:
-        """Gives what the class does not say, and checks its hyperparameters where they are its own.
+        """Fills in defaults, and checks the hyperparameters that the class itself defines.
 
         Raises:
             UserError: See :func:`check`.
@@ -158,19 +158,19 @@ class SearchSpace(ABC):
 
     @property
     def points(self) -> dict[str, Config]:
-        """Configurations worth a name.
+        """Named configurations.
 
-        A search tries them first, except ``cheapest`` and ``costliest`` (or ``dearest``, as earlier versions
-        called it). Their multiply-accumulates and parameters should bound all others' within one per cent:
-        a plan is measured on them. Where they are not named, :mod:`search_spaces.ends` looks for them.
+        A search tries them first, except ``cheapest`` and ``costliest`` (``dearest`` in earlier versions), on
+        which a plan is measured: their multiply-accumulates and parameters should bound all others' within
+        one per cent. Where they are not named, :mod:`search_spaces.ends` finds them.
         """
         return {"default": self.default}
 
     def reduced(self, width: int, image_size: int = 32) -> Any:
-        """Geometry of the small network that a search trains.
+        """Returns the geometry of the reduced network that a search trains.
 
         Args:
-            width: Scale of the channels; the presets' values or any other the space allows.
+            width: Scale of the channels: a value of the presets or any other that the space allows.
             image_size: Height and width of the images, pixels, at least 8.
 
         Raises:
@@ -184,17 +184,17 @@ class SearchSpace(ABC):
 
     @abstractmethod
     def build(self, *args: Any, **kwargs: Any) -> nn.Module:
-        """Builds the network of a configuration, which takes images ``(B, C, H, W)`` to ``(B, num_classes)``.
+        """Builds the network of a configuration, which maps images ``(B, C, H, W)`` to ``(B, num_classes)``.
 
-        A space's own method names what it needs, out of these:
+        A space's method takes whichever of these arguments it needs:
 
         Args:
-            config: A configuration of this space, checked.
-            num_classes: Width of the classifier.
-            in_chans: Image channels.
+            config: A configuration of this space, validated.
+            num_classes: Number of classes.
+            in_chans: Number of image channels.
             image_size: Height and width of the images, pixels.
             geometry: From :meth:`reduced`, or one of ``full_sizes``.
-            width: Scale of the channels that was asked for.
+            width: Requested scale of the channels.
             drop_path_rate: Probability with which a residual branch is dropped in training.
 
         Raises:
@@ -209,11 +209,11 @@ class SearchSpace(ABC):
         in_chans: int = 3,
         drop_path_rate: float = 0.0,
     ) -> nn.Module:
-        """Builds a network: gives :meth:`build` what it asks for.
+        """Builds a network by calling :meth:`build` with the arguments that it takes.
 
         Raises:
-            UserError: If the configuration is not of this space, or ``build`` asks for something else.
-            TypeError: If no module comes back.
+            UserError: If the configuration is not of this space, or ``build`` takes other arguments.
+            TypeError: If ``build`` does not return a module.
         """
         from torch import nn
 
@@ -233,10 +233,10 @@ class SearchSpace(ABC):
 
     @cached_property
     def asked(self) -> tuple[str, ...]:
-        """What :meth:`build` asks for by name.
+        """Names of the arguments that :meth:`build` takes.
 
         Raises:
-            UserError: If it is something that is not there to be had.
+            UserError: If one of them is not available.
         """
         parameters = inspect.signature(self.build).parameters.values()
         if any(one.kind is one.VAR_KEYWORD for one in parameters):
@@ -247,9 +247,9 @@ class SearchSpace(ABC):
         return tuple(one.name for one in parameters if one.name in _OFFERED)
 
     def usual_width(self, *, gpu: bool) -> int:
-        """The width that ``--width auto`` means: ``paper`` on a GPU, ``tiny`` elsewhere, if there are such.
+        """Returns the width of ``auto``: the preset ``paper`` on a GPU, ``tiny`` elsewhere, if they exist.
 
-        Otherwise the last of the presets or the first; 0 for a space without.
+        Otherwise it is the last preset or the first, respectively; 0 for a space without presets.
         """
         if not self.presets:
             return 0
@@ -258,7 +258,7 @@ class SearchSpace(ABC):
 
     @cached_property
     def rules(self) -> Rules | None:
-        """Conditions and forbidden clauses; None for a space without."""
+        """Conditions and forbidden clauses; None for a space without any."""
         if self.space is None or not (self.space.conditions or self.space.forbidden_clauses):
             return None
         from search_spaces.rules import Rules
@@ -267,7 +267,7 @@ class SearchSpace(ABC):
 
     @cached_property
     def size(self) -> int | float:
-        """Number of configurations, exactly; infinite with a float among the hyperparameters."""
+        """Exact number of configurations; infinite if a hyperparameter is a float."""
         if self.rules is not None:
             return self.rules.count()
         return math.prod(hp.size for hp in self.hyperparameters.values())
@@ -281,9 +281,9 @@ class SearchSpace(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """Names the choices and defaults by a hash: 12 hexadecimal digits.
+        """Hash of the choices and defaults, 12 hexadecimal digits.
 
-        It changes whenever a run of the old space could not go on in the new one.
+        It changes whenever a run of the old space could not continue in the new one.
         """
         described: list[Any] = [self.name, [hp.identity() for hp in self.hyperparameters.values()]]
         if self.rules is not None:
@@ -294,7 +294,7 @@ class SearchSpace(ABC):
         return hashlib.sha256(_canonical(described).encode()).hexdigest()[:12]
 
     def configspace(self, seed: int | None = None) -> ConfigurationSpace:
-        """A fresh ConfigSpace object, seeded if wished."""
+        """Builds a new ConfigSpace object, optionally seeded."""
         from search_spaces.configspaces import copied, write
 
         if self.space is not None:
@@ -306,27 +306,27 @@ class SearchSpace(ABC):
         return space
 
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:  # noqa: ARG002
-        """The network of :meth:`reduced` as boxes from input to output; none: figures list its choices.
+        """Returns the reduced network as boxes from input to output; without any, figures list choices.
 
         Args:
             config: A configuration of this space.
-            width: As :meth:`reduced` takes it; of old runs, it may be smaller than allowed now.
+            width: The width, see :meth:`reduced`; that of an old run may be smaller than is allowed now.
             image_size: Height and width of the images, pixels.
         """
         return []
 
     @cached_property
     def exporting(self) -> Exporting:
-        """Its networks outside a search: timm's arguments, model card, weights of others; all optional."""
+        """What exports need: timm's arguments, text of the model card, released weights; all optional."""
         from search_spaces.exporting import Exporting
 
         return Exporting(self)
 
     def validate(self, config: Any) -> Config:
-        """Gives the canonical form of a configuration: plain Python values, keys sorted.
+        """Returns the canonical form of a configuration: plain Python values, keys sorted.
 
         Raises:
-            UserError: Naming the first key that is missing, unknown or has no such choice.
+            UserError: If a key is missing, unknown or has no such choice; it names the first one.
         """
         if not hasattr(config, "keys"):
             raise UserError(
@@ -348,10 +348,10 @@ class SearchSpace(ABC):
         return found
 
     def enumerate(self) -> Iterator[Config]:
-        """All configurations, the last hyperparameter changing fastest where there are no conditions.
+        """Yields all configurations; without conditions the last hyperparameter changes fastest.
 
         Raises:
-            UserError: If there is no end of them.
+            UserError: If there are infinitely many.
         """
         if math.isinf(self.size):
             raise UserError(f"{self.name}: has infinitely many configurations")
@@ -368,8 +368,8 @@ class SearchSpace(ABC):
         A longer sample of the same seed begins with the shorter one.
 
         Args:
-            n: How many; all there are if that is less.
-            seed: Of the draw.
+            n: Number of configurations; all if there are fewer.
+            seed: Seed of the draw.
         """
         draw = random.Random(seed)
         if self.rules is None and math.isfinite(self.size):
@@ -386,7 +386,7 @@ class SearchSpace(ABC):
         return (self.rules or Rules(self.configspace())).sample(n, seed)
 
     def changes(self, config: Mapping[str, Any], base: Mapping[str, Any] | None = None) -> list[Change]:
-        """Where a configuration differs from another one, by default from the base architecture."""
+        """Returns the differences from another configuration, by default from the base architecture."""
         other = self.validate(self.default if base is None else base)
         found = {change.name: change for change in differences(self.validate(config), other)}
         return [found[name] for name in self.hyperparameters if name in found]

@@ -34,7 +34,7 @@ def read(space: ConfigurationSpace) -> dict[str, Parameter]:
     """The hyperparameters of a ConfigSpace; words are taken from ``meta={"meaning": ..., "source": ...}``.
 
     Raises:
-        UserError: Naming a hyperparameter of a kind that a search has no use for.
+        UserError: If a hyperparameter is of an unsupported kind; it names it.
     """
     if not isinstance(space, ConfigurationSpace):
         raise UserError(f"space: is {type(space).__name__}; must be a ConfigSpace.ConfigurationSpace")

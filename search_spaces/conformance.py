@@ -1,4 +1,4 @@
-"""Whether a space keeps what a search needs of it, and what is wrong in words: the conformance kit."""
+"""The conformance kit: checks that a space has everything that a search needs, and describes problems."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _STEP = 0.01
 
 @dataclass
 class Findings:
-    """What was found.
+    """The findings of a check.
 
     Attributes:
-        problems: What is wrong: a search would crash, or not come back as it was.
-        notes: What may be meant so.
-        figures: Cost of the ends, in words.
+        problems: Faults with which a search would crash or could not be resumed.
+        notes: Oddities that may be intended.
+        figures: Costs of the cheapest and costliest configurations, formatted.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -50,11 +50,11 @@ class Findings:
 
 
 def examine(space: SearchSpace, said: Callable[[str], None] = lambda _: None) -> Findings:
-    """Tries a space.
+    """Checks a space.
 
     Args:
-        space: Loaded already, so what loading refuses is right.
-        said: Called with what is being tried.
+        space: The space, already checked by loading it.
+        said: Called with one line on what is being checked.
     """
     found = Findings()
     geometry = space.reduced(space.usual_width(gpu=False), _SIDE)
@@ -69,7 +69,7 @@ def examine(space: SearchSpace, said: Callable[[str], None] = lambda _: None) ->
         label = name or f"configuration {_words(config)}"
         try:
             _trains(space, config, geometry, label, found)
-        except Exception as error:  # whatever a user's builder raises
+        except Exception as error:  # a user's space may raise anything
             failures += 1
             found.wrong(f"{label}: {type(error).__name__} ({first_line(error)})")
     if failures and failures < len(tried):

@@ -1,4 +1,4 @@
-"""What a space draws of its networks: boxes from input to output."""
+"""Diagrams of networks: boxes from input to output."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Part:
     Attributes:
         title: Its first line.
         lines: Its layers from input to output.
-        size: Side of the map it gives, pixels; 0: a vector.
-        repeats: How often it comes.
-        residual: Whether a shortcut runs around it; what is on the shortcut, "" for nothing at all.
+        size: Height and width of its output map, pixels; 0 for a vector.
+        repeats: Number of repetitions.
+        residual: What is on the shortcut around it, "" for an identity; None without a shortcut.
     """
 
     title: str

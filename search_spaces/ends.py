@@ -19,16 +19,16 @@ CHEAPEST, COSTLIEST = "cheapest", "costliest"
 
 
 def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, side: int) -> dict[str, Config]:
-    """The named ends of cost, or by multiply-accumulates those of points, corners and 64 random ones.
+    """Finds the cheapest and costliest configurations: those named, or among points, corners and a sample.
 
-    Networks are built on the meta device, which computes nothing. A configuration that cannot be built is
-    passed over.
+    The order is by multiply-accumulates. Networks are built on the meta device, which computes nothing; those
+    that cannot be built are left out.
 
     Args:
         space: The space.
-        geometry: Of the networks.
-        num_classes: Width of the classifier.
-        in_chans: Image channels.
+        geometry: Geometry of the networks.
+        num_classes: Number of classes.
+        in_chans: Number of image channels.
         side: Height and width of the images, pixels.
 
     Returns:
@@ -45,7 +45,7 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
     extremes = [config for label, config in corners(space) if label in _EXTREMES]
     tried = [*space.points.values(), *extremes, *space.sample(_SAMPLE, _SEED)]
     for place, config in enumerate(tried):
-        with contextlib.suppress(Exception), torch.device("meta"):  # whatever a user's builder raises
+        with contextlib.suppress(Exception), torch.device("meta"):  # a user's space may raise anything
             stats = count(space.network(config, geometry, num_classes, in_chans), side, in_chans)
             costs.append((stats.macs, stats.params, place, config))
     ends = {CHEAPEST: min(costs)[3], COSTLIEST: max(costs)[3]} if costs else {}
@@ -53,10 +53,11 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
 
 
 def corners(space: SearchSpace) -> Iterator[tuple[str, Config]]:
-    """All at their least and all at their greatest, and the default with one hyperparameter changed.
+    """Yields configurations at the edges of a space, each with a description.
 
-    To each of its choices, or the ends of its range; where that is allowed. One that the default has no
-    place for is changed in a point or a random configuration that has. Each with what it is, in words.
+    They are all hyperparameters at their least, all at their greatest, and the default with one of them
+    changed to each choice or to the ends of its range, where that is allowed. A hyperparameter that is
+    inactive in the default is changed in a point or a random configuration in which it is active.
     """
     values = {name: _ends(hp) for name, hp in space.hyperparameters.items()}
     for label, place in zip(_EXTREMES, (0, -1), strict=True):
@@ -71,10 +72,10 @@ def corners(space: SearchSpace) -> Iterator[tuple[str, Config]]:
 
 
 def completed(space: SearchSpace, values: Mapping[str, Any]) -> Config:
-    """A configuration of these values, without those they make inactive, and defaults for the rest.
+    """Completes values to a configuration: defaults for the rest, inactive hyperparameters left out.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there is no such configuration.
     """
     hps = space.hyperparameters.items()
     every = {name: hp.canonical(values.get(name, hp.default)) for name, hp in hps}

@@ -1,4 +1,4 @@
-"""What an export asks of a search space beyond its networks; a space overrides what it has to say."""
+"""What an export needs from a search space besides its networks; a space overrides parts of it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Space(Protocol):
-    """What is needed of a :class:`search_spaces.base.SearchSpace`."""
+    """The members of :class:`search_spaces.base.SearchSpace` that are used here."""
 
     name: ClassVar[str]
     title: ClassVar[str]
@@ -26,7 +26,7 @@ class Space(Protocol):
 
     @property
     def points(self) -> dict[str, Config]:
-        """Configurations worth a name."""
+        """Named configurations."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class ReleasedWeights:
 
     Attributes:
         state: The weights, under this package's names.
-        num_classes: Outputs of the classifier.
-        facts: Plain values for config.json: by whom, file, SHA-256.
+        num_classes: Number of classes.
+        facts: Plain values for config.json: authors, file, SHA-256.
     """
 
     state: dict[str, Tensor]
@@ -54,13 +54,13 @@ class Reference:
 
 
 class Exporting:
-    """Full-size networks of a search space: how timm makes them, and what their model card says.
+    """Full-size networks of a search space: how timm builds them, and text of their model cards.
 
     Attributes:
         space: The space.
-        timm_module: What is imported to make its architecture known to timm.
-        base: The base architecture's name, as the head of a column.
-        recipes: By the name of a full size or of a timm model: where its published recipe differs from
+        timm_module: Module that registers its architecture with timm.
+        base: Name of the base architecture, the head of a column.
+        recipes: By the name of a full size or a timm model, the differences of its published recipe from
             :class:`nas.export.recipe.Recipe`.
     """
 
@@ -73,18 +73,18 @@ class Exporting:
 
     @property
     def introduction(self) -> str:
-        """What kind of network it is, in a sentence."""
+        """Describes the kind of network in one sentence."""
         return f"A network of the search space {self.space.name}: {self.space.title.rstrip('.')}."
 
     def timm_model(
         self, config: Config, geometry: Any, written: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
-        """The name of timm's model, and the arguments of ``timm.create_model`` that give this network.
+        """Returns the name of timm's model and the arguments of ``timm.create_model`` for a network.
 
         Args:
-            config: Configuration.
-            geometry: What it is built at.
-            written: The same as plain values, see :func:`search_spaces.sizes.sized`.
+            config: The configuration.
+            geometry: Its geometry.
+            written: The geometry as plain values, see :func:`search_spaces.sizes.sized`.
         """
         del geometry
         return ARCHITECTURE, {"config": config, "geometry": dict(written), "space": self.space.name}
@@ -92,58 +92,58 @@ class Exporting:
     def pretrained_cfg(
         self, model: nn.Module, geometry: Any, image_size: int, num_classes: int, in_chans: int
     ) -> dict[str, Any]:
-        """What timm wants to know of a network: input, crop, name of the last layer."""
+        """Returns timm's data configuration of a network: input, crop, name of the last layer."""
         del geometry
         cfg = pretrained_cfg(image_size, num_classes, in_chans)
         last = classifier(model, num_classes)
         return cfg if last is None else {**cfg, "classifier": last}
 
     def blocks(self, model: nn.Module) -> dict[str, nn.Module]:
-        """The parts whose costs are listed, by their names in the network."""
+        """Returns the blocks whose costs are listed, by their names in the network."""
         return dict(model.named_children())
 
     def references(self) -> list[Reference]:
-        """Networks to compare with, besides timm's of about the same size."""
+        """Returns networks to compare with, besides timm's of similar size."""
         return []
 
     def read_geometry(self, path: Path) -> Any:
         """Reads a geometry from a JSON or YAML file.
 
         Raises:
-            UserError: If the file holds none, or the space has none in files.
+            UserError: If the file holds no geometry, or the space reads none from files.
         """
         names = ", ".join(self.space.full_sizes)
         raise SettingError("geometry", path, f"{self.space.name} reads none from files; it has {names}")
 
     def scaled(self, geometry: Any, factor: float) -> Any:
-        """The geometry with all widths times a factor, rounded.
+        """Multiplies all widths of a geometry by a factor, rounded.
 
         Raises:
-            UserError: If the space has no such geometries.
+            UserError: If the space's geometries cannot be scaled.
         """
         del geometry, factor
         raise SettingError("match_macs", None, f"networks of the space {self.space.name} cannot be scaled")
 
     def read_weights(self, path: Path, config: Config, geometry: Any) -> ReleasedWeights:
-        """Reads a file of weights that the authors of a paper released. Nothing in it is run.
+        """Reads a file of weights that the authors of a paper released, without running code from it.
 
         Raises:
-            UserError: If it holds anything but this network's weights, or there are none.
+            UserError: If it holds anything but this network's weights, or the space has none.
         """
         del config, geometry
         raise SettingError("weights", path, f"no released weights of the space {self.space.name} are known")
 
     def idle(self, geometry: Any) -> tuple[str, ...]:
-        """Hyperparameters that shape no layer at this size."""
+        """Returns the hyperparameters without effect at this size."""
         del geometry
         return ()
 
     def note(self, geometry: Any) -> str:
-        """Says so, in a clause; "" if all count."""
+        """Describes those in a clause; "" if all have an effect."""
         del geometry
         return ""
 
     def layout(self, geometry: Any) -> list[str]:
-        """Paragraphs of the model card about the size."""
+        """Returns paragraphs of the model card about the size."""
         del geometry
         return []

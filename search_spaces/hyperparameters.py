@@ -1,4 +1,4 @@
-"""What a space lets one choose: a list of choices, whole numbers in a range, or any numbers in it."""
+"""Hyperparameters of a space: a list of choices, integers in a range, or floats in a range."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 Value = str | int | float | bool
 Config = dict[str, Value]
 
-_PLAIN = (str, int, float, bool)  # most values by far: they need no look at what else they might be
+_PLAIN = (str, int, float, bool)  # the types of nearly all values, which need no further check
 _NAME = re.compile(r"[^\W\d][\w.:-]{0,99}")
 _LARGEST = 2**53  # JSON's readers keep integers exact up to here
-_PLACES = 13  # ConfigSpace rounds floats to so many decimals
+_PLACES = 13  # decimals to which ConfigSpace rounds floats
 
-# What a trial's row of a table holds besides its choices (analysis.frames): names no choice can have.
+# Other columns of a trial's row in tables (analysis.frames), which no hyperparameter may be named like.
 RESERVED = frozenset(
     {
         *("trial", "config_id", "epochs", "origin", "status", "error", "seconds", "attempts", "reason"),
@@ -31,7 +31,7 @@ RESERVED = frozenset(
 )
 
 
-# Settings of the training recipe that may be hyperparameters, and from where to where they make sense.
+# Settings of the training recipe that may be hyperparameters, with their sensible ranges.
 TRAINING: dict[str, tuple[float, float]] = {
     "lr": (1e-9, 1e3),
     "weight_decay": (0.0, 1.0),
@@ -47,7 +47,7 @@ TRAINING: dict[str, tuple[float, float]] = {
 
 
 def plain(config: Mapping[str, Any]) -> Config:
-    """Casts NumPy scalars (ConfigSpace hands them out) to Python's own, keys sorted."""
+    """Converts NumPy scalars, as ConfigSpace returns them, to Python's types; sorts the keys."""
     return {
         key: value if type(value) in _PLAIN else getattr(value, "item", lambda v=value: v)()
         for key, value in sorted(config.items())
@@ -63,14 +63,14 @@ class Change(NamedTuple):
 
 
 def differences(config: Mapping[str, Any], base: Mapping[str, Any]) -> list[Change]:
-    """Where a configuration differs from another one."""
+    """Returns the differences between two configurations."""
     names = [*config, *(name for name in base if name not in config)]
     pairs = [(name, base.get(name), config.get(name)) for name in names]
     return [Change(name, before, after) for name, before, after in pairs if before != after]
 
 
 def _unfit(value: Any) -> str:
-    """Why a value does not come back from a run's files as it was, or "" if it does."""
+    """Says why a value cannot be stored in a run's files without change; "" if it can."""
     if type(value) not in _PLAIN:
         return f"is {type(value).__name__}; must be a str, int, float or bool of Python's own"
     if isinstance(value, float) and not math.isfinite(value):
@@ -91,16 +91,16 @@ def _check_words(name: Any, *words: Any) -> None:
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One choice a network offers.
+    """One choice of a network.
 
     Attributes:
         name: Key in a configuration.
-        choices: All values, in an order that makes sense: a random forest reads it as a scale.
+        choices: All values, in a sensible order, which a random forest reads as a scale.
         default: The base architecture's value.
-        meaning: What it changes, for people.
-        source: Where it comes from, for example a section of a paper.
-        ordinal: Whether the order of the choices is that of a quantity, as of kernel sizes.
-        synonyms: Choices that give the same function. They are kept apart all the same.
+        meaning: Description of what it changes.
+        source: Its source, for example a section of a paper.
+        ordinal: Whether the choices are in the order of a quantity, such as kernel sizes.
+        synonyms: Choices that give the same function, although they count as different.
     """
 
     name: str
@@ -118,14 +118,14 @@ class Hyperparameter:
 
     @property
     def words(self) -> str:
-        """Its values, for people."""
+        """Its values, formatted for people."""
         return " ".join(str(c).lower() if isinstance(c, bool) else str(c) for c in self.choices)
 
     def check(self) -> None:
-        """Refuses what a run's files would not give back as it was; each is checked where a space is defined.
+        """Refuses values that a run's files cannot store without change; called where a space is defined.
 
         Raises:
-            UserError: Naming the hyperparameter and what is wrong with it.
+            UserError: If anything is wrong; it names the hyperparameter and the fault.
         """
         _check_words(self.name, self.meaning, self.source)
         if not isinstance(self.choices, (tuple, list)) or not self.choices:
@@ -144,7 +144,7 @@ class Hyperparameter:
             raise UserError(f"hyperparameter {self.name}: default {self.default!r} is none of its choices")
 
     def canonical(self, value: Any) -> Value:
-        """Gives the choice that equals a value in type and value.
+        """Returns the choice that equals a value in type and value.
 
         Raises:
             UserError: If there is none.
@@ -156,7 +156,7 @@ class Hyperparameter:
         raise UserError(f"{self.name}: must be one of {listed}, got {value!r}")
 
     def identity(self) -> list[Any]:
-        """What a run depends on, for a space's fingerprint."""
+        """Returns the parts that a run depends on, for the space's fingerprint."""
         return [self.name, self.choices, self.default, self.ordinal]
 
 
@@ -171,7 +171,7 @@ class _Range:
         default: The base architecture's value.
         meaning: What it changes, for people.
         source: Where it comes from, for example a section of a paper.
-        log: Whether it counts how many times as large a value is, as with learning rates.
+        log: Whether the scale is logarithmic, as for learning rates.
         synonyms: None, as no two numbers are the same.
     """
 
@@ -189,14 +189,14 @@ class _Range:
 
     @property
     def words(self) -> str:
-        """Its values, for people."""
+        """Its values, formatted for people."""
         return f"{self.lower} to {self.upper}{', log' if self.log else ''}"
 
     def check(self) -> None:
         """Refuses what a run's files would not give back as it was.
 
         Raises:
-            UserError: Naming the hyperparameter and what is wrong with it.
+            UserError: If anything is wrong; it names the hyperparameter and the fault.
         """
         _check_words(self.name, self.meaning, self.source)
         for name, value in (("lower", self.lower), ("upper", self.upper), ("default", self.default)):
@@ -216,7 +216,7 @@ class _Range:
         raise NotImplementedError
 
     def identity(self) -> list[Any]:
-        """What a run depends on, for a space's fingerprint."""
+        """Returns the parts that a run depends on, for the space's fingerprint."""
         return [self.name, type(self).__name__, self.lower, self.upper, self.default, self.log]
 
 
@@ -234,7 +234,7 @@ class Integer(_Range):
         return self.upper - self.lower + 1
 
     def canonical(self, value: Any) -> Value:
-        """Gives the value if it is one.
+        """Returns the value if it is in the range.
 
         Raises:
             UserError: If it is not.
@@ -255,11 +255,11 @@ class Float(_Range):
 
     @property
     def size(self) -> int | float:
-        """Number of values: there is no end of them."""
+        """Number of values: infinite."""
         return math.inf
 
     def canonical(self, value: Any) -> Value:
-        """Gives the value, as a float, if it is one.
+        """Returns the value as a float if it is in the range.
 
         Raises:
             UserError: If it is not.
@@ -269,7 +269,7 @@ class Float(_Range):
         return float(value)
 
     def check(self) -> None:
-        """As for every range; bounds that ConfigSpace would round are refused too."""
+        """Checks the range; also refuses bounds that ConfigSpace would round."""
         super().check()
         for name, value in (("lower", self.lower), ("upper", self.upper), ("default", self.default)):
             if round(value, _PLACES) != value:
@@ -279,7 +279,7 @@ class Float(_Range):
                 )
 
     def identity(self) -> list[Any]:
-        """What a run depends on; ``1`` and ``1.0`` are the same bound."""
+        """Returns the parts that a run depends on; ``1`` and ``1.0`` are the same bound."""
         bounds = [float(value) for value in (self.lower, self.upper, self.default)]
         return [self.name, type(self).__name__, *bounds, self.log]
 
@@ -291,10 +291,10 @@ Parameter = Hyperparameter | Integer | Float
 
 
 def check(hyperparameters: Mapping[str, Parameter]) -> None:
-    """Refuses hyperparameters that a run could not keep, resume or show.
+    """Refuses hyperparameters that a run could not store, resume or show.
 
     Raises:
-        UserError: Naming the first, and what is wrong with it.
+        UserError: If there are any; it names the first one and its fault.
     """
     taken = sorted(RESERVED & set(hyperparameters))
     if taken:
@@ -313,15 +313,15 @@ def check(hyperparameters: Mapping[str, Parameter]) -> None:
 
 
 def values_of(hp: Parameter) -> Sequence[Value]:
-    """All values of a hyperparameter that has finitely many."""
+    """Returns all values of a hyperparameter with finitely many."""
     return range(hp.lower, hp.upper + 1) if isinstance(hp, Integer) else hp.choices
 
 
 def by_name(hyperparameters: Sequence[Parameter]) -> dict[str, Parameter]:
-    """A mapping of a sequence.
+    """Converts a sequence of hyperparameters to a mapping by name.
 
     Raises:
-        UserError: If one of them is there twice.
+        UserError: If a name occurs twice.
     """
     found: dict[str, Parameter] = {}
     for hp in hyperparameters:

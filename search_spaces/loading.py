@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".py"
 _REDUCED = "reduced"
-_INACTIVE = "inactive"  # as analysis.levels has it
-_TRIED, _LEAST = 2000, 20  # draws, of which so many must be allowed
-_LISTED = 100_000  # configurations that can be listed instead
+_INACTIVE = "inactive"  # the same as in analysis.levels
+_TRIED, _LEAST = 2000, 20  # number of draws, and how many of them must be allowed
+_LISTED = 100_000  # spaces up to this size are listed instead
 
 
 def is_code(name: str) -> bool:
-    """Whether a name means code that is not ours, and so is run only for who names it."""
+    """Whether a name stands for the code of a custom space, which runs only if the user names it."""
     return ":" in name or name.endswith(_SUFFIX)
 
 
 def is_file(name: str) -> bool:
-    """Whether a name is a file's, with or without a class."""
+    """Whether a name is that of a file, with or without a class."""
     return _split(name)[0].endswith(_SUFFIX)
 
 
 def resolved(name: str) -> str:
-    """A file's name as it can be used from any folder; any other name as it is."""
+    """Makes the path of a file absolute; returns other names unchanged."""
     if not isinstance(name, str) or not is_file(name):
         return name
     path, attribute = _split(name)
@@ -46,7 +46,7 @@ def resolved(name: str) -> str:
 
 
 def digest(name: str) -> str:
-    """Names the contents of a space's file: 12 hexadecimal digits, "" if there is no such file."""
+    """Hashes the content of a space's file to 12 hexadecimal digits; "" if there is no such file."""
     path = Path(_split(name)[0])
     if not is_file(name) or not path.is_file():
         return ""
@@ -57,11 +57,11 @@ def load(name: str, target: str) -> SearchSpace:
     """Imports a space and checks it.
 
     Args:
-        name: As the user said it, for messages.
+        name: The name that the user gave, for messages.
         target: ``package.module:Class`` or ``file.py[:Class]``.
 
     Raises:
-        UserError: If there is none, its code fails, or it holds what a run could not keep.
+        UserError: If there is no such space, its code fails, or a run could not store its values.
     """
     from search_spaces.base import SearchSpace, check
 
@@ -80,7 +80,7 @@ def load(name: str, target: str) -> SearchSpace:
             raise UserError(
                 "has no hyperparameters; give it hyperparameters = (...) or space = a ConfigSpace"
             )
-        check(space.hyperparameters)  # those that are a property are known only now
+        check(space.hyperparameters)  # properties are known only now
         _check(space)
         return space
     except UserError as error:
@@ -105,7 +105,7 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _imported(module: str) -> ModuleType:
-    """A module that is installed, or lies in the folder the user is in."""
+    """Imports a module that is installed or is in the current folder."""
     here = str(Path.cwd())
     if here not in sys.path and "" not in sys.path:
         sys.path.append(here)
@@ -119,7 +119,7 @@ def _from_file(place: str) -> ModuleType:
     name = f"search_space_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
     if name in sys.modules:
         return sys.modules[name]
-    if (folder := str(path.parent)) not in sys.path:  # what lies beside it can be imported
+    if (folder := str(path.parent)) not in sys.path:  # so that it can import its neighbours
         sys.path.append(folder)
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -144,7 +144,7 @@ def _near(path: Path) -> str:
 
 
 def _only_space(module: ModuleType) -> str:
-    """The name of the one space that a module defines."""
+    """Returns the name of the only space that a module defines."""
     from search_spaces.base import SearchSpace
 
     found = [
@@ -164,10 +164,10 @@ def _only_space(module: ModuleType) -> str:
 
 
 def _check(space: SearchSpace) -> None:
-    """Refuses now what would fail a search later.
+    """Refuses faults that would fail a search later.
 
     Raises:
-        UserError: Naming the hyperparameter or attribute.
+        UserError: If there are any; it names the hyperparameter or attribute.
     """
     _ = space.asked
     _check_words(space)
@@ -226,7 +226,7 @@ def _check_points(space: SearchSpace) -> None:
 def _check_training(space: SearchSpace) -> None:
     from search_spaces.hyperparameters import TRAINING
 
-    if not isinstance(space.training, tuple | list):  # of a set, the order differs from start to start
+    if not isinstance(space.training, tuple | list):  # the order of a set differs from start to start
         raise UserError(f"training: is {space.training!r}; must be a tuple of names, such as ('lr',)")
     for name in space.training:
         if name not in space.hyperparameters:

@@ -1,7 +1,8 @@
 """Conditions and forbidden clauses of a ConfigSpace, over many configurations at once.
 
-A configuration is a row of ConfigSpace's own vector, ``nan`` where a hyperparameter is inactive. One is
-active if its condition holds, as ConfigSpace itself judges: a condition on what is inactive does not hold.
+A configuration is a row in ConfigSpace's vector form, ``nan`` where a hyperparameter is inactive. A
+hyperparameter is active if its condition holds, as in ConfigSpace: a condition on an inactive one does not
+hold.
 """
 
 from __future__ import annotations
@@ -36,23 +37,24 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
-_DRAWS, _ROUNDS = 64, 100  # at a time, and times; clauses may forbid most of what is drawn
-_MOST_STATES = 200_000  # of a count: choices so far that later conditions and clauses still ask about
+_DRAWS, _ROUNDS = 64, 100  # draws at a time, and repetitions, since clauses may forbid most draws
+_MOST_STATES = 200_000  # of a count: combinations that later conditions and clauses still depend on
 
 
 class Rules:
-    """What combinations there are.
+    """The allowed combinations of a space.
 
     Attributes:
-        names: Hyperparameters as ConfigSpace orders them: the columns of a row.
-        order: Columns, parents before their children.
+        names: Hyperparameters in the order of ConfigSpace, which is that of a row's columns.
+        order: The columns, parents before their children.
     """
 
     def __init__(self, space: ConfigurationSpace) -> None:
         """Takes a space.
 
         Raises:
-            UserError: If a condition hangs on what may be inactive itself, and has no clear meaning then.
+            UserError: If a condition depends on a hyperparameter that may be inactive, which makes it
+                ambiguous.
         """
         self._space = space
         self.names = list(space)
@@ -79,12 +81,12 @@ class Rules:
         return j in self._conditions
 
     def settle(self, rows: Vector, spare: Callable[[int, int], Vector] | None = None) -> Vector:
-        """Makes rows into configurations, where that is allowed.
+        """Turns rows into allowed configurations.
 
         Args:
-            rows: ``(N, D)``, changed in place: what is inactive becomes ``nan``.
-            spare: Called with a column and a number; gives values for hyperparameters that are active but
-                have none. None: there are no such.
+            rows: Rows ``(N, D)``, changed in place: inactive entries become ``nan``.
+            spare: Called with a column and a number; returns that many values for active hyperparameters
+                without a value. None if there are no such hyperparameters.
 
         Returns:
             The rows that no clause forbids.
@@ -102,7 +104,7 @@ class Rules:
         return rows[allowed]
 
     def every(self) -> Vector:
-        """All configurations ``(N, D)``; there must be finitely many."""
+        """Returns all configurations ``(N, D)``; there must be finitely many."""
         rows = np.full((1, len(self.names)), np.nan)
         for j in self.order:
             rows = self._extended(rows, j, levels_of(self._hps[j]))[0]
@@ -110,9 +112,9 @@ class Rules:
         return rows
 
     def draw(self, n: int, rng: np.random.RandomState) -> Vector:
-        """Draws by the hyperparameters' own distributions, duplicates included; ``(<= n, D)``.
+        """Draws from the hyperparameters' distributions, including duplicates; ``(<= n, D)``.
 
-        What a clause forbids is left out.
+        Forbidden combinations are left out.
         """
         columns = [self.spare(j, n, rng) for j in range(len(self.names))]
         return self.settle(np.column_stack(columns).astype(np.float64))
@@ -122,7 +124,7 @@ class Rules:
         return self.exact(j, self._hps[j].sample_vector(n, seed=rng))
 
     def exact(self, j: int, values: Vector) -> Vector:
-        """Numbers as they are once they were written down: a float has so many decimals, an integer none."""
+        """Rounds numbers to their stored form: floats to a number of decimals, integers to none."""
         hp = self._hps[j]
         if isinstance(hp, FloatHyperparameter):
             return np.asarray(hp.to_vector(np.round(hp.to_value(values), ROUND_PLACES)), dtype=np.float64)
@@ -142,14 +144,14 @@ class Rules:
         return self.configs([*found.values()][:n])
 
     def configs(self, rows: Iterable[Vector]) -> list[Config]:
-        """Configurations as plain values, inactive hyperparameters left out."""
+        """Converts rows to configurations of plain values without inactive hyperparameters."""
         return [plain(dict(Configuration(self._space, vector=row))) for row in rows]
 
     def check(self, config: Mapping[str, Any]) -> None:
-        """Refuses what conditions or clauses do.
+        """Refuses a configuration that violates a condition or clause.
 
         Raises:
-            UserError: Naming the hyperparameter.
+            UserError: If it does; it names the hyperparameter or clause.
         """
         row = np.full((1, len(self.names)), np.nan)
         for name, value in config.items():
@@ -168,23 +170,23 @@ class Rules:
                 raise UserError(f"configuration: is forbidden by the space ({clause})")
 
     def active(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Those of the values, one for every hyperparameter, that are active with the others."""
+        """Returns the active ones among values given for all hyperparameters."""
         row = np.full((1, len(self.names)), np.nan)
         found = {}
-        for j in self.order:  # what a condition asks about comes before what it decides on
+        for j in self.order:  # parents come before the children that depend on them
             if self._active(row, j)[0]:
                 found[self.names[j]] = values[self.names[j]]
                 row[0, j] = self._hps[j].to_vector(values[self.names[j]])
         return found
 
     def count(self) -> float:
-        """Number of configurations, exactly; infinite if a float is among the hyperparameters.
+        """Counts the configurations exactly; infinity if a hyperparameter is a float.
 
-        Counted hyperparameter by hyperparameter; what no later rule asks about is forgotten, so that it
-        takes time by what rules have to do with each other, not by the number of configurations.
+        Hyperparameters are counted one by one, and those that no later rule depends on are dropped, so that
+        the time depends on how the rules are connected and not on the number of configurations.
 
         Raises:
-            UserError: If rules have to do with too many combinations at a time.
+            UserError: If rules depend on too many combinations at a time.
         """
         if any(isinstance(hp, FloatHyperparameter) for hp in self._hps):
             return math.inf
@@ -197,7 +199,7 @@ class Rules:
             kept = self._mask(rows, j)
             rows, counts = rows[kept], counts[kept]
             rows[:, [k for k in self.order[: place + 1] if last.get(k, -1) <= place]] = 0.0
-            # NumPy takes no two rows with a NaN for equal; values of rows are never below 0.
+            # NumPy never treats rows with a NaN as equal; values of rows are never below 0.
             rows, inverse = np.unique(np.nan_to_num(rows, nan=-1.0), axis=0, return_inverse=True)
             rows[rows < 0] = np.nan
             total = np.zeros(len(rows), dtype=object)
@@ -211,7 +213,7 @@ class Rules:
         return int(sum(counts))
 
     def _narrow_order(self) -> list[int]:
-        """Parents before children, such that few choices are open at a time that a later rule asks about."""
+        """Orders parents before children, with few open choices at a time that later rules depend on."""
         askers: dict[int, set[int]] = {j: set() for j in range(len(self.names))}
         for child, parents in self._parents.items():
             for parent in parents:
@@ -242,7 +244,7 @@ class Rules:
                     )
 
     def _asked(self, clause: Any) -> set[int]:
-        """Columns that a clause asks about."""
+        """Returns the columns that a clause depends on."""
         if isinstance(clause, ForbiddenAndConjunction | ForbiddenOrConjunction):
             return set().union(*(self._asked(part) for part in clause.components))
         if isinstance(clause, ForbiddenRelation):
@@ -256,7 +258,7 @@ class Rules:
         return active
 
     def _extended(self, rows: Vector, j: int, levels: Vector) -> tuple[Vector, Any, Any]:
-        """Each row once for every value of one hyperparameter, or as it is where that is inactive.
+        """Repeats each row for every value of one hyperparameter, or leaves it where that is inactive.
 
         Returns:
             The rows, which row each comes from, and which value it has (-1 for none).
@@ -270,7 +272,7 @@ class Rules:
         return found, origin, level
 
     def _mask(self, rows: Vector, j: int) -> Mask:
-        """Which rows no clause forbids whose last hyperparameter is this one."""
+        """Returns which rows are allowed by the clauses whose last hyperparameter is this one."""
         allowed = np.ones(len(rows), dtype=np.bool_)
         done = set(self.order[: self.order.index(j) + 1])
         for clause, asked in self._forbidden:
@@ -279,7 +281,7 @@ class Rules:
         return allowed
 
     def _last_asked(self) -> dict[int, int]:
-        """By column the place in the order at which it is asked about for the last time."""
+        """Returns for each column the last position in the order that depends on it."""
         place = {j: k for k, j in enumerate(self.order)}
         last: dict[int, int] = {}
         for child, parents in self._parents.items():
@@ -291,7 +293,7 @@ class Rules:
         return last
 
     def _classes(self, j: int) -> tuple[Vector, NDArray[np.int64]]:
-        """Values that rules tell apart, and how many there are of each kind."""
+        """Returns the values that rules distinguish, and how many there are of each kind."""
         hp = self._hps[j]
         if not isinstance(hp, IntegerHyperparameter):
             return levels_of(hp), np.ones(int(hp.size), dtype=np.int64)
@@ -310,7 +312,7 @@ class Rules:
         return np.asarray(hp.to_vector(firsts), dtype=np.float64), counts
 
     def _named_values(self, name: str) -> set[int]:
-        """Whole numbers that conditions and clauses compare a hyperparameter with."""
+        """Returns the integers that conditions and clauses compare a hyperparameter with."""
         leaves = [leaf for cs in self._conditions.values() for c in cs for leaf in getattr(c, "dlcs", (c,))]
         found = [leaf for leaf in leaves if leaf.parent.name == name]
         found += [
@@ -323,7 +325,7 @@ class Rules:
 
 
 def levels_of(hp: Any) -> Vector:
-    """All values of a hyperparameter that has finitely many, as ConfigSpace's vectors have them."""
+    """Returns all values of a hyperparameter with finitely many, in ConfigSpace's vector form."""
     if isinstance(hp, IntegerHyperparameter):
         return np.asarray(hp.to_vector(np.arange(hp.lower, hp.upper + 1)), dtype=np.float64)
     if isinstance(hp, Constant):
@@ -349,7 +351,7 @@ def _relates(clause: Any, name: str) -> bool:
 
 
 def _hits(clause: Any, columns: Vector) -> Mask:
-    """Which configurations a clause forbids; ConfigSpace 1.2.0 takes "less or equal" for its opposite."""
+    """Returns which configurations a clause forbids; ConfigSpace 1.2.0 inverts "less or equal"."""
     if isinstance(clause, ForbiddenAndConjunction | ForbiddenOrConjunction):
         hits = np.array([_hits(part, columns) for part in clause.components])
         return np.asarray(hits.all(0) if isinstance(clause, ForbiddenAndConjunction) else hits.any(0))

@@ -1,6 +1,6 @@
-"""Networks of any search space as a timm model: import this module, then load what ``nas.export`` wrote.
+"""Networks of any search space as a timm model; import this module to load folders of ``nas.export``.
 
-``searched_network`` is what such folders name as their architecture. Of a space that is registered,
+``searched_network`` is the architecture that such folders name. For a registered space,
 ``timm.create_model("local-dir:DIR", pretrained=True)`` loads it; code that came with the folder runs only
 inside :func:`search_spaces.code.trusting`, which names it.
 """
@@ -29,7 +29,7 @@ __all__ = ["ARCHITECTURE", "make_known", "pretrained_cfg", "searched_network", "
 
 
 def make_known() -> None:
-    """Makes the architectures of all registered spaces known to timm."""
+    """Registers the architectures of all registered spaces with timm."""
     for name in registry.names():
         import_module(registry.get(name).exporting.timm_module)
 
@@ -46,15 +46,15 @@ def searched_network(
     code: Mapping[str, str] | None = None,
     **kwargs: Any,
 ) -> nn.Module:
-    """A network of any search space.
+    """Builds a network of any search space.
 
     Args:
-        pretrained: Load the weights of the folder that timm was given.
+        pretrained: Load the weights of the folder given to timm.
         space: The name of a registered space.
         config: A configuration of it; its default if None.
         geometry: See :func:`search_spaces.sizes.sized`.
-        code: Of a space that is not ours: file, class and SHA-256.
-        **kwargs: timm's: num_classes, in_chans, drop_path_rate.
+        code: Code of a custom space: file, class and SHA-256.
+        **kwargs: timm's arguments: num_classes, in_chans, drop_path_rate.
 
     Raises:
         UserError: If there is no such network, or code would run that nobody named.
@@ -82,7 +82,7 @@ def searched_network(
 
 
 def _described(model: Any, num_classes: int, in_chans: int) -> None:
-    """Says of a network what timm asks for."""
+    """Sets the attributes of a network that timm reads."""
     last = classifier(model, num_classes)
     features = num_classes if last is None else model.get_submodule(last).in_features
     for name, value in (("num_classes", num_classes), ("in_chans", in_chans), ("num_features", features)):

@@ -1,1 +1,1 @@
-"""Searching from Python: what ``import nas`` offers."""
+"""The Python API behind ``import nas``."""

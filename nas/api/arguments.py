@@ -1,4 +1,4 @@
-"""A setting's keyword in Python: its field, its type, and errors that name it."""
+"""Keyword arguments for settings: their fields, types, and errors that name them."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ _DURATIONS = ("budget", "trial_timeout")
 _NUMBERS_AS_TEXT = ("width", "checkpoint_quota")
 _COUNTS = ("max_macs", "max_params", "max_memory")
 _UNITS = {"max_latency": "ms", "max_train_seconds": "s"}
-_OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # setting -> what it is called here
+_OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # setting -> its name in Python
 
 
 @contextlib.contextmanager
 def named() -> Iterator[None]:
-    """Names arguments where the code within names settings.
+    """Makes errors of the code inside the block name Python's arguments instead of settings.
 
     Raises:
-        UserError: What was raised within, in words of Python.
+        UserError: The error raised inside, in terms of Python's arguments.
     """
     try:
         yield
@@ -47,13 +47,13 @@ def named() -> Iterator[None]:
 
 
 def argument(field: str) -> str:
-    """What a setting is called in Python: as its flag is on the command line, but for a few."""
+    """Returns the name of a setting in Python: that of its flag, with a few exceptions."""
     name = "opt" if field == "train.optimizer" else field.removeprefix("--").replace("-", "_")
     return _OWN_NAMES.get(name, name)
 
 
 def keywords() -> dict[str, tuple[str, str, Any]]:
-    """Every setting's keyword, with its group, its field and its type."""
+    """Returns the keyword of every setting, with its group, field and type."""
     found = {}
     for group, part in get_type_hints(SearchSettings).items():
         for name, hint in get_type_hints(part, include_extras=True).items():
@@ -63,14 +63,14 @@ def keywords() -> dict[str, tuple[str, str, Any]]:
 
 
 def settings(values: Mapping[str, Any], start: SearchSettings | None = None) -> SearchSettings:
-    """Settings with what is given in place of what they were.
+    """Replaces settings by the given values.
 
     Args:
-        values: By keyword.
-        start: What they were, the defaults if None.
+        values: Values by keyword.
+        start: The settings to change, the defaults if None.
 
     Raises:
-        UserError: Naming the argument that is unknown, of another type or out of range.
+        UserError: If an argument is unknown, of the wrong type or out of range; it names the argument.
     """
     start = start or SearchSettings()
     known = keywords()
@@ -86,15 +86,15 @@ def settings(values: Mapping[str, Any], start: SearchSettings | None = None) -> 
 
 
 def options(kind: type[T], values: Mapping[str, Any], **fixed: Any) -> T:
-    """Makes a settings object of one group, as :func:`settings` does.
+    """Builds a settings object of one group, like :func:`settings`.
 
     Args:
-        kind: Its class.
-        values: By field.
-        fixed: Fields that have been looked at.
+        kind: Class of the object.
+        values: Values by field.
+        fixed: Further values, already checked.
 
     Raises:
-        UserError: Naming the argument that is unknown, of another type or out of range.
+        UserError: If an argument is unknown, of the wrong type or out of range; it names the argument.
     """
     hints = get_type_hints(kind)
     names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
@@ -108,7 +108,7 @@ def options(kind: type[T], values: Mapping[str, Any], **fixed: Any) -> T:
 
 
 def unknown(name: str, known: Any) -> str:
-    """Says that there is no such argument, and which may be meant."""
+    """Returns a message that there is no such argument, with a suggestion."""
     close = difflib.get_close_matches(name, known, n=1)
     return f"{name}: no such argument; " + (
         f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
@@ -116,10 +116,10 @@ def unknown(name: str, known: Any) -> str:
 
 
 def fitted(name: str, value: Any, hint: Any) -> Any:
-    """A value as its field has it: NumPy's numbers as Python's, paths as ``Path``, durations as text.
+    """Converts a value to its field's type: NumPy's numbers to Python's, durations to text, and so on.
 
     Raises:
-        UserError: If it is of another type.
+        UserError: If it has the wrong type.
     """
     if name in _DURATIONS and value is not None and not isinstance(value, str):
         value = _duration(name, value)
@@ -139,7 +139,7 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
 
 
 def _as(kind: Any, value: Any) -> Any:
-    """Raises TypeError or ValueError if the value is of another kind."""
+    """Converts a value; raises TypeError or ValueError if that is impossible."""
     if get_origin(kind) is tuple:
         if isinstance(value, str):
             raise TypeError
@@ -180,7 +180,7 @@ def _in_words(kinds: tuple[Any, ...]) -> str:
 
 
 def _duration(name: str, value: Any) -> str:
-    """Seconds or a timedelta as the text that settings hold."""
+    """Converts seconds or a timedelta to the text that settings hold."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
     number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
     if not number or not math.isfinite(seconds) or seconds <= 0:

@@ -1,4 +1,4 @@
-"""A script that starts a search without ``if __name__ == "__main__":``, detected before it does harm."""
+"""Detects scripts that start a search without ``if __name__ == "__main__":`` before they do harm."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _ADVICE = 'put what it does under   if __name__ == "__main__":'
 
 @contextlib.contextmanager
 def spawning() -> Iterator[None]:
-    """Lets the code within start processes, unless these would start them again.
+    """Allows the code inside the block to start processes, unless these would start them again.
 
-    Trials run in processes that are spawned: Python imports the script in each of them, and whatever stands
-    at its top level runs once more. A notebook is not imported, and needs no guard.
+    Trials run in spawned processes: Python imports the script in each of them, so its top-level code runs
+    again. A notebook is not imported and needs no guard.
 
     Raises:
-        UserError: Naming the script and the line.
+        UserError: If there is no guard; it names the script and the line.
     """
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise UserError(f"the script is being imported by a process that it started; {_ADVICE}")
@@ -35,7 +35,7 @@ def spawning() -> Iterator[None]:
     if main is None or script is None:
         yield
         return
-    if not Path(script).exists():  # typed into python -, which calls it <stdin>: nothing to be imported
+    if not Path(script).exists():  # from standard input: there is nothing to import
         del main.__file__
         try:
             yield
@@ -60,7 +60,7 @@ def _refuse_unguarded(script: str, line: int) -> None:
 
 
 def _top_level(names: dict[str, object]) -> FrameType | None:
-    """The frame that runs the script itself, None if there is none."""
+    """Returns the frame that runs the script itself, None if there is none."""
     frame: FrameType | None = sys._getframe()
     while frame is not None and not (frame.f_globals is names and frame.f_code.co_name == "<module>"):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""Images given as arrays or as a torch data set, written once into the run folder for its trial processes."""
+"""Images given as arrays or as a torch dataset, written once to the run folder for its trial processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nas.data.images import ImageSet
 
-_SHOWN = 100_000_000  # bytes from which writing them is worth a line
+_SHOWN = 100_000_000  # bytes from which a line announces the writing
 _FORMS = (
     "must be a name such as 'cifar100', 'npz:FILE' or 'folder:DIR', (images, labels), "
     "(images, labels, classes) or a torch Dataset of such pairs"
@@ -29,14 +29,14 @@ _FORMS = (
 
 
 def read(data: Any) -> ImageSet:
-    """Brings what a user has to the form that trials take.
+    """Converts a user's data to an ``ImageSet``.
 
     Args:
-        data: Images uint8 ``(N, H, W)`` or ``(N, H, W, C)`` and labels ``(N,)``, names of the classes
-            perhaps; or a data set with a length, whose items are an image and its label.
+        data: Images uint8 ``(N, H, W)`` or ``(N, H, W, C)``, labels ``(N,)`` and optionally names of the
+            classes; or a dataset with a length whose items are pairs of an image and its label.
 
     Raises:
-        UserError: If it is none of these, or the images are not what they should be.
+        UserError: If it is none of these, or the images are invalid.
     """
     if isinstance(data, tuple | list) and len(data) in (2, 3):
         images, labels, *names = data
@@ -58,13 +58,13 @@ def read(data: Any) -> ImageSet:
 
 @contextlib.contextmanager
 def placed(path: Path, images: ImageSet, note: Callable[[str], None]) -> Iterator[str]:
-    """Makes a run's folder with nothing but its images, for ``session.begin``; gives the data set's name.
+    """Creates a run folder that holds only its images, for ``session.begin``; yields the dataset's name.
 
-    If no run comes of it, nothing is left.
+    If no run begins, the folder is removed.
 
     Args:
         path: The folder.
-        images: What to write.
+        images: The images to write.
         note: Called with one line on what takes time.
 
     Raises:

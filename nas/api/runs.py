@@ -64,7 +64,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
 
 
 class Run:
-    """A search, finished or not. Everything is read again when its folder has grown.
+    """A search, finished or not, whose folder is read again whenever it has changed.
 
     Attributes:
         path: The folder.
@@ -74,7 +74,7 @@ class Run:
         """Opens a folder.
 
         Raises:
-            UserError: If it is no run.
+            UserError: If it is not a run.
         """
         self.path = user_input.path("path", Path(path))
         self._folder = folder.Run.open(self.path)
@@ -89,7 +89,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The folder's name."""
+        """Name of the folder."""
         return self._folder.name
 
     @property
@@ -101,14 +101,14 @@ class Run:
     def stopped(self) -> str:
         """Why it stopped, "" while it runs or after a kill.
 
-        ``budget``, ``trials``, ``exhausted`` (every configuration was trained to the end), ``crashes`` (the
-        same five times in a row, not because of the networks), ``interrupted``, ``terminated`` or ``error``.
+        ``budget``, ``trials``, ``exhausted`` (every configuration was trained to the end), ``crashes`` (five
+        equal ones in a row, not caused by the networks), ``interrupted``, ``terminated`` or ``error``.
         """
         return self._state().stopped
 
     @property
     def search(self) -> dict[str, Any]:
-        """What it was started with: settings, data, space, hardware, versions."""
+        """Settings, data, space, hardware and versions of the search."""
         return records.write(self._folder.read_search())
 
     @property
@@ -121,7 +121,7 @@ class Run:
         """The best network so far.
 
         Raises:
-            UserError: If no trial has succeeded at the highest budget yet.
+            UserError: If no trial has succeeded at the highest rung yet.
         """
         state = self._state()
         search = self._folder.read_search()
@@ -134,10 +134,10 @@ class Run:
 
     @property
     def front(self) -> list[FrontMember]:
-        """The networks that no other beats in error and costs at once, within the limits, by rising cost.
+        """The Pareto front of error and costs within the limits, in ascending order of cost.
 
         Raises:
-            UserError: If the run weighs the error alone.
+            UserError: If the run minimises the error alone.
         """
         search = self._folder.read_search()
         objectives = Objectives.of(search)
@@ -157,16 +157,16 @@ class Run:
         return self._frames().curves
 
     def network(self, *, space: str | SearchSpace | type[SearchSpace] | None = None) -> nn.Module:
-        """The best network with its trained weights, in evaluation mode on the CPU.
+        """Returns the best network with its trained weights, in evaluation mode on the CPU.
 
-        The winner of :meth:`confirm` if that was called, else the incumbent. It takes images ``(B, C, H, W)``
-        that :meth:`normalisation` was applied to.
+        That is the winner of :meth:`confirm` if that has been called, else the incumbent. It takes images
+        ``(B, C, H, W)``, normalised with :meth:`normalisation`.
 
         Args:
             space: The search's space again, if it is a custom one; its code is not run otherwise.
 
         Raises:
-            UserError: If there is none yet, or its weights were not kept.
+            UserError: If there is no best network yet, or its weights were not kept.
         """
         from nas.export.weights import incumbent_network
 
@@ -175,10 +175,10 @@ class Run:
             return incumbent_network(self._folder, space=said)
 
     def normalisation(self) -> tuple[list[float], list[float]]:
-        """Mean and standard deviation of each channel, of pixels in 0..1: what networks were trained on.
+        """Returns mean and standard deviation per channel (pixels in 0..1) that images were normalised with.
 
         Raises:
-            UserError: If the run kept no weights, which say it.
+            UserError: If the run kept no weights, which hold these values.
         """
         from nas.export.weights import normalisation
 
@@ -199,23 +199,22 @@ class Run:
     ) -> pd.DataFrame:
         """Trains the best configurations and the base architecture again from scratch, with fresh seeds.
 
-        Ctrl-C ends it with what is known; called again, it goes on. What is trained already is not trained
-        again.
+        Ctrl-C ends it with the results so far; another call continues. Finished trainings are not repeated.
 
         Args:
-            top: How many configurations; None: 3, or the whole front of a search with several objectives.
-            seeds: Seeds of each.
-            budget: Time for all calls together; None: no limit.
-            trial_timeout: A longer training counts as hanging; ``"auto"``: ten times what is predicted.
-            space: As for :meth:`network`.
+            top: Number of configurations; None: 3, or the whole front of a search with several objectives.
+            seeds: Number of seeds of each.
+            budget: Time budget of all calls together; None for no limit.
+            trial_timeout: Time after which a training counts as hung; ``"auto"``: ten times the prediction.
+            space: See :meth:`network`.
             quiet: Print nothing.
-            **place: ``device``, ``threads`` or ``data_dir``, if not the search's.
+            **place: ``device``, ``threads`` or ``data_dir``, if they differ from the search's.
 
         Returns:
-            One row a configuration, the best first: ``config_id``, ``config``, ``baseline`` (whether it is
-            the base architecture), ``searched_error``, ``errors`` (one a seed), ``mean_error``, ``sd_error``,
-            ``mean_gain`` (error taken off the base architecture's, seed by seed), ``sd_gain``, ``params``,
-            ``macs`` and others, as in ``confirmed.json``.
+            One row per configuration, the best first: ``config_id``, ``config``, ``baseline`` (whether it is
+            the base architecture), ``searched_error``, ``errors`` (one per seed), ``mean_error``,
+            ``sd_error``, ``mean_gain`` (error saved against the base architecture, seed by seed),
+            ``sd_gain``, ``params``, ``macs`` and others, as in ``confirmed.json``.
 
         Raises:
             UserError: If there is nothing to confirm or the run is in use.
@@ -234,12 +233,12 @@ class Run:
         return pd.DataFrame([records.write(row) for row in found.configurations])
 
     def export(self, output: str | os.PathLike[str], **settings: Any) -> Path:
-        """Builds the best network as a folder that timm loads: weights, model card, recipe.
+        """Exports the best network as a folder that timm loads, with weights, model card and recipe.
 
         Args:
             output: The folder to write.
             **settings: The settings of ``python -m nas.export``, such as ``geometry="reduced"`` for the
-                search's own network with its trained weights, ``geometry="t"`` for a full size, ``trial``,
+                search's network with its trained weights, ``geometry="t"`` for a full size, ``trial``,
                 ``num_classes``, ``onnx``.
 
         Returns:
@@ -258,10 +257,10 @@ class Run:
         return wanted.output
 
     def report(self, **settings: Any) -> Path:
-        """Writes one page about the run, for any browser, and its figures as files beside it.
+        """Writes a page about the run for any browser, and its figures as separate files.
 
         Args:
-            **settings: As for :meth:`importance`.
+            **settings: See :meth:`importance`.
 
         Returns:
             The page, ``analysis/report.html`` in the run folder.
@@ -279,18 +278,18 @@ class Run:
         return page
 
     def importance(self, **settings: Any) -> pd.DataFrame:
-        """Which choices matter, rung by rung.
+        """Computes which choices matter, rung by rung.
 
         Args:
             **settings: ``engine`` (``"auto"``, ``"deepcave"`` or ``"local"``), ``trees``, ``bootstrap``
                 and ``seed``.
 
         Returns:
-            One row a method, budget and choice: docs/analysis.md names the columns. ``attrs["notes"]`` says
-            what a reader has to know.
+            One row per method, rung and choice; docs/analysis.md names the columns. ``attrs["notes"]`` holds
+            notes for the reader.
 
         Raises:
-            UserError: If no budget has enough trials yet.
+            UserError: If no rung has enough trials yet.
         """
         from analysis.importance import ImportanceSettings, importances
 
@@ -307,7 +306,7 @@ class Run:
         return load(self.path)
 
     def _state(self) -> SearchState:
-        """The journal's fold, read again if it has grown."""
+        """Returns the state, reading the journal again if it has grown."""
         stat = self._folder.journal.stat()
         mark = (stat.st_size, stat.st_mtime_ns)
         if self._read is None or self._read[0] != mark:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nas.data.images import ImageSet
     from search_spaces.base import SearchSpace
 
-_DATA = "arrays"  # what a run without a name is called after, if the data have none either
+_DATA = "arrays"  # in the name of a run if neither it nor its data have one
 
 
 @guard.spawning()
@@ -47,30 +47,30 @@ def run_search(
 ) -> Run:
     """Begins a search and returns when a limit is reached, or after Ctrl-C.
 
-    Every trial that is finished is kept whatever happens; :func:`resume_search` goes on from there. Trials
-    run in processes of their own, so a script must call this under ``if __name__ == "__main__":``.
+    Finished trials are never lost; :func:`resume_search` continues the search. Trials run in separate
+    processes, so a script must call this under ``if __name__ == "__main__":``.
 
     Args:
         data: ``"cifar100"``, ``"cifar10"``, ``"digits"``, ``"npz:FILE"``, ``"folder:DIR"``; or images uint8
-            ``(N, H, W)`` or ``(N, H, W, C)`` with their labels ``(N,)`` and, if there are, the classes'
-            names, as a tuple; or a torch ``Dataset``. What is no name is copied into the run folder.
-        space: What is searched: a name, a subclass of :class:`nas.SearchSpace` or an instance of one.
-        budget: Time for the whole run: ``"72h"``, ``"1h30m"``, seconds or a ``timedelta``.
-        trials: Stop after so many finished trials as well.
-        name: The run folder's name; None: the data and the time.
-        runs_dir: Where run folders lie.
-        on_trial: Called with each trial that has ended. What it raises ends the search in order and is then
-            raised here; a KeyboardInterrupt only ends it.
-        on_epoch: Likewise called with the running trial after each of its epochs.
+            ``(N, H, W)`` or ``(N, H, W, C)``, labels ``(N,)`` and optionally the names of the classes, as a
+            tuple; or a torch ``Dataset``. Data other than names are copied to the run folder.
+        space: The search space: a name, a subclass of :class:`nas.SearchSpace` or an instance of one.
+        budget: Time budget of the whole run: ``"72h"``, ``"1h30m"``, seconds or a ``timedelta``.
+        trials: Also stop after this number of finished trials.
+        name: Name of the run folder; None: the data and the time.
+        runs_dir: Folder of the run folders.
+        on_trial: Called with each trial that has ended. An exception from it ends the search cleanly and is
+            then raised here; a KeyboardInterrupt only ends the search.
+        on_epoch: Called in the same way with the running trial after each of its epochs.
         log: Where else to show it while it runs: ``"tensorboard"``, ``"wandb"`` or ``"mlflow"``.
         quiet: Print nothing. Otherwise: a live panel on a terminal, a line for each trial in a notebook.
-        **settings: Every other setting of ``python -m nas.search``, as the list in docs/python-api.md.
+        **settings: Other settings of ``python -m nas.search``; docs/python-api.md lists them.
 
     Returns:
         The run; :attr:`nas.Run.stopped` says why it ended.
 
     Raises:
-        UserError: If anything is not as it should be; no folder is left behind then.
+        UserError: If anything is invalid; no folder is then left behind.
     """
     found = None if isinstance(data, str) else images.read(data)
     values = {"space": spaces.name_of(space), "budget": budget, "trials": trials, **settings}
@@ -107,12 +107,12 @@ def resume_search(
     quiet: bool = False,
     **settings: Any,
 ) -> Run:
-    """Continues a search where its journal ends, as if it had not been interrupted.
+    """Continues a search from the end of its journal, as if it had not been interrupted.
 
     Args:
         run: The run, or its folder.
-        budget: Time for the whole run, earlier sessions included; None: as before.
-        trials: Finished trials of the whole run; None: as before.
+        budget: Time budget of the whole run, including earlier sessions; None: as before.
+        trials: Maximum number of finished trials of the whole run; None: as before.
         space: The search's space again, if it is a custom one; its code is not run otherwise.
         on_trial: As for :func:`run_search`.
         on_epoch: As for :func:`run_search`.
@@ -125,7 +125,7 @@ def resume_search(
         The run.
 
     Raises:
-        UserError: If it cannot be continued; it is left as it was.
+        UserError: If it cannot be continued; it is then unchanged.
     """
     path = run.path if isinstance(run, Run) else user_input.path("run", Path(run))
     found = folder.Run.open(path).read_search()

@@ -1,4 +1,4 @@
-"""A search space given as a name, a class or an object, as the text by which a trial process finds it."""
+"""Converts a search space given as a name, class or object to the text by which a trial process finds it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ _TO_A_FILE = "write it to a file, say my_space.py (in a notebook: %%writefile my
 
 
 def name_of(space: str | SearchSpace | type[SearchSpace]) -> str:
-    """The text by which a trial process, which is another process, finds the space.
+    """Returns the text by which a trial process finds the space.
 
     Args:
-        space: A registered name, ``package.module:Class``, a subclass of ``SearchSpace`` or an object of one.
+        space: A registered name, ``package.module:Class``, a subclass of ``SearchSpace`` or an instance of
+            one.
 
     Raises:
         UserError: If there is no such space, or another process cannot import it.
@@ -45,7 +46,7 @@ def name_of(space: str | SearchSpace | type[SearchSpace]) -> str:
 
 
 def _module(kind: type) -> str:
-    """How another process imports a class's module: by its name, a script by its path."""
+    """Returns how another process imports a class's module: by its name, or a script by its path."""
     if kind.__module__ != "__main__":
         return kind.__module__
     script = getattr(sys.modules["__main__"], "__file__", None)

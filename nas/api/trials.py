@@ -1,4 +1,4 @@
-"""A trial and the best network as a user sees them."""
+"""Trials and networks of a run in the Python API."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ class Trial:
     """One training of one configuration.
 
     Attributes:
-        trial: Its number, from 1 on in the order asked.
-        config: What was chosen.
-        config_id: A hash of it.
-        epochs: How long it was to be trained in all, shorter trainings of the same configuration included.
-        origin: Who proposed it; ``baseline`` for the base architecture.
+        trial: Number of the trial, counted from 1 in the order asked.
+        config: The configuration.
+        config_id: Hash of the configuration.
+        epochs: Total number of epochs to train, including those of lower rungs.
+        origin: What proposed it; ``baseline`` for the base architecture.
         status: ``asked``, ``running``, ``success`` or ``crashed``.
         error: ``1 - top1``; None unless it succeeded.
-        top1: Share of validation images whose class it names; None unless it succeeded.
+        top1: Share of validation images classified correctly; None unless it succeeded.
         metrics: Everything measured: ``top5``, ``val_loss``, ``params``, ``macs``, ``train_seconds``, ...
         seconds: Time from its last start to its end.
         reason: Why it crashed, "" if it did not.
-        curve: Metrics after each epoch that it trained, by epoch.
-        repeat: Which further training of its configuration with a fresh seed it is, from 1; 0: the first one.
+        curve: Metrics after each epoch, by epoch.
+        repeat: Number of the repeat of its configuration with a fresh seed, counted from 1; 0 for the first
+            training.
     """
 
     trial: int
@@ -52,7 +53,7 @@ class Trial:
 
     @classmethod
     def of(cls, trial: Journaled) -> Trial:
-        """Takes it from a journal's fold."""
+        """Converts a trial of the journal."""
         return cls(
             trial=trial.trial,
             config=dict(trial.config),
@@ -72,14 +73,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class FrontMember:
-    """A network that no other beats in error and costs at once.
+    """A network of the Pareto front of error and costs.
 
     Attributes:
         trial: Number of its trial.
-        config: What was chosen.
-        config_id: A hash of it.
+        config: The configuration.
+        config_id: Hash of the configuration.
         error: ``1 - top1``.
-        top1: Share of validation images whose class it names.
+        top1: Share of validation images classified correctly.
         costs: Its costs by name: ``macs``, ``params``, ``latency`` (milliseconds), ``memory`` (bytes),
             ``epoch_seconds``, or the space's own.
         metrics: Everything measured.
@@ -95,7 +96,7 @@ class FrontMember:
 
     @classmethod
     def of(cls, trial: Journaled) -> FrontMember:
-        """Takes it from a journal's fold."""
+        """Converts a trial of the journal."""
         return cls(
             trial=trial.trial,
             config=dict(trial.config),
@@ -113,19 +114,18 @@ class Incumbent:
 
     Attributes:
         trial: Number of its trial.
-        config: What was chosen.
-        config_id: A hash of it.
-        epochs: How long it was trained.
+        config: The configuration.
+        config_id: Hash of the configuration.
+        epochs: Number of epochs it was trained for.
         error: ``1 - top1``.
-        top1: Share of validation images whose class it names; once the search has trained any configuration
-            with further seeds, what is expected over all seeds. Before, it is the best of many, so a little
-            lucky: :meth:`nas.Run.confirm` says how much.
-        baseline_top1: The base architecture's, trained as long; None if that crashed.
-        changes: What differs from the base architecture: its value, and this network's.
+        top1: Share of validation images classified correctly; once the search has trained any configuration
+            with further seeds, the expected share over all seeds. Before that it is the best of many and so a
+            little too high: :meth:`nas.Run.confirm` measures by how much.
+        baseline_top1: Top-1 of the base architecture after as many epochs; None if that crashed.
+        changes: Choices that differ from the base architecture: its value, and this network's.
         metrics: Everything measured: ``params``, ``macs``, ``top5``, ...
-        seeds: With how many seeds it was trained.
-        interval: Where its top-1 over all seeds lies with a probability of 95 %; None before any
-            configuration has a second seed.
+        seeds: Number of seeds it was trained with.
+        interval: 95 % interval of its top-1 over all seeds; None before any configuration has a second seed.
     """
 
     trial: int
@@ -142,11 +142,11 @@ class Incumbent:
 
     @classmethod
     def of(cls, trial: Journaled, state: SearchState, default: Config) -> Incumbent:
-        """Takes it from a journal's fold.
+        """Converts the leader of a search.
 
         Args:
             trial: The leader.
-            state: The fold.
+            state: State of the search.
             default: The base architecture.
         """
         baseline = state.baseline(trial.epochs)

@@ -1,4 +1,4 @@
-"""A search's listener that calls a user's functions in addition to what is shown."""
+"""A listener that calls a user's functions besides showing the search."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Makes a search's view; holds what a user's function raised until the search has wound down.
+    """Builds a search's view, and holds an exception of a user's function until the search has ended.
 
-    A function is called between two steps of the search, so it may take its time. What it raises stops the
-    search as Ctrl-C does, and so nothing finished is lost.
+    Functions are called between two steps of the search, so they may be slow. An exception stops the search
+    like Ctrl-C, so that no finished trial is lost.
     """
 
     def __init__(
@@ -33,19 +33,19 @@ class Watcher:
         on_trial: Callable[[Trial], object] | None,
         on_epoch: Callable[[Trial], object] | None,
     ) -> None:
-        """Takes what to call at a trial's end, and after each of its epochs."""
+        """Takes the functions to call at a trial's end and after each of its epochs."""
         self._show = choose(quiet=quiet)
         self._on_trial, self._on_epoch = on_trial, on_epoch
         self._raised: BaseException | None = None
 
     @contextlib.contextmanager
     def view(self, watched: Watched) -> Iterator[Listener]:
-        """The view, as a session wants it."""
+        """The view of a session, see :func:`nas.search.session.begin`."""
         with self._show(watched) as shown:
             yield _Calls(shown, lambda event, state: self._call(event, state, watched.stop))
 
     def reraise(self) -> None:
-        """Raises what a user's function raised, but for a KeyboardInterrupt, which asks for a stop only."""
+        """Raises the exception of a user's function, except a KeyboardInterrupt, which only stops."""
         if self._raised is not None and not isinstance(self._raised, KeyboardInterrupt):
             raise self._raised
 
@@ -57,13 +57,13 @@ class Watcher:
             return
         try:
             function(Trial.of(state.trials[event.trial]))
-        except BaseException as error:  # whatever it is, the search ends in order first
+        except BaseException as error:  # whatever it is, the search first ends cleanly
             self._raised = error
             stop(INTERRUPTED)
 
 
 class _Calls:
-    """Passes everything on to a listener, and every event to a function after it."""
+    """Passes everything on to a listener, and then every event to a function."""
 
     def __init__(self, shown: Listener, call: Callable[[Event, SearchState], None]) -> None:
         self._shown, self._call = shown, call

@@ -1,1 +1,1 @@
-"""The best configurations trained again with fresh seeds: was it the network, or luck?"""
+"""Confirmation: the best configurations trained again with fresh seeds."""

@@ -28,7 +28,7 @@ _EXIT_CODES = {"done": 0, "budget": 0, "interrupted": 130, "terminated": 143}
 
 @dataclass(frozen=True)
 class Command:
-    """Everything the command line says."""
+    """The command line."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""

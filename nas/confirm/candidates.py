@@ -1,4 +1,4 @@
-"""Who is trained again: the best configurations of a search, and always the base architecture."""
+"""Chooses what is trained again: the best configurations of a search, and always the base architecture."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ class Candidate:
     """A configuration to train again.
 
     Attributes:
-        config_id: Its hash.
-        config: Its choices.
+        config_id: Hash of the configuration.
+        config: The configuration.
         trial: Number of its trial in the search, None for a baseline without one.
-        error: What that trial gave, None without one.
+        error: Error of that trial, None without one.
         baseline: Whether it is the space's default.
-        costs: Its costs by name, of a search that weighs some.
+        costs: Its costs by name, if the search has any.
     """
 
     config_id: str
@@ -54,21 +54,21 @@ def choose(
     space: str = "",
     objectives: Objectives | None = None,
 ) -> list[Candidate]:
-    """The best ``top`` configurations at a budget, the best first, and then the space's default.
+    """Chooses the best ``top`` configurations of the highest rung, the best first, then the space's default.
 
-    The best as the search ranks them: with what it knows of further seeds, if it trained any.
+    The ranking is that of the search, which includes further seeds if it trained any.
 
     Args:
         state: The search so far.
         default: The space's default.
-        epochs: The highest rung: errors of different rungs do not compare.
-        top: How many, the default not counted; None: three, or the whole front.
+        epochs: The highest rung, since errors of different rungs cannot be compared.
+        top: Number of configurations, without the default; None: three, or the whole front.
         path: The run folder, for messages.
         space: The search space as the user named it, for messages.
-        objectives: What the search weighs beside the error: then those of its front.
+        objectives: Objectives of the search besides the error; with any, its front is confirmed.
 
     Raises:
-        UserError: If no configuration but the default was trained to that budget.
+        UserError: If no configuration but the default was trained to that rung.
     """
     base = config_id(default)
     found = [lead.trial for lead in ranked(state, epochs) if lead.trial.config_id != base]
@@ -95,7 +95,7 @@ def choose(
 
 
 def _spread(front: Sequence[Trial], top: int | None) -> list[Trial]:
-    """A given number of a front's networks, evenly along it, its ends among them."""
+    """Picks a number of networks evenly along a front, including its ends."""
     if top is None or len(front) <= top:
         return list(front)
     if top == 1:

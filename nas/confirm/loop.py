@@ -1,4 +1,4 @@
-"""Trains every chosen configuration with every seed, and journals what comes back."""
+"""Trains every chosen configuration with every seed, and journals the results."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ ORIGIN = "confirmation"
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be trained.
+    """The trainings of a confirmation.
 
     Attributes:
         chosen: The configurations, the most interesting first.
-        seeds: Repeats of each.
-        epochs: Budget of every training.
-        seed: The run's seed; each repeat derives its own, the same for every configuration, so that
+        seeds: Number of repeats of each.
+        epochs: Number of epochs of every training.
+        seed: The run's seed; each repeat derives a seed from it, the same for every configuration, so that
             differences between configurations can be taken seed by seed.
-        seconds: Clock seconds in all, None for no limit.
-        timeout: Seconds until a trial counts as hanging, None to predict it.
-        objectives: What the search weighs beside the error, None for nothing.
+        seconds: Total time limit, seconds; None for no limit.
+        timeout: Seconds after which a trial counts as hung, None to predict them.
+        objectives: Objectives and limits of the search besides the error, None for none.
     """
 
     chosen: Sequence[Candidate]
@@ -53,10 +53,10 @@ class Task:
 
 
 class Confirmation(Conductor):
-    """Goes through the seeds, and for each through the configurations, until all have ended.
+    """Trains all configurations with the first seed, then with the next, until all trainings have ended.
 
-    Stopped at any moment, it has compared about as many seeds of each. What the journal has already
-    is not trained again, but for crashes: those are tried once more.
+    So at any moment, all have about the same number of seeds. Results in the journal are not trained again,
+    except crashes, which are tried once more.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Confirmation(Conductor):
         listeners: Sequence[Listener] = (),
         searched: SearchState | None = None,
     ) -> None:
-        """Takes up a confirmation where its journal ends; ``events`` is empty for a new one.
+        """Continues a confirmation from the end of its journal; ``events`` is empty for a new one.
 
-        What ``searched``, the search, has trained with the same seeds is not trained again.
+        Repeats that the search, ``searched``, has trained with the same seeds are not trained again.
         """
         self.record = Record.of(events, searched, task.epochs)
         super().__init__(
@@ -85,11 +85,11 @@ class Confirmation(Conductor):
 
     @property
     def left(self) -> int:
-        """Trainings that wait for their turn."""
+        """Number of trainings that are queued."""
         return len(self._due)
 
     def predict(self) -> float:
-        """Seconds that what is left will take, on the safe side; 0.0 if nothing is known."""
+        """Predicts the time of the remaining trainings, on the safe side; 0.0 if nothing is known."""
         return sum(self._seconds(one, repeat) for one, repeat in self._due) / self._executor.slots
 
     def _work(self) -> None:
@@ -113,7 +113,7 @@ class Confirmation(Conductor):
             self._start(*self._due.pop(0))
 
     def _open(self, one: Candidate, repeat: int) -> Trial | None:
-        """The repeat's trial that an earlier session did not finish."""
+        """Returns the trial of a repeat that an earlier session did not finish."""
         trial = self.record.trial(one.config_id, repeat)
         return None if trial is None or trial.finished else trial
 

@@ -1,4 +1,4 @@
-"""What was confirmed: the fold of ``confirm.jsonl``, and ``confirmed.json`` made from it."""
+"""The state of a confirmation: a fold of ``confirm.jsonl``, from which ``confirmed.json`` is made."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Record:
     """The confirmation so far.
 
     Attributes:
-        state: The fold that a search's journal has too.
-        repeats: Which repeat of its configuration a trial is, from 1, by trial number.
-        searched: Repeats that the search has trained already, by configuration and repeat: their seeds are
-            the same, so they need not be trained again.
+        state: The state of the journal, as for a search.
+        repeats: Number of a trial's repeat, counted from 1, by trial number.
+        searched: Repeats that the search has already trained, by configuration and repeat; their seeds are
+            the same, so they are not trained again.
     """
 
     state: SearchState = field(default_factory=SearchState)
@@ -46,9 +46,9 @@ class Record:
         """Folds events into a record.
 
         Args:
-            events: Of ``confirm.jsonl``.
-            searched: The search, if its repeats count.
-            epochs: Those of the confirmation.
+            events: Events of ``confirm.jsonl``.
+            searched: State of the search, if its repeats count.
+            epochs: Number of epochs of the confirmation.
         """
         known = [] if searched is None else searched.repeats(epochs)
         record = cls(searched={(one.config_id, one.repeat): one for one in known if one.error is not None})
@@ -57,21 +57,21 @@ class Record:
         return record
 
     def apply(self, event: Event) -> None:
-        """Takes one more event into account."""
+        """Applies one event."""
         self.state.apply(event)
         if isinstance(event, RepeatAsked):
             self.repeats[event.trial] = event.repeat
             self._latest[event.config_id, event.repeat] = event.trial
 
     def trial(self, config_id: str, repeat: int) -> Trial | None:
-        """The latest trial of a configuration's repeat, the search's if it has one, None if there is none."""
+        """Returns the latest trial of a configuration's repeat, the search's if any; None without one."""
         own = self.state.trials.get(self._latest.get((config_id, repeat), 0))
         return (
             own if own is not None and own.error is not None else self.searched.get((config_id, repeat), own)
         )
 
     def missing(self, chosen: Sequence[Candidate], seeds: int) -> list[tuple[Candidate, int]]:
-        """Configurations and repeats without a result, seed by seed; crashes are among them."""
+        """Returns configurations and repeats without a result, including crashes, seed by seed."""
         return [
             (one, repeat)
             for repeat in range(1, seeds + 1)
@@ -88,17 +88,17 @@ def summarise(
     seeds: int,
     objectives: Objectives | None = None,
 ) -> ConfirmedFile:
-    """What ``confirmed.json`` holds.
+    """Builds the content of ``confirmed.json``.
 
-    Configurations are compared on the repeats that all of them have ended, so that a confirmation
-    that was cut off compares like with like. Only one without a crash among these can win.
+    Configurations are compared on the repeats that all of them have ended, so that an unfinished confirmation
+    compares like with like. Only one without a crash among these can win.
 
     Args:
         record: The confirmation so far.
         chosen: The configurations.
-        epochs: Budget of every training.
-        seeds: Repeats wanted of each.
-        objectives: What the search weighs beside the error: one beyond a limit cannot win.
+        epochs: Number of epochs of every training.
+        seeds: Number of repeats of each.
+        objectives: Objectives and limits of the search; a configuration beyond a limit cannot win.
     """
     trials = {
         one.config_id: [record.trial(one.config_id, repeat) for repeat in range(1, seeds + 1)]
@@ -126,7 +126,7 @@ def summarise(
 
 
 def _winner(rows: Sequence[ConfirmedConfig], objectives: Objectives | None) -> str | None:
-    """Config id of the best row; rows are sorted by error."""
+    """Returns the config id of the best row; rows are sorted by error."""
     if objectives is not None:
         rows = [row for row in rows if _keeps(row.costs or {}, objectives.limits)]
     if rows and objectives is not None and objectives.prefer == KNEE:
@@ -179,7 +179,7 @@ def _row(
 
 
 def _searched(own: Sequence[Trial | None]) -> list[int | None] | None:
-    """Numbers in ``trials.jsonl`` of the repeats that the search trained; None if it trained none."""
+    """Returns the numbers in ``trials.jsonl`` of repeats that the search trained; None if it trained none."""
     found = [trial.trial if trial is not None and _is_searched(trial) else None for trial in own]
     return found if any(found) else None
 
@@ -193,7 +193,7 @@ def _sd(values: Sequence[float]) -> float | None:
 
 
 def checkpoint_key(config_id: str, repeat: int) -> str:
-    """Name of a repeat's checkpoints and weights: those of other seeds must not be continued."""
+    """Returns the name of a repeat's checkpoints and weights, which differs between seeds."""
     return f"{config_id}_{repeat}"
 
 
@@ -201,9 +201,9 @@ def tidy(store: WeightStore, record: Record, found: ConfirmedFile) -> None:
     """Keeps the weights of each configuration's best repeat and removes the others.
 
     Args:
-        store: Where they are.
+        store: The store of weights.
         record: The confirmation so far.
-        found: What ``confirmed.json`` holds now.
+        found: Present content of ``confirmed.json``.
     """
     epochs = found.epochs
     best = []

@@ -1,4 +1,4 @@
-"""One call of ``nas.confirm``: takes the run, trains what is left, writes ``confirmed.json``."""
+"""One call of ``nas.confirm``: locks the run, trains what is missing, writes ``confirmed.json``."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ def confirm(
 ) -> tuple[Run, ConfirmedFile, str]:
     """Trains a run's best configurations again, from scratch, with fresh seeds.
 
-    Judged on the search's validation images: a test set is not loaded. Killed at any moment, the
-    next call goes on from the last checkpoint.
+    They are validated on the search's validation images; no test set is loaded. After a kill, the next call
+    continues from the last checkpoint.
 
     Args:
         path: The run folder.
         confirm_settings: What to train.
-        machine_settings: Where.
-        view: Opens the view for the time it takes; gives a listener.
+        machine_settings: Where to train.
+        view: Context manager of the view; yields a listener.
 
     Returns:
-        The run, what ``confirmed.json`` holds now, and why it ended: ``done``, ``budget``,
+        The run, the content of ``confirmed.json``, and why it ended: ``done``, ``budget``,
         ``interrupted`` or ``terminated``.
 
     Raises:
@@ -74,7 +74,7 @@ def confirm(
 
 
 def _settings(search: SearchFile, machine_settings: ConfirmMachineSettings) -> SearchSettings:
-    """The search's settings, on another machine perhaps; ``auto`` is the width that it was then."""
+    """Returns the search's settings, adapted to this machine; the width ``auto`` is that of the search."""
     stored = SearchSettings.of(search)
     refuse_foreign_space(stored, machine_settings.space)
     machine, data = stored.machine, stored.data
@@ -115,7 +115,7 @@ def _confirm(
         timeout=confirm_settings.timeout_seconds,
     )
     clock = WallClock(used=contents.events[-1].clock if contents.events else 0.0)
-    # The data need not be loaded to print what is known.
+    # Results can be printed without loading the data.
     left = record.Record.of(contents.events, searched, task.epochs).missing(task.chosen, task.seeds)
     if left:
         output.doing(getting_ready(search_settings))
@@ -153,26 +153,26 @@ def carry_out(
     notes: Sequence[str] = (),
     weights: WeightStore | None = None,
 ) -> tuple[ConfirmedFile, str]:
-    """Trains what is left of a task and writes ``confirmed.json`` after every training.
+    """Trains what is missing of a task and writes ``confirmed.json`` after every training.
 
     Args:
         run: The run.
         task: What to train.
         journal: ``confirm.jsonl``, open.
-        contents: What it held before.
-        searched: The search, which tells how long configurations take.
-        executor: Where to train, started if anything is left.
-        clock: Of the confirmation, not the search.
-        view: Gives a listener for the time it takes.
+        contents: Its content before.
+        searched: State of the search, from which times are predicted.
+        executor: Runs the trainings; started if any are left.
+        clock: Clock of the confirmation, not of the search.
+        view: Context manager of the view; yields a listener.
         session: Facts of this call, for the journal.
-        notes: What there is to say beforehand.
-        weights: Where trained weights are kept, of each configuration the best seed's.
+        notes: Notes for the user at the start.
+        weights: Store of trained weights; those of each configuration's best seed are kept.
 
     Returns:
-        What ``confirmed.json`` holds, and why it ended.
+        The content of ``confirmed.json``, and why it ended.
 
     Raises:
-        UserError: If the disk takes no more.
+        UserError: If the disk cannot be written.
     """
     cost = CostModel()
     for trial in (*searched.trials.values(), *record.Record.of(contents.events).state.trials.values()):
@@ -242,19 +242,19 @@ def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None
 
 
 class _Writer:
-    """Listens, and writes ``confirmed.json`` whenever a training has ended."""
+    """Listener that writes ``confirmed.json`` whenever a training has ended."""
 
     def __init__(self, run: Run, task: Task, work: Confirmation, weights: WeightStore | None) -> None:
         self._run, self._task, self._work, self._weights = run, task, work, weights
 
     def event(self, event: Event, state: SearchState) -> None:  # noqa: ARG002 - a listener's
-        """Writes at a training's end."""
+        """Writes the file at a training's end."""
         if isinstance(event, Ended):
             _write(self._run, self._task, self._work, self._weights)
 
     def note(self, text: str) -> None:
-        """Writes it to the run's log."""
+        """Writes a line to the run's log."""
         open_log(self._run.log).note(text)
 
     def tick(self) -> None:
-        """Nothing to do."""
+        """Does nothing."""

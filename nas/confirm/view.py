@@ -1,4 +1,4 @@
-"""What a person sees of a confirmation: a line for each training, and the table."""
+"""Views of a confirmation: a line for each training, and the table."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ STOPPED = {
 
 
 class Lines:
-    """Listens: a line for each training that ended, and a bar of epochs on a terminal."""
+    """Listener that prints a line for each ended training, with a progress bar of epochs on a terminal."""
 
     def __init__(self, work: Confirmation, task: Task, progress: Bar) -> None:
-        """Takes what is done, and the bar to move."""
+        """Takes the confirmation and the bar to move."""
         self._work = work
         self._progress = progress
         self._names = {
@@ -49,7 +49,7 @@ class Lines:
         self._bar = progress.add_task("epochs", total=work.left * task.epochs)
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Says what ended."""
+        """Prints a line for a training that ended."""
         if isinstance(event, Epoch):
             self._progress.advance(self._bar)
         elif isinstance(event, Ended):
@@ -60,7 +60,7 @@ class Lines:
         self._progress.console.print(Text(text), soft_wrap=True)
 
     def tick(self) -> None:
-        """The bar draws itself."""
+        """Does nothing; the bar redraws itself."""
 
     def _ended(self, trial: Trial) -> str:
         seed = f"seed {self._work.record.repeats[trial.trial]} of {self._seeds}"
@@ -69,7 +69,7 @@ class Lines:
 
 
 def choose(*, quiet: bool) -> Callable[[Confirmation, Task], AbstractContextManager[Listener]]:
-    """The view that fits."""
+    """Returns the suitable view."""
 
     @contextlib.contextmanager
     def shown(work: Confirmation, task: Task) -> Iterator[Listener]:
@@ -89,10 +89,10 @@ def show(found: ConfirmedFile, reason: str, default: Mapping[str, Any], console:
     """Prints the comparison.
 
     Args:
-        found: What ``confirmed.json`` holds.
+        found: Content of ``confirmed.json``.
         reason: Why it ended.
         default: The base architecture's configuration.
-        console: Where to.
+        console: Console to print to.
     """
     if reason in STOPPED:
         console.print(f"\n{STOPPED[reason]}")
@@ -109,7 +109,7 @@ def show(found: ConfirmedFile, reason: str, default: Mapping[str, Any], console:
 
 
 def table(found: ConfirmedFile) -> Table:
-    """Mean ± standard deviation over seeds, beside what the search said."""
+    """Draws a table of mean ± standard deviation over seeds beside the search's results."""
     compared, seeds = len(found.compared), found.seeds
     of = f" of {seeds}" if compared < seeds else ""
     made = Table(
@@ -136,7 +136,7 @@ def table(found: ConfirmedFile) -> Table:
 
 
 def verdict(found: ConfirmedFile) -> str:
-    """The conclusion, in a sentence."""
+    """States the conclusion in one sentence."""
     best = found.best
     if best is None:
         return "every configuration crashed at least once: none is confirmed"
@@ -154,7 +154,7 @@ def verdict(found: ConfirmedFile) -> str:
 
 
 def interval(mean: float, sd: float, seeds: int) -> tuple[float, float]:
-    """95 % confidence interval of a mean over seeds, by Student's t."""
+    """Computes the 95 % confidence interval of a mean over seeds by Student's t."""
     from scipy.stats import t
 
     half = float(t.ppf(0.975, seeds - 1)) * sd / seeds**0.5
@@ -162,14 +162,14 @@ def interval(mean: float, sd: float, seeds: int) -> tuple[float, float]:
 
 
 def spread(mean: float | None, sd: float | None) -> str:
-    """Top-1 of a mean error with its standard deviation over seeds, percent."""
+    """Formats the top-1 of a mean error with its standard deviation over seeds, percent."""
     if mean is None:
         return "–"
     return f"{100 * (1 - mean):.2f}%" if sd is None else f"{100 * (1 - mean):.2f} ± {100 * sd:.2f}%"
 
 
 def gain_over_baseline(row: ConfirmedConfig) -> str:
-    """Points of top-1 that a configuration gains on the baseline, seed by seed: mean and deviation."""
+    """Formats the gain in top-1 on the baseline, seed by seed, mean and deviation, percentage points."""
     if row.mean_gain is None:
         return "–"
     text = f"{100 * row.mean_gain:+.2f}"

@@ -1,1 +1,1 @@
-"""What a trained network is worth: accuracy, calibration, confusion, robustness."""
+"""Evaluation of trained networks: accuracy, calibration, confusion, robustness."""

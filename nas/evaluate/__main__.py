@@ -1,4 +1,4 @@
-"""Judge trained networks: ``python -m nas.evaluate DIR --data folder:DIR``."""
+"""Evaluate trained networks: ``python -m nas.evaluate DIR --data folder:DIR``."""
 
 from __future__ import annotations
 

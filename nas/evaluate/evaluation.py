@@ -1,4 +1,4 @@
-"""``nas.evaluate``: a network, a set, its scores."""
+"""Evaluates networks on datasets for ``nas.evaluate``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nas.evaluate.scores import Scores
     from nas.export.loading import Named
 
-_LONGEST_NAME = 60  # characters of a path that name a folder
+_LONGEST_NAME = 60  # most characters of a path in a folder's name
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class EvaluateSettings:
 
     @property
     def sets(self) -> list[ImageSet]:
-        """What to judge on, in the order it was given.
+        """Returns the datasets to evaluate on, in the order given.
 
         Raises:
             UserError: If two are the same.
@@ -101,7 +101,7 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """What the user calls the images, the robustness set they are, and a short name for a folder."""
+    """A dataset as the user named it, its robustness set, and a short name for a folder."""
 
     data: str
     suite: str
@@ -115,7 +115,7 @@ def _label(data: str, suite: str) -> str:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores, where they were written, and what the reader should know about them."""
+    """The scores, the folder they were written to, and notes for the reader."""
 
     scores: Scores
     output: Path
@@ -124,7 +124,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Joint:
-    """All networks on all sets: the table's rows, the sets' names, where it lies, and notes."""
+    """All networks on all datasets: the table's rows, the datasets' names, the folder, and notes."""
 
     lines: list[joint.Line]
     sets: list[str]
@@ -133,10 +133,10 @@ class Joint:
 
 
 def evaluate(settings: EvaluateSettings) -> Evaluation:
-    """Judges one network on one set.
+    """Evaluates one network on one dataset.
 
     Raises:
-        UserError: If network, set or classes do not fit.
+        UserError: If network, dataset or classes do not fit.
     """
     from nas.export import loading
     from nas.util.machine import find_device
@@ -151,12 +151,12 @@ def evaluate(settings: EvaluateSettings) -> Evaluation:
 
 
 def evaluate_all(settings: EvaluateSettings) -> Joint:
-    """Judges several networks on several sets; all are looked for before the first is judged.
+    """Evaluates several networks on several datasets, after checking that all of them exist.
 
-    The table is written anew after each, so that a kill loses one at most.
+    The table is rewritten after each evaluation, so that a kill loses at most one.
 
     Raises:
-        UserError: If network, set or classes do not fit.
+        UserError: If network, dataset or classes do not fit.
     """
     from nas.export import loading
     from nas.util.machine import find_device
@@ -184,7 +184,7 @@ def evaluate_all(settings: EvaluateSettings) -> Joint:
 
 
 def _names(texts: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Names for rows: the networks' own, or the paths that were given where two are called alike."""
+    """Names the rows: by the networks' names, or by the given paths where two names are the same."""
     places = [str(Path(text).expanduser().resolve()) for text in texts]
     for text, place in zip(texts, places, strict=True):
         if places.count(place) > 1:
@@ -202,7 +202,7 @@ def _folder_names(names: Sequence[str]) -> list[str]:
 
 
 def _line(settings: EvaluateSettings, named: Named, name: str) -> tuple[joint.Line, int]:
-    """Counts a network; also gives the number of its classes."""
+    """Counts a network; returns its row and its number of classes."""
     from timm.data import resolve_model_data_config
 
     from nas.util.counts import count
@@ -229,7 +229,7 @@ def _create(named: Named, device: torch.device) -> Any:
 def _read(
     settings: EvaluateSettings, image_set: ImageSet, named: Named, num_classes: int
 ) -> tuple[Pictures, list[int] | None]:
-    """The pictures, and which of the network's outputs to choose among, None for all."""
+    """Returns the images, and the network's outputs to choose among, None for all."""
     from nas.evaluate import suites
 
     if image_set.suite == "none":

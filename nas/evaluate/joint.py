@@ -1,4 +1,4 @@
-"""Several networks on several sets: one table, as NEXcepTion's Table 2."""
+"""A table of several networks on several datasets, like Table 2 of the NEXcepTion paper."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from nas.evaluate.scores import Scores
 
 FILES = ("table.csv", "table.md")
-# Sets as the paper writes them; others are called as the user calls them.
+# Names of datasets in the paper; others have the user's names.
 _TITLES = {"imagenet-a": "ImageNet-A", "imagenet-r": "ImageNet-R", "imagenet-sketch": "ImageNet-Sketch"}
-_PIPE_WIDTH = 132  # characters; a terminal says its own
+_PIPE_WIDTH = 132  # characters; a terminal reports its width
 
 
 @dataclass(frozen=True)
 class Line:
-    """A network's row.
+    """The row of a network.
 
     Attributes:
-        model: Its name.
+        model: Name of the network.
         macs: Multiply-accumulates of one image, which the paper calls FLOPs.
-        params: Trainable numbers.
-        scores: By set, those that have been judged.
+        params: Number of trainable parameters.
+        scores: Scores by dataset, so far.
     """
 
     model: str
@@ -41,7 +41,7 @@ class Line:
 
 
 def cells(line: Line, sets: Sequence[str]) -> dict[str, str]:
-    """A row in words: top-1 in percent, with two decimals as in the paper."""
+    """Formats a row: top-1 in percent, with two decimals as in the paper."""
     row = {"model": line.model, "GMACs / M params": f"{line.macs / 1e9:.1f} / {line.params / 1e6:.1f}"}
     for name in sets:
         found = line.scores.get(name)
@@ -65,7 +65,7 @@ def show(lines: Sequence[Line], sets: Sequence[str]) -> None:
 
 
 def markdown(lines: Sequence[Line], sets: Sequence[str]) -> str:
-    """The table for a page."""
+    """Formats the table as Markdown."""
     rows = [cells(line, sets) for line in lines]
     head = list(rows[0])
     text = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
@@ -74,7 +74,7 @@ def markdown(lines: Sequence[Line], sets: Sequence[str]) -> str:
 
 
 def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
-    """Writes table.csv, with all scores of all sets, and table.md; earlier ones are replaced.
+    """Writes table.csv, with all scores of all datasets, and table.md; earlier files are replaced.
 
     Raises:
         UserError: If the folder cannot be written.

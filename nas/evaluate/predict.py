@@ -1,4 +1,4 @@
-"""What a network answers to every picture of a set."""
+"""The predictions of a network for every image of a dataset."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """One entry a picture, in the set's order.
+    """Predictions, one entry per image, in the order of the dataset.
 
     Attributes:
-        labels: True class.
+        labels: True classes.
         predicted: Class with the largest logit.
-        rank: How many classes have a larger logit than the true one, 0 if it is right.
+        rank: Number of classes with a larger logit than the true one, 0 for a correct prediction.
         confidence: Probability (softmax) of the predicted class.
         loss: Softmax cross-entropy.
     """
@@ -39,7 +39,7 @@ class Predictions:
 
     @classmethod
     def interleaved(cls, parts: Sequence[Predictions]) -> Predictions:
-        """Puts together what ``len(parts)`` processes made of every ``len(parts)``-th picture."""
+        """Merges the parts of ``len(parts)`` processes, each of which took every ``len(parts)``-th image."""
         total = sum(len(part.labels) for part in parts)
         joined: dict[str, NDArray[Any]] = {}
         for field in fields(cls):
@@ -51,7 +51,7 @@ class Predictions:
 
 
 class Transformed(Dataset[tuple["Tensor", int]]):
-    """Pictures made into tensors, every ``step``-th from ``first`` on."""
+    """Images as transformed tensors, every ``step``-th from ``first`` on."""
 
     def __init__(
         self, pictures: Pictures, transform: Callable[[Any], Tensor], first: int = 0, step: int = 1
@@ -80,16 +80,16 @@ def predict(
     classes: Sequence[int] | None = None,
     on_batch: Callable[[int], object] = lambda _: None,
 ) -> Predictions:
-    """Asks a network about every picture.
+    """Runs a network on every image.
 
     Args:
-        model: Maps ``(B, C, H, W)`` to logits; on the device; left in evaluation mode.
+        model: Maps ``(B, C, H, W)`` to logits, on the device; left in evaluation mode.
         dataset: Tensors and labels.
-        device: Where to compute.
-        batch_size: Pictures at once.
-        workers: Processes that read and transform; 0: this one.
+        device: The device.
+        batch_size: Images per batch.
+        workers: Number of processes that read and transform images; 0: this one.
         amp: Data type of autocast, None for float32.
-        classes: Judge among these outputs only; labels then count within them.
+        classes: Use these outputs only; labels are then indices among them.
         on_batch: Called with the number of images done.
     """
     model.eval()

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: scores.json, per_class.csv, confusion.png."""
+"""The files of an evaluation: scores.json, per_class.csv, confusion.png."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nas.evaluate.predict import Predictions
     from nas.evaluate.scores import Scores
 
-_MOST_NAMES = 40  # more class names than that cannot be read along an axis
+_MOST_NAMES = 40  # more class names than this are illegible along an axis
 
 
 def write(
@@ -29,7 +29,7 @@ def write(
     class_names: Sequence[str],
     facts: Mapping[str, Any],
 ) -> None:
-    """Writes the three files, each whole; earlier ones are replaced.
+    """Writes the three files atomically; earlier files are replaced.
 
     Raises:
         UserError: If the folder cannot be written.

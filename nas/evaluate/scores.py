@@ -1,4 +1,4 @@
-"""Figures that sum predictions up."""
+"""Scores that summarise predictions."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _BINS = 15  # as in arXiv:1706.04599
 
 @dataclass(frozen=True)
 class Scores:
-    """A network on a set.
+    """The scores of a network on a dataset.
 
     Attributes:
-        images: How many.
-        top1: Share whose first guess is right.
-        top5: Share whose first five guesses hold the truth.
+        images: Number of images.
+        top1: Share of images classified correctly.
+        top5: Share of images whose class is among the five best guesses.
         loss: Mean softmax cross-entropy.
-        ece: Expected calibration error: how far confidence and accuracy are apart, on the average over
-            15 equal intervals of confidence (arXiv:1706.04599).
+        ece: Expected calibration error: mean difference between confidence and accuracy over 15 equal
+            intervals of confidence (arXiv:1706.04599).
     """
 
     images: int
@@ -53,14 +53,14 @@ class Scores:
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Expected calibration error, see :class:`Scores`."""
+    """Computes the expected calibration error, see :class:`Scores`."""
     interval = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
     gaps = np.bincount(interval, weights=confidence - right, minlength=_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def per_class(predictions: Predictions, class_names: Sequence[str]) -> list[dict[str, Any]]:
-    """One row a class that occurs: name, images, top1, top5, loss, and the class it is most taken for."""
+    """Returns a row per class that occurs: name, images, top1, top5, loss, most frequent confusion."""
     rows = []
     table = confusion(predictions, len(class_names))
     for label, name in enumerate(class_names):
@@ -83,6 +83,6 @@ def per_class(predictions: Predictions, class_names: Sequence[str]) -> list[dict
 
 
 def confusion(predictions: Predictions, classes: int) -> NDArray[np.int64]:
-    """How many images of class i were taken for class j: ``(classes, classes)``."""
+    """Counts the images of class i that were predicted as class j, ``(classes, classes)``."""
     index = predictions.labels * classes + predictions.predicted
     return np.bincount(index, minlength=classes * classes).reshape(classes, classes)

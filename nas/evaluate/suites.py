@@ -1,4 +1,4 @@
-"""Images whose folders name ImageNet's classes: its own, and the robustness sets of NEXcepTion's Table 2."""
+"""ImageNet and the robustness datasets of NEXcepTion's Table 2, in folders named by ImageNet's classes."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
 
-# ImageNet-A (arXiv:1907.07174) and -R (arXiv:2006.16241) have 200 of the 1,000 classes, and a network
-# chooses among those; ImageNet-Sketch (arXiv:1905.13549) has all. timm ships the lists.
+# ImageNet-A (arXiv:1907.07174) and -R (arXiv:2006.16241) have 200 of the 1,000 classes, among which a network
+# chooses; ImageNet-Sketch (arXiv:1905.13549) has all. timm ships the lists.
 SUITES = {"imagenet-a": "imagenet_a", "imagenet-r": "imagenet_r", "imagenet-sketch": "imagenet"}
 IMAGENET_CLASSES = 1000
 
 
 def imagenet_classes(name: str = "imagenet") -> list[str]:
-    """WordNet ids of a set's classes, in the order of the classifier's outputs."""
+    """Returns the WordNet ids of a dataset's classes, in the order of the classifier's outputs."""
     return _list(f"{name}_synsets.txt")
 
 
 def read(suite: str, spec: str, num_classes: int) -> tuple[Pictures, list[int] | None]:
-    """Reads a robustness set.
+    """Reads a robustness dataset.
 
     Args:
         suite: One of :data:`SUITES`.
-        spec: ``folder:DIR``, where DIR holds one folder a class, named by WordNet id.
-        num_classes: Of the network.
+        spec: ``folder:DIR``, where DIR holds one folder per class, named by WordNet id.
+        num_classes: Number of classes of the network.
 
     Returns:
-        The pictures, labelled by place among the set's classes; and the outputs to choose among, None
-        for all.
+        The images, labelled by their index among the dataset's classes; and the outputs to choose among,
+        None for all.
 
     Raises:
-        UserError: If the folder is not laid out so, or the network is not one of ImageNet's 1,000 classes.
+        UserError: If the folder has another layout, or the network is not for ImageNet's 1,000 classes.
     """
     if num_classes != IMAGENET_CLASSES:
         raise SettingError(
@@ -56,15 +56,15 @@ def read(suite: str, spec: str, num_classes: int) -> tuple[Pictures, list[int] |
 
 
 def from_folder(spec: str, root: Path, class_names: Sequence[str]) -> Pictures:
-    """Reads a folder of class folders whose names, not whose order, say the labels.
+    """Reads a folder of class folders whose names, not their order, determine the labels.
 
     Args:
-        spec: What the user asked for.
+        spec: The dataset as the user named it.
         root: Folder of class folders; not every class needs one.
         class_names: All classes, in the order of the classifier's outputs.
 
     Raises:
-        UserError: If a folder is of no such class, or there are none.
+        UserError: If a folder is not one of the classes, or there are none.
     """
     found = listing.listed(root)
     known = {unicodedata.normalize("NFC", name): label for label, name in enumerate(class_names)}

@@ -1,4 +1,4 @@
-"""Accuracies of NEXcepTion's Table 3, at the image sizes it says, under timm's names."""
+"""Accuracies and image sizes from Table 3 of the NEXcepTion paper, under timm's names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class Published:
     """One row of the table.
 
     Attributes:
-        top1: On ImageNet-1K, percent, as the paper cited there reports it.
+        top1: Top-1 on ImageNet-1K, percent, as reported by the paper cited in the table.
         image_size: Height and width of the images, pixels.
     """
 
@@ -18,7 +18,7 @@ class Published:
     image_size: int
 
 
-# timm's own efficientnet_b2 to _b5 are made for other sizes than the paper's; those named tf_ are not.
+# timm's efficientnet_b2 to _b5 are for other image sizes than in the paper, unlike those named tf_.
 TABLE_3 = {
     "tf_efficientnet_b1": Published(79.1, 240),
     "tf_efficientnet_b2": Published(80.1, 260),

@@ -1,1 +1,1 @@
-"""What networks cost, measured side by side: size, memory, time."""
+"""Costs of networks, measured side by side: size, memory, time."""

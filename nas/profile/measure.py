@@ -1,4 +1,4 @@
-"""What networks cost: counted, and timed in turns."""
+"""Counts networks and times them in turns."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from nas.profile.settings import ProfileSettings
 
 
-# Seconds for the passes of one network, unless the user says otherwise. Seven of them with their first
-# passes, and all that comes before, are then done within a minute on a GPU.
+# Default seconds for the passes of one network. Seven networks, with building and first passes, then take
+# less than a minute on a GPU.
 GPU_SECONDS = 4.0
 CPU_SECONDS = 30.0
 _MEMORY_SHARE = 0.25  # a first pass that takes longer is not repeated
@@ -37,7 +37,7 @@ _LATENCY_SHARE = 1 / 3
 
 @dataclass(frozen=True)
 class Times:
-    """Mean and sample standard deviation over the repeats, and how many those were."""
+    """Mean and sample standard deviation over the repeats, and their number."""
 
     mean: float
     sd: float
@@ -45,26 +45,26 @@ class Times:
 
     @classmethod
     def of(cls, values: list[float]) -> Times:
-        """Sums values up."""
+        """Summarises values."""
         return cls(statistics.fmean(values), statistics.stdev(values), len(values))
 
 
 @dataclass(frozen=True)
 class Profile:
-    """One network.
+    """The measurements of one network.
 
     Attributes:
-        model: Its name.
+        model: Name of the network.
         image_size: Height and width of the images, pixels.
-        params: Trainable numbers.
+        params: Number of trainable parameters.
         macs: Multiply-accumulates of one image, see :mod:`nas.util.counts`.
-        flops: Twice as many.
-        activations: Numbers that convolutions and linear layers put out for one image.
-        memory: Peak bytes of inference at ``batch_size``: the weights, and what a pass adds.
-        batch_size: Images at once for memory and throughput.
+        flops: Twice ``macs``.
+        activations: Number of outputs of convolutions and linear layers for one image.
+        memory: Peak memory of inference at ``batch_size``, bytes: the weights and what a pass adds.
+        batch_size: Images per batch for memory and throughput.
         latency: Milliseconds for one image.
-        throughput: Images a second.
-        top1: Accuracy in percent, if known.
+        throughput: Images per second.
+        top1: Top-1 accuracy in percent, if known.
     """
 
     model: str
@@ -81,14 +81,14 @@ class Profile:
 
 
 class _Pixels:
-    """Random images on a device, made once for each shape."""
+    """Random images on a device, created once for each shape."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self._made: dict[tuple[int, ...], torch.Tensor] = {}
 
     def images(self, *shape: int) -> torch.Tensor:
-        """``(B, C, H, W)``, channels_last."""
+        """Returns images ``(B, C, H, W)``, channels_last."""
         if shape not in self._made:
             images = torch.randn(*shape, device=self.device)
             self._made[shape] = images.to(memory_format=torch.channels_last)
@@ -96,7 +96,7 @@ class _Pixels:
 
 
 class _Subject:
-    """A network on the device, and the passes it makes."""
+    """A network on the device, whose passes are measured."""
 
     def __init__(self, named: Named | Member, settings: ProfileSettings, pixels: _Pixels) -> None:
         from timm.data import resolve_model_data_config
@@ -118,11 +118,11 @@ class _Subject:
         self._passes = Passes(model, pixels.device, autocast_dtype(settings.amp, pixels.device))
 
     def seconds(self, batch_size: int) -> float:
-        """Wall time of one forward pass."""
+        """Returns the wall time of one forward pass, seconds."""
         return self._passes.seconds(self._images(batch_size))
 
     def memory(self, batch_size: int, limit: float) -> tuple[int, float]:
-        """Peak bytes, and the seconds it took to learn: see :meth:`nas.trial.passes.Passes.memory`."""
+        """Measures peak memory, bytes, and the time that took: see :meth:`nas.trial.passes.Passes.memory`."""
         return self._passes.memory(self._images(batch_size), limit)
 
     def _images(self, batch_size: int) -> torch.Tensor:
@@ -136,16 +136,16 @@ def profile(
 ) -> list[Profile]:
     """Measures networks.
 
-    cuDNN is left to choose algorithms by its own rules: trying them all, for every shape of every network,
-    takes minutes.
+    cuDNN chooses algorithms by its heuristics; trying them all for every shape of every network takes
+    minutes.
 
     Args:
-        settings: Which, and how.
-        front: Networks of a run's front; timm's of the nearest cost are measured beside them.
+        settings: The networks, and how to measure them.
+        front: Networks of a run's front, measured beside timm's networks of the nearest cost.
         note: Called with one line on what is being done.
 
     Raises:
-        UserError: If a network is unknown, does not take the images, or memory is short.
+        UserError: If a network is unknown or does not accept the images, or memory is short.
     """
     from nas.util.machine import find_device
 
@@ -210,7 +210,7 @@ def profile(
 
 
 def _activations(ghost: nn.Module, size: int, channels: int) -> int:
-    """Counts what convolutions and linear layers of a network on the meta device put out."""
+    """Counts the outputs of the convolutions and linear layers of a network on the meta device."""
     total = 0
 
     def add(_: nn.Module, __: Any, output: torch.Tensor) -> None:
@@ -235,6 +235,6 @@ def _top1(named: Named | Member, settings: ProfileSettings) -> float | None:
 
 
 def _published_size(named: Named | Member, settings: ProfileSettings) -> int | None:
-    """The image size that the accuracy of a published network belongs to."""
+    """Returns the image size of the published accuracy of a network."""
     known = TABLE_3.get(named.name) if settings.published and named.path is None else None
     return None if known is None else known.image_size

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from nas.profile.measure import Profile, Times
 
-_PIPE_WIDTH = 132  # characters; a terminal says its own
-_INK, _OTHERS, _OURS = "#1b1e23", "#56b4e9", "#d55e00"  # Okabe and Ito: told apart by the colour-blind
+_PIPE_WIDTH = 132  # characters; a terminal reports its width
+_INK, _OTHERS, _OURS = "#1b1e23", "#56b4e9", "#d55e00"  # Okabe and Ito, for the colour-blind
 _LARGEST, _SMALLEST = 900.0, 15.0  # areas of bubbles, square points
 _PLOTS: dict[str, tuple[str, Callable[[Profile], float]]] = {
     # The paper's axis says FLOPs; its figures are multiply-accumulates.
@@ -30,7 +30,7 @@ _PLOTS: dict[str, tuple[str, Callable[[Profile], float]]] = {
 
 
 def columns(profile: Profile) -> dict[str, str]:
-    """One row of the table, in words; Table 3's columns are among them."""
+    """Formats one row of the table, which includes the columns of Table 3."""
     return {
         "model": profile.model,
         "input": f"{profile.image_size}²",
@@ -61,7 +61,7 @@ def show(profiles: Sequence[Profile]) -> None:
 
 
 def markdown(profiles: Sequence[Profile]) -> str:
-    """The table for a page."""
+    """Formats the table as Markdown."""
     head = list(columns(profiles[0]))
     lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
     lines += [f"| {' | '.join(columns(profile).values())} |" for profile in profiles]
@@ -111,7 +111,7 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _bubbles(profiles: Sequence[Profile], label: str, cost: Callable[[Profile], float]) -> bytes:
-    """Accuracy over a cost; a bubble's area says how many parameters."""
+    """Plots accuracy over a cost; the area of a bubble shows the number of parameters."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 5), layout="constrained")

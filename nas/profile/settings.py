@@ -16,7 +16,7 @@ from nas.util.ranges import at_least
 
 @dataclass(frozen=True)
 class ProfileSettings:
-    """Which networks, and how they are timed."""
+    """The networks to measure, and how they are timed."""
 
     models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL...]")] = ()
     """Exported folders, or models that timm knows; needed unless --front names networks."""
@@ -78,7 +78,7 @@ class ProfileSettings:
 
     @property
     def accuracies(self) -> dict[str, float]:
-        """``--top1`` by name, percent."""
+        """Returns the accuracies given by the user by name, percent."""
         given = {}
         for text in self.top1:
             name, _, percent = text.rpartition("=")

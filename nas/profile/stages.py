@@ -1,7 +1,8 @@
-"""What networks are made of, stage by stage and side by side: NEXcepTion's Tables 4, 5 and 6.
+"""The structure of networks, stage by stage and side by side: NEXcepTion's Tables 4, 5 and 6.
 
-Nothing is taken from a description: one image passes through the network on the meta device, and every
-convolution, linear layer, pooling and squeeze-and-excitation says its kernel, width, stride and output.
+It is read from the network, not from a description: one image passes through it on the meta device, and
+kernel, width, stride and output of every convolution, linear layer, pooling and squeeze-and-excitation are
+recorded.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
     from nas.export.loading import Named
 
-_BLOCK = re.compile(r"Block|Bottleneck|InvertedResidual")  # how timm calls what is repeated
-_SHORTCUTS = ("shortcut", "skip", "downsample")  # and, within such a block, what runs beside its branch
-_PIPE_WIDTH = 46  # characters a column; a terminal says its own width
-_XCEPTION = "legacy_xception"  # timm's, laid out as ours
+_BLOCK = re.compile(r"Block|Bottleneck|InvertedResidual")  # timm's names of repeated modules
+_SHORTCUTS = ("shortcut", "skip", "downsample")  # names of shortcuts in such a block
+_PIPE_WIDTH = 46  # characters per column; a terminal reports its width
+_XCEPTION = "legacy_xception"  # timm's model, with the layout of ours
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,13 @@ class Layer:
 
     Attributes:
         kind: conv, depthwise (the paper's d), linear, pool or se.
-        kernel: Side, pixels; 0 for none.
-        width: Channels that come out.
-        stride: Of its convolutions or pooling.
-        shape: What comes out, ``(C, H, W)``, or ``(C,)``.
-        block: Name of the block it is in, "" outside.
+        kernel: Height and width of the kernel; 0 for none.
+        width: Number of output channels.
+        stride: Stride of its convolutions or pooling.
+        shape: Shape of the output, ``(C, H, W)`` or ``(C,)``.
+        block: Name of its block, "" outside of blocks.
         shortcut: Whether it runs beside the block's branch.
-        word: Name of a pooling.
+        word: Name of the pooling.
     """
 
     kind: str
@@ -59,7 +60,7 @@ class Layer:
     word: str = ""
 
     def __str__(self) -> str:
-        """As the paper writes it, with the stride where it is not 1."""
+        """Formats the layer as in the paper, with the stride if it is not 1."""
         stride = f", s={self.stride}" if self.stride > 1 else ""
         if self.kind == "se":
             return "SE"
@@ -75,8 +76,8 @@ class Layer:
 class Part:
     """A block, repeated some number of times, or a layer between blocks.
 
-    ``stride`` is that of its convolutions and poolings together, the first time; ``strided_first`` says
-    that it is 1 from the second time on.
+    ``stride`` is the product of the strides of its convolutions and poolings; ``strided_first`` says that it
+    is 1 from the second repetition on.
     """
 
     layers: tuple[Layer, ...]
@@ -85,22 +86,22 @@ class Part:
 
     @property
     def branch(self) -> list[Layer]:
-        """What is not on the shortcut."""
+        """Layers that are not on the shortcut."""
         return [layer for layer in self.layers if not layer.shortcut]
 
     @property
     def stride(self) -> int:
-        """See above."""
+        """Product of the strides of the branch."""
         return math.prod(layer.stride for layer in self.branch)
 
     @property
     def likeness(self) -> list[tuple[object, ...]]:
-        """What must be the same for blocks to be written as one: all but strides and shortcuts."""
+        """What must be equal for blocks to be merged: everything except strides and shortcuts."""
         return [(layer.kind, layer.kernel, layer.width, layer.word) for layer in self.branch]
 
     @property
     def lines(self) -> list[str]:
-        """As the paper's tables write it, with what is on the shortcut."""
+        """Lines as in the paper's tables, including the shortcut."""
         branch = [replace(layer, stride=1) if self.strided_first else layer for layer in self.branch]
         inner = [str(layer) for layer in branch]
         beside = ", ".join(str(layer) for layer in self.layers if layer.shortcut)
@@ -112,7 +113,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Network:
-    """A network and its sections by name, in their order; ``flows``: those of Xception's layout."""
+    """A network and its sections by name, in order; ``flows``: whether they follow Xception's layout."""
 
     name: str
     image_size: int
@@ -121,21 +122,21 @@ class Network:
     sections: dict[str, tuple[Part, ...]]
 
     def output(self, section: str) -> str:
-        """Size of what a section gives."""
+        """Returns the size of a section's output."""
         shape = self.sections[section][-1].branch[-1].shape
         return "×".join(map(str, (*shape[1:], shape[0])))
 
 
 def look(models: tuple[str, ...], input_size: int | None, spaces: tuple[str, ...] = ()) -> list[Network]:
-    """Takes networks apart.
+    """Analyses networks.
 
     Args:
         models: Exported folders, or models that timm knows.
-        input_size: Side of the images in pixels, instead of each network's own.
-        spaces: Code of spaces that may run, as the user named it.
+        input_size: Height and width of the images in pixels, instead of each network's.
+        spaces: Custom spaces whose code may run, as the user named them.
 
     Raises:
-        UserError: If there is no such network, or the size does not fit it.
+        UserError: If there is no such network, or the size does not fit.
     """
     named = [loading.find(model, *spaces) for model in models]
     networks = [(one, one.create()) for one in named]
@@ -144,7 +145,7 @@ def look(models: tuple[str, ...], input_size: int | None, spaces: tuple[str, ...
 
 
 def _has_flows(named: Named, network: nn.Module) -> bool:
-    """Whether a network is laid out as Xception: with an entry, a middle and an exit flow."""
+    """Whether a network has the layout of Xception, with an entry, a middle and an exit flow."""
     return named.timm_name == _XCEPTION or bool(getattr(network, "flows", False))
 
 
@@ -163,7 +164,7 @@ def _network(named: Named, model: Any, input_size: int | None, flows: bool) -> N
 
 
 def _layers(model: nn.Module, image: torch.Tensor) -> list[Layer]:
-    """The layers in the order in which they run."""
+    """Records the layers in the order in which they run."""
     found: list[Layer] = []
     blocks: list[str] = []
     units: list[str] = []
@@ -220,7 +221,7 @@ def _side(value: Any) -> int:
 
 
 def _blurred(layers: list[Layer]) -> list[Layer]:
-    """Takes a max pooling of stride 1 and the blur pooling after it for the one that they are."""
+    """Merges a max pooling of stride 1 and the blur pooling after it into one layer."""
     joined: list[Layer] = []
     for layer in layers:
         before = joined[-1] if joined else None
@@ -245,7 +246,7 @@ def _parts(layers: list[Layer]) -> list[Part]:
 
 
 def _flows(parts: list[Part]) -> dict[str, tuple[Part, ...]]:
-    """Tables 5 and 6: the blocks that keep the map's size, and what comes before and after."""
+    """Sections as in Tables 5 and 6: the blocks that keep the map's size, and those before and after."""
     blocks = [place for place, part in enumerate(parts) if part.layers[0].block]
     kept = [place for place in blocks if parts[place].stride == 1]
     first, begin, end = blocks[0], (kept or blocks[-1:])[0], kept[-1] + 1 if kept else blocks[-1]
@@ -261,7 +262,7 @@ def _flows(parts: list[Part]) -> dict[str, tuple[Part, ...]]:
 
 
 def _resolutions(parts: list[Part]) -> dict[str, tuple[Part, ...]]:
-    """Table 4: a new section wherever the map becomes smaller."""
+    """Sections as in Table 4: a new one wherever the map becomes smaller."""
     sections: dict[str, list[Part]] = {"stem": []}
     number = 1
     for place, part in enumerate(parts):
@@ -279,7 +280,7 @@ def _resolutions(parts: list[Part]) -> dict[str, tuple[Part, ...]]:
 
 
 def rows(networks: list[Network]) -> list[list[str]]:
-    """The table: a head, then a row a section; lines within a cell are parted by newlines."""
+    """Builds the table: a head, then one row per section; lines in a cell are separated by newlines."""
     table = [["", *(network.name for network in networks)]]
     table.append(["input", *(f"{network.image_size}×{network.image_size}" for network in networks)])
     names = list(dict.fromkeys(name for network in networks for name in network.sections))
@@ -298,14 +299,14 @@ def rows(networks: list[Network]) -> list[list[str]]:
 
 
 def markdown(networks: list[Network]) -> str:
-    """The table for a page."""
+    """Formats the table as Markdown."""
     head, *body = [[cell.replace("\n", "<br>") for cell in row] for row in rows(networks)]
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in body)]
     return "\n".join(lines) + "\n"
 
 
 def write(target: Path, networks: list[Network]) -> list[str]:
-    """Writes stages.md and stages.csv, one line a layer; returns their names.
+    """Writes stages.md and stages.csv, one line per layer; returns their names.
 
     Raises:
         UserError: If the folder cannot be written.

@@ -1,1 +1,1 @@
-"""Training at full size: one network, one recipe, any number of seeds and GPUs."""
+"""Training at full size: one network and recipe, any number of seeds and GPUs."""

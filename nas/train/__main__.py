@@ -46,7 +46,7 @@ RENAMED = {
 
 @dataclass(frozen=True)
 class Command:
-    """Everything the command line says."""
+    """The command line."""
 
     model: Annotated[str, tyro.conf.Positional]
     """A folder that nas.export wrote, a run folder (for its best network, at the size searched), or a model
@@ -70,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
         raise SettingError(
             "data", None, "must be given, such as folder:DIR; only a run folder has images of its own"
         )
-    # What the command line does not say comes from the recipe of the network it names.
+    # Settings that are not on the command line come from the recipe of the network.
     found = fit.choose(first.model, _wanted(first), first.settings.space, first.settings.output)
     settings = TrainCommandSettings(tyro.MISSING, val_fraction=0.0) if run else tyro.MISSING_NONPROP
     default = Command(tyro.MISSING, settings, first.which, first.recipe_file, found.recipe)

@@ -1,4 +1,4 @@
-"""Which image goes into which batch, and its augmentation: a function of seed and epoch alone."""
+"""The images of each batch and their augmentation, as a function of seed and epoch only."""
 
 from __future__ import annotations
 
@@ -23,26 +23,27 @@ if TYPE_CHECKING:
     from nas.data.transforms import Finish
     from nas.export.recipe import Recipe
 
-Item = tuple[int, int]  # which picture, and the seed of its augmentation
+Item = tuple[int, int]  # index of the image, and the seed of its augmentation
 
 
 class Batches(Sampler[list[Item]]):
     """The batches of one process in one epoch; the incomplete last update is dropped.
 
-    Every process draws the same order and takes its share of it. With repetitions (arXiv:1901.09335) an
-    image comes several times in a row, augmented differently, and the epoch sees as many times fewer.
+    Every process draws the same order and takes its share of it. With repeated augmentation
+    (arXiv:1901.09335) an image comes several times in a row, augmented differently, and an epoch has as many
+    times fewer images.
 
     Args:
         images: Size of the training part.
-        batch_size: Images an update, over all processes and accumulation steps.
-        accumulate: Forward passes an update.
+        batch_size: Images per update, over all processes and accumulation steps.
+        accumulate: Forward passes per update.
         repeats: Views of an image in an epoch.
-        seed: Decides everything.
+        seed: Decides all random choices.
         rank: Number of this process.
-        processes: How many there are.
+        processes: Number of processes.
 
     Raises:
-        UserError: If the batch cannot be split so, or is larger than the training part.
+        UserError: If the batch cannot be split in this way, or is larger than the training part.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Batches(Sampler[list[Item]]):
         self._epoch = self._first = 0
 
     def begin(self, epoch: int, update: int = 0) -> None:
-        """Chooses the epoch that the next iteration gives, from an update of it on."""
+        """Sets the epoch of the next iteration, and the update of it to begin at."""
         self._epoch, self._first = epoch, update
 
     def __len__(self) -> int:
@@ -97,7 +98,7 @@ class Batches(Sampler[list[Item]]):
 
 
 class Augmented(Dataset[tuple["Tensor", int]]):
-    """Training pictures under random transforms; an item says which one and how it is seeded."""
+    """Training images under random transforms; an item is an image's index and its seed."""
 
     def __init__(self, pictures: Pictures, transform: Callable[[Any], Tensor]) -> None:
         self._pictures = pictures
@@ -150,7 +151,7 @@ def loader(
     workers: int,
     device: torch.device,
 ) -> DataLoader[Any]:
-    """Reads the batches in worker processes, or in this one if there are none, to be sent to ``device``."""
+    """Builds a loader with ``workers`` processes (0: none) of batches to be moved to ``device``."""
     return DataLoader(
         Augmented(pictures, transform),
         batch_sampler=batches,

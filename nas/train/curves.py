@@ -1,4 +1,4 @@
-"""What the held-out images said after every epoch, over seeds: NEXcepTion's Figures 5 and 6."""
+"""Learning curves on the held-out images over seeds, as in NEXcepTion's Figures 5 and 6."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIGURES = {
 }
 _COLUMNS = ("val_top1", "val_top5", "val_loss", "train_loss")
 _PAINTS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00")  # Okabe and Ito's
-_BARS = 20  # error bars along a curve at most: more would hide it
+_BARS = 20  # most error bars along a curve; more would hide it
 
 Curve = list[dict[str, Any]]
 
@@ -31,10 +31,10 @@ def read(output: Path) -> tuple[str, list[Curve]]:
     """Reads the curves of an earlier training.
 
     Args:
-        output: Its folder; seeds that have not ended are left out.
+        output: Folder of the training; unfinished seeds are left out.
 
     Returns:
-        The network's name, and a curve a seed.
+        The network's name, and one curve per seed.
 
     Raises:
         UserError: If it holds no finished seed.
@@ -58,7 +58,7 @@ def read(output: Path) -> tuple[str, list[Curve]]:
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """What is drawn of an epoch, numbers indeed."""
+    """Returns the values of an epoch to draw, checked to be numbers."""
     figures = {column: None if row[column] is None else float(row[column]) for column in _COLUMNS}
     return {"epoch": int(row["epoch"]), **figures}
 
@@ -67,7 +67,7 @@ def refuse_twins(output: Path, beside: Sequence[Path]) -> None:
     """Refuses a training that would be drawn twice.
 
     Raises:
-        UserError: If a folder beside is the output, or another.
+        UserError: If a further folder is the output or occurs twice.
     """
     seen = {output.resolve()}
     for path in beside:
@@ -79,7 +79,7 @@ def refuse_twins(output: Path, beside: Sequence[Path]) -> None:
 
 
 def unique(named: Sequence[tuple[str, Path]]) -> list[str]:
-    """Names for a legend: the network's, with its folder where two are called alike."""
+    """Names curves in a legend: by the network, with its folder where two names are the same."""
     names = [name for name, _ in named]
     short = [name if names.count(name) == 1 else f"{name} ({path.name})" for name, path in named]
     return [
@@ -92,11 +92,11 @@ def write(output: Path, curves: Mapping[str, Sequence[Curve]]) -> list[str]:
     """Writes the figures, and their numbers as CSV.
 
     Args:
-        output: Folder.
-        curves: By network, a curve a seed.
+        output: Folder of the files.
+        curves: Curves by network, one per seed.
 
     Returns:
-        Names of the files; without held-out images there is nothing to draw.
+        Names of the files; none without held-out images.
 
     Raises:
         UserError: If the folder cannot be written.
@@ -120,7 +120,7 @@ def write(output: Path, curves: Mapping[str, Sequence[Curve]]) -> list[str]:
 
 
 def table(name: str, seeds: Sequence[Curve]) -> list[dict[str, Any]]:
-    """One row an epoch: mean and sample standard deviation over the seeds, which is None for one seed."""
+    """Returns a row per epoch: mean and sample standard deviation over seeds (None for one seed)."""
     rows = []
     for epochs in zip(*seeds, strict=False):
         row: dict[str, Any] = {"network": name, "epoch": epochs[0]["epoch"], "seeds": len(epochs)}
@@ -148,7 +148,7 @@ def _draw(path: Path, rows: Sequence[Mapping[str, Any]], column: str, label: str
             [row["epoch"] for row in own],
             [factor * row[f"{column}_mean"] for row in own],
             yerr=spread if seeds > 1 else None,
-            # Networks have their bars at different epochs, so that these do not hide each other.
+            # The networks' error bars are at different epochs, so that they do not overlap.
             errorevery=(place * apart // len(networks), apart),
             color=_PAINTS[place % len(_PAINTS)],
             linestyle="-" if place < len(_PAINTS) else "--",

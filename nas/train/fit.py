@@ -1,4 +1,4 @@
-"""Which recipe fits a network, and whether a training is long enough for it."""
+"""Chooses the recipe for a network, and checks whether a training is long enough for it."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ if TYPE_CHECKING:
 
 AUTO, SEARCH, PAPER = "auto", "search", "paper"
 
-# Updates below which a training shows little of what its recipe can do; docs/publish.md has measurements.
+# With fewer updates a recipe cannot show its strength; docs/publish.md has measurements.
 _FEWEST_MIXED = 1_000
 _FEWEST_PLAIN = 100
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A recipe, and in words why it is this one."""
+    """A recipe and the reason for it."""
 
     recipe: Recipe
     why: str
 
 
 def is_run(model: str) -> bool:
-    """Whether a user names a run: its best network is then meant, at the size that was searched."""
+    """Whether a user names a run, which stands for its best network at the size of the search."""
     return Run(Path(model).expanduser()).search_json.is_file()
 
 
 def place(run: Run, output: Path) -> Path:
-    """Where the best network of a run is exported to, to be trained."""
+    """Returns the folder that the best network of a run is exported to for training."""
     return output / run.name
 
 
 def choose(model: str, wanted: str, space: str | None = None, output: Path | None = None) -> Fit:
-    """Finds the recipe for a network.
+    """Chooses the recipe for a network.
 
     Args:
         model: A run folder, an exported folder, or the name of a model that timm knows.
         wanted: ``auto``, ``search``, ``paper`` or a YAML file.
-        space: The code of a run's space, if that is not ours.
-        output: Where it is trained: a training of a run's network that has begun keeps its recipe.
+        space: The custom space of a run, if it has one.
+        output: Output folder; a training of a run's network that has begun keeps its recipe.
 
     Raises:
         UserError: If there is no such recipe.
@@ -80,11 +80,11 @@ def choose(model: str, wanted: str, space: str | None = None, output: Path | Non
 
 
 def shortfall(recipe: Recipe, updates: int) -> str:
-    """What is wrong with a training that is too short for its recipe, in one line; "" if nothing is.
+    """Says in one line why a training is too short for its recipe; "" if it is not.
 
     Args:
-        recipe: How it is trained.
-        updates: Updates an epoch.
+        recipe: The recipe.
+        updates: Number of updates per epoch.
     """
     total = recipe.epochs * updates
     mixed = recipe.mixup > 0 or recipe.cutmix > 0 or recipe.auto_augment != "none"
@@ -104,10 +104,10 @@ def shortfall(recipe: Recipe, updates: int) -> str:
 
 
 def _of_run(run: Run, space: str | None) -> Fit:
-    """What a run's best network was trained by."""
+    """Returns the recipe of a run's best network."""
     search = run.read_search()
     name = search.named_space
-    if is_code(name) or search_spaces.get(name).training:  # the network may have chosen parts of it
+    if is_code(name) or search_spaces.get(name).training:  # the search may have chosen parts of it
         found = source.find(str(run.path), space=space)
         if found.recipe is not None:
             return _by_search(found.recipe, found.chosen)
@@ -115,7 +115,7 @@ def _of_run(run: Run, space: str | None) -> Fit:
 
 
 def _by_search(recipe: Recipe, chosen: Iterable[str]) -> Fit:
-    """The search's recipe, and which settings of it the search chose for the network itself."""
+    """Returns the search's recipe, naming the settings that the search chose for the network."""
     fields = [_FIELDS.get(name, name) for name in chosen]
     values = [f"{name} {getattr(recipe, name):g}" for name in fields if hasattr(recipe, name)]
     theirs = f"; with what it chose for this network: {', '.join(values)}" if values else ""
@@ -123,7 +123,7 @@ def _by_search(recipe: Recipe, chosen: Iterable[str]) -> Fit:
 
 
 _SEARCHED = "the search's own, which its reduced networks were trained by"
-_FIELDS = {"crop": "crop_padding"}  # settings of the search's recipe by another name
+_FIELDS = {"crop": "crop_padding"}  # settings of the search's recipe with other names here
 
 
 def _config(path: Path) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _geometry(model: str) -> str:
-    """The size that a folder's network has, in Table 1's words; the model's own name if it is no folder."""
+    """Returns the size of a folder's network as Table 1 names it; the model's name if it is not a folder."""
     geometry = _config(Path(model).expanduser()).get("model_args", {}).get("geometry", {})
     return str(geometry.get("name", model)) if isinstance(geometry, dict) else model
 

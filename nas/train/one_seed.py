@@ -50,15 +50,15 @@ _KEY = "last"
 
 @dataclass(frozen=True)
 class Work:
-    """What all seeds have in common.
+    """Everything that all seeds share.
 
     Attributes:
-        name: The network's, and of the folder it is published in.
-        accelerator: Precision, the other processes.
-        device: This process's.
-        settings: Where and on what.
-        recipe: How.
-        create: Makes a fresh network; its weights follow from torch's random state.
+        name: Name of the network and of the folder it is published in.
+        accelerator: Accelerate's handle of precision and processes.
+        device: Device of this process.
+        settings: Data, output and hardware.
+        recipe: The recipe.
+        create: Builds a new network, with weights from torch's random state.
         pictures: The training part, before the held-out share is taken.
         test: The test set, used once by each seed; or None.
         data_config: timm's: input size, mean, crop, ...
@@ -66,7 +66,7 @@ class Work:
         workers: Processes that read images.
         roofline: What the devices could do at best; None if that is not known.
         finish: Publishes a finished network: folder, network, result.
-        notes: What the user should know beforehand, a line each.
+        notes: Notes for the user at the start, one line each.
     """
 
     name: str
@@ -86,10 +86,10 @@ class Work:
 
 
 def run(work: Work, folder: Path, seed: int) -> dict[str, Any]:
-    """Trains with one seed, or reads the result if that has been done.
+    """Trains with one seed, or reads the result of a finished training.
 
     Returns:
-        The result as ``result.json`` holds it: curve, best epoch, held-out and test scores.
+        The content of ``result.json``: curve, best epoch, held-out and test scores.
 
     Raises:
         UserError: If the loss diverges, an image is damaged or a checkpoint does not fit.
@@ -109,7 +109,7 @@ class _Run:
         settings, recipe = work.settings, work.recipe
         train, self._val = work.pictures, None
         if settings.val_fraction:
-            # The same images for every seed, so that seeds differ in training alone.
+            # The same images for every seed, so that seeds differ in training only.
             split = stratified_split(
                 work.pictures.labels, settings.val_fraction, derive(settings.seed, "split")
             )
@@ -223,7 +223,7 @@ class _Run:
         self._view.epoch({**row, "best": better}, epochs, left)
 
     def _settle_norms(self) -> None:
-        """Gives averaged weights, which have none of their own, statistics of batch norms."""
+        """Estimates the statistics of batch norms for averaged weights, which have none."""
         index = np.arange(0, len(self._train), math.ceil(len(self._train) / NORM_IMAGES))
         some = Transformed(self._train.take(index), self._work.eval_transform)
         batches = DataLoader(some, batch_size=max(2 * self._batches.size, 128))
@@ -282,7 +282,7 @@ class _Run:
         return written(setting("output", self._folder), "make it writable and give the command again")
 
     def _resume(self) -> int:
-        """Takes up the last checkpoint; returns how many updates of the next epoch are done."""
+        """Loads the last checkpoint; returns the number of updates done in the next epoch."""
         found = self._store.latest(_KEY, 2**62)
         if found is None:
             return 0

@@ -1,4 +1,4 @@
-"""A run's best network, made into a folder that ``nas.train`` can train."""
+"""Exports a run's best network to a folder that ``nas.train`` can train."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _PATIENCE = 600.0  # seconds that torchrun's other processes wait for the first 
 
 
 def exported(model: str, settings: TrainCommandSettings) -> tuple[str, TrainCommandSettings]:
-    """Exports a run's best network at the size that was searched into the output folder, once.
+    """Exports a run's best network at the size of the search to the output folder, once.
 
-    A training that goes on takes the folder as it is, whatever the search has found since.
+    A training that continues uses the existing folder, whatever the search has found since.
 
     Args:
         model: The run folder.
-        settings: What the command line says.
+        settings: The command line's settings.
 
     Returns:
         The exported folder, and the settings with the run's images for ``own``.
 
     Raises:
-        UserError: If there is no such network, or no trained weights of it where they are asked for.
+        UserError: If there is no such network, or requested trained weights of it are missing.
     """
     run = Run.open(Path(model).expanduser())
     target = place(run, settings.output)

@@ -1,4 +1,4 @@
-"""``nas.train``: makes sure that everything fits, then trains seed after seed."""
+"""Checks everything for ``nas.train``, then trains seed after seed."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ def train(model: str, settings: TrainCommandSettings, recipe: Recipe) -> dict[st
 
     Args:
         model: An exported folder, or the name of a model that timm knows.
-        settings: Where and on what.
-        recipe: How.
+        settings: Data, output and hardware.
+        recipe: The recipe.
 
     Returns:
-        What summary.json holds: each seed's scores, their mean and standard deviation.
+        The content of summary.json: scores of each seed, their mean and standard deviation.
 
     Raises:
         UserError: If anything the user gave is wrong.
@@ -104,7 +104,7 @@ def _draw(target: Path, trainings: list[tuple[str, list[curves.Curve], Path]]) -
 def _look_at_files(
     pictures: Pictures, test: Pictures | None, settings: TrainCommandSettings, accelerator: Accelerator
 ) -> None:
-    """Has every file read once, by one process, before hours go into training on them."""
+    """Reads every file once, in one process, before hours are spent on training."""
     if accelerator.is_main_process:
         progress = view.FileProgress(quiet=settings.quiet)
         for part in (pictures, *([] if test is None else [test])):
@@ -115,7 +115,7 @@ def _look_at_files(
 
 
 def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and sample standard deviation over the seeds, of the test and the held-out scores."""
+    """Computes mean and sample standard deviation of the test and held-out scores over the seeds."""
     summary: dict[str, Any] = {"network": name, "seeds": [result["seed"] for result in results]}
     for part, key in (("test", "test"), ("held_out", "best")):
         rows = [result[key] for result in results if result[key] is not None]
@@ -245,7 +245,7 @@ def _publish(
 
 
 def _beside(code: Path, staging: Path) -> None:
-    """The network's code goes with its weights."""
+    """Copies the network's code next to its weights."""
     shutil.copyfile(code, staging / code.name)
 
 
@@ -271,7 +271,7 @@ def _check_classes(named: Named, pictures: Pictures, settings: TrainCommandSetti
 
 
 def _on_gpu(device: str) -> bool:
-    """Whether to train on a GPU, which a process by itself makes its current one.
+    """Whether to train on a GPU; makes it the current one if there is one process.
 
     Raises:
         UserError: If it is not there.
@@ -314,7 +314,7 @@ def _accelerator(settings: TrainCommandSettings) -> Accelerator:
 
 @contextlib.contextmanager
 def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
-    """Keeps other trainings out of the folder while this one runs."""
+    """Locks the folder against other trainings while this one runs."""
     if not accelerator.is_main_process:
         yield
         return
@@ -331,10 +331,10 @@ def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
 
 
 def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
-    """Writes down what is trained, or refuses to continue something else.
+    """Records what is trained, or refuses to continue something else.
 
     Raises:
-        UserError: Naming the first setting that differs.
+        UserError: If a setting differs; it names the first one.
     """
     from nas.util.machine import hardware, versions
 
@@ -379,7 +379,7 @@ def _workers() -> int:
 
 
 def show(summary: dict[str, Any], output: Path) -> None:
-    """Prints the scores, and where the networks lie."""
+    """Prints the scores and the folders of the networks."""
     for part, title in (("held_out", "held-out"), ("test", "test (used once)")):
         scores = summary[part]
         if scores is None:

@@ -1,4 +1,4 @@
-"""Where and on what a full-size network is trained: everything but the recipe."""
+"""Data, output and hardware of a full-size training: all settings except the recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full-size network with its optimiser, schedule and weight average, on one or many devices."""
+"""A full-size network with its optimizer, schedule and weight average, on one or many devices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 State = dict[str, Any]
 _NEVER = 1e9  # epochs until a constant learning rate falls
-_LOOK_EVERY = 20  # updates between looks at the loss, each of which waits for the device
+_LOOK_EVERY = 20  # updates between readings of the loss, each of which waits for the device
 
 
 class Trainer:
@@ -39,8 +39,8 @@ class Trainer:
     but weights, averages and moments.
 
     Args:
-        accelerator: Precision and the other processes.
-        device: This process's.
+        accelerator: Accelerate's handle of precision and processes.
+        device: Device of this process.
         model: Maps ``(B, C, H, W)`` to logits ``(B, num_classes)``.
         recipe: How to train.
         num_classes: Width of the classifier.
@@ -50,7 +50,7 @@ class Trainer:
         sync_bn: Let batch norms take their statistics over all processes' images.
 
     Raises:
-        UserError: If timm does not know the optimiser.
+        UserError: If timm does not know the optimizer.
     """
 
     def __init__(
@@ -103,14 +103,14 @@ class Trainer:
 
     @property
     def plain(self) -> nn.Module:
-        """The network itself, outside the wrappers."""
-        # Compiled ones name their weights otherwise, and could not be loaded as what they are.
+        """The network without its wrappers."""
+        # Compiled networks have other names of weights, and could not be loaded plainly.
         model: nn.Module = self._accelerator.unwrap_model(self.model, keep_torch_compile=False)
         return model
 
     @property
     def judged(self) -> nn.Module:
-        """The weights that are validated and kept: the average if there is one."""
+        """The network that is validated and kept: the average if there is one."""
         return self.plain if self._average is None else self._average.module
 
     @property
@@ -145,10 +145,10 @@ class Trainer:
         """Trains the updates of an epoch from ``first`` on.
 
         Args:
-            batches: ``accumulate`` of them an update.
-            epoch: Epochs done before this one.
-            first: Updates of this one done before, see :meth:`state`.
-            accumulate: Forward passes an update.
+            batches: Batches, ``accumulate`` of them per update.
+            epoch: Number of epochs done before this one.
+            first: Number of updates of this epoch already done, see :meth:`state`.
+            accumulate: Forward passes per update.
             on_update: Called with the number of updates done and, at intervals, the mean loss so far.
 
         Returns:
@@ -169,7 +169,7 @@ class Trainer:
         return self._look(epoch, self._updates)
 
     def state(self) -> State:
-        """Everything that goes on; with ``load`` the inverse. All processes must call it together."""
+        """Returns the state to continue from; :meth:`load` is the inverse. All processes must call it."""
         self._share_loss()
         scaler = self._accelerator.scaler
         return {
@@ -181,7 +181,7 @@ class Trainer:
         }
 
     def load(self, state: State) -> None:
-        """Takes up a state."""
+        """Loads a state."""
         self.plain.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         if self._average is not None:
@@ -235,14 +235,14 @@ def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
 
 
 def _loss(recipe: Recipe) -> nn.Module:
-    """Either takes soft targets, ``(B, num_classes)``."""
+    """Builds the loss, which takes soft targets ``(B, num_classes)``."""
     if recipe.loss == "bce":
         return BinaryCrossEntropy(smoothing=0.0, target_threshold=recipe.bce_threshold or None)
     return SoftTargetCrossEntropy()
 
 
 def _mixing(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    """Images and labels ``(B,)`` to images and soft targets ``(B, num_classes)``."""
+    """Builds the map from images and labels ``(B,)`` to images and soft targets ``(B, num_classes)``."""
     if recipe.mixup > 0 or recipe.cutmix > 0:
         mix: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] = Mixup(
             mixup_alpha=recipe.mixup,

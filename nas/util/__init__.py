@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, documents, quantities, seeds, devices, command lines."""
+"""Shared by all packages: errors, files, documents, quantities, seeds, devices, command lines."""

@@ -1,4 +1,4 @@
-"""A command as a process of its own that ends with whoever started it, however that dies."""
+"""Runs a command in a separate process that ends with its parent, however that dies."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def run(module: str, args: Sequence[object], *, quiet: bool = False) -> tuple[int, str]:
-    """Runs ``python -m module args`` to its end; signals that ask this process to end are passed on.
+    """Runs ``python -m module args`` to its end; signals that request an end are passed on to it.
 
-    The command has a session of its own, so that Ctrl-C reaches it once: from here.
+    The command has a separate session, so that Ctrl-C reaches it only once, from here.
 
     Args:
         module: The command.
         args: Its arguments.
-        quiet: Its standard output goes nowhere.
+        quiet: Whether to discard its standard output.
 
     Returns:
         Its exit code (128 and the signal's number if one ended it), and its last line on standard error.
@@ -46,10 +46,10 @@ def run(module: str, args: Sequence[object], *, quiet: bool = False) -> tuple[in
             finally:
                 os.close(theirs)
             said = _Passed(started[0].stderr)
-            pass_on()  # what came before there was a process
+            pass_on()  # signals from before the process existed
             code = started[0].wait()
     finally:
-        os.close(ours)  # whatever happens here ends it too
+        os.close(ours)  # any error here ends it, too
     said.thread.join(timeout=1.0)
     return code if code >= 0 else 128 - code, said.last
 
@@ -68,7 +68,7 @@ def _started(pipe: int, words: Sequence[str], *, quiet: bool) -> subprocess.Pope
 
 
 class _Passed:
-    """Passes a process's standard error on, and keeps its last line."""
+    """Passes on a process's standard error and keeps its last line."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         self.last = ""
@@ -83,13 +83,13 @@ class _Passed:
 
 
 def _end_with(parent: int) -> None:
-    """Ends this process as a kill would once nobody holds the other end of a pipe."""
+    """Ends this process, like a kill, once the other end of a pipe is closed."""
     os.read(parent, 1)
     os._exit(signals.EXIT_CODES[signals.TERMINATED])
 
 
 def main() -> None:
-    """The command's side: ``python -m nas.util.attached PIPE MODULE ARGUMENTS``."""
+    """Entry point of the process: ``python -m nas.util.attached PIPE MODULE ARGUMENTS``."""
     _, parent, module, *args = sys.argv
     threading.Thread(target=_end_with, args=(int(parent),), daemon=True).start()
     sys.argv = [module, *args]

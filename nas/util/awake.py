@@ -1,8 +1,8 @@
-"""Time in which this process ran: what it stood still does not count.
+"""A clock that excludes the time in which this process was suspended.
 
-Ctrl-Z, ``kill -STOP``, a batch system's suspend, ``docker pause`` and a frozen virtual machine all leave
-the monotonic clock running while nothing is computed. (A machine that sleeps is no matter: on Linux and
-macOS that clock sleeps too.)
+Ctrl-Z, ``kill -STOP``, a batch system's suspend, ``docker pause`` and a frozen virtual machine all leave the
+monotonic clock running while nothing is computed. (Sleep of the machine needs no care, since on Linux and
+macOS that clock stops as well.)
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TICK = 0.25  # seconds between two looks at the clock
-_GAP = 2.0  # seconds between two looks from which on something held this process up ...
+_TICK = 0.25  # seconds between two readings of the clock
+_GAP = 2.0  # seconds between two readings from which on the process counts as suspended ...
 _BUSY = 0.25  # ... unless it computed for this share of them, holding the interpreter's lock
 
 
 class AwakeClock:
-    """A monotonic clock that leaves out what this process stood still, noticed by a gap between two looks.
+    """A monotonic clock that excludes suspensions, which it recognises by gaps between two readings.
 
-    A thread looks four times a second, whatever the others do, so that a long call is no gap.
+    A thread reads it four times a second, so that a long call in another thread is not a gap.
     """
 
     def __init__(
@@ -34,12 +34,12 @@ class AwakeClock:
         *,
         watched: bool = True,
     ) -> None:
-        """Starts.
+        """Starts the clock.
 
         Args:
-            monotonic: Seconds.
-            process_time: Seconds of processor time that this process has used.
-            watched: Whether a thread looks; without, whoever asks for the time has to ask often.
+            monotonic: Returns monotonic time, seconds.
+            process_time: Returns the processor time of this process, seconds.
+            watched: Whether a thread reads the clock; otherwise its user has to read it often.
         """
         self._monotonic, self._process_time = monotonic, process_time
         self._lock = threading.Lock()
@@ -49,13 +49,13 @@ class AwakeClock:
             threading.Thread(target=_watch, args=(weakref.ref(self),), name="awake", daemon=True).start()
 
     def now(self) -> float:
-        """Seconds since some moment, those left out in which this process stood still."""
+        """Returns the seconds since some moment, without suspensions."""
         with self._lock:
             return self._look() - self._stood
 
     @property
     def stood_still(self) -> float:
-        """Seconds this process stood still so far, in all."""
+        """Total seconds of suspensions so far."""
         with self._lock:
             self._look()
             return self._stood
@@ -77,9 +77,9 @@ def _watch(clock: weakref.ref[AwakeClock]) -> None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether another process was stopped by a signal; False where the system does not tell."""
+    """Whether another process is stopped by a signal; False where the system does not say."""
     try:
-        # See proc(5): the state follows the name, which stands in brackets and may hold anything.
+        # See proc(5): the state follows the name, which is in brackets and may contain anything.
         state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
     except (OSError, IndexError):
         return False

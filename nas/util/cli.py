@@ -1,4 +1,4 @@
-"""What every command line shares: typed flags, and errors as one line with exit code 2."""
+"""The common part of all command lines: typed flags, and errors as one line with exit code 2."""
 
 from __future__ import annotations
 
@@ -36,20 +36,19 @@ def parse(
     pairs: bool = False,
     renamed: Mapping[str, str] | None = None,
 ) -> T:
-    """Reads the command line into a dataclass.
+    """Parses the command line into a dataclass.
 
     Args:
         settings: The dataclass; its fields are the flags, their docstrings the help.
         prog: Name to show, for example ``python -m nas.search``.
         description: First lines of the help.
-        default: Values to start from instead of the class's own.
-        args: The arguments; the process's own if None.
+        default: Defaults to use instead of the class's.
+        args: The arguments; None: those of the process.
         pairs: Give every switch a ``--no-`` form, for defaults that come from elsewhere.
-        renamed: Spellings of earlier versions, which go on working, as :func:`user_input.respelled` takes
-            them.
+        renamed: Spellings of earlier versions that still work, see :func:`user_input.respelled`.
 
     Raises:
-        UserError: If a flag is unknown, a value does not fit or is nothing that files can hold.
+        UserError: If a flag is unknown, or a value is invalid or cannot be stored in files.
     """
     said = io.StringIO()
     config = _CONFIG if pairs else (*_CONFIG, tyro.conf.FlagCreatePairsOff)
@@ -79,11 +78,11 @@ def flags(settings: type, **others: str) -> Iterator[None]:
     """Spells settings in errors as a command's flags; decorates the command's ``main``.
 
     Args:
-        settings: What the command parses.
-        others: What else settings are called here, as ``dataset="--data"`` or ``output="-o"``.
+        settings: The dataclass that the command parses.
+        others: Flags of further settings, such as ``dataset="--data"`` or ``output="-o"``.
 
     Raises:
-        UserError: What was raised within, such as ``--max-epochs 10: must be ...``.
+        UserError: The error raised inside, such as ``--max-epochs 10: must be ...``.
     """
     try:
         yield
@@ -96,7 +95,7 @@ def _spelled(error: UserError, known: Mapping[str, str]) -> str:
 
 
 def _flatten(box: str) -> str:
-    """Turns tyro's framed message into one line: what is wrong, and the flag that may be meant."""
+    """Turns tyro's framed message into one line with the fault and a suggested flag."""
     lines = [_FRAME.sub(" ", line).strip() for line in box.splitlines()[1:]]
     sections = " ".join(line or "\n" for line in lines).split("\n")
     text = sections[0].strip()
@@ -109,9 +108,9 @@ def run(main: Callable[[], int], prog: str, *, answer: bool = False) -> None:
 
     Args:
         main: The command.
-        prog: Name to put before an error.
-        answer: What it prints is what it is for: without a reader it may end at once, and what cannot be
-            written is an error. Otherwise its work is in files, and goes on whatever becomes of its output.
+        prog: Name that begins an error's line.
+        answer: Whether its output is its purpose: without a reader it may then end at once, and a failure to
+            write is an error. Otherwise it works on files and continues whatever happens to its output.
     """
     with output.opened(answer=answer, quiet=_is_quiet()) as (out, spinner):
         try:

@@ -1,4 +1,4 @@
-"""Every command that the program tells people to type: quoted, and such that it works as printed."""
+"""Formats the commands that messages suggest, quoted so that they work as printed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 
 def typed(module: str, *args: object, python: str = "python") -> str:
-    """One command, quoted for a shell."""
+    """Formats one command, quoted for a shell."""
     return shlex.join([python, "-m", module, *map(str, args)])
 
 
 def extra(name: str) -> str:
-    """What to type for an optional part of this package."""
+    """Returns the command that installs an optional part of this package."""
     return shlex.join(["uv", "sync", "--extra", name])
 
 
 def interpreter() -> str:
-    """What to type for this interpreter: its path, unless ``python`` already means it."""
+    """Returns how to call this interpreter: ``python`` if that is this one, else its path."""
     found = shutil.which("python")
     if found is not None and Path(found).absolute() == Path(sys.executable).absolute():
         return "python"

@@ -1,4 +1,4 @@
-"""What a network costs: parameters and operations, counted while one image passes through it."""
+"""Counts a network's parameters and operations while one image passes through it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Stats:
-    """Size of a network.
+    """The size of a network.
 
     Attributes:
-        params: Trainable numbers.
+        params: Number of trainable parameters.
         macs: Multiply-accumulates of one forward pass of one image.
-        flops: What ``torch.utils.flop_counter`` counts: two for each of them, convolutions (blur
-            pooling among them) and linear layers only.
+        flops: Count of ``torch.utils.flop_counter``: two per multiply-accumulate, of convolutions (including
+            blur pooling) and linear layers only.
     """
 
     params: int
@@ -30,16 +30,16 @@ class Stats:
 
 
 def count(model: nn.Module, input_size: int, in_chans: int = 3, num_classes: int | None = None) -> Stats:
-    """Counts a network where it lives; on the meta device nothing is computed.
+    """Counts a network on its device; on the meta device nothing is computed.
 
     Args:
-        model: Takes ``(1, in_chans, input_size, input_size)``; left as it was.
+        model: Takes ``(1, in_chans, input_size, input_size)``; not changed.
         input_size: Height and width of the image, pixels.
-        in_chans: Image channels.
-        num_classes: So many numbers it must give for the image; None: whatever it gives.
+        in_chans: Number of image channels.
+        num_classes: Required number of outputs per image; None accepts any.
 
     Raises:
-        ValueError: If it gives something else.
+        ValueError: If its output has another shape.
     """
     parameters = list(model.parameters())
     device = parameters[0].device if parameters else None
@@ -58,11 +58,11 @@ def count(model: nn.Module, input_size: int, in_chans: int = 3, num_classes: int
 
 
 def refuse_other_shape(given: Any, num_classes: int | None) -> None:
-    """Refuses what is not one number a class for one image.
+    """Refuses an output that is not one number per class for one image.
 
     Args:
-        given: What a network gave.
-        num_classes: So many it must be; None: whatever it gives.
+        given: Output of a network.
+        num_classes: Required number of outputs; None accepts any.
 
     Raises:
         ValueError: If it is something else.
@@ -76,16 +76,16 @@ def refuse_other_shape(given: Any, num_classes: int | None) -> None:
 
 
 class _Counter(TorchDispatchMode):
-    """Adds up the operations that PyTorch has a formula for.
+    """Sums the operations that PyTorch has a formula for.
 
-    ``FlopCounterMode`` does so too, and also attributes them to modules, which takes longer than the
-    pass itself.
+    ``FlopCounterMode`` does the same but also attributes them to modules, which takes longer than the pass
+    itself.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.flops = 0
-        self._whole: set[Any] = set()  # operations that are not made of others; asking each time is slow
+        self._whole: set[Any] = set()  # operations that do not decompose; looking that up is slow
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-"""How a user names a device; light, since command lines import it before they need torch."""
+"""Checks names of devices without importing torch, for command lines."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nas.util.errors import SettingError
 
 
 def refuse_unknown_device(name: str) -> None:
-    """Refuses what no machine calls a device; whether this machine has it, only torch can tell.
+    """Refuses invalid names of devices; whether this machine has the device, only torch can tell.
 
     Args:
         name: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.

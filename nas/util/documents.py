@@ -1,4 +1,4 @@
-"""JSON and YAML files that people write or send: plain values or a UserError, no matter what is in them."""
+"""Reads JSON and YAML files of any origin: returns plain values or raises a UserError."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def read_yaml(path: Path, field: str = "") -> Any:
     """Reads a YAML file (JSON is YAML) of plain values.
 
-    References are refused: a few lines of them, each twice the one before, fill any memory.
+    References are refused, since a few lines of nested ones can exhaust any memory.
 
     Args:
         path: The file.

@@ -1,4 +1,4 @@
-"""Files that a reader sees whole, the old one or the new one."""
+"""Atomic replacement of files: readers see either the old or the new file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary name beside ``path``; what was written there takes the file's place at the end.
+    """Yields a temporary path next to ``path``; the file written there replaces ``path`` at the end.
 
-    It is on the disk by then, so that a power cut leaves the old file or the new one. The temporary name
-    ends as the file's does, which some writers read the format from.
+    It is flushed to the disk first, so that a power cut leaves the old or the new file. The temporary name
+    has the same ending, from which some writers take the format.
 
     Raises:
-        OSError: If the disk does not take it; the old file then stays.
+        OSError: If it cannot be written; the old file is then unchanged.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -31,21 +31,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
         synced(path.parent)
     finally:
-        with contextlib.suppress(OSError):  # a disk that refuses everything
+        with contextlib.suppress(OSError):  # of a disk that cannot be written at all
             temporary.unlink(missing_ok=True)
 
 
 def synced(path: Path) -> None:
-    """Waits until a file, or which files are in a folder, is on the disk.
+    """Flushes a file, or the list of files of a folder, to the disk.
 
     Raises:
-        OSError: If the disk does not take it.
+        OSError: If that fails.
     """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # as file systems say that cannot do it for folders
+        if error.errno != errno.EINVAL:  # the answer of file systems that cannot do it for folders
             raise
     finally:
         os.close(descriptor)
@@ -53,14 +53,14 @@ def synced(path: Path) -> None:
 
 @contextlib.contextmanager
 def written(place: object, otherwise: str) -> Iterator[None]:
-    """What the disk refuses within becomes one line; any other error stays what it is.
+    """Turns errors of the disk inside the block into a one-line error; others pass unchanged.
 
     Args:
-        place: The flag and its value, or the file.
-        otherwise: What would be right, if the disk has room.
+        place: The setting and its value, or the file.
+        otherwise: What would be valid, if the disk is not full.
 
     Raises:
-        UserError: If it refuses.
+        UserError: If the disk cannot be written.
     """
     try:
         yield

@@ -17,7 +17,7 @@ def group(title: str) -> Any:
     """Names a group of flags for people; to be put into ``Annotated`` around a dataclass.
 
     Args:
-        title: What stands above the group, before "options"; empty: the groups within stand for themselves.
+        title: Head of the group, before "options"; empty: only the groups inside it are shown.
     """
     return tyro.conf.arg(name=title)
 
@@ -28,8 +28,8 @@ def default(
     """Says what is used where a flag is left out; to be put into ``Annotated`` around a field.
 
     Args:
-        text: What help shows in the place of ``None`` or of an empty list.
-        name: The flag's name, where it is not the field's.
+        text: Shown in help instead of ``None`` or an empty list.
+        name: Name of the flag, if it is not the field's.
         aliases: Further spellings, such as ``-o``.
         metavar: What its value is called, where its type does not say so.
     """
@@ -42,11 +42,11 @@ def default(
 
 
 def choices(*names: str, **stored: str) -> Any:
-    """Spells choices that run folders hold in another way; to be put into ``Annotated`` around a field.
+    """Spells choices that run folders store in another form; to be put into ``Annotated`` around a field.
 
     Args:
-        names: What help lists.
-        stored: What is stored -> how it is typed.
+        names: The choices listed in help.
+        stored: Typed form by stored form.
     """
     return tyro.conf.arg(
         metavar=f"{{{','.join(names)}}}",
@@ -74,9 +74,9 @@ def or_word(word: str) -> Any:
 
 
 def several(name: str) -> Any:
-    """Says that one at least is needed; to be put into ``Annotated`` around a positional tuple.
+    """Requires at least one value; to be put into ``Annotated`` around a positional tuple.
 
     Args:
-        name: What one of them is called in help, such as ``RUN``.
+        name: Name of one value in help, such as ``RUN``.
     """
     return tyro.conf.arg(metavar=f"{name}...", help_behavior_hint="(required)")

@@ -1,9 +1,8 @@
-"""Locks that end with the process that holds them, also where the file system has none.
+"""Locks that end with the process that holds them, also on file systems without locks.
 
-``flock`` where it works. Some network and cluster file systems refuse it (ENOLCK, ENOSYS, EOPNOTSUPP): a
-lock file takes its place there, which says who holds it and whose time of change is moved on as a sign of
-life. It is believed to be a dead process's if that process is known to be gone, or if it gave no sign for
-ten minutes.
+They use ``flock`` where it works. Some network and cluster file systems refuse it (ENOLCK, ENOSYS,
+EOPNOTSUPP). There a lock file takes its place, which names the holder and is touched as a sign of life. Its
+holder counts as dead if its process is known to be gone, or has not touched the file for ten minutes.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 BEAT = 5.0  # seconds between signs of life
 _LOOK = 0.05  # seconds between two tries
 _STALE = 600.0  # seconds without one, by the file system's own clock
-_TAKING_OVER = 60.0  # seconds within which a dead holder's file is replaced, or whoever tried died too
+_TAKING_OVER = 60.0  # seconds to replace a dead holder's file, before that process counts as dead, too
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
@@ -37,7 +36,7 @@ class Busy(Exception):
     """Another process holds the lock.
 
     Attributes:
-        holder: What it said of itself, "" if it said nothing.
+        holder: Description of its holder, "" if unknown.
     """
 
     def __init__(self, holder: str) -> None:
@@ -47,13 +46,13 @@ class Busy(Exception):
 
 @contextlib.contextmanager
 def held(path: Path, what: str, mode: int = 0o644, *, looks: int = 3) -> Iterator[None]:
-    """Holds a lock; it ends with the process, however that dies.
+    """Holds a lock inside the block; it ends with the process, however that dies.
 
     Args:
-        path: The lock's file. Its time of change is moved on as long as the lock is held.
-        what: What for, in a word; others are told.
-        mode: Of a file that is made.
-        looks: How often to try, since whoever asks who holds it has it for a moment.
+        path: The lock's file, touched as long as the lock is held.
+        what: Purpose in one word, shown to others.
+        mode: Permissions of a new file.
+        looks: Number of tries, since asking for the holder takes the lock for a moment.
 
     Raises:
         Busy: If another process has it.
@@ -76,7 +75,7 @@ def held(path: Path, what: str, mode: int = 0o644, *, looks: int = 3) -> Iterato
             stack.enter_context(substitute.held(me))
         elif not got:
             raise Busy(_said(file))
-        elif (other := substitute.holder()) is not None:  # of a machine on which this folder has no locks
+        elif (other := substitute.holder()) is not None:  # held from a machine without locks on this folder
             raise Busy(other)
         os.ftruncate(file, 0)
         os.pwrite(file, me.encode(), 0)
@@ -85,7 +84,7 @@ def held(path: Path, what: str, mode: int = 0o644, *, looks: int = 3) -> Iterato
 
 
 def holder(path: Path) -> str | None:
-    """Who holds a lock, None if nobody does, "" if it is held by someone who says nothing of himself."""
+    """Returns a description of a lock's holder, None if it is free, "" if the holder is unknown."""
     try:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:  # never made
@@ -115,7 +114,7 @@ def _said(file: int) -> str:
 
 @contextlib.contextmanager
 def _beating(beat: Callable[[], None]) -> Iterator[None]:
-    """Calls something every few seconds, as long as this process lives and is not stopped."""
+    """Calls a function every few seconds while this process is alive and not stopped."""
     over = threading.Event()
 
     def go_on() -> None:
@@ -134,7 +133,7 @@ def _beating(beat: Callable[[], None]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Mark:
-    """What a lock file says of the process that holds it."""
+    """The content of a lock file: the process that holds it."""
 
     who: str
     host: str
@@ -152,10 +151,10 @@ class _Mark:
 
     @classmethod
     def read(cls, path: Path) -> _Mark:
-        """A lock file's; one that is half written or of another kind says nothing.
+        """Reads a lock file; the fields are empty if it is half-written or of another kind.
 
         Raises:
-            FileNotFoundError: If there is none.
+            FileNotFoundError: If there is no file.
         """
         try:
             return cls(**json.loads(path.read_bytes()))
@@ -163,7 +162,7 @@ class _Mark:
             return cls("", "", "", "", 0, "", "")
 
     def lives(self) -> bool | None:
-        """Whether the process lives; None if that cannot be known from here."""
+        """Whether the process is alive; None if that cannot be known from here."""
         boot, pids = _here()
         if self.host != socket.gethostname() or not self.pid:
             return None
@@ -179,7 +178,7 @@ class _Substitute:
         self.path = lock.with_name(f"{lock.name}.held")
 
     def holder(self) -> str | None:
-        """Who holds it; None if nobody does, or nobody who lives."""
+        """Returns a description of its holder; None if there is none alive."""
         try:
             mark = _Mark.read(self.path)
             lives = mark.lives()
@@ -189,7 +188,7 @@ class _Substitute:
 
     @contextlib.contextmanager
     def held(self, who: str) -> Iterator[None]:
-        """Holds it.
+        """Holds the lock inside the block.
 
         Raises:
             Busy: If another process does.
@@ -206,7 +205,7 @@ class _Substitute:
                     self.path.unlink()
 
     def _defend(self, mark: _Mark) -> None:
-        """Gives a sign of life; ends this process if it stood still for so long that another took over."""
+        """Touches the file; ends this process if another took over during a long suspension."""
         if _Mark.read(self.path) == mark:
             os.utime(self.path)
         else:
@@ -224,33 +223,33 @@ class _Substitute:
         return True
 
     def _take_over(self, mark: _Mark) -> None:
-        """Replaces a dead process's file; one process at a time, so that nobody removes a living one's."""
+        """Replaces a dead process's file, one process at a time, so that none removes a living one's."""
         turn = self.path.with_name(f"{self.path.name}.turn")
         try:
             turn.mkdir()
         except FileExistsError:
             with contextlib.suppress(OSError):
                 if _age(turn) > _TAKING_OVER:
-                    turn.rmdir()  # for whoever comes next
+                    turn.rmdir()  # for the next process
             raise Busy(self.holder() or "") from None
         try:
             living = self.holder()
             if living is not None:
                 raise Busy(living)
             self.path.unlink(missing_ok=True)
-            if not self._make(mark):  # someone came when there was no file
+            if not self._make(mark):  # another process came while there was no file
                 raise Busy(self.holder() or "")
         finally:
             turn.rmdir()
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file changed, by its file system's clock: a server's may differ from this machine's."""
+    """Returns the seconds since a file changed by its file system's clock, which may be a server's."""
     probe = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         probe.touch()
         now = probe.stat().st_mtime
-    except OSError:  # a folder one may only read
+    except OSError:  # a read-only folder
         now = time.time()
     finally:
         with contextlib.suppress(OSError):
@@ -259,7 +258,7 @@ def _age(path: Path) -> float:
 
 
 def _here() -> tuple[str, str]:
-    """Which start of this machine, and which numbering of processes (containers have their own)."""
+    """Identifies this start of the machine and this namespace of process ids (as in containers)."""
     boot = pids = ""
     with contextlib.suppress(OSError):
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -269,9 +268,9 @@ def _here() -> tuple[str, str]:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in ticks since the machine did; "" if there is none of that number."""
+    """Returns when a process started, in ticks since boot; "" if there is no such process."""
     try:
-        # See proc(5): field 22; the name in brackets may hold anything.
+        # See proc(5): field 22; the name in brackets may contain anything.
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         pass

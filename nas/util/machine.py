@@ -1,4 +1,4 @@
-"""The device trials run on, and the facts of the machine that a run records."""
+"""The device of trials, and the facts about the machine that a run records."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from nas.util.errors import SettingError, first_line, setting
 
 
 def find_device(name: str) -> torch.device:
-    """Finds the device asked for and makes it the process's current one.
+    """Finds a device and makes it the process's current one.
 
-    The one place that turns a name into a device: a GPU always has its index here, without which much of
-    ``torch.cuda`` takes no device.
+    Only this function turns a name into a device: a GPU always has an index here, which much of
+    ``torch.cuda`` requires.
 
     Args:
         name: ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        UserError: If it is not there, or does not start.
+        UserError: If it does not exist or does not start.
     """
     refuse_unknown_device(name)
     count = torch.cuda.device_count()
@@ -42,7 +42,7 @@ def find_device(name: str) -> torch.device:
         )
     try:
         torch.cuda.set_device(device)
-    except RuntimeError as error:  # a driver that is too old, a GPU that another process has for itself
+    except RuntimeError as error:  # for example an old driver, or a GPU in exclusive use
         raise SettingError(
             "device", name, f"the GPU does not start ({first_line(error)}); use {setting('device', 'cpu')}"
         ) from error
@@ -50,14 +50,14 @@ def find_device(name: str) -> torch.device:
 
 
 def with_index(device: torch.device) -> torch.device:
-    """The same device; a GPU without an index, as libraries give it, is the current one."""
+    """Adds the index of the current GPU to a device without one."""
     if device.type == "cuda" and device.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return device
 
 
 def hardware(device: torch.device) -> dict[str, object]:
-    """What the machine is, for the record."""
+    """Describes the machine for the run's record."""
     facts: dict[str, object] = {
         "device": str(device),
         "cpu": _cpu_name(),
@@ -78,7 +78,7 @@ def hardware(device: torch.device) -> dict[str, object]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the libraries that decide what a trial computes."""
+    """Returns the versions of the libraries that affect a trial's results."""
     return {name: metadata.version(name) for name in ("torch", "torchvision", "timm")}
 
 

@@ -23,7 +23,7 @@ def parse_duration(text: str, field: str = "budget") -> float:
         Seconds, positive.
 
     Raises:
-        UserError: If it is no duration, not positive, or longer than a century.
+        UserError: If it is not a duration, not positive, or longer than a century.
     """
     compact = text.strip().lower()
     parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([dhms])", compact)
@@ -55,10 +55,10 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_timeout(text: str, field: str) -> float | None:
-    """Reads a duration, or ``auto``, which is None.
+    """Reads a duration, or ``auto`` as None.
 
     Raises:
-        UserError: As :func:`parse_duration`.
+        UserError: See :func:`parse_duration`.
     """
     return None if text == "auto" else parse_duration(text, field)
 
@@ -74,7 +74,7 @@ def parse_size(text: str, field: str = "checkpoint_quota") -> int:
         Bytes, at least 0.
 
     Raises:
-        UserError: If it is no size.
+        UserError: If it is not a size.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]?)I?B?", text.strip().upper())
     if match is None:
@@ -91,7 +91,7 @@ def format_size(size: float) -> str:
 
 
 def format_whole(number: float | None) -> str:
-    """Writes a whole number with its thousands apart, or, beyond a quadrillion, its power of ten.
+    """Writes an integer with thousands separators, or beyond a quadrillion as a power of ten.
 
     None, as JSON has it, and infinity are ``infinitely many``.
     """
@@ -108,7 +108,7 @@ def parse_count(text: str, field: str) -> float:
         field: The setting to name in the error.
 
     Raises:
-        UserError: If it is none, or not above 0.
+        UserError: If it is invalid or not above 0.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?(?:E\+?[0-9]{1,2})?)\s*([KMGT]?)", text.strip().upper())
     number = float(match[1]) * _BYTES[match[2]] if match else 0.0
@@ -125,7 +125,7 @@ def parse_milliseconds(text: str, field: str) -> float:
         field: The setting to name in the error.
 
     Raises:
-        UserError: If it is none, or not above 0.
+        UserError: If it is invalid or not above 0.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)", text.strip().lower())
     number = float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]] if match else 0.0

@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def refuse_outside(settings: object, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """Refuses settings out of range; None, a default that follows from others, is in every range.
+    """Refuses settings out of range; None, a default that follows from others, is always valid.
 
     Args:
         settings: A dataclass.
-        ranges: Lowest and highest value by field; infinity: no highest.
+        ranges: Lowest and highest value by field; infinity for no highest.
 
     Raises:
-        SettingError: Naming the first that is.
+        SettingError: If there are any; it names the first.
     """
     for name, (low, high) in ranges.items():
         value = getattr(settings, name)
@@ -32,6 +32,6 @@ def at_least(settings: object, **lowest: float) -> None:
     """Refuses settings below their lowest value.
 
     Raises:
-        SettingError: Naming the first that is.
+        SettingError: If there are any; it names the first.
     """
     refuse_outside(settings, {name: (low, math.inf) for name, low in lowest.items()})

@@ -1,7 +1,7 @@
-"""Frozen dataclasses as JSON objects: one declaration is what is written, what is checked and what is read.
+"""Frozen dataclasses as JSON objects: one declaration serves writing, checking and reading.
 
-A field without a default must be there and is always written; one with a default may be missing, and is left
-out where it has it. What a record does not know, as a later version may write it, is kept in ``extra``.
+A field without a default is required and always written; one with a default may be missing, and is not
+written if it has its default. Unknown keys, for example of a later version, are kept in ``extra``.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 T = TypeVar("T", bound="Record")
 
 _NUMBERS = {int, float, bool, types.NoneType}  # JSON has no NaN: it says null
-_KINDS = 64  # of one record's objects that are remembered: files from anywhere may have any number
+_KINDS = 64  # most kinds of objects remembered per record, since a foreign file may have any number
 _Inner = Callable[[Any, str], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What JSON's records have in common.
+    """Base class of records.
 
     Attributes:
         extra: Keys that this program does not know, with their values; None where there are none.
@@ -32,10 +32,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Document(Record):
-    """A record that is a file, or a part of one: it is written back byte for byte, whatever version wrote it.
+    """A record that is a file or part of one, which is written back byte for byte, whatever version wrote it.
 
     Attributes:
-        order: Its keys as they were read; none of a record that was made here.
+        order: Its keys in the order read; empty for a record built here.
     """
 
     order: tuple[str, ...] = field(default=(), kw_only=True, repr=False, compare=False)
@@ -46,11 +46,11 @@ class _Shape:
     """The fields of a record.
 
     Attributes:
-        checks: By name: types of JSON's value, and what looks into a container.
-        defaults: Of those that may be missing.
+        checks: By name, the types of the JSON value and a check of a container's content.
+        defaults: Defaults of fields that may be missing.
         keeps_order: Whether the order of keys is kept.
-        known: How to make a record of objects that were found to be in order, by their keys and the types of
-            their values: a journal has few kinds of lines and many lines.
+        known: How to make a record of objects already found valid, by their keys and the types of their
+            values, since a journal has many lines of few kinds.
     """
 
     checks: tuple[tuple[str, tuple[type, ...], _Inner | None], ...]
@@ -83,15 +83,15 @@ class _Known:
 
 
 def read(cls: type[T], values: dict[str, Any], at: str = "") -> T:
-    """Makes a record of a JSON object.
+    """Builds a record from a JSON object.
 
     Args:
         cls: The record's class.
         values: The object.
-        at: Where it lies, for messages: ``"limits."``.
+        at: Its position, for messages: ``"limits."``.
 
     Raises:
-        ValueError: Naming the key that is missing or of a wrong kind.
+        ValueError: If a key is missing or has the wrong type; it names the key.
     """
     shape = _shape(cast("Any", cls))
     kind = (tuple(values), tuple(map(type, values.values())))
@@ -132,7 +132,7 @@ def _checked(cls: type[T], shape: _Shape, kind: tuple[Any, ...], values: dict[st
 
 
 def write(record: Record) -> dict[str, Any]:
-    """A record as a JSON object, its keys in the order of its fields, or as they were read."""
+    """Converts a record to a JSON object, with keys in the order of its fields or as read."""
     shape = _shape(cast("Any", type(record)))
     order = record.order if isinstance(record, Document) else ()
     found = {name: getattr(record, name) for name, _, _ in shape.checks}
@@ -163,7 +163,7 @@ def _shape(cls: Any) -> _Shape:
 
 
 def _check(hint: Any) -> tuple[tuple[type, ...], _Inner | None]:
-    """The types of JSON's value that a type hint takes, and what looks into it."""
+    """Returns the JSON types that a type hint allows, and a check of a container's content."""
     origin, args = get_origin(hint), get_args(hint)
     if hint is Any:
         return (object,), None

@@ -1,4 +1,4 @@
-"""Counting network after network on the meta device: what an operation gives is worked out once per shape."""
+"""Counts many networks on the meta device, computing the outcome of each operation once per shape."""
 
 from __future__ import annotations
 
@@ -21,19 +21,18 @@ _SELF = "what it was given"
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What an operation gave: shape, strides and type of a tensor or of several; and what it cost."""
+    """The outcome of an operation: shape, strides and type of its tensors, and its cost."""
 
     out: Any
     flops: int
 
 
 class RepeatedCounts:
-    """Counts as :func:`nas.util.counts.count` does, networks of one space in a part of its time.
+    """Counts networks of one space like :func:`nas.util.counts.count`, but faster.
 
-    PyTorch works out in Python which shapes operations give on the meta device, and that takes nearly all of
-    the time. Networks of one space repeat their layers, so each operation is asked once for each shape. What
-    changes a tensor, shares one's memory or computes with numbers (not on the meta device) is never
-    remembered.
+    On the meta device PyTorch computes shapes in Python, which takes nearly all of the time. Networks of one
+    space repeat their layers, so the outcome of each operation is cached per shape. Operations that change a
+    tensor, share its memory or compute with numbers (not on the meta device) are never cached.
     """
 
     def __init__(self) -> None:
@@ -50,13 +49,13 @@ class RepeatedCounts:
         """Builds a network on the meta device and counts it.
 
         Args:
-            build: Makes the network.
+            build: Builds the network.
             input_size: Height and width of the image, pixels.
-            in_chans: Image channels.
-            num_classes: So many numbers it must give for the image; None: whatever it gives.
+            in_chans: Number of image channels.
+            num_classes: Required number of outputs per image; None accepts any.
 
         Raises:
-            ValueError: If it gives something else.
+            ValueError: If its output has another shape.
         """
         with torch.no_grad(), torch.device("meta"):
             with _Remembering(self._known, self._pure):
@@ -70,7 +69,7 @@ class RepeatedCounts:
 
 
 class _Remembering(TorchDispatchMode):
-    """Answers operations whose outcome is known by the shapes they are given; adds up what they cost."""
+    """Answers operations from the cache, by their input shapes, and sums their costs."""
 
     def __init__(self, known: dict[Any, _Known], pure: dict[Any, bool]) -> None:
         super().__init__()
@@ -102,7 +101,7 @@ class _Remembering(TorchDispatchMode):
         return out
 
     def _key(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """What tells one call from another; None for one that must not be remembered."""
+        """Returns the cache key of a call; None for one that must not be cached."""
         pure = self._pure.get(func)
         if pure is None:
             pure = self._pure[func] = _is_pure(func)
@@ -121,9 +120,9 @@ class _Remembering(TorchDispatchMode):
 
 
 def _is_pure(func: Any) -> bool:
-    """Whether an operation makes new tensors only, or changes the numbers of its first argument only.
+    """Whether an operation only creates new tensors, or only changes the values of its first argument.
 
-    On the meta device there are no numbers, so nothing comes of the latter.
+    On the meta device there are no values, so the latter has no effect.
     """
     if func in (torch.ops.aten.native_batch_norm.default, torch.ops.aten._native_batch_norm_legit.default):
         return True  # changes its running statistics

@@ -1,8 +1,8 @@
-"""One master seed; every part derives its own by name."""
+"""Derives the seeds of all parts from one master seed by name."""
 
 import hashlib
 
-_BITS = 31  # fits NumPy's, scikit-learn's and torch's seed ranges alike
+_BITS = 31  # within the seed ranges of NumPy, scikit-learn and torch
 
 
 def derive(master: int, *names: str | int) -> int:
@@ -10,7 +10,7 @@ def derive(master: int, *names: str | int) -> int:
 
     Args:
         master: The run's master seed.
-        *names: Who asks, for example ``("train", config_id)``.
+        *names: Path of names, for example ``("train", config_id)``.
 
     Returns:
         An integer in ``[0, 2**31)``.

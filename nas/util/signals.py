@@ -1,8 +1,8 @@
-"""What signals mean to every command, in one place.
+"""The handling of signals, the same for every command.
 
-Python's own handlers are left alone but for the signals that ask a program to end. One that was ignored
-when the program began stays ignored: that is how ``nohup``, ``disown``, ``trap '' HUP`` and a shell's ``&``
-keep a program alive, and POSIX has ``exec`` pass it on for that purpose.
+Only signals that request a program's end have handlers. A signal that was ignored when the program began
+stays ignored: that is how ``nohup``, ``disown``, ``trap '' HUP`` and a shell's ``&`` keep a program alive,
+and why POSIX lets ``exec`` pass that on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 INTERRUPTED, TERMINATED = "interrupted", "terminated"
 EXIT_CODES = {INTERRUPTED: 130, TERMINATED: 143}
 
-# Batch systems say that the end is near with SIGTERM, SIGUSR1, SIGUSR2 or SIGXCPU, as they are set up.
+# Batch systems announce the end by SIGTERM, SIGUSR1, SIGUSR2 or SIGXCPU, depending on their configuration.
 ENDING = {
     signal.SIGINT: INTERRUPTED,
     signal.SIGTERM: TERMINATED,
@@ -34,18 +34,18 @@ _ONCE = 1.0  # seconds: `timeout`, systemd and a closing terminal send the same 
 
 
 class Ended(BaseException):
-    """A signal asks a command to end that has nothing to wind down; ``finally`` blocks run."""
+    """A signal requests the end of a command that has nothing to finish; ``finally`` blocks run."""
 
 
 @contextlib.contextmanager
 def handled(stop: Callable[[str], None]) -> Iterator[None]:
-    """Turns the signals that ask for an end into calls of ``stop``, one for each request.
+    """Turns signals that request an end into calls of ``stop``, one per request.
 
-    Ctrl-C counts every time, since a second one means hurry. Any other signal within a second of the
-    last is the same request again.
+    Every Ctrl-C counts, since a second one means hurry. Any other signal within a second of the last one is
+    the same request.
 
     Args:
-        stop: Gets ``interrupted`` or ``terminated``.
+        stop: Called with ``interrupted`` or ``terminated``.
     """
     last = -_ONCE
 
@@ -65,10 +65,10 @@ def handled(stop: Callable[[str], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def raised() -> Iterator[None]:
-    """Lets SIGTERM and SIGHUP end a command as Ctrl-C does, tidying up on the way.
+    """Lets SIGTERM and SIGHUP end a command like Ctrl-C, with clean-up.
 
     Raises:
-        Ended: In the middle of whatever is being done.
+        Ended: At any point inside the block.
     """
 
     def handle(number: int, _: FrameType | None) -> NoReturn:
@@ -79,15 +79,15 @@ def raised() -> Iterator[None]:
 
 
 def left_to_the_search() -> None:
-    """Has a trial process ignore what a terminal or a batch system sends to all processes of a search.
+    """Makes a trial process ignore signals that a terminal or batch system sends to all processes.
 
-    The search gets it too, and decides: ending the trial at its epoch's end is its affair.
+    The search receives them as well and decides; it ends the trial at the end of its epoch.
     """
     ignored(ENDING)
 
 
 def ignored(numbers: Iterable[signal.Signals]) -> None:
-    """Has this process ignore signals from now on."""
+    """Makes this process ignore signals from now on."""
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
 
@@ -96,7 +96,7 @@ def ignored(numbers: Iterable[signal.Signals]) -> None:
 def _set(
     numbers: Iterable[signal.Signals], handler: Callable[[int, FrameType | None], None]
 ) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():  # Python sets handlers there alone
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in that thread only
         yield
         return
     numbers = [number for number in numbers if signal.getsignal(number) != signal.SIG_IGN]

@@ -1,10 +1,10 @@
-"""Moments as texts, ISO 8601 in UTC, as a run's files hold them."""
+"""Times as text in a run's files: ISO 8601 in UTC."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-_A_WEEK = 6 * 86_400  # seconds within which a day's name says which
+_A_WEEK = 6 * 86_400  # seconds within which the name of a day is unambiguous
 
 
 def iso(seconds: float) -> str:
@@ -14,11 +14,11 @@ def iso(seconds: float) -> str:
 
 
 def from_iso(text: str) -> float:
-    """Reads what :func:`iso` wrote."""
+    """Inverts :func:`iso`."""
     return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def moment(seconds: float) -> str:
-    """The local time in so many seconds: ``Sat 21:40``, with its date where the day alone misleads."""
+    """Formats the local time ``seconds`` from now: ``Sat 21:40``, with the date if the day is ambiguous."""
     then = datetime.now() + timedelta(seconds=seconds)
     return f"{then:%a %H:%M}" if abs(seconds) < _A_WEEK else f"{then:%Y-%m-%d %H:%M}"

@@ -1,4 +1,4 @@
-"""Passes of several networks in turns, as many as the time for each allows."""
+"""Times passes of several networks in turns, as many as the time for each allows."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-LEAST = 2  # timed passes: a spread needs them, however long they take
-_WARM_UP_SHARE = 0.25  # of the time there is; a first pass may compile kernels for seconds
+LEAST = 2  # timed passes, however long they take, since a deviation needs them
+_WARM_UP_SHARE = 0.25  # of the available time; a first pass may compile kernels for seconds
 _SPEAK_EVERY = 5.0  # seconds
 
 
@@ -23,7 +23,7 @@ class Timed(Protocol):
         ...
 
     def seconds(self, batch_size: int) -> float:
-        """Wall time of one forward pass of a batch."""
+        """Returns the wall time of one forward pass of a batch, seconds."""
         ...
 
 
@@ -33,10 +33,10 @@ class Lane:
 
     Attributes:
         subject: The network.
-        limit: Seconds that its passes may take, warm-ups included.
-        spent: Seconds that they took.
-        timed: Of them, the timed ones.
-        wanted: How many shall be timed.
+        limit: Seconds that its passes may take, including warm-ups.
+        spent: Seconds that they have taken.
+        timed: Seconds of each timed pass.
+        wanted: Number of passes to time.
     """
 
     subject: Timed
@@ -50,7 +50,7 @@ class Lane:
         last = 0.0
         for done in range(passes):
             enough = self.limit if done == 1 else _WARM_UP_SHARE * self.limit
-            if done and self.spent > enough:  # a second one, where it fits: the first tells little
+            if done and self.spent > enough:  # with a second one if it fits, since the first is not typical
                 break
             last = self.subject.seconds(batch_size)
             self.spent += last
@@ -67,7 +67,7 @@ class Lane:
         self.spent += self.timed[-1]
 
     def due(self, turn: int, turns: int) -> bool:
-        """Whether this turn is one of its own: few passes are spread evenly over all turns."""
+        """Whether it makes a pass in this turn; few passes are spread evenly over all turns."""
         return (turn + 1) * self.wanted // turns > turn * self.wanted // turns
 
 
@@ -81,20 +81,20 @@ def in_turns(
     what: str,
     note: Callable[[str], object] = lambda _: None,
 ) -> list[list[float]]:
-    """Times networks in turns, so that what else the machine does hits all of them alike.
+    """Times networks in turns, so that other load on the machine affects all of them alike.
 
     Args:
         subjects: The networks.
-        batch_size: Images a pass.
-        limits: Seconds that each one's passes may take in all. Beyond them only the passes are made
-            without which there is no figure: one to warm up, two timed.
-        warm_up: Passes before the clock starts, at most.
-        repeats: Timed passes, at most.
+        batch_size: Images per pass.
+        limits: Total seconds that each network's passes may take. Beyond them only the necessary passes are
+            made: one to warm up, two timed.
+        warm_up: Most passes before timing.
+        repeats: Most timed passes.
         what: What is measured, for the notes.
         note: Called with one line on what is being done.
 
     Returns:
-        Seconds of every timed pass, by network.
+        The seconds of every timed pass, by network.
     """
     lanes = [Lane(subject, limit, repeats) for subject, limit in zip(subjects, limits, strict=True)]
     for lane in lanes if warm_up else ():

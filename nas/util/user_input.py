@@ -1,4 +1,4 @@
-"""Checks of what a user typed: text that files and terminals can hold, paths as they are meant."""
+"""Checks of user input: texts that files and terminals can represent, and paths."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _LARGEST = 2**53  # JSON's readers keep integers exact up to here
-_LONGEST_NAME = 200  # bytes of 255 that file systems take: other files' names are made from it
+_LONGEST_NAME = 200  # bytes, of the 255 of file systems, since longer names are derived from it
 _POSITIONAL = get_args(tyro.conf.Positional[int])[1]
 
 
 def checked(settings: T) -> T:
-    """Gives settings with ``~`` in paths replaced by the home folder.
+    """Checks settings and replaces ``~`` in paths by the home folder.
 
     Args:
-        settings: A dataclass whose fields are flags, nested ones too.
+        settings: A dataclass of flags, possibly nested.
 
     Raises:
-        UserError: If a text is not UTF-8 or holds a NUL, a path is empty or one of its names too long, or a
-            number larger than files can hold.
+        UserError: If a text is not UTF-8 or has a NUL, a path is empty or one of its names too long, or a
+            number is too large for the run's files.
     """
     changed: dict[str, Any] = {}
     for field in fields(settings):  # type: ignore[arg-type]
@@ -41,9 +41,9 @@ def checked(settings: T) -> T:
 
 
 def flags(settings: type) -> dict[str, str]:
-    """How the fields of a dataclass of flags are called on the command line, those of nested ones too.
+    """Returns the flags of the fields of a dataclass, including nested ones.
 
-    A field is found by its name and, as several may share one, by that of its group: ``train.optimizer``.
+    A field is found by its name and, since several may share one, by its group's: ``train.optimizer``.
     """
     found: dict[str, str] = {}
     hints = get_type_hints(settings, include_extras=True)
@@ -60,7 +60,7 @@ def flags(settings: type) -> dict[str, str]:
 
 
 def flag(name: str, hint: Any = None) -> str:
-    """How a field is called on the command line."""
+    """Returns the flag of a field."""
     metadata = getattr(hint, "__metadata__", ())
     if _POSITIONAL in metadata:
         return name.upper()
@@ -88,7 +88,7 @@ def _checked(field: str, value: Any) -> Any:
 
 
 def path(field: str, path: Path) -> Path:
-    """A path as it is meant, with the home folder in the place of ``~``.
+    """Replaces ``~`` in a path by the home folder.
 
     Raises:
         UserError: If it is not UTF-8, one of its names is too long, or there is no such user.
@@ -105,7 +105,7 @@ def path(field: str, path: Path) -> Path:
 
 
 def refuse_long_name(field: str, name: str) -> None:
-    """Refuses the name of a file or folder that others' names cannot be made from.
+    """Refuses a file's or folder's name that is too long to derive other names from.
 
     Raises:
         UserError: If it is too long.
@@ -116,10 +116,10 @@ def refuse_long_name(field: str, name: str) -> None:
 
 
 def refuse_empty(args: Sequence[str]) -> None:
-    """Refuses arguments without any character: an unset variable of a shell is one.
+    """Refuses empty arguments, such as unset variables of a shell.
 
     Raises:
-        UserError: Naming the flag before it.
+        UserError: If there are any; it names the flag before.
     """
     for place, arg in enumerate(args):
         if arg == "":
@@ -140,11 +140,11 @@ def _refuse_odd_text(field: str, text: str) -> None:
 
 
 def respelled(args: Iterable[str], renamed: Mapping[str, str]) -> list[str]:
-    """Puts today's flags in the place of those that scripts of an earlier version may hold.
+    """Replaces flags of earlier versions, which scripts may use, by the present ones.
 
     Args:
-        args: What was typed.
-        renamed: Old flag -> flag, both with their dashes; or ``--flag value`` -> ``--flag value``.
+        args: The arguments as typed.
+        renamed: New flag by old flag, with their dashes; or ``--flag value`` by ``--flag value``.
     """
     found: list[str] = []
     flags = True

@@ -1,1 +1,1 @@
-"""How the record of a search or a confirmation is shown: panel, lines, log, summary."""
+"""Displays of a search or a confirmation: panel, lines, log, summary."""

@@ -1,4 +1,4 @@
-"""Parts of the panel that adapt to the width they have, from 40 columns on."""
+"""Parts of the panel that adapt to the available width, from 40 columns on."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 _LABEL = 10  # columns
 _WIDEST_BAR, _SHORTEST_BAR = 24, 8
-_NARROW = 56  # columns; less has no room for a table of six columns, nor for an indent
-_ROOMY = 72  # columns; less has no room between the columns of a table
+_NARROW = 56  # columns; fewer have no room for a table of six columns or an indent
+_ROOMY = 72  # columns; fewer have no room between the columns of a table
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A label, a bar and a text, which goes below the bar where it does not fit beside it.
+    """A label, a bar and a text, which moves below the bar where it does not fit beside it.
 
     Attributes:
-        share: How much of it is done, 0..1.
+        share: Progress, 0..1.
         text: Markup; never cut.
-        aside: Markup of what may be left out.
+        aside: Markup of text that may be left out.
     """
 
     label: str
@@ -61,7 +61,7 @@ class Figures:
     """A table of figures.
 
     Attributes:
-        heads: Each column's head, and whether it may be left out where there is no room.
+        heads: Head of each column, and whether the column may be left out if there is no room.
     """
 
     heads: Sequence[tuple[str, bool]]
@@ -86,7 +86,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Indented:
-    """Lines below a headline, under its text where there is room for that."""
+    """Lines below a headline, indented to its text if there is room."""
 
     lines: Sequence[Text]
 

@@ -1,4 +1,4 @@
-"""A search in plain lines, as ``tail -f`` shows a log: the last ones first, then each thing as it happens."""
+"""A search in plain lines, as in ``tail -f``: first the last ones, then each new one."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState
     from nas.view.snapshot import RunningTrial, Snapshot
 
-_FIRST = 10  # lines, as tail's
-_SILENT = 10.0  # seconds without a line after which the running trials are worth one
+_FIRST = 10  # lines, as in tail
+_SILENT = 10.0  # seconds without a line before one about the running trials
 
 
 class Following:
-    """Writes what happens in a search that another process runs.
+    """Writes the events of a search that another process runs.
 
     Attributes:
-        objectives: What it weighs beside the error, None for nothing.
+        objectives: Objectives and limits of the search besides the error, None for none.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -39,14 +39,14 @@ class Following:
         self.objectives: Objectives | None = None
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Writes what happened, with the local time at which it did."""
+        """Writes an event with its local time."""
         text = describe(event, state, self.objectives)
         if text is not None:
             line = stamped(text, from_iso(event.time))
             self._write(line) if self._earlier is None else self._earlier.append(line)
 
     def goes_on(self, snapshot: Snapshot) -> bool:
-        """Writes how far the running trials are if there was nothing else; whether there is more to come."""
+        """Writes the progress of running trials after a silence; returns whether more is to come."""
         if self._earlier is not None:
             earlier, self._earlier = self._earlier, None
             for line in earlier:

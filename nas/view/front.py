@@ -1,4 +1,4 @@
-"""The front in a few words: how many networks, the best error at three costs, the hypervolume."""
+"""A summary of the front: number of networks, the best error at three costs, the hypervolume."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nas.run.search_file import SearchFile
     from nas.run.state import SearchState, Trial
 
-_SHOWN = 3  # networks of the front that are named
+_SHOWN = 3  # networks of the front that are shown
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class FrontMember:
 
 @dataclass(frozen=True)
 class FrontView:
-    """The front at one moment.
+    """A summary of the front.
 
     Attributes:
         objectives: ``error`` and the costs that are minimised.
-        limits: The most that costs may be.
-        size: Networks on the front.
-        shown: The cheapest, a middling and the most accurate one; all if there are no more.
-        hypervolume: Share of the box that the front dominates; None before the baseline was trained.
+        limits: Upper limits of costs.
+        size: Number of networks on the front.
+        shown: The cheapest, the middle and the most accurate one; all if there are no more than three.
+        hypervolume: Share of the box that the front dominates; None before the baseline is trained.
     """
 
     objectives: list[str]
@@ -45,7 +45,7 @@ class FrontView:
 
 
 def take(state: SearchState, search: SearchFile) -> FrontView | None:
-    """The front of a run; None for one that weighs the error alone."""
+    """Summarises the front of a run; None for a search by the error alone."""
     objectives = Objectives.of(search)
     if objectives is None:
         return None
@@ -64,14 +64,14 @@ def take(state: SearchState, search: SearchFile) -> FrontView | None:
 
 
 def spread(front: Sequence[Trial]) -> list[Trial]:
-    """The first, the middle and the last of a front; all of a small one."""
+    """Returns the first, the middle and the last network of a front; all of a small one."""
     if len(front) <= _SHOWN:
         return list(front)
     return [front[0], front[len(front) // 2], front[-1]]
 
 
 def words(front: FrontView) -> str:
-    """The front in a line."""
+    """Describes the front in one line."""
     cost_names = front.objectives[1:]
     if not cost_names:
         return f"limits  {limits(front.limits)}"
@@ -88,12 +88,12 @@ def words(front: FrontView) -> str:
 
 
 def limits(given: Mapping[str, float]) -> str:
-    """Limits in words."""
+    """Formats limits."""
     return ", ".join(f"at most {format_cost(name, limit)} {title(name)}" for name, limit in given.items())
 
 
 def standing(trial: Trial, state: SearchState, objectives: Objectives | None) -> str:
-    """What a trial that ended means to the front, to go behind its figures; "" for nothing."""
+    """Describes where an ended trial is relative to the front, to be appended to its figures; or ""."""
     if objectives is None or trial.error is None:
         return ""
     beyond = [name for name in objectives.limits if not objectives.fits_in(trial, name)]

@@ -1,4 +1,4 @@
-"""One line for each event worth one: the log file and the plain view write the same words."""
+"""One line for each event worth showing, the same in the log file and the plain view."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ STOP_REASONS = {
 
 
 def percent(error: float | None) -> str:
-    """Top-1 accuracy of an error, or a dash."""
+    """Formats the top-1 accuracy of an error, or a dash."""
     return "–" if error is None else f"{100 * (1 - error):.2f}%"
 
 
 def describe(event: Event, state: SearchState, objectives: Objectives | None = None) -> str | None:
-    """Puts an event into words, None where it needs none.
+    """Describes an event in one line, None if it is not worth showing.
 
     Args:
         event: The event.
-        state: The search, the event included.
-        objectives: What is weighed beside the error, None for nothing.
+        state: The search, including the event.
+        objectives: Objectives and limits besides the error, None for none.
     """
     match event:
         case SessionStarted() | SessionStopped():
@@ -51,11 +51,11 @@ def describe(event: Event, state: SearchState, objectives: Objectives | None = N
 
 
 def over_seeds(seeds: int, interval: tuple[float, float] | None) -> str:
-    """With how many seeds an error was found, and within what; "" before there were further seeds.
+    """Formats the number of seeds behind an error and its interval; "" before there are further seeds.
 
     Args:
-        seeds: How many.
-        interval: Of the error, 95 %.
+        seeds: Number of seeds.
+        interval: 95 % interval of the error.
     """
     if interval is None:
         return ""

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class LiveView:
-    """Listens to a search and shows it; notes and crashes scroll by above the panel."""
+    """Listener that shows a search in a panel; notes and crashes scroll by above it."""
 
     def __init__(self, snapshot: Callable[[], Snapshot]) -> None:
-        """Takes a function that tells how the search stands now."""
+        """Takes a function that returns the present snapshot."""
         self._snapshot = snapshot
         self._console = Console()
-        # Redrawn by tick alone: another thread would read the state while the loop changes it.
+        # Redrawn by tick only, since another thread would read the state while the loop changes it.
         self._live = Redrawn(self._draw, console=self._console)
         self._drawn = 0.0
 
@@ -51,14 +51,14 @@ class LiveView:
             self._drawn = time.monotonic()
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Lets incumbents and crashes scroll by."""
+        """Prints new incumbents and crashes above the panel."""
         if isinstance(event, NewIncumbent) or (isinstance(event, Ended) and event.status == "crashed"):
             text = describe(event, state)
             if text is not None:
                 self.note(text)
 
     def note(self, text: str) -> None:
-        """Lets a line scroll by."""
+        """Prints a line above the panel."""
         self._console.print(Text(text))
 
     def _draw(self) -> RenderableType:

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
 
 class LineWriter:
-    """Writes a line for each event worth one, with the local time before it."""
+    """Writes a line with the local time for each event worth showing."""
 
     def __init__(self, file: TextIO, objectives: Objectives | None = None) -> None:
-        """Takes the file to write to, and what is weighed beside the error."""
+        """Takes the file to write to, and objectives and limits besides the error."""
         self._file = file
         self._objectives = objectives
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Writes what happened."""
+        """Writes an event."""
         text = describe(event, state, self._objectives)
         if text is not None:
             self.note(text)
 
     def tick(self) -> None:
-        """Nothing to redraw."""
+        """Does nothing."""
 
     def note(self, text: str) -> None:
         """Writes a line."""
@@ -38,11 +38,11 @@ class LineWriter:
             self._file.write(stamped(text))
             self._file.flush()
         except OSError:
-            pass  # the journal is the record; a full disk or a closed terminal must not end the search
+            pass  # the journal has it all; a full disk or a closed terminal must not end the search
 
 
 def stamped(text: str, seconds: float | None = None) -> str:
-    """A line with the local time before it, now if it is not given as seconds since 1970."""
+    """Prefixes a line with the local time of ``seconds`` since 1970, or the present time."""
     moment = datetime.now() if seconds is None else datetime.fromtimestamp(seconds)
     return f"{moment:%Y-%m-%d %H:%M:%S}  {text}\n"
 

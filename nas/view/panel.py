@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from nas.view.snapshot import Leader, RunningTrial, Snapshot
 
-_MOST_TRIALS = 8  # running trials drawn, so that the panel fits a terminal
-_MOST_CURVES = 3  # with as many, there is room for their curves too
+_MOST_TRIALS = 8  # running trials that fit a terminal
+_MOST_CURVES = 3  # up to this many running trials there is room for their curves
 STATUS_STYLE = {RUNNING: "green", STOPPED: "cyan", DEAD: "red", COPIED: "yellow", AWAY: "yellow"}
 
 
 def draw(snapshot: Snapshot) -> RenderableType:
-    """One panel with everything in it."""
+    """Draws the panel."""
     parts: list[RenderableType] = [_head(snapshot), _time(snapshot)]
     for trial in snapshot.running[:_MOST_TRIALS]:
         parts.append(_trial(trial))
@@ -51,7 +51,7 @@ def draw(snapshot: Snapshot) -> RenderableType:
 
 
 def standing(snapshot: Snapshot) -> str:
-    """Whether it runs, and if not, why."""
+    """Describes whether the search runs, and if not, why."""
     age = format_duration(snapshot.silent_seconds)
     return {
         RUNNING: "running",
@@ -77,7 +77,7 @@ def _trainers(workers: int) -> str:
 
 
 def _time(snapshot: Snapshot) -> Bar:
-    """The limit that comes first, and how far it is."""
+    """Draws the limit that will be reached first, and the progress towards it."""
     by_time = snapshot.used_seconds / snapshot.budget_seconds
     by_trials = snapshot.finished / snapshot.trial_limit if snapshot.trial_limit else 0.0
     limit = "" if snapshot.trial_limit is None else f" of {snapshot.trial_limit}"
@@ -99,7 +99,7 @@ def _time(snapshot: Snapshot) -> Bar:
 
 
 def progress(trial: RunningTrial) -> str:
-    """How far a running trial is."""
+    """Describes the progress of a running trial."""
     eta = "" if trial.eta_seconds is None else f", {format_duration(trial.eta_seconds)} to go"
     accuracy = "" if trial.top1 is None else f", top-1 {100 * trial.top1:.2f}%"
     return f"epoch {trial.epochs_done} of {trial.epochs}{eta}{accuracy}"
@@ -115,7 +115,7 @@ def _trial(trial: RunningTrial) -> Bar:
 
 
 def _curve(trial: RunningTrial, leader: Leader | None) -> Indented:
-    """Top-1 by epoch; a full block is what the incumbent reached, or the trial itself if that is more."""
+    """Draws top-1 by epoch; a full block is the incumbent's top-1, or the trial's if that is higher."""
     leading = None if leader is None else 1 - leader.error
     text = Text(f"{spark(trial.curve, leading)}  {100 * trial.curve[0]:.2f}% to {100 * trial.curve[-1]:.2f}%")
     if leading is not None:
@@ -176,7 +176,7 @@ def _size(leader: Leader) -> str:
 
 
 def word(value: object) -> str:
-    """A choice's value as a reader says it."""
+    """Formats the value of a choice."""
     if value is None:
         return "inactive"
     if isinstance(value, bool):

@@ -1,9 +1,9 @@
-"""What is drawn over and over on a terminal, a panel or a bar, and leaves nothing when the size changes.
+"""Panels and bars that are redrawn in place on a terminal, also when its size changes.
 
-Most terminals wrap anew what stands there when they get narrower, and push out at the top what a lower one
-has no room for; a higher one gets it back. So how far up the last drawing begins is counted from the width
-of each of its lines, and includes what was pushed out. (A line pushed out in part counts as a
-whole one: after several changes in both directions a row of it may stay.)
+Most terminals rewrap their content when they become narrower, push lines out at the top when they become
+lower, and bring them back when they become higher. So the beginning of the last drawing is computed from the
+width of each of its lines, including those pushed out. (A line that is partly pushed out counts as a whole
+one, so after several changes in both directions a row of it may remain.)
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Redrawn(Live):
-    """A drawing that is replaced by its next state; lines that are printed scroll by above it.
+    """A drawing that is replaced by its next state; printed lines scroll by above it.
 
     A job in the background draws nothing until its end.
     """
@@ -41,8 +41,8 @@ class Redrawn(Live):
         transient: bool = False,
     ) -> None:
         """Takes a function that returns the next state; see :class:`rich.live.Live`."""
-        self._lines: list[int] = []  # widths of the lines last drawn, after those pushed out at the top
-        self._out = 0  # how many were pushed out
+        self._lines: list[int] = []  # widths of the lines last drawn, without those pushed out at the top
+        self._out = 0  # number of lines pushed out
         self._size = (0, 0)
         super().__init__(
             console=console or Console(),
@@ -57,18 +57,18 @@ class Redrawn(Live):
             super().refresh()
 
     def process_renderables(self, renderables: list[ConsoleRenderable]) -> list[ConsoleRenderable]:
-        """Puts what is printed in the place of the last drawing, and the next one below it."""
+        """Puts printed lines in place of the last drawing, and the next drawing below them."""
         if not self.console.is_interactive:
             return super().process_renderables(renderables)
         _, *printed, drawing = super().process_renderables(renderables)
         width, height = self.console.size
         taken = [max(-(-line // width), 1) for line in self._lines]
-        # The cursor need not stand in the lowest row: only what a larger terminal got back is reached.
+        # The cursor may be above the lowest row: only lines that a larger terminal brought back are reached.
         got_back = height if width > self._size[0] else max(height - self._size[1], 0)
         reached = min(sum(taken[self._out :]) + got_back, height)
         pushed_out = next((n for n in range(len(taken)) if sum(taken[n:]) <= reached), len(taken))
         self._size = width, height
-        # Once something is printed below it, what was pushed out stays where it is.
+        # Once something is printed, lines that were pushed out stay where they are.
         scrolls = any(not isinstance(one, Control) for one in printed)
         self._lines = [] if scrolls else self._lines[:pushed_out]
         self._out = len(self._lines)
@@ -82,7 +82,7 @@ class Redrawn(Live):
 
 
 class Bar(Progress):
-    """A progress bar, redrawn by a thread; nothing where it cannot be redrawn."""
+    """A progress bar redrawn by a thread; shows nothing where it cannot be redrawn."""
 
     def __init__(self, *columns: ProgressColumn, transient: bool = False, shown: bool = True) -> None:
         """Takes its columns, whether it is removed when done, and whether it is shown at all."""
@@ -93,7 +93,7 @@ class Bar(Progress):
 
 
 class _Measured:
-    """A drawing that notes how wide each of its lines is."""
+    """A drawing that records the width of each of its lines."""
 
     def __init__(self, drawing: ConsoleRenderable, widths: list[int]) -> None:
         self._drawing, self._widths = drawing, widths
@@ -105,7 +105,7 @@ class _Measured:
 
 
 def _erase(rows: int) -> Control:
-    """From the cursor's row upwards; it ends in the uppermost."""
+    """Erases rows from the cursor's upwards; leaves the cursor in the uppermost."""
     if not rows:
         return Control()
     row = (ControlType.ERASE_IN_LINE, 2)

@@ -1,4 +1,4 @@
-"""A search at one moment, as plain values: what the live view, the status and ``--json`` all show."""
+"""A search at one moment as plain values, shown by the live view and ``nas.status``."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunningTrial:
-    """A trial under way; ``eta_seconds`` is None until an epoch has been timed.
+    """A running trial; ``eta_seconds`` is None until an epoch has been timed.
 
     Attributes:
-        curve: Top-1 after each epoch that it was trained for so far, 0..1.
+        curve: Top-1 after each epoch so far, 0..1.
     """
 
     trial: int
@@ -42,7 +42,7 @@ class RunningTrial:
 
 @dataclass(frozen=True)
 class Rung:
-    """All trials of one budget; errors are None where no trial succeeded."""
+    """All trials of one rung; errors are None if no trial succeeded."""
 
     epochs: int
     finished: int
@@ -55,7 +55,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Leader:
-    """The incumbent, beside the baseline trained for as many epochs."""
+    """The incumbent, and the baseline after as many epochs."""
 
     trial: int
     config_id: str
@@ -74,18 +74,18 @@ class Leader:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What there is to know of a search now.
+    """The present state of a search.
 
     Attributes:
         status: See :class:`nas.run.standing.Standing`.
         stop_reason: Why it stopped, "" otherwise.
         training_share: Share of the time of all workers in which they trained or validated, 0..1.
-        optimizer_share: Share of the clock the optimiser took, most of it while trials ran.
+        optimizer_share: Share of the time that the optimiser took, most of it while trials ran.
         host: Machine of the last session if it was killed, "" otherwise.
-        silent_seconds: Seconds since that session was last heard of.
-        kept_seconds: Part of the budget that is left to what follows the search.
-        then: What follows it.
-        front: The networks beaten by none in error and costs, None for a search of the error alone.
+        silent_seconds: Seconds since that session's last sign of life.
+        kept_seconds: Seconds of the time budget reserved for what follows the search.
+        then: The steps that follow it.
+        front: Summary of the front, None for a search by the error alone.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Snapshot:
     front: FrontView | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Nested plain values, without a front where the error alone is weighed."""
+        """Returns nested plain values, without a front for a search by the error alone."""
         values = asdict(self)
         if self.front is None:
             del values["front"]
@@ -135,12 +135,12 @@ def take(
     """Takes a snapshot.
 
     Args:
-        state: The journal's fold.
+        state: State of the search.
         search: ``search.json``.
         name: The run's name.
-        status: How it stands.
-        used: Clock seconds used by now.
-        seen: When and where it was last seen, if it is told apart.
+        status: Its status.
+        used: Seconds of the time budget used so far.
+        seen: Its standing, with the machine and time of its last sign of life, if known.
     """
     elapsed = max(used, 1e-9)
     slot_seconds = state.slot_seconds + max(used - state.clock, 0.0) * state.slots
@@ -181,14 +181,14 @@ def take(
 def _kept(state: SearchState, search: SearchFile) -> float:
     try:
         following = steps.parse(search.then or [])
-    except UserError:  # of another version: the view has other things to say
+    except UserError:  # of another version; the rest can still be shown
         return 0.0
     training = steps.training_seconds(state, search.rungs[-1]) if search.rungs else None
     return steps.kept(following, search.limits.seconds, training)
 
 
 def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:
-    # A promoted configuration begins where its last rung ended.
+    # A promoted configuration continues from the end of its last rung.
     done = max(trial.curve, default=min(state.reached.get(trial.config_id, 0), trial.epochs))
     eta = None
     if trial.curve:

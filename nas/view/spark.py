@@ -1,4 +1,4 @@
-"""A curve in one line of text."""
+"""Draws a curve in one line of text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _WIDEST = 30  # columns
 
 
 def spark(values: Sequence[float], top: float | None = None) -> str:
-    """Draws values as blocks: the lowest is the smallest, a full one is ``top`` or the highest.
+    """Draws values as blocks, the smallest for the lowest value, a full one for ``top`` or the highest.
 
     Args:
-        values: At least one; of more than there are columns for, each column shows the last of its share.
-        top: What else a full block may stand for.
+        values: At least one value; with more than there are columns, each column shows the last of its share.
+        top: Value of a full block, if it is above the highest value.
     """
     columns = min(len(values), _WIDEST)
     shown = [values[(place + 1) * len(values) // columns - 1] for place in range(columns)]

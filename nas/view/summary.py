@@ -1,4 +1,4 @@
-"""What is printed when a search ends: the best networks, the winner against the baseline, what next."""
+"""The summary printed when a search ends: best networks, winner against baseline, next commands."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def show(
 
     Args:
         run: The run.
-        search: What ``search.json`` holds.
-        state: The journal's fold.
+        search: Content of ``search.json``.
+        state: State of the search.
         reason: Why it stopped.
-        console: Where to; standard output if None.
+        console: Console to print to; standard output if None.
     """
     console = console or Console()
     console.print(
@@ -60,7 +60,7 @@ def show(
 
 
 def ranking(state: SearchState) -> list[Trial]:
-    """The best trial of each configuration: longest trained first, then by error, over seeds if there are."""
+    """Returns the best trial of each configuration, by epochs (descending), then by error over all seeds."""
     best: dict[str, Trial] = {}
     for trial in state.trials.values():
         if trial.status == "success" and not trial.cached and not trial.repeat:
@@ -72,7 +72,7 @@ def ranking(state: SearchState) -> list[Trial]:
 
 
 def _leads(state: SearchState) -> dict[int, Lead]:
-    """What is known of the configurations of the highest rung, by trial."""
+    """Returns the estimates for the configurations of the highest rung, by trial."""
     highest = max((trial.epochs for trial in state.trials.values()), default=0)
     return {lead.trial.trial: lead for lead in ranked(state, highest)}
 
@@ -84,11 +84,11 @@ def _error(trial: Trial, leads: Mapping[int, Lead]) -> float:
 
 
 def next_commands(run: Run, search: SearchFile, reason: str, *, found: bool) -> list[str]:
-    """Commands to type next, in the order most people want them.
+    """Returns the commands to run next, in the usual order.
 
     Args:
         run: The run.
-        search: ``search.json``.
+        search: Content of ``search.json``.
         reason: Why it stopped.
         found: Whether any network was trained to the highest rung.
     """
@@ -100,7 +100,7 @@ def next_commands(run: Run, search: SearchFile, reason: str, *, found: bool) -> 
 
 
 def confirmed_commands(run: Run) -> list[str]:
-    """Commands to type once the best configurations were trained again."""
+    """Returns the commands to run after a confirmation."""
     known = RunCommands.of(run.path, run.read_search(), interpreter())
     return [known.report, known.export]
 

@@ -43,7 +43,7 @@ class NEXcepTionExporting(Exporting):
     def timm_model(
         self, config: Config, geometry: Geometry, written: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
-        """A model of its own, which takes the geometry itself."""
+        """Returns a separate timm model, which takes the geometry itself."""
         del written
         from search_spaces.nexception.timm_models import GENERIC
 

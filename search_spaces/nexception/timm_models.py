@@ -24,7 +24,7 @@ GENERIC = "nexception"
 PRESETS = (NEXCEPTION_T, NEXCEPTION_S, NEXCEPTION_TP)
 
 _TEST_CROP = 0.95  # NEXcepTion, Table 1
-_SMALL = 64  # images of at most so many pixels a side are shown whole: they have no margin to spare
+_SMALL = 64  # images up to this size in pixels are not cropped
 
 
 def pretrained_cfg(geometry: Geometry, num_classes: int = 1000, in_chans: int = 3) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def stem(choices: Choices, in_chans: int, chs: int, stride: int) -> nn.Sequentia
 
 
 def between(choices: Choices, in_chs: int, out_chs: int) -> nn.Sequential:
-    """A downsampling layer of its own (arXiv:2201.03545, section 2.6)."""
+    """A separate downsampling layer (arXiv:2201.03545, section 2.6)."""
     return nn.Sequential(choices.norm_layer(in_chs), nn.Conv2d(in_chs, out_chs, 2, 2))
 
 
