@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tyro
 
+from analysis import agreement
+from analysis.frames import load
+from analysis.report import findings
 from nas.execution.simulated import Answer
+from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.run import journal
 from nas.run.folder import Run
+from nas.run.rungs import judged
 from nas.run.state import BASELINE, SearchState
 from nas.search.settings import SearchSettings
 from tests.conftest import noise, synthetic, true_error
@@ -118,3 +124,22 @@ def test_a_run_of_before_goes_on_as_it_began() -> None:
     assert SearchSettings.from_json(values).smac.rungs == "learnt"
     del values["smac"]["rungs"]
     assert SearchSettings.from_json(values).smac.rungs == "all"
+
+
+def test_the_report_says_so(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(problem=opposed, trials=40)
+    simulation.run()
+    run = load(simulation.path)
+    said = findings.proxies(run)[-1]
+    assert said.startswith("So the search began higher: 1 epochs tell the opposite of 9 (correlation about -")
+    assert said.endswith("here: configurations begin at 9 epochs.")
+    state = SearchState.of(journal.read(Run(simulation.path).journal).events)
+    assert agreement.judged(run) == judged(state, run.rungs)
+
+
+@pytest.mark.parametrize(("top", "eta", "lowest"), [(45, 3, 5), (18, 3, 2), (6, 3, 2), (7, 3, 7), (8, 2, 2)])
+def test_the_lowest_rung_can_be_left_to_the_search(top: int, eta: int, lowest: int) -> None:
+    said = ["--min-epochs", "auto", "--max-epochs", str(top), "--eta", str(eta)]
+    fidelity = tyro.cli(SearchSettings, args=said, config=(tyro.conf.OmitArgPrefixes,)).fidelity
+    assert fidelity == Fidelity(lowest, top, eta)
+    assert type(fidelity.min_epochs) is int, "what search.json holds"
