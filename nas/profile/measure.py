@@ -158,8 +158,8 @@ def profile(
     found: list[Named | Member] = [loading.find(name, *settings.space) for name in settings.models]
     if front:
         note("counting networks of timm, for those of the nearest cost")
-        named = {one.name for one in found}
-        found += [*front, *(one for one in neighbours(front) if one.name not in named)]
+        present = {one.name for one in found}
+        found += [*front, *(one for one in neighbours(front) if one.name not in present)]
     accuracies = [_top1(named, settings) for named in found]
     short = f"{setting('batch_size', batch_size)}: out of memory; must be smaller"
     pixels = _Pixels(device)
