@@ -6,10 +6,12 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from optuna.exceptions import DuplicatedStudyError
 from optuna.study import StudyDirection
 
 from analysis.studies import distributions
 from nas.run.objectives import ERROR, Objectives, title
+from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -89,10 +91,15 @@ class Study:
         """Adds it to a storage, without trials; returns its number there.
 
         Raises:
-            DuplicatedStudyError: If the storage has one of that name.
+            UserError: If the storage has one of that name.
         """
         directions = [StudyDirection.MINIMIZE] * (1 + len(self.costs))
-        number = storage.create_new_study(directions, self.name)
+        try:
+            number = storage.create_new_study(directions, self.name)
+        except DuplicatedStudyError:
+            raise UserError(
+                f"{self.name}: two studies have this name; rename the folder of one run"
+            ) from None
         storage.set_study_system_attr(number, METRIC_NAMES, [ERROR, *map(title, self.costs)])
         for name, value in {**self.attributes, ORIGIN: self.origin}.items():
             storage.set_study_user_attr(number, name, value)

@@ -17,6 +17,7 @@ from nas.run import journal
 from nas.run.folder import Run
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
+from nas.util.errors import UserError
 from search_spaces.base import Config
 
 
@@ -83,6 +84,13 @@ def test_a_second_study_has_the_curves(weighing: Callable[..., Path]) -> None:
     front, alone = storage.get_all_trials(0), storage.get_all_trials(1)
     assert [trial.intermediate_values for trial in front] == [trial.intermediate_values for trial in alone]
     assert all(len(trial.values) == 1 for trial in alone if trial.state == TrialState.PRUNED)
+
+
+def test_a_run_called_as_that_second_study_is_one_line(weighing: Callable[..., Path]) -> None:
+    storage, run = LiveStorage(), Run.open(weighing(["macs"], {}))
+    Mirror(run, "front (error)", storage)
+    with pytest.raises(UserError, match=r"front \(error\): two studies have this name"):
+        Mirror(run, "front", storage)
 
 
 def test_beyond_a_limit_nothing_is_best(weighing: Callable[..., Path]) -> None:
