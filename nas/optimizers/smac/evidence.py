@@ -155,7 +155,7 @@ class Evidence:
             epochs: Those of a rung.
             error: None: it crashed.
             blameless: For an external reason.
-            curve: Its errors at rungs below, by epochs.
+            curve: Its errors after fewer epochs, by epochs; those of rungs count.
         """
         place = self._place(row)
         self.finished += 1
@@ -165,8 +165,9 @@ class Evidence:
             self.succeeded += 1
             self._measure(place, self._rungs[epochs], error)
             for below, value in (curve or {}).items():
-                if np.isnan(self._errors[place, self._rungs[below]]):
-                    self._errors[place, self._rungs[below]] = value
+                rung = self._rungs.get(below)
+                if rung is not None and np.isnan(self._errors[place, rung]):
+                    self._errors[place, rung] = value
 
     def of_rungs(self) -> Judgement:
         """What the results say of the rungs."""
