@@ -38,7 +38,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     """Puts repeats together; a label names the optimiser and whatever else differs.
 
     Raises:
-        UserError: If there are fewer than two runs, one is there twice, or their errors do not
+        UserError: If there are fewer than two runs, one occurs twice, or their errors do not
             compare: other data, another space, another highest rung.
     """
     if len(runs) < 2:
@@ -46,7 +46,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     paths = [run.path.resolve() for run in runs]
     if len(set(paths)) < len(paths):
         twice = next(run.path for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1)
-        raise UserError(f"{twice}: is there twice; give every run folder once")
+        raise UserError(f"{twice}: occurs twice; give every run folder once")
     for run in runs[1:]:
         _check(runs[0], run)
     settings = [_settings(run) for run in runs]

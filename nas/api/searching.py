@@ -155,7 +155,7 @@ def _unnamed(
 
 def _checked(name: str) -> str:
     if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
-        raise SettingError("name", name, "must be a folder's name; runs_dir says where it lies", repr(name))
+        raise SettingError("name", name, "must be a folder's name; runs_dir is the folder that holds it", repr(name))
     user_input.refuse_long_name("name", name)
     return str(user_input.path("name", Path(name)))
 
@@ -173,7 +173,7 @@ def _say_what_takes_time(wanted: SearchSettings, *, quiet: bool) -> None:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists() and not folder.Run(path).search_json.exists():
-        raise UserError(f"{path}: exists already, and is no run; take another name, or remove it")
+        raise UserError(f"{path}: exists already, and is not a run; take another name, or remove it")
     if path.exists():
         raise UserError(
             f"{path}: exists already; nas.resume_search({str(path)!r}) goes on with it, another name "
