@@ -36,7 +36,7 @@ def fitting(run: Run, weighed: Objectives) -> pd.DataFrame:
 
 
 def front(run: Run, weighed: Objectives) -> pd.DataFrame:
-    """Trials that no other beats in error and the first cost, by rising cost.
+    """Returns the Pareto front of error and first cost, in ascending order of cost.
 
     Once the search has trained any with a further seed, with the errors expected over all seeds.
     """

@@ -155,7 +155,9 @@ def _unnamed(
 
 def _checked(name: str) -> str:
     if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
-        raise SettingError("name", name, "must be a folder's name; runs_dir is the folder that holds it", repr(name))
+        raise SettingError(
+            "name", name, "must be a folder's name; runs_dir is the folder that holds it", repr(name)
+        )
     user_input.refuse_long_name("name", name)
     return str(user_input.path("name", Path(name)))
 

@@ -63,7 +63,7 @@ class _Numbers:
     """
 
     def __init__(self, column: int, hp: Any, rules: Rules, intervals: Sequence[tuple[float, float, float]]):
-        """Takes first and last number and factor of each interval; where two overlap, the later one counts."""
+        """Takes first and last number and factor of each interval; where two overlap, the later counts."""
         self._column, self._rules = column, rules
         self._continuous = isinstance(hp, FloatHyperparameter)
         self._intervals = [
