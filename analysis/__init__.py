@@ -1,1 +1,1 @@
-"""What a finished or running search means: frames, importance, report, dashboard."""
+"""Analysis of finished and running searches: frames, importance, report, dashboard."""

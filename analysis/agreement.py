@@ -1,4 +1,4 @@
-"""Do few epochs rank configurations as many do? Rank correlation between rungs."""
+"""Rank correlations between rungs: whether few epochs rank configurations as many epochs do."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _REPEATS = 1000
 
 
 def shared(run: Run, low: int, high: int) -> pd.DataFrame:
-    """Errors of the configurations measured at both rungs: ``config_id``, ``low``, ``high``."""
+    """Returns the errors of configurations measured at both rungs: ``config_id``, ``low``, ``high``."""
     errors = [run.budget(epochs).set_index("config_id")["error"] for epochs in (low, high)]
     return pd.concat(errors, axis=1, join="inner", keys=["low", "high"]).reset_index()
 
 
 def correlations(run: Run, seed: int = 0) -> pd.DataFrame:
-    """Spearman's rank correlation of the errors for each two rungs.
+    """Computes Spearman's rank correlation of the errors for each pair of rungs.
 
     Only promoted configurations are seen at both, and these lie closer together than all would: that
     lowers a correlation.
@@ -61,7 +61,7 @@ def judged(run: Run) -> Judgement:
 
 
 def verdict(row: pd.Series) -> str:
-    """Says in a sentence whether the lower rung of a row of :func:`correlations` is honest."""
+    """Describes in a sentence whether the lower rung of a row of :func:`correlations` can be trusted."""
     budgets = f"{int(row['low'])} and {int(row['high'])} epochs"
     if row["configs"] < MIN_CONFIGS:
         return (
@@ -94,7 +94,7 @@ def _interval(both: pd.DataFrame, seed: int) -> tuple[float, float]:
 
 
 def _spearman(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Along the last axis; NaN where one side is constant."""
+    """Computes correlations along the last axis; NaN where one side is constant."""
     from scipy.stats import rankdata
 
     x, y = (

@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 
 def ranking(run: Run) -> pd.DataFrame:
-    """Each configuration's longest trial, the longest and best first."""
+    """Returns the longest trial of each configuration, the longest and best first."""
     measured = run.measured.sort_values(["epochs", "error", "trial"], ascending=[False, True, True])
     return measured.drop_duplicates("config_id")
 
 
 def curve(run: Run, config_id: str) -> pd.DataFrame:
-    """All epochs of one configuration: a promoted one's lie with several trials; the latest counts.
+    """Joins all epochs of one configuration; promoted ones have several trials, of which the latest counts.
 
     Those of further seeds are left out.
     """

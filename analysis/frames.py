@@ -1,4 +1,4 @@
-"""A run as pandas frames: everything in this package is a function of a :class:`Run`."""
+"""A run as pandas frames, on which everything in this package is based."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ METRICS = ("top1", "top5", "val_loss", "train_loss", "params", "macs", "peak_mem
 
 @dataclass(frozen=True)
 class Run:
-    """A search, finished or not, as it was when it was read.
+    """A search, finished or not, at the time of reading.
 
     Attributes:
         path: The run folder.
-        name: Its name.
+        name: Name of the run.
         search: ``search.json``: command, settings, data, hardware, versions.
-        hyperparameters: What was searched, by name, in the space's order.
+        hyperparameters: Hyperparameters of the space by name, in its order.
         trials: One row a trial, by number. ``config_id``, ``epochs``, ``origin``, ``status``
             (``success``, ``crashed``, ``running`` or ``asked``), ``error`` (``1 - top-1``, NaN unless
             it succeeded), ``top1``, ``top5``, ``val_loss``, ``train_loss``, ``params``, ``macs``,
@@ -53,10 +53,10 @@ class Run:
         sessions: One row a session: ``started``, ``ended`` (NaT while it runs or after a kill),
             ``reason``, ``command`` and ``host``.
         clock: Seconds of search time used.
-        ask_seconds: Seconds the optimiser took to propose, in all.
-        begun_by: The command line that began the run: a resumed one's own says nothing of its settings.
+        ask_seconds: Total time of the optimiser's proposals, seconds.
+        begun_by: The command line that began the run; that of a resumed session does not show the settings.
         running: Whether a search writes to the folder now.
-        dropped: Bytes of a half-written last line that were left out.
+        dropped: Size of a half-written last line that was left out, bytes.
     """
 
     path: Path
@@ -75,12 +75,12 @@ class Run:
 
     @property
     def analysis(self) -> Path:
-        """Where figures and tables of this run go."""
+        """Folder of the run's figures and tables."""
         return self.path / "analysis"
 
     @property
     def default(self) -> dict[str, Any]:
-        """The base architecture; None for what is inactive."""
+        """The base architecture; None for inactive hyperparameters."""
         known = self.search.space.default
         return {
             name: known.get(name) if levels.optional(hp) else hp.default
@@ -89,12 +89,12 @@ class Run:
 
     @property
     def rungs(self) -> list[int]:
-        """Budgets of the search, epochs, ascending."""
+        """Rungs of the search, epochs, ascending."""
         return self.search.rungs
 
     @property
     def measured(self) -> pd.DataFrame:
-        """Trials that succeeded and were not answered from an earlier one; of each configuration its own.
+        """Successful trials without cached results and further seeds.
 
         Trainings with further seeds (:attr:`replicates`) are no trials of anything new.
         """
@@ -102,7 +102,7 @@ class Run:
 
     @property
     def replicates(self) -> pd.DataFrame:
-        """Successful trainings of configurations with further seeds."""
+        """Successful trials with further seeds."""
         return self._succeeded[self._succeeded["replicate"] > 0]
 
     @property
@@ -116,7 +116,7 @@ class Run:
 
     @property
     def incumbent(self) -> pd.Series | None:
-        """The winner's row of ``trials``: the best at the highest rung, None before the first.
+        """Row of the winner in ``trials``: the best at the highest rung, None before the first.
 
         Once configurations were trained with further seeds, its ``error`` and ``top1`` are what is expected
         over all seeds.
@@ -130,23 +130,23 @@ class Run:
         return row
 
     def baseline(self, epochs: int) -> pd.Series | None:
-        """The base architecture's own trial at a rung, None if it has not succeeded."""
+        """Returns the base architecture's trial at a rung, None if it has not succeeded."""
         rows = self.measured
         rows = rows[(rows["origin"] == "baseline") & (rows["epochs"] == epochs)]
         return None if rows.empty else rows.iloc[0]
 
     def config(self, trial: int) -> dict[str, Any]:
-        """The configuration of a trial; None for what is inactive."""
+        """Returns the configuration of a trial; None for inactive hyperparameters."""
         row = self.trials.loc[trial]
         return plain({name: row[name] for name in self.hyperparameters})
 
     def differing(self, config: Mapping[str, Any] | pd.Series) -> list[str]:
-        """Names of the hyperparameters in which a configuration, a trial's row too, differs from the base."""
+        """Returns the hyperparameters in which a configuration or a trial's row differs from the base."""
         default = self.default
         return [name for name in self.hyperparameters if config[name] != default[name]]
 
     def budget(self, epochs: int) -> pd.DataFrame:
-        """The measured trials of one rung."""
+        """Returns the measured trials of one rung."""
         return self.measured[self.measured["epochs"] == epochs]
 
 
@@ -154,7 +154,7 @@ def load(path: Path) -> Run:
     """Reads a run folder; a search may be writing to it.
 
     Raises:
-        UserError: If it is no run, or a file in it is damaged.
+        UserError: If it is not a run, or a file in it is damaged.
     """
     opened = folder.Run.open(path)
     running = opened.is_locked()
@@ -183,7 +183,7 @@ def load(path: Path) -> Run:
 
 
 def _hyperparameters(path: Path, search: SearchFile) -> dict[str, Hyperparameter]:
-    """What the run searched, from its own record; words and order from the space if it is still there."""
+    """Returns the run's hyperparameters from its record, with words and order of the space if it exists."""
     try:
         found = levels.of(orjson.loads(path.read_bytes()))
     except (
@@ -203,7 +203,7 @@ def _hyperparameters(path: Path, search: SearchFile) -> dict[str, Hyperparameter
 
 
 def _with_words(found: Hyperparameter, known: Parameter | None) -> Hyperparameter:
-    """An older run's file has no words: they are the space's, if it is the same hyperparameter."""
+    """Takes the words, which files of older runs lack, from the space if the hyperparameter is the same."""
     if known is None:
         return found
     if isinstance(known, Hyperparameter) and known.choices == found.choices:
@@ -238,7 +238,7 @@ def _trials(
         if None in values and not levels.optional(hyperparameters[name]):
             number = rows[values.index(None)].trial
             raise UserError(f"trials.jsonl: trial {number} has no {name}; the journal is of another space")
-        # As objects, a whole number stays one beside trials where it is inactive.
+        # As objects, since integers would become floats beside trials in which they are inactive.
         columns[name] = pd.Series(values, dtype=object) if None in values else values
     types = {"epochs": int, "attempts": int, "replicate": int, "cached": bool, "error": float, "clock": float}
     return pd.DataFrame(columns).astype(types).set_index("trial", drop=False).rename_axis(None)

@@ -1,4 +1,4 @@
-"""A hyperparameter as forests and figures see it: finitely many levels.
+"""Hyperparameters in the form of forests and figures, with finitely many levels.
 
 Choices are levels as they are. A range of numbers is cut into parts of equal width, on its own scale (a
 logarithmic one where the hyperparameter has one), so that each level is as likely as another if nothing is
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 INACTIVE = "inactive"
 _PARTS = 8
-_MOST_EACH = 12  # integers that are levels one by one
+_MOST_EACH = 12  # ranges of up to this many integers have a level for each
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Levels(Hyperparameter):
     """A hyperparameter whose choices are levels.
 
     Attributes:
-        edges: Where the parts of a range meet, ascending; empty where each choice is a value.
-        optional: Whether it may be inactive; the last choice then says so.
-        range: Its values in words, as its definition has them.
+        edges: Edges between the parts of a range, ascending; empty if each choice is a value.
+        optional: Whether it may be inactive; the last choice then stands for that.
+        range: Description of its values by its definition.
     """
 
     edges: tuple[float, ...] = ()
@@ -42,7 +42,7 @@ class Levels(Hyperparameter):
 
 
 def codes(hp: Hyperparameter, values: pd.Series) -> np.ndarray:
-    """The level of each value, by number ``(N,)``; a missing one is inactive."""
+    """Returns the level of each value by number, ``(N,)``; a missing value is inactive."""
     listed = values.tolist()
     if not isinstance(hp, Levels):
         code = {choice: place for place, choice in enumerate(hp.choices)}
@@ -61,12 +61,12 @@ def _code(hp: Levels, value: Any) -> int:
 
 
 def active(hp: Hyperparameter) -> int:
-    """Number of levels at which it is active: the first ones."""
+    """Number of levels at which it is active; these come first."""
     return len(hp.choices) - int(optional(hp))
 
 
 def shown(value: Any) -> str:
-    """A value as figures and tables say it."""
+    """Formats a value for figures and tables."""
     if value is None:
         return INACTIVE
     if isinstance(value, bool | np.bool_):
@@ -75,37 +75,37 @@ def shown(value: Any) -> str:
 
 
 def plainly(value: Any) -> Any:
-    """A value as it is, but for those that take words."""
+    """Returns a value unchanged, or words for special ones."""
     return shown(value) if value is None or isinstance(value, float) else value
 
 
 def of(space: Mapping[str, Any]) -> dict[str, Hyperparameter]:
-    """The hyperparameters of a space by name.
+    """Returns the hyperparameters of a space by name.
 
     Args:
-        space: ConfigSpace's JSON.
+        space: The space in ConfigSpace's JSON format.
 
     Raises:
-        KeyError, TypeError, ValueError: If it is none.
+        KeyError, TypeError, ValueError: If it is not a space.
     """
     children = {condition["child"] for condition in _conditions(space.get("conditions", ()))}
     return {hp["name"]: _read(hp, hp["name"] in children) for hp in space["hyperparameters"]}
 
 
 def flat(space: Mapping[str, Any]) -> bool:
-    """Whether a space has nothing but choices, all of them free."""
+    """Whether a space has only choices without conditions and clauses."""
     ruled = space.get("conditions") or space.get("forbiddens")
     return not ruled and all(not hp["type"].startswith("uniform") for hp in space["hyperparameters"])
 
 
 def discrete(space: Mapping[str, Any], found: Mapping[str, Hyperparameter]) -> dict[str, Any]:
-    """The JSON of a space of levels; conditions and clauses are left out, inactive is a level."""
+    """Returns the JSON of a space of levels, without conditions and clauses; inactive is a level."""
     listed = [_choice(hp, named({name: hp.default}, {name: hp})[name]) for name, hp in found.items()]
     return {**space, "hyperparameters": listed, "conditions": [], "forbiddens": []}
 
 
 def _choice(hp: Hyperparameter, default: Value) -> dict[str, Any]:
-    """A hyperparameter of levels, as ConfigSpace writes it; a constant stays one."""
+    """Returns a hyperparameter of levels in ConfigSpace's format; a constant remains one."""
     if len(hp.choices) == 1:
         return {"type": "constant", "name": hp.name, "value": hp.choices[0], "meta": None}
     choices = {"choices": list(hp.choices), "weights": None, "default_value": default}
@@ -113,7 +113,7 @@ def _choice(hp: Hyperparameter, default: Value) -> dict[str, Any]:
 
 
 def named(config: Mapping[str, Any], found: Mapping[str, Hyperparameter]) -> dict[str, Any]:
-    """A configuration as its levels."""
+    """Converts a configuration to levels."""
     return {
         name: hp.choices[_code(hp, config.get(name))] if isinstance(hp, Levels) else config[name]
         for name, hp in found.items()
@@ -126,7 +126,7 @@ def optional(hp: Hyperparameter) -> bool:
 
 
 def _conditions(listed: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Conditions and those that a conjunction is made of."""
+    """Yields conditions, including those inside conjunctions."""
     for condition in listed:
         if "conditions" in condition:
             yield from _conditions(condition["conditions"])
@@ -135,14 +135,14 @@ def _conditions(listed: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, An
 
 
 def _read(hp: Mapping[str, Any], optional: bool) -> Hyperparameter:
-    """Reads a hyperparameter of ConfigSpace's JSON.
+    """Reads a hyperparameter from ConfigSpace's JSON.
 
     Args:
-        hp: As ConfigSpace writes it.
+        hp: The hyperparameter in ConfigSpace's format.
         optional: Whether a condition may make it inactive.
 
     Raises:
-        KeyError: If it is of a kind that no search has.
+        KeyError: If it is of an unsupported kind.
     """
     name, kind, meta = hp["name"], hp["type"], hp.get("meta") or {}
     words: dict[str, Any] = {"meaning": str(meta.get("meaning", "")), "source": str(meta.get("source", ""))}
@@ -168,7 +168,7 @@ def _read(hp: Mapping[str, Any], optional: bool) -> Hyperparameter:
 def _parts(
     lower: float, upper: float, log: bool, *, whole: bool
 ) -> tuple[tuple[Value, ...], tuple[float, ...]]:
-    """Levels of a range, and where they meet."""
+    """Returns the levels of a range and the edges between them."""
     if whole and upper - lower < _MOST_EACH:
         return tuple(range(int(lower), int(upper) + 1)), ()
     ends = np.geomspace(lower, upper, _PARTS + 1) if log else np.linspace(lower, upper, _PARTS + 1)

@@ -1,4 +1,4 @@
-"""The folder ``runs/<name>/analysis``: tables and figures, each file whole or not there."""
+"""The folder ``runs/<name>/analysis`` with tables and figures, written atomically."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def folder(run: Run) -> Iterator[Path]:
-    """Makes the run's analysis folder; whatever the disk refuses meanwhile becomes one line.
+    """Creates the run's analysis folder; errors of the disk inside the block become one line.
 
     Raises:
-        UserError: If it cannot be made or written to.
+        UserError: If it cannot be created or written.
     """
     with writable(run.analysis) as path:
         yield path
@@ -32,10 +32,10 @@ def folder(run: Run) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def writable(path: Path) -> Iterator[Path]:
-    """Makes a folder, as :func:`folder` does.
+    """Creates a folder, like :func:`folder`.
 
     Raises:
-        UserError: If it cannot be made or written to.
+        UserError: If it cannot be created or written.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

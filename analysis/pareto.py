@@ -1,4 +1,4 @@
-"""Accuracy against size: which networks are beaten by none in both."""
+"""The Pareto front of accuracy and size."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def candidates(run: Run) -> pd.DataFrame:
-    """Measured trials of the highest rung reached: errors of different rungs do not compare."""
+    """Returns the measured trials of the highest rung reached, since rungs cannot be compared."""
     measured = run.measured
     return measured[measured["epochs"] == measured["epochs"].max()]
 
 
 def front(trials: pd.DataFrame, cost: str) -> pd.DataFrame:
-    """Trials that no other beats or equals in both error and cost, by rising cost.
+    """Returns the Pareto front of error and cost, in ascending order of cost.
 
     Args:
-        trials: Of one rung.
+        trials: Trials of one rung.
         cost: ``macs``, ``params`` or another column of which less is better.
     """
     ordered = trials.sort_values([cost, "error"], kind="stable")

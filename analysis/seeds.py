@@ -23,7 +23,7 @@ BASE_LABEL = "base architecture"
 
 @dataclass(frozen=True)
 class Seeds:
-    """What several seeds said.
+    """The results of several seeds.
 
     Attributes:
         found: ``confirmed.json``.
@@ -37,12 +37,12 @@ class Seeds:
 
     @property
     def compared(self) -> int:
-        """Seeds that all configurations have."""
+        """Number of seeds that all configurations have."""
         return len(self.found.compared)
 
     @property
     def winner(self) -> ConfirmedConfig | None:
-        """The best configuration's row of ``confirmed.json``, None before any comparison."""
+        """Entry of the best configuration in ``confirmed.json``, None before any comparison."""
         return self.found.best
 
     def means(self, column: str) -> pd.DataFrame:
@@ -57,7 +57,7 @@ class Seeds:
 
 
 def seeds(run: Run) -> Seeds | None:
-    """Reads what ``nas.confirm`` measured, None if it was not there or has not trained an epoch.
+    """Reads the results of ``nas.confirm``, None if there are none yet.
 
     Raises:
         UserError: If its files are damaged.
@@ -87,7 +87,7 @@ def seeds(run: Run) -> Seeds | None:
 
 
 def _trials(row: ConfirmedConfig, confirmed: SearchState, searched: SearchState) -> list[Trial | None]:
-    """The trainings of a configuration, those that the search did included, None where there is none."""
+    """Returns the trainings of a configuration, including the search's, None where there is none."""
     others = row.repeated_trials or [None] * len(row.trials)
     return [
         confirmed.trials.get(mine or 0) if other is None else searched.trials.get(other)
@@ -96,5 +96,5 @@ def _trials(row: ConfirmedConfig, confirmed: SearchState, searched: SearchState)
 
 
 def label(row: ConfirmedConfig) -> str:
-    """What a configuration of ``confirmed.json`` is called."""
+    """Returns the name of a configuration of ``confirmed.json``."""
     return BASE_LABEL if row.baseline else f"trial {row.searched_trial}"

@@ -1,4 +1,4 @@
-"""The search space of a run, where reading the run may use it."""
+"""The search space of a run, as far as reading a run may use it."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def registered(search: SearchFile) -> SearchSpace | None:
-    """The space of a run if it is one of ours; code of others is not run to read it, whatever its name is.
+    """Returns the space of a run if it is registered; code of custom spaces is not run to read a run.
 
     Args:
-        search: What ``search.json`` holds.
+        search: Content of ``search.json``.
     """
     name = search.named_space
     return search_spaces.get(name) if name in search_spaces.names() else None

@@ -16,17 +16,17 @@ from nas.run.state import SearchState
 if TYPE_CHECKING:
     from analysis.frames import Run
 
-MIN_TRIALS = 10  # as for importances: fewer say nothing of a dozen choices
+MIN_TRIALS = 10  # as for importances: fewer show nothing about a dozen choices
 _RIDGE = 1e-3
 
 
 def objectives(run: Run) -> Objectives | None:
-    """What a run weighs beside the error, None for one of the error alone."""
+    """Returns objectives and limits of a run besides the error, None for the error alone."""
     return Objectives.of(run.search)
 
 
 def fitting(run: Run, weighed: Objectives) -> pd.DataFrame:
-    """Measured trials of the highest rung that keep all limits and whose costs are known."""
+    """Returns measured trials of the highest rung within all limits and with known costs."""
     trials = run.budget(run.rungs[-1])
     columns = [COST + name for name in weighed.names]
     known = trials.dropna(subset=columns)
@@ -36,7 +36,7 @@ def fitting(run: Run, weighed: Objectives) -> pd.DataFrame:
 
 
 def front(run: Run, weighed: Objectives) -> pd.DataFrame:
-    """Trials that no other beats in error and the first cost, by rising cost.
+    """Returns the Pareto front of error and first cost, in ascending order of cost.
 
     Once the search has trained any with a further seed, with the errors expected over all seeds.
     """
@@ -69,7 +69,7 @@ def volume_over_time(run: Run, weighed: Objectives) -> pd.DataFrame:
 
 
 def effects(run: Run, weighed: Objectives) -> pd.DataFrame:
-    """What each choice's value does to accuracy and to costs, against the base architecture's value.
+    """Estimates the effect of each value on accuracy and costs, relative to the base architecture's value.
 
     Main effects of a ridge regression over the trials of the budget that has most, of the error and of each
     cost's logarithm: what a value does when all else stays, as far as choices act each for itself.

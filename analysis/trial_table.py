@@ -22,13 +22,13 @@ MOST_ROWS = 200  # without scripts; all rows of a long search would make the pag
 
 @dataclass(frozen=True)
 class Column:
-    """A column as it reads, and what it is sorted by.
+    """A column with its texts and sort keys.
 
     Attributes:
-        title: Its head.
-        cells: A text a row.
-        sort: A number a row, None where there is none; empty for a column of words.
-        down: Whether the largest comes first when it is first sorted.
+        title: Head of the column.
+        cells: Text of each row.
+        sort: Sort key of each row, None where there is none; empty for a column of texts.
+        down: Whether it is first sorted in descending order.
     """
 
     title: str
@@ -38,11 +38,11 @@ class Column:
 
     @property
     def number(self) -> bool:
-        """Whether it is a column of numbers."""
+        """Whether it has numbers."""
         return bool(self.sort)
 
     def data(self) -> dict[str, Any]:
-        """For the page's script: each distinct text once, and for each row which."""
+        """Returns data for the page's script: each distinct text once, and its index for each row."""
         words = list(dict.fromkeys(self.cells))
         places = {word: place for place, word in enumerate(words)}
         found = {"title": self.title, "words": words, "at": [places[cell] for cell in self.cells]}
@@ -50,12 +50,12 @@ class Column:
 
 
 def ordered(run: Run) -> pd.DataFrame:
-    """All trials: the highest rung first, of each the best first, then what has no error."""
+    """Sorts all trials: the highest rung first, the best first within a rung, then those without an error."""
     return run.trials.sort_values(["epochs", "error", "trial"], ascending=[False, True, True])
 
 
 def columns(run: Run) -> list[Column]:
-    """What the table shows of each trial, in :func:`ordered`'s order."""
+    """Returns the columns of the table, in the order of :func:`ordered`."""
     trials = ordered(run)
     accuracy = 100 * (1 - trials["error"])
     return [

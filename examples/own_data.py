@@ -1,4 +1,4 @@
-"""Searches on images of one's own, and classifies some with the network that was found."""
+"""Searches on your own images, and classifies some with the best network."""
 
 import numpy as np
 import torch

@@ -139,9 +139,9 @@ class Hyperparameter:
             raise UserError(f"hyperparameter {self.name}: choices must be of one type ({listed})")
         doubled = [choice for choice in self.choices if self.choices.count(choice) > 1]
         if doubled:
-            raise UserError(f"hyperparameter {self.name}: choice {doubled[0]!r} is there twice")
+            raise UserError(f"hyperparameter {self.name}: choice {doubled[0]!r} occurs twice")
         if type(self.default) not in kinds or self.default not in self.choices:
-            raise UserError(f"hyperparameter {self.name}: default {self.default!r} is none of its choices")
+            raise UserError(f"hyperparameter {self.name}: default {self.default!r} is not one of its choices")
 
     def canonical(self, value: Any) -> Value:
         """Returns the choice that equals a value in type and value.
@@ -309,7 +309,7 @@ def check(hyperparameters: Mapping[str, Parameter]) -> None:
             )
         hp.check()
         if hp.name != key:
-            raise UserError(f"hyperparameter {hp.name}: stands under the key {key!r}; must be its name")
+            raise UserError(f"hyperparameter {hp.name}: has the key {key!r}; must be its name")
 
 
 def values_of(hp: Parameter) -> Sequence[Value]:
@@ -327,6 +327,6 @@ def by_name(hyperparameters: Sequence[Parameter]) -> dict[str, Parameter]:
     for hp in hyperparameters:
         name = getattr(hp, "name", None)
         if name in found:
-            raise UserError(f"hyperparameter {name}: is there twice")
+            raise UserError(f"hyperparameter {name}: occurs twice")
         found[str(name)] = hp
     return found

@@ -74,7 +74,7 @@ FLAGS = [
     (["--val-fraction", "1.5"], r"--val-fraction 1.5.*0.1"),
     (["--image-size", "4"], r"--image-size 4.*at least 8"),
     (["--threads", "0"], r"--threads 0"),
-    (["--name", "a/b"], r"--name a/b: must be a folder's name; --runs-dir says where"),
+    (["--name", "a/b"], r"--name a/b: must be a folder's name; --runs-dir is the folder"),
     (["--name", ".."], r"--name \.\.: must be a folder's name"),
     (["--name", "n" * 300], r"--name n{20}\.\.\.: 300 bytes long; must be at most 200"),
     (["--name", os.fsdecode(b"caf\xe9")], r"--name b'caf.xe9': is not UTF-8"),

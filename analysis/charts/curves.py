@@ -1,4 +1,4 @@
-"""Interactive learning curves: of the ten best, and over seeds."""
+"""Interactive learning curves of the ten best, and over seeds."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _colours(labels: Sequence[str]) -> Spec:
 
 
 def _dashes(labels: Sequence[str]) -> Spec:
-    """The base architecture, and whoever shares a colour, is dashed."""
+    """Dashes the base architecture, and curves that share a colour."""
     found = [name for name in labels if name != BASE_LABEL]
     dashed = {BASE_LABEL, *found[len(SERIES) :]}
     return {

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def all_charts(run: Run, several: Seeds | None) -> dict[str, Spec]:
-    """Every chart there are data for, by the name of the figure it takes the place of."""
+    """Builds every chart that has data, by the name of the figure that it replaces."""
     from analysis.charts import curves as charts_curves
     from analysis.charts import search as charts_search
     from analysis.charts import space as charts_space

@@ -24,7 +24,7 @@ INK, PAPER = "page:ink", "page:paper"
 
 
 def paint(colour: str) -> str:
-    """A colour of the figures' palette, as the page's light or dark shade of it."""
+    """Returns a colour of the figures' palette in the page's light or dark shade."""
     return f"page:colour-{figures.PALETTE.index(colour)}"
 
 
@@ -43,7 +43,7 @@ def top1(title: str = "validation top-1", **scale: Any) -> Spec:
 
 
 def percent_tip(field: str, title: str) -> Spec:
-    """A share among what is shown under the pointer."""
+    """Builds a tooltip entry for a share."""
     return {"field": field, "type": "quantitative", "title": title, "format": ".2%"}
 
 
@@ -58,7 +58,7 @@ def legend(title: str | None = None) -> Spec:
 
 
 def changes(run: Run, trials: pd.DataFrame) -> list[str]:
-    """What each trial's network changes of the base architecture."""
+    """Returns the differences of each trial's network from the base architecture."""
     return [
         ", ".join(f"{name} {shown(row[name])}" for name in run.differing(row)) or "the base architecture"
         for row in trials[list(run.hyperparameters)].to_dict("records")
@@ -66,10 +66,10 @@ def changes(run: Run, trials: pd.DataFrame) -> list[str]:
 
 
 def short(values: Any) -> Any:
-    """Numbers with as many digits as a picture shows, for a smaller page."""
+    """Rounds numbers to the visible digits, for a smaller page."""
     return np.round(values, 5)
 
 
 def records(frame: pd.DataFrame) -> list[Spec]:
-    """A frame's rows as Vega reads them."""
+    """Converts a frame's rows for Vega."""
     return [{str(key): value for key, value in row.items()} for row in frame.to_dict("records")]

@@ -147,7 +147,7 @@ def size(run: Run) -> Spec:
     """Accuracy against MACs and parameters as bubbles; the one under the pointer is marked in both."""
     trials = pareto.candidates(run)
     epochs = int(trials["epochs"].iloc[0])
-    # A base architecture that leads is shown as what it is.
+    # A base architecture that leads is shown as the base architecture.
     marked = ((run.incumbent, "winner"), (run.baseline(epochs), BASE_LABEL))
     names = {int(row["trial"]): name for row, name in marked if row is not None}
     values = pd.DataFrame(

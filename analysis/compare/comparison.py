@@ -45,7 +45,7 @@ def compare(runs: Sequence[Run], settings: ImportanceSettings = ImportanceSettin
     """Compares runs on the same images and space.
 
     Raises:
-        UserError: If there are fewer than two, one is there twice, or their errors do not compare.
+        UserError: If there are fewer than two, one occurs twice, or their errors do not compare.
     """
     from analysis.compare import consensus, groups
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def telling(runs: Sequence[Run]) -> list[Run]:
-    """The runs with enough trials to say what matters."""
+    """Returns the runs with enough trials to compute importances."""
     return [run for run in runs if marginals.enough(run)]
 
 

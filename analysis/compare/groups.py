@@ -1,4 +1,4 @@
-"""Several runs side by side: which belong together, and how good each was at the same time."""
+"""Groups runs that differ only in their seeds, and compares the groups at equal times."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     """Puts repeats together; a label names the optimiser and whatever else differs.
 
     Raises:
-        UserError: If there are fewer than two runs, one is there twice, or their errors do not
+        UserError: If there are fewer than two runs, one occurs twice, or their errors do not
             compare: other data, another space, another highest rung.
     """
     if len(runs) < 2:
@@ -46,7 +46,7 @@ def group(runs: Sequence[Run]) -> list[Group]:
     paths = [run.path.resolve() for run in runs]
     if len(set(paths)) < len(paths):
         twice = next(run.path for run, path in zip(runs, paths, strict=True) if paths.count(path) > 1)
-        raise UserError(f"{twice}: is there twice; give every run folder once")
+        raise UserError(f"{twice}: occurs twice; give every run folder once")
     for run in runs[1:]:
         _check(runs[0], run)
     settings = [_settings(run) for run in runs]
@@ -72,7 +72,7 @@ def _check(first: Run, other: Run) -> None:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """What was chosen, flat; ``width`` as it turned out."""
+    """Returns the settings, flattened; ``width`` is the resolved one."""
     flat = {
         f"{part} {key}".replace("choice ", ""): value
         for part, values in records.write(run.search.settings).items()
@@ -89,12 +89,12 @@ def _label(run: Run, settings: Mapping[str, Any], differing: Sequence[str]) -> s
 
 
 def shared_time(runs: Sequence[Run]) -> float:
-    """Seconds that every run has searched: all are compared there."""
+    """Returns the seconds that every run has searched, at which all are compared."""
     return min(run.clock for run in runs)
 
 
 def best_at(run: Run, seconds: np.ndarray) -> np.ndarray:
-    """Top-1 of the incumbent at moments of the search clock, NaN before the first."""
+    """Returns the top-1 of the incumbent at times of the search clock, NaN before the first."""
     clock, top1 = run.incumbents["clock"].to_numpy(), run.incumbents["top1"].to_numpy()
     place = np.searchsorted(clock, seconds, side="right")
     return np.r_[np.nan, top1][place]

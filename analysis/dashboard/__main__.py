@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PROG = "python -m analysis.dashboard"
 
-_REFRESH = 10.0  # seconds between looks at the journals
+_REFRESH = 10.0  # seconds between checks of the journals
 _START = 120.0  # seconds the page may take to answer
 
 

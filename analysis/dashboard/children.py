@@ -18,7 +18,7 @@ _GRACE = 5.0  # seconds between asking and killing
 class Child:
     """One process with its log.
 
-    It leads a session of its own, so that Ctrl-C at the terminal reaches the parent only and the
+    It leads a separate session, so that Ctrl-C at the terminal reaches the parent only and the
     parent decides in which order things end. Its standard input is a pipe that closes when the
     parent dies.
     """

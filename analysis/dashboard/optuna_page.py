@@ -28,7 +28,7 @@ def show(paths: Sequence[Path], port: int, prog: str, *, browse: bool) -> int:
 
     Args:
         paths: Run folders.
-        port: Of the page; 0: any free one.
+        port: Port of the page; 0: any free one.
         prog: What begins a line of complaint.
         browse: Open the page in a browser.
 

@@ -91,7 +91,7 @@ class Services:
             return False
 
     def dead(self) -> list[Child]:
-        """Those that have ended."""
+        """Returns the processes that have ended."""
         return [child for child in self._children if child.exit_code is not None]
 
     def pid(self, name: str) -> int:
@@ -161,7 +161,7 @@ class Services:
 
 @contextlib.contextmanager
 def started(python: Path, redis: str, port: int, runs: Sequence[Path]) -> Iterator[Services]:
-    """Starts the services in a folder of their own; afterwards neither they nor the folder are left.
+    """Runs the services in a temporary folder, and ends them and removes the folder afterwards.
 
     Raises:
         UserError: If redis does not come up.

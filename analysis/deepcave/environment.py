@@ -50,7 +50,7 @@ def ensure(say: Callable[[str], None] = announce) -> Path:
     """Builds the environment if that has not been done; returns its Python.
 
     Args:
-        say: Where to announce that it takes a while.
+        say: Called with a line that it takes a while.
 
     Raises:
         UserError: If uv is missing or the packages cannot be had.

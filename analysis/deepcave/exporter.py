@@ -1,4 +1,4 @@
-"""What DeepCAVE reads of a run: one file, written from the journal and replaced as a whole.
+"""The export of a run for DeepCAVE: one file, written from the journal and replaced atomically.
 
 DeepCAVE's page reads the file while the search goes on, and drops a run for good when it cannot be
 read. So it is never written in place, and all of it is one file: space, configurations and trials
@@ -44,7 +44,7 @@ def export_path(run: Run) -> Path:
 
 
 def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
-    """Puts a run into the form that our DeepCAVE converter reads.
+    """Converts a run to the form that our DeepCAVE converter reads.
 
     DeepCAVE's evaluators take for a number what is one, but know no conditions, and their importances differ
     in kind from those of choices. So a space that has more than choices goes as its levels, inactive among
@@ -100,7 +100,7 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
 
 
 def objectives(weighed: Objectives | None) -> list[dict[str, Any]]:
-    """The objectives that DeepCAVE is told of; the search's own costs last, where its front begins.
+    """Returns the objectives for DeepCAVE, with the search's costs last, where its front begins.
 
     Args:
         weighed: What the search weighs beside the error, None for nothing.
@@ -117,7 +117,7 @@ def objectives(weighed: Objectives | None) -> list[dict[str, Any]]:
 
 
 def _weighed_names(weighed: Objectives | None) -> tuple[str, ...]:
-    """Costs of a search, what it minimises first of all last."""
+    """Returns the costs of a search, the first that it minimises last."""
     return () if weighed is None else weighed.names[::-1]
 
 

@@ -53,7 +53,7 @@ def mean_curve(
     """Draws the mean of curves with standard deviations.
 
     Args:
-        ax: Where.
+        ax: Axes to draw on.
         found: A frame a seed, with ``epoch`` and the column; empty ones are left out, and error bars
             need two.
         column: What to draw.

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Path:
-    """The changes in the order they are made.
+    """The changes in the order in which they are made.
 
     Attributes:
-        hyperparameters: What is changed at each step.
-        values: What it becomes.
-        errors: Every tree's prediction before the first step and after each, ``(trees, steps + 1)``.
+        hyperparameters: The hyperparameter changed at each step.
+        values: Its new value.
+        errors: Predictions of every tree before the first step and after each, ``(trees, steps + 1)``.
     """
 
     hyperparameters: tuple[str, ...]
@@ -35,12 +35,12 @@ class Path:
 
     @property
     def gains(self) -> np.ndarray:
-        """By how much each step lowers the predicted error, ``(trees, steps)``."""
+        """Decrease of the predicted error in each step, ``(trees, steps)``."""
         return -np.diff(self.errors, axis=1)
 
 
 def path(forest: Forest, start: Mapping[str, Any], goal: Mapping[str, Any]) -> Path:
-    """Walks greedily from ``start`` to ``goal``; what both have in common is not on the path."""
+    """Walks greedily from ``start`` to ``goal`` through the choices in which they differ."""
     current = dict(start)
     errors = [forest.predict(forest.encode([current]))[:, 0]]
     left = [name for name in forest.names if current[name] != goal[name]]

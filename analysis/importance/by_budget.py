@@ -44,7 +44,7 @@ class ImportanceSettings:
 
 @dataclass(frozen=True)
 class Importances:
-    """What the methods say.
+    """The results of the methods.
 
     Attributes:
         table: One row a method, rung and hyperparameter or pair. ``method`` (``lpi``, ``lpi_stock``,
@@ -53,8 +53,8 @@ class Importances:
             ``importance`` (a share of the variance, 0 to 1; for ablation the error taken away),
             ``std_trees``, ``std_bootstrap`` (NaN without repeats), ``step`` and ``error`` (the place on
             the ablation path and the predicted error after it, else missing).
-        centre: Number of the trial whose configuration LPI and ablation are about.
-        notes: What a reader has to know, one sentence each.
+        centre: Number of the trial whose configuration LPI and ablation examine.
+        notes: Notes for the reader, one sentence each.
     """
 
     table: pd.DataFrame
@@ -62,7 +62,7 @@ class Importances:
     notes: tuple[str, ...]
 
     def of(self, method: str) -> pd.DataFrame:
-        """The rows of one method."""
+        """Returns the rows of one method."""
         return self.table[self.table["method"] == method]
 
 
@@ -74,7 +74,7 @@ def importances(run: Run, settings: ImportanceSettings = ImportanceSettings()) -
     forest that has the epochs as an input (see :func:`analysis.importance.engines.fit`).
 
     Raises:
-        UserError: If no rung has ten measured trials, or DeepCAVE's environment cannot be had.
+        UserError: If no rung has ten measured trials, or DeepCAVE's environment cannot be built.
     """
     import pandas as pd
 
@@ -116,7 +116,7 @@ def importances(run: Run, settings: ImportanceSettings = ImportanceSettings()) -
 
 
 def find_centre(run: Run) -> int:
-    """Number of the trial LPI and ablation are about: the winner, or the best at the highest rung reached."""
+    """Returns the trial that LPI and ablation examine: the winner, or the best of the highest rung so far."""
     if run.incumbent is not None:
         return int(run.incumbent["trial"])
     highest = run.measured[run.measured["epochs"] == run.measured["epochs"].max()]
@@ -184,10 +184,10 @@ def _use_deepcave(engine: str) -> bool:
 def _deepcave_meanwhile(
     run: Run, budgets: Sequence[int], centre: int, settings: ImportanceSettings
 ) -> Iterator[Future[dict[int, dict[str, Scores]]] | None]:
-    """Has DeepCAVE's processes answer while our own forests grow; gives None where it is not used.
+    """Runs DeepCAVE's processes while our forests are fitted; yields None where it is not used.
 
     Raises:
-        UserError: If DeepCAVE's environment cannot be had, before anything else is computed.
+        UserError: If DeepCAVE's environment cannot be built, before anything else is computed.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -205,7 +205,7 @@ def _deepcave_meanwhile(
 def _bootstrap(
     run: Run, trials: pd.DataFrame, config: dict[str, Any], settings: ImportanceSettings
 ) -> dict[str, list[Scores]]:
-    """Scores on resampled trials; our own forest for every engine, as it takes a tenth of the time."""
+    """Computes scores on resampled trials, by our forest for every engine, which is ten times as fast."""
     from analysis.importance import engines
     from nas.util.seeds import derive
 
@@ -245,7 +245,7 @@ def _rows(
 
 
 def _by_name(repeats: Sequence[Scores]) -> dict[Names, list[float]]:
-    """Values of each hyperparameter or pair over the repeats."""
+    """Returns the values of each hyperparameter or pair over the repeats."""
     drawn: dict[Names, list[float]] = {}
     for scores in repeats:
         for names, value in zip(scores.names, scores.mean, strict=True):

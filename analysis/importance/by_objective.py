@@ -19,7 +19,7 @@ WEIGHTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the error
 
 
 def by_objective(run: Run, weighed: Objectives, *, trees: int, seed: int) -> pd.DataFrame:
-    """Shares of the variance that choices explain (fANOVA), along the scalarisation from error to cost.
+    """Computes the shares of variance that choices explain (fANOVA), from the error alone to the cost alone.
 
     Error and the cost's logarithm are scaled to 0..1 and summed with weights, as ParEGO does (Knowles, IEEE
     Transactions on Evolutionary Computation, 2006, without its augmentation); a forest is fitted to each sum
@@ -27,9 +27,9 @@ def by_objective(run: Run, weighed: Objectives, *, trees: int, seed: int) -> pd.
 
     Args:
         run: The run.
-        weighed: What it weighs beside the error; the first cost is looked at.
-        trees: Of a forest.
-        seed: Of the forests.
+        weighed: Objectives of the run besides the error; the first cost is used.
+        trees: Number of trees of a forest.
+        seed: Seed of the forests.
 
     Returns:
         One row a weight and hyperparameter: ``weight`` (of the error), ``hyperparameter``, ``importance``

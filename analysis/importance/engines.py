@@ -1,4 +1,4 @@
-"""Where scores come from: our own forest, or DeepCAVE's evaluators in their own environment."""
+"""Engines that compute scores: our forest, or DeepCAVE's evaluators in their separate environment."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 Names = tuple[str, ...]  # one hyperparameter, or a pair
 
-# Above, DeepCAVE's evaluators get a random part: at 1,000 trials and 64 trees its pairs took 19 s and
-# its main effects 2 s (measured on a busy 2-core AMD EPYC (Zen 4), 2026-11-23).
+# With more trials, DeepCAVE's evaluators get a random part: at 1,000 trials and 64 trees its pairs took 19 s
+# and its main effects 2 s (measured on a busy 2-core AMD EPYC (Zen 4), 2026-11-23).
 MOST_TRIALS = {"lpi": 1000, "fanova": 1000, "fanova_pairs": 500, "ablation": 1000}
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What one method says about one rung.
+    """The scores of one method at one rung.
 
     Attributes:
         method: ``lpi``, ``lpi_stock``, ``fanova``, ``fanova_pairs`` or ``ablation``.
         engine: ``local`` or ``deepcave``.
-        names: What is scored; on a path, in its order.
-        mean: Score of each: a share of the variance, for ablation the error it takes away.
+        names: The hyperparameters or pairs; of a path, in its order.
+        mean: Score of each: a share of the variance, for ablation the decrease of the error.
         std: Standard deviation over the forest's trees.
         errors: For ablation: predicted error before the first step and after each.
     """
@@ -55,9 +55,9 @@ def fit(run: Run, trials: pd.DataFrame, *, trees: int, seed: int) -> forest.Fore
 
     Args:
         run: The run.
-        trials: Some of its measured trials; one may be there several times.
-        trees: Of the forest.
-        seed: Of the forest.
+        trials: Some of its measured trials, possibly with repetitions.
+        trees: Number of trees.
+        seed: Seed of the forest.
     """
     budgets = tuple(int(epochs) for epochs in sorted(trials["epochs"].unique()))
     epochs = Hyperparameter("epochs", budgets, budgets[0], meaning="", source="", ordinal=True)
@@ -66,14 +66,14 @@ def fit(run: Run, trials: pd.DataFrame, *, trees: int, seed: int) -> forest.Fore
 
 
 def local(run: Run, trials: pd.DataFrame, centre: Config, *, trees: int, seed: int) -> dict[str, Scores]:
-    """Scores of every method by scikit-learn's forest, fitted as :func:`fit` does.
+    """Computes the scores of every method by scikit-learn's forest, fitted like :func:`fit`.
 
     Args:
         run: The run.
-        trials: Some of its measured trials; one may be there several times.
-        centre: The configuration LPI and ablation are about.
-        trees: Of the forest.
-        seed: Of the forest.
+        trials: Some of its measured trials, possibly with repetitions.
+        centre: The configuration that LPI and ablation examine.
+        trees: Number of trees.
+        seed: Seed of the forest.
     """
     fitted = fit(run, trials, trees=trees, seed=seed)
     single = tuple((name,) for name in fitted.names)
@@ -97,17 +97,17 @@ def _over_trees(
 def deepcave(
     run: Run, budgets: Sequence[int], centre: int, *, trees: int, seed: int
 ) -> dict[int, dict[str, Scores]]:
-    """Scores by DeepCAVE's own evaluators, rung by rung; its LPI under the name ``lpi_stock``.
+    """Computes scores by DeepCAVE's evaluators, rung by rung; its LPI is named ``lpi_stock``.
 
     Args:
         run: The run.
-        budgets: Epochs.
-        centre: Number of the trial whose configuration LPI and ablation are about.
-        trees: Of DeepCAVE's forests.
-        seed: Of these forests, and of the draw where there are too many trials.
+        budgets: Epochs of the rungs.
+        centre: Number of the trial whose configuration LPI and ablation examine.
+        trees: Number of trees of DeepCAVE's forests.
+        seed: Seed of these forests, and of the draw where there are too many trials.
 
     Raises:
-        UserError: If DeepCAVE's environment cannot be had.
+        UserError: If DeepCAVE's environment cannot be built.
     """
     from analysis.deepcave import bridge
 
@@ -132,7 +132,7 @@ def deepcave(
 
 
 def sample(run: Run, epochs: int, most: int, seed: int) -> list[int]:
-    """Numbers of a rung's measured trials, a random part of them if there are more than ``most``."""
+    """Returns the numbers of a rung's measured trials, a random part if there are more than ``most``."""
     numbers = run.budget(epochs)["trial"]
     if len(numbers) > most:
         numbers = numbers.sample(most, random_state=seed)
@@ -150,7 +150,7 @@ def _read(answer: dict[str, Any], run: Run, centre: Config) -> Scores:
 
 
 def _read_path(path: list[list[Any]], run: Run, centre: Config) -> Scores:
-    """DeepCAVE also lists what both ends have in common, as steps that change nothing."""
+    """Removes the steps without a change, which DeepCAVE lists for choices that both ends share."""
     kept = [path[0], *(step for step in path[1:] if run.default[step[0]] != centre[step[0]])]
     errors = np.array([step[1] for step in kept], dtype=float)
     stds = np.array([step[2] for step in kept], dtype=float)

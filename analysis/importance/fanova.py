@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def main_effects(forest: Forest) -> np.ndarray:
-    """Shares of the variance that single hyperparameters explain, ``(trees, hyperparameters)``.
+    """Computes the shares of variance that single hyperparameters explain, ``(trees, hyperparameters)``.
 
     A tree without any split explains nothing and gives zeros.
     """
@@ -27,13 +27,13 @@ def main_effects(forest: Forest) -> np.ndarray:
 
 
 def pair_effects(forest: Forest) -> tuple[list[tuple[str, str]], np.ndarray]:
-    """Shares that pairs explain beyond their two main effects, ``(trees, pairs)``, and the pairs' names."""
+    """Computes the shares that pairs explain beyond main effects, ``(trees, pairs)``, and their names."""
     pairs = list(combinations(forest.names, 2))
     return pairs, np.stack([_pair_shares(tree) for tree in forest.trees])
 
 
 def _shares(tree: Boxes) -> tuple[np.ndarray, float]:
-    """Main effects' shares, and the total variance; both zero where the tree tells nothing apart."""
+    """Returns the shares of main effects and the total variance; both zero for a constant tree."""
     centred, total = _centred(tree)
     if total == 0:
         return np.zeros(len(tree.masks)), 0.0
@@ -56,7 +56,7 @@ def _pair_shares(tree: Boxes) -> np.ndarray:
 
 
 def _centred(tree: Boxes) -> tuple[Boxes, float]:
-    """The tree about its mean over the space, and its variance, 0 where that is rounding alone.
+    """Centres a tree at its mean over the space; returns it with its variance, 0 if that is only rounding.
 
     Centred before anything is squared: of the difference of two large squares only rounding may be left.
     """

@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from search_spaces.base import Hyperparameter
 
 TREES = 64
-MOST_LEAVES = 1000  # about; of 10,000 trials a full tree has thousands of leaves, of noise and slow
+MOST_LEAVES = 1000  # about; a full tree of 10,000 trials has thousands, slow and fitted to noise
 
 
 _ROUNDING = 1e-9  # of the largest value: errors are shares of counted images and differ by far more
 
 
 def tells_apart(variance: float, values: np.ndarray) -> bool:
-    """Whether a variance of values is more than rounding made of equal ones.
+    """Whether a variance of values is more than the rounding of equal ones.
 
     Args:
-        variance: Of the values, or of means of them.
-        values: As they were before anything was taken from them, any shape.
+        variance: Variance of the values, or of means of them.
+        values: The values before anything was subtracted, of any shape.
     """
     return variance > (_ROUNDING * float(np.abs(values).max(initial=0.0))) ** 2
 
@@ -44,7 +44,7 @@ class Boxes:
 
     Attributes:
         values: Prediction of each leaf, ``(L,)``.
-        masks: For each hyperparameter which choices a leaf holds, ``(L, choices)``, bool.
+        masks: For each hyperparameter the choices that a leaf contains, ``(L, choices)``, bool.
     """
 
     values: np.ndarray
@@ -52,17 +52,17 @@ class Boxes:
 
     @property
     def fractions(self) -> np.ndarray:
-        """Each leaf's part of each hyperparameter's choices, ``(hyperparameters, L)``."""
+        """Share of each hyperparameter's choices in each leaf, ``(hyperparameters, L)``."""
         return np.stack([mask.mean(axis=1) for mask in self.masks])
 
     def marginal(self, place: int) -> np.ndarray:
-        """Mean prediction for each choice of one hyperparameter, over all values of the others."""
+        """Returns the mean prediction for each choice of one hyperparameter over all values of the others."""
         fractions = self.fractions
         weights = fractions.prod(axis=0) / fractions[place]
         return (self.values * weights) @ self.masks[place]
 
     def at(self, place: int, code: int) -> Boxes:
-        """The part of the tree in which a hyperparameter has a certain choice, without that one."""
+        """Restricts the tree to one choice of a hyperparameter, which is then removed."""
         kept = self.masks[place][:, code]
         rest = self.masks[:place] + self.masks[place + 1 :]
         return Boxes(self.values[kept], tuple(mask[kept] for mask in rest))
@@ -88,7 +88,7 @@ class Forest:
         return [hp.name for hp in self.hyperparameters]
 
     def at(self, name: str, choice: Any) -> Forest:
-        """The forest of the configurations that have a certain choice; itself if it never varied."""
+        """Restricts the forest to one choice of a hyperparameter; itself if that never varied."""
         if name not in self.names:
             return self
         place = self.names.index(name)
@@ -97,17 +97,17 @@ class Forest:
         return Forest(rest, tuple(tree.at(place, code) for tree in self.trees))
 
     def predict(self, codes: np.ndarray) -> np.ndarray:
-        """Predictions of every tree, ``(trees, N)``, for choice numbers ``(N, hyperparameters)``."""
+        """Predicts with every tree, ``(trees, N)``, for choice numbers ``(N, hyperparameters)``."""
         return np.stack([tree.predict(codes) for tree in self.trees])
 
     def encode(self, configs: Sequence[Mapping[str, Any]]) -> np.ndarray:
-        """Configurations as choice numbers, ``(N, hyperparameters)``."""
+        """Converts configurations to choice numbers, ``(N, hyperparameters)``."""
         rows = pd.DataFrame([dict(config) for config in configs], dtype=object)
         return encode(rows, self.hyperparameters)
 
 
 def encode(configs: pd.DataFrame, hyperparameters: Sequence[Hyperparameter]) -> np.ndarray:
-    """One row a configuration, one column a hyperparameter: the number of its choice."""
+    """Returns the choice numbers, one row per configuration and one column per hyperparameter."""
     return np.stack([codes(hp, configs[hp.name]) for hp in hyperparameters], axis=1)
 
 
@@ -124,10 +124,10 @@ def fit(
     bootstrap sample and, at each split, five sixths of the columns, as SMAC's own forest does.
 
     Args:
-        trials: Rows with an ``error`` and one column a hyperparameter; rows may repeat.
+        trials: Rows with an ``error`` and one column per hyperparameter; rows may repeat.
         hyperparameters: The space; those with one choice are left out.
-        n_trees: Trees.
-        seed: Of the bootstrap samples and splits.
+        n_trees: Number of trees.
+        seed: Seed of the bootstrap samples and splits.
     """
     from sklearn.ensemble import RandomForestRegressor
 
@@ -146,7 +146,7 @@ def fit(
 
 
 def _columns(hyperparameters: Sequence[Hyperparameter]) -> list[tuple[int, int | None]]:
-    """Columns of the forest: a hyperparameter's order, or whether it has a certain choice."""
+    """Returns the columns of the forest: a hyperparameter's order, or whether it has a certain choice."""
     columns: list[tuple[int, int | None]] = []
     for place, hp in enumerate(hyperparameters):
         by_order = hp.ordinal or len(hp.choices) == 2

@@ -1,4 +1,4 @@
-"""Local parameter importance: what changing one choice of the best configuration does to its error.
+"""Local parameter importance: the effect of changing one choice of the best configuration on its error.
 
 Biedenkapp, Marben, Lindauer and Hutter, "CAVE: Configuration Assessment, Visualization and
 Evaluation", LION 2018, with the best configuration among the values compared. DeepCAVE 1.4.1 leaves
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 
 def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
-    """Shares of the error's variance around a configuration, ``(trees, hyperparameters)``.
+    """Computes the shares of the error's variance around a configuration, ``(trees, hyperparameters)``.
 
     For each hyperparameter: the variance of the predictions over all its choices, the others kept as
     in ``centre``; divided by the sum of these variances. A tree that predicts the same for all of
     them says nothing and gives zeros.
 
     Args:
-        forest: Fitted to the trials of one rung.
+        forest: A forest fitted to the trials of one rung.
         centre: The configuration, usually the best of that rung.
     """
     (base,) = forest.encode([centre])
@@ -47,7 +47,7 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
 
 
 def _neighbours(base: np.ndarray, place: int, choices: int) -> np.ndarray:
-    """The configuration with every choice of one hyperparameter; as it is where that is inactive."""
+    """Returns the configuration with every choice of one hyperparameter; unchanged if that is inactive."""
     if base[place] >= choices:
         return base[None]
     rows = np.repeat(base[None], choices, axis=0)

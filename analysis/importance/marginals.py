@@ -1,4 +1,4 @@
-"""What each choice did on average, measured and as a model sees it."""
+"""The mean effect of each choice, measured and predicted by a model."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from analysis.levels import codes
 if TYPE_CHECKING:
     from analysis.frames import Run
 
-MIN_TRIALS = 10  # fewer give a forest no say: one trial alone would get importance 1.0
+MIN_TRIALS = 10  # fewer are not enough for a forest: a single trial would give importance 1.0
 
 
 def enough(run: Run) -> list[int]:
-    """Budgets with at least ten measured trials, epochs."""
+    """Returns the rungs with at least ten measured trials, epochs."""
     counts = run.measured["epochs"].value_counts()
     return sorted(int(epochs) for epochs in counts.index if counts[epochs] >= MIN_TRIALS)
 
 
 def marginals(run: Run, *, trees: int = forests.TREES, seed: int = 0) -> pd.DataFrame:
-    """Validation top-1 for each choice, rung by rung.
+    """Computes the validation top-1 for each choice, rung by rung.
 
     The measured mean compares the trials as they came: a search tries good combinations more often,
     so part of a difference may be due to the other choices. The model's mean averages a forest's
@@ -67,7 +67,7 @@ def _at_budget(run: Run, epochs: int, trees: int, seed: int) -> list[dict[str, A
 
 
 def confidence(values: np.ndarray) -> tuple[float, float]:
-    """95 % confidence interval of the mean of independent shares, by Student's t.
+    """Computes the 95 % confidence interval of the mean of independent shares by Student's t.
 
     Fewer than three values give NaN: of two, the interval is 13 standard errors wide on either side.
     """
@@ -80,13 +80,13 @@ def confidence(values: np.ndarray) -> tuple[float, float]:
 
 
 def all_equal(run: Run, epochs: int) -> bool:
-    """Whether the measured trials of a rung have one error, up to rounding."""
+    """Whether the measured trials of a rung have the same error up to rounding."""
     errors = run.budget(epochs)["error"].to_numpy(dtype=float)
     return not forests.tells_apart(float(errors.var()), errors)
 
 
 def one_sided(run: Run, epochs: int, share: float = 0.9) -> dict[str, str]:
-    """Hyperparameters of which nearly all trials of a rung have one choice, with that choice.
+    """Returns the hyperparameters for which nearly all trials of a rung have one choice, with that choice.
 
     Successive halving promotes the good ones: at the higher rungs a good choice may be the only one
     left, and an importance then rests on very few trials.
@@ -102,7 +102,7 @@ def one_sided(run: Run, epochs: int, share: float = 0.9) -> dict[str, str]:
 
 
 def crashes(run: Run) -> pd.DataFrame:
-    """How often trials with each choice crashed; crashed trials take no part in any importance.
+    """Counts crashes for each choice; importances leave crashed trials out.
 
     Returns:
         One row a choice: ``hyperparameter``, ``choice``, ``trials``, ``crashed``, ``share`` and
@@ -127,6 +127,6 @@ def crashes(run: Run) -> pd.DataFrame:
 
 
 def crash_reasons(run: Run) -> dict[str, list[int]]:
-    """Numbers of the crashed trials by reason; reasons that differ in numbers only are one."""
+    """Groups crashed trials by reason; reasons that differ only in numbers are the same."""
     reasons = run.crashed["reason"].astype(str).str.replace(r"\d[\d.,]*", "N", regex=True)
     return {str(reason): [int(n) for n in part["trial"]] for reason, part in run.crashed.groupby(reasons)}

@@ -26,7 +26,7 @@ _PAIRS = 6
 
 
 def show(run: Run, found: Importances, folder: Path, console: Console | None = None) -> None:
-    """Prints the tables, the notes and where the files lie."""
+    """Prints the tables, the notes and the folder of the files."""
     console = console or Console()
     console.print(_shares(found, "lpi", stock=found.of("lpi_stock")))
     console.print(_shares(found, "fanova"))
@@ -49,7 +49,7 @@ def show(run: Run, found: Importances, folder: Path, console: Console | None = N
 
 
 def to_json(run: Run, found: Importances, choices: pd.DataFrame) -> str:
-    """Everything for machines."""
+    """Returns everything as plain values."""
     return orjson.dumps(
         {
             "run": str(run.path),
@@ -87,7 +87,7 @@ def _shares(
         unit = "" if budget == "overall" else " ep"
         table.add_column(f"{budget}{unit}\nn={trials}", justify="right", no_wrap=True)
     overall = rows[rows["budget"] == "overall"].sort_values("importance", ascending=False)
-    # The strongest at any budget must be among the few that are shown.
+    # The strongest at any rung must be among the few that are shown.
     kept = rows.groupby(["hyperparameter", "partner"])["importance"].max().nlargest(most or len(overall))
     for _, lead in overall.iterrows():
         names = (lead["hyperparameter"], lead["partner"])
@@ -113,7 +113,7 @@ def _find(rows: pd.DataFrame, budget: str, names: tuple[str, str]) -> pd.Series:
 
 
 def _path(run: Run, found: Importances) -> Table | None:
-    """The ablation path that learns from all trials."""
+    """Draws the ablation path that is learnt from all trials."""
     rows = found.of("ablation")
     if rows.empty:
         return None

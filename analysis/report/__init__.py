@@ -1,4 +1,4 @@
-"""One page about a run."""
+"""The report of a run: one HTML page."""
 
 from analysis.report.page import report
 

@@ -1,4 +1,4 @@
-"""What a run says, in words and small tables: for the report, and for whoever reads no figures."""
+"""Findings of a run in sentences and small tables, for the report."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _CLOSE = 1.96  # standard errors: a 95 % interval
 
 @dataclass(frozen=True)
 class Step:
-    """Something to do next: why, and the command for it."""
+    """A suggested next step: the reason and the command."""
 
     why: str
     command: str = ""
 
 
 def state(run: Run) -> str:
-    """Whether the search runs, or why it stopped."""
+    """Describes whether the search runs, or why it stopped."""
     if run.running:
         return "still running: this is how it stood when it was read"
     if run.sessions.empty:
@@ -48,7 +48,7 @@ def state(run: Run) -> str:
 
 
 def gain(run: Run) -> float | None:
-    """By how much the winner's top-1 exceeds the base architecture's at equal epochs."""
+    """Returns the winner's gain in top-1 on the base architecture after as many epochs."""
     if run.incumbent is None:
         return None
     baseline = run.baseline(int(run.incumbent["epochs"]))
@@ -56,7 +56,7 @@ def gain(run: Run) -> float | None:
 
 
 def chance(run: Run) -> float | None:
-    """Difference of two top-1s that the number of validation images alone explains (95 %).
+    """Returns the difference of two top-1s that the number of validation images alone explains (95 %).
 
     Twice a binomial's variance: it ignores that both networks saw the same images, which makes real
     differences a little easier to see, and training noise, which makes them harder.
@@ -69,7 +69,7 @@ def chance(run: Run) -> float | None:
 
 
 def headline(run: Run, several: Seeds | None = None) -> str:
-    """The result in a sentence or two: what several seeds said, once they did; else the search's best."""
+    """Describes the result in a sentence or two: that of several seeds if there are any, else the best."""
     if several is not None and several.compared:
         return _confirmed_headline(run, several)
     if run.measured.empty:
@@ -98,7 +98,7 @@ def headline(run: Run, several: Seeds | None = None) -> str:
 
 
 def _over_seeds(run: Run) -> str:
-    """What the winner's figure rests on, "" while every configuration has one seed."""
+    """Describes the seeds behind the winner's figure, "" while every configuration has one seed."""
     lead = run.incumbents.iloc[-1]
     if lead["low"] != lead["low"]:  # NaN
         return ""
@@ -121,7 +121,7 @@ def _seeds(several: Seeds) -> str:
 
 
 def confirmed(several: Seeds) -> dict[str, Any]:
-    """What several seeds said: a sentence, and a row a configuration."""
+    """Describes the results of several seeds: a sentence, and a row per configuration."""
     found = several.found
     rows = [
         {
@@ -139,12 +139,12 @@ def confirmed(several: Seeds) -> dict[str, Any]:
 
 
 def confirm_command(run: Run) -> str:
-    """What to type for several seeds of the best."""
+    """Returns the command for several seeds of the best."""
     return RunCommands.of(run.path, run.search).confirm
 
 
 def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
-    """The figures at the top of the report; several seeds' before the one of the search."""
+    """Returns the figures at the top of the report, those of several seeds before the search's."""
     winner, better = run.incumbent, gain(run)
     finished = run.measured
     best = None if several is None else several.winner
@@ -174,7 +174,7 @@ def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
 
 
 def rungs(run: Run) -> list[dict[str, Any]]:
-    """One row a rung: how many trials, and how good."""
+    """Returns a row per rung with the number of trials and their errors."""
     rows = []
     for epochs in run.rungs:
         trials = run.trials[(run.trials["epochs"] == epochs) & ~run.trials["cached"]]
@@ -196,7 +196,7 @@ def rungs(run: Run) -> list[dict[str, Any]]:
 
 
 def changes(run: Run) -> list[dict[str, Any]]:
-    """Where the winner differs from the base architecture, with what each choice means."""
+    """Returns the winner's differences from the base architecture, with the meaning of each choice."""
     if run.incumbent is None:
         return []
     config = run.config(int(run.incumbent["trial"]))
@@ -227,7 +227,7 @@ def _learns_rungs(run: Run) -> bool:
 
 
 def crash_rows(run: Run) -> list[tuple[int, str, str]]:
-    """How many trials crashed for each reason, with the numbers of a few."""
+    """Counts the crashed trials for each reason, with the numbers of a few."""
     reasons = marginals.crash_reasons(run)
     return [
         (len(numbers), str(reason), ", ".join(str(number) for number in numbers[:5]))
@@ -236,7 +236,7 @@ def crash_rows(run: Run) -> list[tuple[int, str, str]]:
 
 
 def crash_choices(run: Run) -> list[dict[str, Any]]:
-    """Choices that crash more often than all others taken together, beyond chance."""
+    """Returns the choices that crash significantly more often than all others together."""
     table: pd.DataFrame = marginals.crashes(run)
     ended = max(len(run.measured) + len(run.crashed), 1)
     share = len(run.crashed) / ended
@@ -248,11 +248,11 @@ def crash_choices(run: Run) -> list[dict[str, Any]]:
 
 
 def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
-    """What to do next, the most urgent first; each step with the reason for it.
+    """Suggests next steps, the most urgent first, each with its reason.
 
     Args:
         run: The run.
-        confirmed: Whether the best were trained with several seeds already.
+        confirmed: Whether the best have already been trained with several seeds.
     """
     known = RunCommands.of(run.path, run.search)
     resume = known.resume("" if run.sessions.empty else str(run.sessions["reason"].iloc[-1])) or ""

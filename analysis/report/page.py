@@ -107,7 +107,7 @@ def _trials(run: Run, folder: Path) -> dict[str, Any]:
 
 
 def _script_json(spec: Any) -> str:
-    """JSON that may stand inside a script element, whatever its strings hold."""
+    """Formats JSON for a script element, safe for any strings."""
     import orjson
 
     text = orjson.dumps(spec, option=orjson.OPT_SERIALIZE_NUMPY).decode()
@@ -117,7 +117,7 @@ def _script_json(spec: Any) -> str:
 
 
 def _scripts() -> dict[str, Any]:
-    """Vega-Lite and what puts its charts into the page, once for all of them."""
+    """Returns Vega-Lite and the script that embeds all charts."""
     from importlib.resources import files
 
     import vl_convert
@@ -131,7 +131,7 @@ def _scripts() -> dict[str, Any]:
 
 
 def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
-    """Figures of the search; what has no data yet is left out."""
+    """Draws the figures of the search; those without data yet are left out."""
     from analysis import agreement
     from analysis.figures import network as figures_network
     from analysis.figures import search as figures_search
@@ -155,7 +155,7 @@ def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:
 
 
 def _tradeoffs(run: Run, several: Seeds | None) -> dict[str, Figure]:
-    """Figures of a search with several objectives; none for another."""
+    """Draws the figures of a search with several objectives; none for others."""
     from analysis import tradeoffs
     from analysis.figures import front as figures_front
 
@@ -237,7 +237,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
 
 
 def _typed(command: Sequence[str]) -> str:
-    """What the user typed; Python puts the module's file in the first place."""
+    """Returns the command as typed; Python puts the module's file in its first place."""
     words = [str(word) for word in command]
     if words and words[0].endswith(("nas/search.py", "nas/search/__main__.py")):
         words[:1] = ["python", "-m", "nas.search"]
@@ -245,7 +245,7 @@ def _typed(command: Sequence[str]) -> str:
 
 
 def _made(run: Run) -> list[tuple[str, str]]:
-    """What ran on what, from which seed."""
+    """Describes software, hardware and seed."""
     from nas.util.quantities import format_size
 
     search = run.search

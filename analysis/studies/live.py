@@ -78,8 +78,8 @@ class Mirror:
 
         Args:
             run: The run.
-            name: Of its study.
-            storage: Where to.
+            name: Name of its study.
+            storage: Storage to write to.
 
         Raises:
             UserError: If a file of the run is damaged.

@@ -46,7 +46,7 @@ def served(storage: BaseStorage, port: int) -> Iterator[str]:
 
     Args:
         storage: The studies.
-        port: Of this machine; 0: any free one.
+        port: Port on this machine; 0: any free one.
 
     Raises:
         UserError: If the port cannot be had.

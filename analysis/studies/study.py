@@ -35,8 +35,8 @@ class Study:
         costs: What is minimised beside the error.
         limits: The most that costs may be, by name.
         rungs: Epochs of every rung, ascending.
-        seed: Of the search.
-        distributions: Of each hyperparameter, by name.
+        seed: Seed of the search.
+        distributions: Distributions of each hyperparameter, by name.
         attributes: Facts about the run.
     """
 
@@ -55,7 +55,7 @@ class Study:
 
         Args:
             run: Its folder.
-            name: Of the study, by default the run's.
+            name: Name of the study, by default the run's.
 
         Raises:
             UserError: If a file of it is damaged.

@@ -33,10 +33,10 @@ def frozen(
     if it crashed. Intermediate values are errors by epoch.
 
     Args:
-        trainings: Of one configuration with one seed, in order.
+        trainings: Trainings of one configuration with one seed, in order.
         study: What they belong to.
-        number: Of the trial in its study, from 0.
-        trial_id: Of the trial in its storage.
+        number: Number of the trial in its study, from 0.
+        trial_id: Id of the trial in its storage.
         alive: Whether the search runs.
 
     Raises:

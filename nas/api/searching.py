@@ -114,10 +114,10 @@ def resume_search(
         budget: Time budget of the whole run, including earlier sessions; None: as before.
         trials: Maximum number of finished trials of the whole run; None: as before.
         space: The search's space again, if it is a custom one; its code is not run otherwise.
-        on_trial: As for :func:`run_search`.
-        on_epoch: As for :func:`run_search`.
-        log: As for :func:`run_search`; None: as before, ``"none"``: no longer.
-        quiet: As for :func:`run_search`.
+        on_trial: See :func:`run_search`.
+        on_epoch: See :func:`run_search`.
+        log: See :func:`run_search`; None: as before, ``"none"``: no longer.
+        quiet: See :func:`run_search`.
         **settings: What else may change: where trials run (``device``, ``trial_workers``, ...) and where the
             data are, but nothing that would change the results.
 
@@ -155,7 +155,9 @@ def _unnamed(
 
 def _checked(name: str) -> str:
     if not isinstance(name, str) or not name or "/" in name or name in (".", ".."):
-        raise SettingError("name", name, "must be a folder's name; runs_dir says where it lies", repr(name))
+        raise SettingError(
+            "name", name, "must be a folder's name; runs_dir is the folder that holds it", repr(name)
+        )
     user_input.refuse_long_name("name", name)
     return str(user_input.path("name", Path(name)))
 
@@ -173,11 +175,11 @@ def _say_what_takes_time(wanted: SearchSettings, *, quiet: bool) -> None:
 
 def _refuse_existing(path: Path) -> None:
     if path.exists() and not folder.Run(path).search_json.exists():
-        raise UserError(f"{path}: exists already, and is no run; take another name, or remove it")
+        raise UserError(f"{path}: exists already, and is not a run; take another name, or remove it")
     if path.exists():
         raise UserError(
             f"{path}: exists already; nas.resume_search({str(path)!r}) goes on with it, another name "
-            "begins anew"
+            "starts a new run"
         )
 
 

@@ -190,7 +190,7 @@ class CostSettings:
                 raise SettingError(
                     "objectives",
                     " ".join(self.objectives),
-                    f"{name} is no cost; there are {', '.join((*_STANDARD, *space.costs))}",
+                    f"{name} is not a cost; there are {', '.join((*_STANDARD, *space.costs))}",
                 )
         for text in self.max_cost:
             if (name := text.partition("=")[0]) not in space.costs:

@@ -55,7 +55,7 @@ def look(
         shared = images[classes > 1]
         own = np.unique(pairs[1][pairs[0] == shared[0]]).astype(np.int64)
         notes.append(
-            f"{name}: {len(shared):,} images stand in more than one class, "
+            f"{name}: {len(shared):,} images are in more than one class, "
             f"the first in {' and '.join(class_names[label] for label in own[:2])}"
         )
     return tuple(notes)

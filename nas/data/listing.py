@@ -68,7 +68,7 @@ def find(root: Path, *, test: bool = False) -> Listing:
             a class that the training part has not, or if the parts have other names.
     """
     if not root.is_dir():
-        raise _refused(root, "no such folder; must hold one folder a class")
+        raise _refused(root, "no such folder; must hold one folder per class")
     found = parts(root)
     train = found.get("train", root)
     if test and not has_test(root):
@@ -90,7 +90,7 @@ def listed(part: Path) -> Listing:
         UserError: If it is not a folder, cannot be read or holds no images.
     """
     if not part.is_dir():
-        raise _refused(part, "no such folder; must hold one folder a class")
+        raise _refused(part, "no such folder; must hold one folder per class")
     return _listed(part, part, dict(classes(part)), "")
 
 
@@ -103,7 +103,7 @@ def _listed(root: Path, part: Path, folders: Mapping[str, Path | None], hint: st
         for path in sorted(_images(root, folder, left_out))
     ]
     if not files:
-        raise _refused(root, "holds no images; must hold one folder of images a class")
+        raise _refused(root, "holds no images; must hold one folder of images per class")
     return Listing(part, tuple(files), tuple(folders), left_out, hint)
 
 

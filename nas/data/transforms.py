@@ -69,8 +69,8 @@ class Finish:
     """The end of a training transform, for whole batches on their device: to floats, normalised, erased.
 
     Attributes:
-        mean: Of each channel.
-        std: Of each channel.
+        mean: Means of each channel.
+        std: Standard deviations of each channel.
         erasing: timm's random erasing, or None.
     """
 

@@ -30,7 +30,7 @@ class Form:
 
     Attributes:
         file: Its name.
-        shape: Of one image, ``(C, H, W)``.
+        shape: Shape of one image, ``(C, H, W)``.
         sizes: Whether it takes images of any size, and not of this one only.
         difference: From the network's answers, at most, as a share of the largest logit; None if it is to
             answer otherwise.
@@ -88,7 +88,7 @@ def write(
     Args:
         staging: The folder.
         model: In evaluation mode, on the CPU.
-        shape: Of one image, ``(C, H, W)``.
+        shape: Shape of one image, ``(C, H, W)``.
         settings: Which forms.
         sample: Images for one in 8-bit integers; None if there is to be none.
 

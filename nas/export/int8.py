@@ -1,4 +1,4 @@
-"""A network in 8-bit integers, by onnxruntime's own quantiser, and what that costs in accuracy."""
+"""Quantises a network to 8-bit integers by onnxruntime's quantiser, and measures the loss of accuracy."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from nas.export.agreement import Answer, Shape
     from nas.export.sample import Sample
 
-_AT_ONCE = 32  # images
-_BATCHES = (1, 3)  # that the file must answer
+_AT_ONCE = 32  # images per batch
+_BATCHES = (1, 3)  # batch sizes that the file must accept
 
 
 @dataclass(frozen=True)
 class Quantised:
-    """What 8-bit integers made of a network.
+    """The result of a quantisation.
 
     Attributes:
         before: Top-1 of the file that was quantised, on the images judged on.
         after: Top-1 of the 8-bit file on the same images.
-        judged: How many images those are.
-        calibrated: How many images its ranges were taken from.
-        images: What both are, in words.
+        judged: Number of those images.
+        calibrated: Number of images that its ranges were taken from.
+        images: Description of both sets of images.
         bytes_before: Size of the file that was quantised.
         bytes_after: Size of the 8-bit file.
     """
@@ -53,7 +53,7 @@ class Quantised:
 
     @property
     def in_words(self) -> str:
-        """A clause about it."""
+        """Describes the result in a clause."""
         return (
             f"top-1 {100 * self.after:.2f}% instead of {100 * self.before:.2f}% on {self.judged:,} "
             f"{self.images}, {format_size(self.bytes_after)} instead of {format_size(self.bytes_before)}; "
@@ -61,7 +61,7 @@ class Quantised:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for config.json."""
+        """Returns plain values for config.json."""
         return {
             "format": "QDQ, static, int8 weights by channel, int8 activations",
             "top1_before": self.before,
@@ -72,7 +72,7 @@ class Quantised:
 
 
 def write(onnx: Path, target: Path, shape: Shape, sample: Sample) -> Quantised:
-    """Quantises an ONNX file and judges both.
+    """Quantises an ONNX file and evaluates both files.
 
     Weights are rounded for each output channel, activations by ranges seen on the calibration images:
     static quantisation, which onnxruntime recommends for convolutional networks; the dynamic one leaves
@@ -81,11 +81,11 @@ def write(onnx: Path, target: Path, shape: Shape, sample: Sample) -> Quantised:
     Args:
         onnx: The file.
         target: The 8-bit file to write.
-        shape: An image's ``(C, H, W)``.
+        shape: Shape ``(C, H, W)`` of an image.
         sample: The images.
 
     Raises:
-        UserError: If it cannot be quantised, or answers with something that is no number.
+        UserError: If it cannot be quantised, or its outputs are not finite.
     """
     try:
         with onnx_file.quiet(), tempfile.TemporaryDirectory() as folder:
@@ -96,7 +96,7 @@ def write(onnx: Path, target: Path, shape: Shape, sample: Sample) -> Quantised:
                 raise UserError(f"{setting('int8')}: the file answers with infinities; not written")
     except (UserError, OSError):
         raise
-    except Exception as error:  # whatever onnxruntime raises about a network
+    except Exception as error:  # onnxruntime may raise anything
         raise UserError(f"{setting('int8')}: cannot be written ({first_line(error)})") from error
     judged = sample.judging
     return Quantised(
@@ -140,7 +140,7 @@ def _quantise(onnx: Path, target: Path, prepared: Path, sample: Sample) -> None:
 
 
 def _batches(pictures: Pictures, transform: Callable[[Any], Tensor]) -> Iterator[tuple[Tensor, Any]]:
-    """Images ``(B, C, H, W)`` and their labels ``(B,)``."""
+    """Yields images ``(B, C, H, W)`` and their labels ``(B,)``."""
     for first in range(0, len(pictures), _AT_ONCE):
         index = range(first, min(first + _AT_ONCE, len(pictures)))
         yield (

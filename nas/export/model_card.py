@@ -142,9 +142,9 @@ def again(
 
     Args:
         card: The earlier card; what its owner wrote into it is kept.
-        timm_module: As for :func:`trained`.
-        code: As for :func:`exported`.
-        repo: As for :func:`exported`.
+        timm_module: See :func:`trained`.
+        code: See :func:`exported`.
+        repo: See :func:`exported`.
         other_forms: Lines of :func:`forms`.
     """
     loading = _loading(timm_module, repo) if code is None else _loading_code(code, repo)

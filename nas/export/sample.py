@@ -49,7 +49,7 @@ class HeldOut:
     Attributes:
         data: Which images it was.
         fraction: Share of them; 0 if it learned from all.
-        seed: Of ``nas.train``.
+        seed: Seed of ``nas.train``.
         max_images: How many of them it took; None for all.
     """
 

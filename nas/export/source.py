@@ -89,9 +89,9 @@ def find(
             trial = _picked(path, pick)
         return _from_run(path, trial, config, space)
     if pick is not None:
-        raise SettingError("pick", pick, f"only a run has a front; {text} is no run folder")
+        raise SettingError("pick", pick, f"only a run has a front; {text} is not a run folder")
     if trial is not None:
-        raise SettingError("trial", trial, f"only a run has trials; {text} is no run folder")
+        raise SettingError("trial", trial, f"only a run has trials; {text} is not a run folder")
     if config is not None:
         raise SettingError("config", config, "goes with a run folder; to export the file, name it alone")
     name = DEFAULT if space is None else resolved(space)

@@ -1,4 +1,4 @@
-"""What a search weighs besides the error: costs to minimise, and limits that nothing may exceed."""
+"""Objectives besides the error: costs to minimise, and limits that nothing may exceed."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Costs:
-    """The costs of configurations, as an optimiser needs them.
+    """The costs of configurations in the form that an optimiser needs.
 
     Attributes:
-        objectives: Costs to be minimised beside the error, one or two.
-        limits: The most that a cost may be, by name; a cost need not be an objective.
+        objectives: Costs to minimise besides the error, at most two.
+        limits: Upper limits of costs by name, also of costs that are not objectives.
         known: Exact costs of configurations before they are trained, by name, in their order; costs
             that can only be measured are not among them. A call may take milliseconds a new configuration,
             none for one asked before.
-        measured: Costs that come with a trial's outcome only (``Outcome.metrics``).
+        measured: Costs that are known only from a trial's outcome (``Outcome.metrics``).
     """
 
     objectives: tuple[str, ...]
@@ -30,5 +30,5 @@ class Costs:
     measured: tuple[str, ...] = field(default=())
 
     def fits(self, costs: Mapping[str, float]) -> bool:
-        """Whether a configuration with these costs keeps all limits on them."""
+        """Whether a configuration with these costs is within all limits on them."""
         return all(costs[name] <= limit for name, limit in self.limits.items() if name in costs)

@@ -1,4 +1,4 @@
-"""What a user believes before the search: which values are likely to be good (piBO, arXiv 2204.11051)."""
+"""A user's prior beliefs about which values are likely to be good (piBO, arXiv 2204.11051)."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     Vector = NDArray[np.float64]
 
-_LIKELY = 5.0  # times as likely as any other value, where the user gives no number
+_LIKELY = 5.0  # default: this many times as likely as any other value
 _TO = ".."
-_DRAWS = 4096  # whole numbers, of which those are kept that are believed in
-_SLACK = 1e-9  # of the unit interval: a bound was rounded when it was written down
+_DRAWS = 4096  # integers drawn, of which those in the believed intervals are kept
+_SLACK = 1e-9  # of the unit interval, for bounds that were rounded when written
 
 
 class _Belief(Protocol):
-    """What is believed of one hyperparameter; columns are of ConfigSpace's vectors, all active."""
+    """The belief about one hyperparameter; columns are of ConfigSpace's vectors, all active."""
 
     def log_density(self, column: Vector) -> Vector:
-        """Logarithm of how many times less likely ``(N,)`` values are than the likeliest."""
+        """Returns the log probability of values ``(N,)`` relative to the likeliest."""
         ...
 
     def sample(self, n: int, rng: np.random.RandomState) -> Vector:
@@ -44,7 +44,7 @@ class _Belief(Protocol):
 
 
 class _Choices:
-    """How likely each of some choices is."""
+    """Probabilities of choices."""
 
     def __init__(self, weights: Vector) -> None:
         self._logs = np.log(weights / weights.sum())
@@ -57,13 +57,13 @@ class _Choices:
 
 
 class _Numbers:
-    """How many times as likely the numbers of some intervals are as all others of a range.
+    """Probabilities of intervals of a range, relative to the rest of it.
 
     "Likely" refers to the range's distribution: on a logarithmic range, to ratios.
     """
 
     def __init__(self, column: int, hp: Any, rules: Rules, intervals: Sequence[tuple[float, float, float]]):
-        """Takes the first and the last number of each interval, and times; later intervals count for both."""
+        """Takes first and last number and factor of each interval; where two overlap, the later counts."""
         self._column, self._rules = column, rules
         self._continuous = isinstance(hp, FloatHyperparameter)
         self._intervals = [
@@ -96,29 +96,29 @@ class _Numbers:
 
 
 class Prior:
-    """Independent beliefs of all hyperparameters: how likely each value is to be the best configuration's."""
+    """Independent beliefs about all hyperparameters: how probable each value is in the best configuration."""
 
     def __init__(self, beliefs: Sequence[_Belief | None], rules: Rules) -> None:
-        """Takes what is believed, by hyperparameter as rows have them.
+        """Takes the beliefs by hyperparameter, in the order of a row's columns.
 
         Args:
-            beliefs: None where nothing is believed of a range of numbers or a constant.
-            rules: Which combinations there are.
+            beliefs: Beliefs; None for a range or constant without any.
+            rules: The allowed combinations.
         """
         self._beliefs = beliefs
         self._rules = rules
 
     @classmethod
     def parse(cls, text: str, space: SearchSpace) -> Prior | None:
-        """Reads ``--prior``: ``bottleneck=true,norm=batch:2,dropout=0.1..0.2``; none: None.
+        """Parses beliefs such as ``bottleneck=true,norm=batch:2,dropout=0.1..0.2``; "none" gives None.
 
         Args:
             text: Choices by hyperparameter, or of an ordered one all from one to another, each with how
                 many times as likely it is as any other value that is not named.
-            space: What is searched.
+            space: The search space.
 
         Raises:
-            UserError: Naming the part that is wrong, and what would be right.
+            UserError: If a part is invalid; it names the part and what would be valid.
         """
         if text == NO_PRIOR:
             return None
@@ -154,7 +154,7 @@ class Prior:
         return cls(beliefs, rules)
 
     def log_density(self, rows: Vector) -> Vector:
-        """Logarithm of the probability ``(N,)`` of configurations ``(N, D)``, 0 for the likeliest.
+        """Returns the log probability ``(N,)`` of configurations ``(N, D)``, 0 for the likeliest.
 
         What is inactive, and what nothing is believed of, counts for nothing.
         """
@@ -165,7 +165,7 @@ class Prior:
         return total
 
     def sample(self, n: int, rng: np.random.RandomState) -> Vector:
-        """Draws configurations ``(<= n, D)``; what clauses forbid is left out."""
+        """Draws configurations ``(<= n, D)``; forbidden ones are left out."""
         columns = [
             self._rules.spare(d, n, rng) if belief is None else belief.sample(n, rng)
             for d, belief in enumerate(self._beliefs)
@@ -182,7 +182,7 @@ def _hyperparameter(name: str, known: Mapping[str, Parameter]) -> Parameter:
 
 
 def _weighted(value: str, hp: Hyperparameter) -> tuple[slice, float]:
-    """Choices by their indices, and their weight; a choice itself may hold a colon or dots."""
+    """Returns choices by their indices, and their weight; a choice may contain a colon or dots."""
     texts = [choice if isinstance(choice, str) else json.dumps(choice) for choice in hp.choices]
     choice, _, times = value.rpartition(":")
     if value in texts or not choice:
@@ -201,7 +201,7 @@ def _weighted(value: str, hp: Hyperparameter) -> tuple[slice, float]:
 
 
 def _interval(value: str, hp: Integer | Float) -> tuple[float, float, float]:
-    """First and last number and their weight; either may be left out for the end of the range."""
+    """Returns first and last number and their weight; either may be left out for the end of the range."""
     span, given, times = value.partition(":")
     first, to, last = (piece.strip() for piece in span.partition(_TO))
     if not first and not last:

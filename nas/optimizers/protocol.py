@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 AUTO = "auto"
-_STEPS = 2  # rungs below the highest where nothing is said
+_STEPS = 2  # default number of rungs below the highest
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Fidelity:
 
     @property
     def rungs(self) -> tuple[int, ...]:
-        """Epochs of every rung, lowest first."""
+        """Epochs of every rung, in ascending order."""
         rungs = [self.min_epochs]
         while rungs[-1] * self.eta <= self.max_epochs:
             rungs.append(rungs[-1] * self.eta)
@@ -62,7 +62,7 @@ class Fidelity:
 
 
 def _usual(max_epochs: int, eta: int) -> int:
-    """The lowest of at most three rungs."""
+    """Returns the epochs of the lowest of at most three rungs."""
     steps = range(_STEPS, 0, -1) if eta > 1 else ()
     whole = (max_epochs // eta**step for step in steps if max_epochs % eta**step == 0)
     return next(whole, max_epochs)
@@ -70,7 +70,7 @@ def _usual(max_epochs: int, eta: int) -> int:
 
 @dataclass(frozen=True)
 class Suggestion:
-    """One trial that an optimiser proposes: a configuration trained up to ``epochs`` epochs in all."""
+    """A trial that an optimiser proposes: a configuration trained to a total of ``epochs`` epochs."""
 
     config: Config
     epochs: int
@@ -83,13 +83,13 @@ class Outcome:
 
     Attributes:
         error: ``1 - validation top-1`` in [0, 1]; None for a crashed trial.
-        seconds: Wall seconds the trial took.
+        seconds: Wall time of the trial, seconds.
         started: Start, seconds since the epoch (UTC).
         ended: End, seconds since the epoch (UTC).
-        metrics: Further figures (loss, top5, params, macs, ...), finite numbers only.
+        metrics: Further metrics (loss, top5, params, macs, ...), finite numbers only.
         reason: Why the trial crashed, else "".
         blameless: A crash that any configuration would have suffered, as from a device that is gone.
-        curve: Errors of the same training after fewer epochs, by epochs, where they are known.
+        curve: Errors of the same training after fewer epochs, by epochs, as far as they are known.
     """
 
     error: float | None
@@ -104,7 +104,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Earlier:
-    """What an earlier search, on other data perhaps, says of a configuration: its error there."""
+    """The error of a configuration in an earlier search, possibly on other data."""
 
     config: Config
     error: float
@@ -141,27 +141,27 @@ class Optimizer(Protocol):
         ...
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
-        """Reports how a trial that was asked or replayed ended."""
+        """Reports the outcome of a trial that was asked or replayed."""
         ...
 
     def tell_repeat(self, config: Config, epochs: int, error: float) -> None:
-        """Reports a further training of a configuration with another seed, which it did not ask for.
+        """Reports a training of a configuration with a further seed, which the optimiser did not ask for.
 
         Args:
             config: The configuration; it has succeeded before with these epochs.
-            epochs: Those of the highest rung.
-            error: What it gave.
+            epochs: Epochs of the highest rung.
+            error: Its error.
         """
         ...
 
     def lowest_rung(self) -> int:
-        """The least epochs that a new configuration is trained for at first, by the results so far."""
+        """Returns the epochs at which new configurations begin, by the results so far."""
         ...
 
     def promotable(self) -> set[str]:
-        """Config ids that may yet be asked at a higher rung: their checkpoints are worth keeping."""
+        """Returns the config ids that may still be promoted, whose checkpoints are worth keeping."""
         ...
 
     def save(self, folder: Path) -> None:
-        """Writes a snapshot for other tools into an empty folder; nothing reads it back."""
+        """Writes a snapshot for other tools to an empty folder; this program never reads it."""
         ...

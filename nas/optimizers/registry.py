@@ -34,13 +34,13 @@ def _random(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, 
 
 
 ERROR = "error"
-MOST_COSTS = 2  # beside the error: the exact formulas of improvement are for two and three objectives
+MOST_COSTS = 2  # besides the error, since the exact formulas of improvement are for two and three objectives
 
 _RECIPES: dict[str, Recipe] = {"smac": _smac, "hyperband": _hyperband, "random": _random}
 
 
 def names() -> list[str]:
-    """Names of all optimisers."""
+    """Returns the names of all optimisers."""
     return list(_RECIPES)
 
 
@@ -53,18 +53,18 @@ def create(
     earlier: Sequence[Earlier] = (),
     costs: Costs | None = None,
 ) -> Optimizer:
-    """Makes an optimiser that has seen nothing yet.
+    """Builds a new optimiser.
 
     Args:
         name: ``smac`` (successive halving with a model), ``hyperband`` (arXiv 1603.06560: no model) or
             ``random`` (random configurations at the full budget). All three are one program with different
             settings, so that they differ in nothing else.
-        space: What is searched.
-        fidelity: Rungs of epochs.
-        seed: Everything random is derived from it.
-        settings: For ``hyperband`` and ``random`` those that concern a model count for nothing.
+        space: The search space.
+        fidelity: The rungs.
+        seed: Seed that all random choices are derived from.
+        settings: Settings; ``hyperband`` and ``random`` ignore those of a model.
         earlier: Results of an earlier search to begin with.
-        costs: What counts beside the error, and limits; None: nothing.
+        costs: Costs and limits besides the error, None for none.
 
     Raises:
         UserError: If there is no such optimiser, the space has no choice that ``settings`` name, or ``costs``
@@ -84,7 +84,7 @@ def expected(
     """Returns every configuration once, with the error that the model expects at the highest rung.
 
     Args:
-        space: What was searched.
+        space: The search space.
         rungs: Epochs of its rungs, the lowest first.
         results: Configuration, epochs (those of a rung) and error of every trial that succeeded.
 
@@ -109,7 +109,7 @@ def expected(
 
 
 def check(name: str, space: SearchSpace, settings: OptimizerSettings, costs: Costs | None = None) -> None:
-    """Finds what is wrong without making an optimiser, which takes seconds.
+    """Checks settings without building an optimiser, which takes seconds.
 
     Raises:
         UserError: If there is no such optimiser, ``settings`` name a prior that it cannot use, or ``costs``

@@ -233,7 +233,7 @@ class Run:
         """
         if not self.confirmed_json.exists():
             return None
-        anew = "; nas.confirm writes it anew"
+        anew = "; nas.confirm rewrites it"
         return _read(self.confirmed_json, ConfirmedFile, confirmed_file.VERSION, anew)
 
     def write_confirmed(self, found: ConfirmedFile) -> None:

@@ -1,4 +1,4 @@
-"""How much a rung tells of the highest, and at which rung it is worth to begin."""
+"""Estimates how much a rung predicts the highest, and at which rung configurations should begin."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ _AGREES, _DIFFERS = 3.0, 0.5
 _SHARE_MEAN, _SHARE_SD = -0.2, 0.4
 _SHARES = tuple(-2.5 + 5 * step / 14 for step in range(15))  # standard deviations
 _OUTLIER = 2.5  # standard deviations
-_MANY = 8  # values of which quartiles say more than a standard deviation
+_MANY = 8  # number of values from which quartiles are more robust than a standard deviation
 _QUARTILES = 1.349  # standard deviations that a normal distribution's quartiles are apart
 _REPEATABLE = 0.8  # of the errors' variance at the highest rung, what another seed would show again
-_FEWEST = 3  # configurations known at both rungs before a rung is given up
+_FEWEST = 3  # configurations known at both rungs before a rung may be left out
 _LATEST = 500  # configurations that count: what tells the best apart may be other than what did at first
 _NOTHING = 0.15  # correlations up to here are called none: the rung is of no use to the model either
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the results so far say of the rungs.
+    """The assessment of the rungs by the results so far.
 
     Attributes:
-        rungs: Their epochs, rising.
+        rungs: Epochs of the rungs, ascending.
         correlations: What is believed of the correlation of a rung's errors with those of the highest, by
             rung but for the highest.
         pairs: Configurations known at both, likewise.
@@ -49,7 +49,7 @@ class Judgement:
     telling: int
 
     def said(self) -> str:
-        """What it means for the search, in a sentence."""
+        """Describes the consequence for the search in a sentence."""
         top, begin = self.rungs[-1], self.rungs[self.first]
         below = [self._worth(number) for number in range(self.first)]
         if not below:
@@ -64,7 +64,7 @@ class Judgement:
 
 
 def judge(rungs: Sequence[int], curves: Iterable[Sequence[float]]) -> Judgement:
-    """What configurations' errors say of the rungs.
+    """Assesses the rungs by the configurations' errors.
 
     Args:
         rungs: Epochs, rising, each as many times the one below.
@@ -88,7 +88,7 @@ def _lowest(correlations: Sequence[float], pairs: Sequence[int], least: Sequence
 
 
 def correlation(population: Sequence[float], pairs: Sequence[tuple[float, float]]) -> float:
-    """Mean of the posterior of the correlation between errors at a rung and at the highest.
+    """Computes the posterior mean of the correlation between errors at a rung and at the highest.
 
     Who was trained at the highest rung may have been chosen by the error at the lower: what is judged is
     how likely the errors at the highest rung are, given those below. But for a constant and a scale, the
@@ -133,7 +133,7 @@ def _within(values: Sequence[float], population: Sequence[float]) -> list[float]
 
 
 def _spread(values: Sequence[float]) -> float:
-    """Standard deviation, of many values by their quartiles alone."""
+    """Computes the standard deviation; with many values from their quartiles."""
     if len(values) < _MANY:
         return statistics.pstdev(values) if values else 0.0
     first, _, third = statistics.quantiles(values)
@@ -166,12 +166,12 @@ def _break_even(rungs: Sequence[int]) -> float:
 
 
 def _best_of(n: float) -> float:
-    """Standard deviations that the best of ``n`` is ahead of the mean (Blom 1958)."""
+    """Returns by how many standard deviations the best of ``n`` exceeds the mean (Blom 1958)."""
     return NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
 
 
 def below(state: SearchState, trial: Trial, rungs: Iterable[int]) -> dict[int, float]:
-    """Errors of a trial's training at the rungs below its own, whichever trial trained them."""
+    """Returns the errors of a trial's training at the rungs below, whichever trial trained them."""
     found = {}
     for epochs in rungs:
         known = state.answered(trial.config_id, epochs)
@@ -185,7 +185,7 @@ def below(state: SearchState, trial: Trial, rungs: Iterable[int]) -> dict[int, f
 
 
 def judged(state: SearchState, rungs: Sequence[int]) -> Judgement:
-    """What a run's results say of its rungs."""
+    """Assesses the rungs of a run by its results."""
     curves: dict[str, dict[int, float]] = {}
     for trial in state.trials.values():
         if trial.error is not None and not trial.repeat:

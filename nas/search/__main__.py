@@ -67,7 +67,7 @@ class RunFlags:
         if self.name is not None:
             if "/" in self.name or self.name in (".", ".."):
                 raise SettingError(
-                    "name", self.name, "must be a folder's name; --runs-dir says where it lies"
+                    "name", self.name, "must be a folder's name; --runs-dir is the folder that holds it"
                 )
             user_input.refuse_long_name("name", self.name)
 

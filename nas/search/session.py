@@ -174,7 +174,7 @@ def begin(
     if path.exists() and not filled:
         raise UserError(
             f"{path}: exists already; {setting('resume', path)} continues it, "
-            f"another {setting('name')} begins anew"
+            f"another {setting('name')} starts a new run"
         )
     _check_writable(path.parent)
     check(settings.choice.optimizer, space, settings.smac)

@@ -29,7 +29,7 @@ from the first time on, resuming, confirming, reporting and exporting keep the t
 
 @dataclass(frozen=True)
 class Command:
-    """Everything the command line says."""
+    """The command line."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""

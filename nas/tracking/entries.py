@@ -78,7 +78,7 @@ def of_trial(
         times: When each of its epochs ended, seconds since 1970.
         confirmation: Whether ``nas.confirm`` trains it.
         running: Whether whoever trains it is alive.
-        searched: Of which trial it is a further training, None for none.
+        searched: The trial that it trains again with another seed, None for none.
     """
     kind = "trial" if not trial.repeat and trial.origin != BASELINE else trial.origin
     began = from_iso(trial.started or trial.ended)

@@ -143,10 +143,10 @@ class Follower:
         return self._process.stdout
 
     def event(self, event: Event, state: SearchState) -> None:
-        """Nothing to do: the journal has it."""
+        """Does nothing: the journal has it."""
 
     def note(self, text: str) -> None:
-        """Nothing to do."""
+        """Does nothing."""
 
     def tick(self) -> None:
         """Passes on what it said."""

@@ -30,7 +30,7 @@ class _Book:
         confirmation: Whether it is that of ``nas.confirm``.
         state: Its fold.
         times: When epochs ended, by trial and epoch, of trials that have to be sent.
-        searched: Of which trial another one is a further training.
+        searched: The first trial, by the number of a further training of it.
         due: Trials of which there is something to tell, in order.
     """
 
@@ -133,7 +133,7 @@ class Mirror:
                     book.times.pop(number, None)
 
     def again(self) -> None:
-        """Has everything told again, to a tracker that was opened anew."""
+        """Sends everything again, to a tracker that was opened again."""
         for book in self._books:
             begun = (t.trial for t in book.state.trials.values() if t.attempts or t.finished)
             book.due = dict.fromkeys(begun)

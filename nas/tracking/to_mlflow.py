@@ -179,7 +179,7 @@ class MLflow:
             self._runs[SEARCH].file(name, path)
 
     def close(self) -> None:
-        """Nothing to do: every request was answered."""
+        """Does nothing: every request has been answered."""
 
 
 def _text(value: object) -> str:

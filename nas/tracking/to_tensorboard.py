@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class _Folder:
-    """The events of one entry, written anew: an earlier process's may end anywhere."""
+    """The events of one entry, written again from the start, since an earlier process's may be incomplete."""
 
     def __init__(self, path: Path, entry: Entry) -> None:
         for old in path.glob("events.out.tfevents.*"):

@@ -26,7 +26,7 @@ _FINE = (SUCCESS, "budget", "trials", "exhausted", PAUSED)
 class Wandb:
     """Runs whose ids are the run folder's own id and the entry's key.
 
-    Offline, what an earlier process has not ended is written anew: its file may end anywhere, and a server
+    Offline, what an earlier process has not ended is written again: its file may end anywhere, and a server
     takes a run's file as a whole. Online, the server says how far a run has come.
     """
 

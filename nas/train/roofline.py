@@ -48,7 +48,7 @@ def measure(
 
     Args:
         model: The network.
-        shape: Of an image, ``(C, H, W)``.
+        shape: Shape of an image, ``(C, H, W)``.
         device: Where this process trains.
         dtype: Data type of autocast, None for float32.
         processes: How many train, each on a device like this.

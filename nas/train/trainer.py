@@ -123,7 +123,7 @@ class Trainer:
         """Trains the network compiled from now on.
 
         Args:
-            shape: Of the batches, ``(B, C, H, W)``.
+            shape: Shape of the batches, ``(B, C, H, W)``.
 
         Returns:
             Why it is trained as it is, if it cannot be compiled; else "".

@@ -65,8 +65,8 @@ class _Known:
 
     Attributes:
         inners: What is left to look into, by name.
-        setters: Of the slots, those of the object's keys first.
-        defaults: Of the keys that it does not have.
+        setters: Setters of the slots, those of the object's keys first.
+        defaults: Defaults of the keys that it does not have.
     """
 
     inners: tuple[tuple[str, _Inner], ...]

@@ -17,7 +17,7 @@ class Geometry:
         name: How people call it.
         image_size: Height and width of the images it is meant for, pixels; at least ``reduction``.
         width: Channels that one unit of the configuration's widths stands for; the papers' are 8.
-        strides: Of the first block of each of the five searched stages. The stem's is 2.
+        strides: Strides of the first block of each of the five searched stages. The stem's is 2.
     """
 
     name: str

@@ -107,7 +107,7 @@ class Block(nn.Module):
     Args:
         choices: The configuration.
         chs: Channels before the first and after every convolution.
-        kernel_size: Of every convolution, pixels.
+        kernel_size: Kernel size of every convolution, pixels.
         downsample: Pool the map to half its size, with a 1x1 convolution as the shortcut.
         leading_act: Whether an activation may stand before the first convolution.
         drop_path: Probability with which the branch is dropped in training.

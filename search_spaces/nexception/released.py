@@ -123,7 +123,7 @@ def _misfit(theirs: Mapping[str, Tensor], geometry: Geometry) -> str | None:
         if (found := tuple(theirs[name].shape)) != shape:
             return f"{name} is of shape {found}, must be {shape}"
     stranger = next((name for name in theirs if name not in wanted), None)
-    return None if stranger is None else f"{stranger} is none of its weights"
+    return None if stranger is None else f"{stranger} is not one of its weights"
 
 
 def _weights(path: Path) -> dict[str, Tensor]:

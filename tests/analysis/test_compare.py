@@ -70,7 +70,7 @@ def test_too_few_runs_or_one_twice(make) -> None:
     run = make("a", 0)
     with pytest.raises(UserError, match="at least two"):
         groups.group([run])
-    with pytest.raises(UserError, match="is there twice"):
+    with pytest.raises(UserError, match="occurs twice"):
         groups.group([run, run])
 
 

@@ -143,7 +143,7 @@ def test_what_cannot_begin_leaves_nothing(tmp_path: Path, trials_here: None) -> 
         assert "--" not in str(caught.value)
     assert not list(tmp_path.glob("runs/*"))
     (tmp_path / "runs" / "there").mkdir(parents=True)
-    with pytest.raises(nas.UserError, match=r"there: exists already, and is no run"):
+    with pytest.raises(nas.UserError, match=r"there: exists already, and is not a run"):
         nas.run_search("digits", runs_dir=tmp_path / "runs", name="there")
     (tmp_path / "runs" / "there" / "search.json").touch()
     with pytest.raises(nas.UserError, match=r"nas\.resume_search\('.*there'\) goes on with it"):

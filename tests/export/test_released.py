@@ -223,7 +223,7 @@ WRONG = {
     ),
     "an extra key": (
         lambda path: changed(path, "fc2.weight", torch.ones(2)),
-        "fc2.weight is none of its weights",
+        "fc2.weight is not one of its weights",
     ),
     "a wrong shape": (
         lambda path: changed(path, SEPCONV, torch.ones(24, 1, 3, 3)),

@@ -48,8 +48,8 @@ def make(choices, default=None, name="x"):
         ((False, 2, 4), "must be of one type"),
         ((1, True), "must be of one type"),
         ((1, 1.0), "must be of one type"),
-        ((3, 5, 3), "choice 3 is there twice"),
-        ((0.0, -0.0), "is there twice"),
+        ((3, 5, 3), "choice 3 occurs twice"),
+        ((0.0, -0.0), "occurs twice"),
     ],
 )
 def test_choices_that_do_not_come_back_are_refused(choices, words):
@@ -62,9 +62,9 @@ def test_choices_that_do_not_come_back_are_refused(choices, words):
     [
         ({"choices": ()}, "must have choices"),
         ({"choices": "abc"}, "must have choices, as a tuple"),
-        ({"default": 7}, "default 7 is none of its choices"),
-        ({"default": True}, "default True is none of its choices"),
-        ({"default": 1.0}, "default 1.0 is none of its choices"),
+        ({"default": 7}, "default 7 is not one of its choices"),
+        ({"default": True}, "default True is not one of its choices"),
+        ({"default": 1.0}, "default 1.0 is not one of its choices"),
         ({"name": ""}, "its name must be letters"),
         ({"name": "a x b"}, "its name must be letters"),
         ({"name": 3}, "its name must be letters"),

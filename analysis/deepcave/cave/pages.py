@@ -104,7 +104,7 @@ class CostOverTime(cost_over_time.CostOverTime):
 
     @staticmethod
     def load_outputs(runs: Any, inputs: Any, outputs: Any) -> Any:
-        """The stock figure, with what too few trials cannot tell said above it."""
+        """The stock figure, below a note on what too few trials cannot show."""
         figure = cost_over_time.CostOverTime.load_outputs(runs, inputs, outputs)
         said = "<br>".join(filter(None, (_too_few(run, inputs["budget_id"]) for run in runs)))
         if said:
@@ -129,7 +129,7 @@ class BudgetCorrelations(BudgetCorrelation):
 
     @staticmethod
     def load_outputs(run: Any, inputs: Any, outputs: Any) -> list[Any]:
-        """As the stock page, with what cannot be told said first."""
+        """Like the stock page, preceded by what too few trials cannot show."""
         text, figure, table = BudgetCorrelation.load_outputs(run, inputs, outputs)
         few = [f"{pair} epochs ({count})" for pair, count in outputs["too_few"].items()]
         if few:
