@@ -41,7 +41,7 @@ def begun(simulation: Simulation, log: str) -> Run:
 
 
 def test_a_search_and_its_tracker_in_two_sessions(simulate: Callable[..., Any]) -> None:
-    simulation = simulate("mine", trials=6, optimizer="random")
+    simulation = simulate("mine", trials=6, optimizer="random", slots=3)
     run, said = begun(simulation, "tensorboard"), []
     with searching(run, said) as listener:
         simulation.run(listener)
