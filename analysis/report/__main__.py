@@ -43,7 +43,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.tracking.follower import made
 
     print(report(load(command.run), command.settings), flush=True)
-    made(Run.open(command.run), partial(print, file=sys.stderr))
+    made(Run.open(command.run), note=partial(print, file=sys.stderr))
     return 0
 
 

@@ -253,7 +253,7 @@ class Run:
         wanted = arguments.options(ExportSettings, {**settings, "output": output}, source=str(self.path))
         with arguments.named():
             export(wanted)
-        made(self._folder, _unsaid, wanted.output)
+        made(self._folder, wanted.output)
         return wanted.output
 
     def report(self, **settings: Any) -> Path:
@@ -274,7 +274,7 @@ class Run:
         wanted = arguments.options(ImportanceSettings, settings)
         with arguments.named():
             page = report(self._frames(), wanted)
-        made(self._folder, _unsaid)
+        made(self._folder)
         return page
 
     def importance(self, **settings: Any) -> pd.DataFrame:
@@ -312,7 +312,3 @@ class Run:
         if self._read is None or self._read[0] != mark:
             self._read = mark, SearchState.of(self._folder.read_journal().events)
         return self._read[1]
-
-
-def _unsaid(_: str) -> None:
-    """A tracker's notes, in what prints nothing."""

@@ -45,8 +45,8 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.tracking.follower import made
 
     exported = export(command.settings)
-    note = partial(print, file=sys.stderr)
-    made(Run(Path(command.settings.source)), note, command.settings.output)
+    source, target = Run(Path(command.settings.source)), command.settings.output
+    made(source, target) if command.quiet else made(source, target, partial(print, file=sys.stderr))
     if not command.quiet:
         if exported.note:
             print(exported.note)

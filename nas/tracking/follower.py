@@ -90,13 +90,17 @@ def _started(run: Run, note: Callable[[str], None]) -> Follower | None:
         return None
 
 
-def made(run: Run, note: Callable[[str], None], model: Path | None = None) -> None:
+def _unsaid(_: str) -> None:
+    pass
+
+
+def made(run: Run, model: Path | None = None, note: Callable[[str], None] = _unsaid) -> None:
     """Shows what was made of a run, if the run is shown in a tracker.
 
     Args:
         run: The run.
-        note: Called with each line that there is to say.
         model: The folder that a network of it was exported to; None: the report was written.
+        note: Called with each line that there is to say.
     """
     try:
         found = run.read_tracking()

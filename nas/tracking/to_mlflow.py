@@ -88,10 +88,15 @@ class _Run:
         """Steps of which the run has every metric; of a new run there is nothing to look up."""
         if self._sent is None:
             names = {name for point in entry.curve.values() for name in point.values} & self._keys
-            found = [
-                {metric.step for metric in self._client.get_metric_history(self.id, name)} for name in names
-            ]
-            self._sent = set.intersection(*found) if found else set()
+            have = {
+                name: {metric.step for metric in self._client.get_metric_history(self.id, name)}
+                for name in names
+            }
+            self._sent = {
+                step
+                for step, point in entry.curve.items()
+                if all(step in have.get(name, ()) for name in point.values)
+            }
         return self._sent
 
     def _tag(self, tags: Mapping[str, str]) -> None:

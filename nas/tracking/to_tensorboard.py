@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
@@ -31,6 +31,9 @@ class _Folder:
         self._writer = EventFileWriter(str(path))
         self._sent: set[int] = set()
         self._state = ""
+        # A TensorBoard that is open drops what it has of the earlier file.
+        begin = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Event(wall_time=entry.began, step=0, session_log=begin))
         if entry.key == SEARCH:
             self._text("settings", _table(entry.settings), entry.began)
         else:

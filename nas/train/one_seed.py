@@ -151,13 +151,17 @@ class _Run:
         work, epochs = self._work, self._work.recipe.epochs + self._work.recipe.cooldown_epochs
         quiet = work.settings.quiet or not self._main
         first = self._resume()
-        tracking.begin(work.accelerator, work.settings.log, work.settings.output, self._seed, work.recipe)
+        log = tracking.begin(
+            work.accelerator, work.settings.log, work.settings.output, self._seed, work.recipe
+        )
         slow = self._compiled() if work.settings.compile else ""
         output.doing("")
         with choose(quiet=quiet, updates=self._batches.updates, epochs=epochs) as self._view:
             for note in (*work.notes, slow, shortfall(work.recipe, self._batches.updates)):
                 if note:
                     self._view.note(f"note: {note}")
+            if log:
+                self._view.note(log)
             begun = "continues with" if self._curve or first else "starts with"
             self._view.note(f"seed {self._seed}: {begun} epoch {len(self._curve) + 1}, update {first + 1}")
             with PeakMemory(work.device) as peak:

@@ -41,7 +41,7 @@ def begun(simulation: Simulation, log: str) -> Run:
 
 
 def test_a_search_and_its_tracker_in_two_sessions(simulate: Callable[..., Any]) -> None:
-    simulation = simulate("mine", trials=6, optimizer="random")
+    simulation = simulate("mine", trials=6, optimizer="random", slots=3)
     run, said = begun(simulation, "tensorboard"), []
     with searching(run, said) as listener:
         simulation.run(listener)
@@ -85,7 +85,7 @@ def test_without_a_tracker_nothing_is_started(
     monkeypatch.setattr(subprocess, "Popen", refused)
     with searching(run, []) as listener:
         assert listener is None
-    made(run, refused)
+    made(run, note=refused)
     loaded = "[name for name in sys.modules if name.startswith('nas.tracking.to_')]"
     heavy = f"import sys, nas.search.session; print({loaded})"
     monkeypatch.undo()
@@ -194,13 +194,13 @@ def test_exported_models_and_the_report_are_shown(simulate: Callable[..., Any], 
     simulation.run()
     run, said = Run(simulation.path), []
     (tmp_path / "model").mkdir()
-    made(run, said.append, tmp_path / "model")
+    made(run, tmp_path / "model", said.append)
     assert not said, "a run that is shown nowhere"
     remember(run, "tensorboard")
     run.report.parent.mkdir()
     run.report.write_text("<html></html>")
-    made(run, said.append, tmp_path / "model")
-    made(run, said.append, tmp_path / "model")
+    made(run, tmp_path / "model", said.append)
+    made(run, tmp_path / "model", said.append)
     tracked = run.read_tracking()
     assert tracked is not None
     assert tracked.models == [str(tmp_path / "model")]

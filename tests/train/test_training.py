@@ -267,6 +267,40 @@ def test_mistakes_are_one_line(run, networks, photographs, tmp_path, args, data,
     assert "\n" not in str(caught.value)
 
 
+@pytest.fixture
+def environment():
+    """Nobody's settings of trackers, and those that a training makes are gone after it."""
+    before = dict(os.environ)
+    for name in ("MLFLOW_TRACKING_URI", "WANDB_MODE", "WANDB_API_KEY"):
+        os.environ.pop(name, None)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def test_mlflow_keeps_a_seeds_run_in_the_output_folder(run, networks, tmp_path, environment):
+    from mlflow.tracking import MlflowClient
+
+    result = run(networks["batch"], tmp_path / "out", "--epochs", "2", "--log", "mlflow")
+    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path / 'out' / 'mlflow' / 'mlflow.db'}")
+    (only,) = client.search_runs([client.get_experiment_by_name("smacnas").experiment_id])
+    history = client.get_metric_history(only.info.run_id, "train_loss")
+    losses = [(point.step, point.value) for point in history]
+    assert losses == [(row["epoch"], pytest.approx(row["train_loss"])) for row in result["curve"]]
+    assert json.loads((tmp_path / "out" / "seed-0" / "log.json").read_text())["run"] == only.info.run_id
+    assert only.data.params["seed"] == "0"
+
+
+def test_wandb_stays_offline_in_the_output_folder(run, networks, tmp_path, environment, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(networks["batch"], tmp_path / "out", "--epochs", "1", "--log", "wandb")
+    (folder,) = (tmp_path / "out" / "wandb").glob("offline-run-*")
+    name = json.loads((tmp_path / "out" / "seed-0" / "log.json").read_text())["run"]
+    assert folder.name.endswith(name)
+    assert len(name) == 32, "no other training has it, whatever its folder is called"
+    assert not (tmp_path / "wandb").exists()
+
+
 def test_a_tracker_that_is_not_installed_is_one_line(run, networks, tmp_path, monkeypatch):
     monkeypatch.setattr("nas.tracking.settings.find_spec", lambda _: None)
     with pytest.raises(UserError) as caught:
