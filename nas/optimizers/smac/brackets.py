@@ -72,6 +72,8 @@ class StepwiseHalving(SuccessiveHalving):
 
     * A configuration is sampled when it is needed, with the outcomes known by then.
     * Promotions go before new configurations, so that workers in parallel finish brackets first.
+    * Where rungs are compared (``compares_rungs``), the very first configuration is trained to the end at
+      once, and a poor one of the first bracket goes on with the best. Brackets begin at ``first_stage``.
     * A crashed configuration is not promoted, even if that leaves a rung short of configurations.
     * If the space is exhausted, the last bracket makes do with the configurations there are. Then those that
       were not promoted go on too, the most promising first, until all are at the highest rung.
