@@ -5,7 +5,7 @@ objective is made up and instant, trials come one at a time. ``ask`` counts ever
 promotions too; ``new`` only those of new configurations by the model, the forest's training
 included where an outcome made it due. ``--space benchmarks/wide_space.py:Wide`` times another space,
 ``--costs 1`` (or 2) a search of a front, whose costs are made up and counted in no time, and half of the
-configurations exceed the limit on the first.
+configurations exceed the limit on the first. ``--processor`` gives processor time, for a shared machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from nas.optimizers.protocol import Optimizer, Suggestion
     from search_spaces.base import Config, SearchSpace
@@ -68,11 +68,13 @@ def random_history(space: SearchSpace, fidelity: Fidelity, trials: int, costs: C
     return [step(optimizer)[:2] for _ in range(trials)]
 
 
-def step(optimizer: Optimizer) -> tuple[Suggestion, Outcome, float]:
+def step(
+    optimizer: Optimizer, clock: Callable[[], float] = time.perf_counter
+) -> tuple[Suggestion, Outcome, float]:
     """Asks and tells one trial; gives the seconds of the ask as well."""
-    begin = time.perf_counter()
+    begin = clock()
     suggestion = optimizer.ask()
-    seconds = time.perf_counter() - begin
+    seconds = clock() - begin
     assert suggestion is not None
     outcome = outcome_of(suggestion.config, suggestion.epochs)
     optimizer.tell(suggestion, outcome)
@@ -80,16 +82,21 @@ def step(optimizer: Optimizer) -> tuple[Suggestion, Outcome, float]:
 
 
 def measure(
-    space: SearchSpace, fidelity: Fidelity, history: Record, asks: int, costs: Costs | None = None
+    space: SearchSpace,
+    fidelity: Fidelity,
+    history: Record,
+    asks: int,
+    costs: Costs | None = None,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
     """Gives seconds: replay, then median of asks, and median and maximum of new configurations."""
     optimizer = create("smac", space, fidelity, 0, costs=costs)
-    begin = time.perf_counter()
+    begin = clock()
     for suggestion, outcome in history:
         optimizer.replay(suggestion)
         optimizer.tell(suggestion, outcome)
-    replay = time.perf_counter() - begin
-    steps = [step(optimizer) for _ in range(asks)]
+    replay = clock() - begin
+    steps = [step(optimizer, clock) for _ in range(asks)]
     new = [seconds for suggestion, _, seconds in steps if suggestion.origin.startswith("acquisition")]
     return [replay, statistics.median(seconds for *_, seconds in steps), statistics.median(new), max(new)]
 
@@ -100,15 +107,18 @@ def main() -> None:
     parser.add_argument("--asks", type=int, default=52, help="proposals to time (default: 52, four brackets)")
     parser.add_argument("--space", default="nexception", help="search space (default: nexception)")
     parser.add_argument("--costs", type=int, default=0, choices=(0, 1, 2), help="costs beside the error")
+    parser.add_argument("--processor", action="store_true", help="processor time, not time on the wall")
+    parser.add_argument("--sizes", type=int, nargs="+", default=_SIZES, help="numbers of finished trials")
     options = parser.parse_args()
+    clock = time.process_time if options.processor else time.perf_counter
     space = search_spaces.get(options.space)
     costs = made_up_costs(space, options.costs)
     print("| rungs | finished trials | replay, s | ask, median ms | new, median ms | new, max ms |")
     print("|---|---|---|---|---|---|")
     for name, fidelity in CASES.items():
-        history = random_history(space, fidelity, max(_SIZES), costs)
-        for size in _SIZES:
-            replay, *seconds = measure(space, fidelity, history[:size], options.asks, costs)
+        history = random_history(space, fidelity, max(options.sizes), costs)
+        for size in options.sizes:
+            replay, *seconds = measure(space, fidelity, history[:size], options.asks, costs, clock)
             figures = " | ".join(f"{1000 * value:.0f}" for value in seconds)
             print(f"| {name} | {size} | {replay:.2f} | {figures} |", flush=True)
 

@@ -87,7 +87,7 @@ def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Fig
         percent_axis(left.yaxis)
         left.set_ylabel(f"validation top-1 after {budget_label(run.rungs[-1])}")
         left.set_title("The front")
-        left.legend(fontsize=8, loc="lower right")
+        left.legend(fontsize=8, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
         _growth(right, run, weighed)
     return figure
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 FRONT_MARKS, LIMIT_MARKS = (20, 40, 80), (10, 20, 40)
 OURS = "ours"
+_FEWEST = 2  # races of each that a test can be made of
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def table(rows: Sequence[dict[str, Any]], marks: Sequence[int]) -> str:
             cells.append(f"{mark}{means.loc[name, column]:.2f}{mark}")
         pairs = by_seed[[OURS, name]].dropna() if name != OURS and OURS in by_seed else pd.DataFrame()
         p = ""
-        if len(pairs):
+        if len(pairs) >= _FEWEST:
             p = f"{stats.wilcoxon(pairs[OURS], pairs[name], zero_method='zsplit').pvalue:.2g}"
         lines.append(f"| {name} | {' | '.join(cells)} | {p} | {by_seed[name].count()} |")
     cost = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())

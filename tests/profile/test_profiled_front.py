@@ -25,7 +25,12 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return search(tmp_path_factory.mktemp("runs") / "fronted", weighing(), trials=24)
+    found = search(tmp_path_factory.mktemp("runs") / "fronted", weighing(), trials=24)
+    described = json.loads(found.search_json.read_bytes())
+    described["data"] |= {"image_size": 32, "in_chans": 3, "class_names": [str(i) for i in range(10)]}
+    described["width"] = 16
+    found.search_json.write_text(json.dumps(described))
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from analysis.frames import load
 from analysis.tradeoffs import front, objectives
 from nas.execution.simulated import Answer
+from nas.optimizers.protocol import Fidelity
 from nas.run import incumbent
 from nas.run.folder import Run
 from nas.run.objectives import COST, Objectives
@@ -36,7 +37,7 @@ def noisy(config: Config, epochs: int, seed: int) -> Answer:
 
 
 def searched(path: Path, weighed: Weighing, trials: int) -> Run:
-    return search(path, weighed, trials, problem=noisy, replicates=0.3)
+    return search(path, weighed, trials, problem=noisy, replicates=0.3, fidelity=Fidelity(3, 9, 3))
 
 
 @pytest.fixture(scope="module")

@@ -73,11 +73,12 @@ def search(
     trials: int = 60,
     problem: Callable[[Config, int, int], Answer] = problem,
     replicates: float = 0.0,
+    fidelity: Fidelity = FIDELITY,
 ) -> Run:
     """Searches in simulated time, anew or from where the journal ends."""
     space = search_spaces.get("nexception")
     if not path.exists():
-        Simulation(path, fidelity=FIDELITY)._create(space)
+        Simulation(path, fidelity=fidelity)._create(space)
         run = Run.open(path)
         described = orjson.loads(run.search_json.read_bytes())
         described["objectives"] = records.write(weighed.objectives.recorded())
@@ -91,10 +92,10 @@ def search(
             journal=journal,
             events=contents.events,
             space=space,
-            fidelity=FIDELITY,
+            fidelity=fidelity,
             seed=0,
             limits=Limits(1e9, trials),
-            optimizer=create("smac", space, FIDELITY, 1, costs=weighed.costs),
+            optimizer=create("smac", space, fidelity, 1, costs=weighed.costs),
             executor=SimulatedExecutor(problem, clock, 1),
             clock=clock,
             weighing=weighed,
