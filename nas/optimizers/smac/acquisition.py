@@ -43,6 +43,7 @@ class LogImprovement(EI):
         if self._log:
             found = logarithm(np.asarray(super()._compute(X)))
         else:
+            assert self._model is not None
             mean, variance = self._model.predict_marginalized(X)
             deviation = np.sqrt(variance)
             found = log_improvement((self._eta - mean) / deviation) + np.log(deviation)

@@ -133,7 +133,7 @@ class Candidates:
                 changed.append(np.full(len(others), j))
                 before.append(np.full(len(others), row[j]))
         near, column, old = np.concatenate(found), np.concatenate(changed), np.concatenate(before)
-        for j in np.flatnonzero(self._numbers):
+        for j in np.flatnonzero(self._numbers).tolist():
             mine = column == j
             near[mine, j] = self._rules.exact(j, near[mine, j])
         moved = near[np.arange(len(near)), column] != old
@@ -146,7 +146,7 @@ class Candidates:
     def settled(self, rows: Vector, rng: np.random.RandomState) -> Vector:
         """Makes configurations of rows ``(N, D)`` whose numbers were moved, where rules allow them."""
         rows = rows.copy()
-        for j in np.flatnonzero(self._numbers):
+        for j in np.flatnonzero(self._numbers).tolist():
             active = ~np.isnan(rows[:, j])
             rows[active, j] = self._rules.exact(j, rows[active, j])
         return self._rules.settle(rows, lambda j, n: self._rules.spare(j, n, rng))
