@@ -137,6 +137,7 @@ def _search(
 ) -> Outcome:
     """Begins or continues a search, unless it has ended for good; returns its outcome."""
     from nas.run.folder import Run
+    from nas.run.past import Past
     from nas.search import afterwards, session
     from nas.search.view import choose
     from nas.tracking.follower import remember
@@ -149,10 +150,11 @@ def _search(
             print(f"--resume auto: continues {folder}")
         run = Run.open(folder)
         stored = afterwards.remember(run, stored or run.read_search(), command.after.then)
-        if steps and (ended := afterwards.ended(run, stored, command.settings)):
+        past = Past.of(run) if steps else None
+        if past and (ended := afterwards.ended(run, stored, past.state, command.settings)):
             remember(run, command.run.log)
             return ended
-        found = session.resume(folder, command.settings, view, stored, log=command.run.log)
+        found = session.resume(folder, command.settings, view, stored, past, log=command.run.log)
     else:
         found = _begin(command, view, auto=auto)
     if not quiet:

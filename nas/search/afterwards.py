@@ -14,7 +14,6 @@ import orjson
 import search_spaces
 from nas.run.commands import space_flag
 from nas.run.folder import write_json
-from nas.run.state import SearchState
 from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, kept, training_seconds
 from nas.search import session
 from nas.search.settings import SearchSettings, refuse_changes
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from nas.run.folder import Run
     from nas.run.search_file import SearchFile
+    from nas.run.state import SearchState
     from nas.run.steps import Step
 
 EXIT_FAILED = 3  # a step failed, the search did not
@@ -80,19 +80,21 @@ def _sizes(space: str) -> list[str]:
     return [*search_spaces.get(space).full_sizes, _REDUCED]
 
 
-def ended(run: Run, search: SearchFile, settings: SearchSettings) -> session.Outcome | None:
+def ended(
+    run: Run, search: SearchFile, state: SearchState, settings: SearchSettings
+) -> session.Outcome | None:
     """Returns the outcome of a search that has ended for good; None if it can continue.
 
     Args:
         run: The run.
         search: Content of ``search.json``.
+        state: The fold of the journal.
         settings: The settings, with the present limits.
 
     Raises:
         UserError: If settings differ that may not differ.
     """
     refuse_changes(SearchSettings.of(search), settings)
-    state = SearchState.of(run.read_journal().events)
     limits, trials = settings.budget, settings.budget.trials
     more_time = limits.seconds > search.limits.seconds
     over = {
@@ -118,9 +120,8 @@ def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
     return search
 
 
-def budget_left(run: Run, steps: Sequence[Step]) -> float:
+def budget_left(search: SearchFile, state: SearchState, steps: Sequence[Step]) -> float:
     """Returns the seconds a confirmation may take: those left by the search, and at least those planned."""
-    search, state = run.read_search(), SearchState.of(run.read_journal().events)
     seconds = search.limits.seconds
     planned = kept(steps, seconds, training_seconds(state, search.rungs[-1]))
     return max(seconds - state.clock, planned, 1.0)
@@ -146,7 +147,7 @@ def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tup
         said.append(f"the best has {percent(state.trials[state.incumbent].error)}")
     if not steps or reason in signals.EXIT_CODES:
         return 0, "; ".join(said)
-    outcomes, ended_by = Afterwards(found.run, steps, quiet=quiet).carry_out()
+    outcomes, ended_by = Afterwards(found, steps, quiet=quiet).carry_out()
     lines = [f"{outcome.step}: {outcome.line}" for outcome in outcomes]
     if ended_by:
         lines.append(f"{ended_by}; resumed, the search goes on with what is left")
@@ -161,17 +162,17 @@ def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tup
 class Afterwards:
     """The steps of a run, and their outcomes."""
 
-    def __init__(self, run: Run, steps: Sequence[Step], *, quiet: bool = False) -> None:
+    def __init__(self, found: session.Outcome, steps: Sequence[Step], *, quiet: bool = False) -> None:
         """Takes the steps to run.
 
         Args:
-            run: The run, not locked by anyone.
+            found: The search; its run is not locked by anyone.
             steps: The steps, in order.
             quiet: Print nothing but errors.
         """
-        self._run, self._steps, self._quiet = run, steps, quiet
-        self._search = run.read_search()
-        self._file = run.path / "afterwards.json"
+        self._run, self._search, self._state = found.run, found.search, found.state
+        self._steps, self._quiet = steps, quiet
+        self._file = found.run.path / "afterwards.json"
 
     def carry_out(self) -> tuple[list[Outcome], str]:
         """Runs the steps not yet done since the search ended; a failed one does not stop the others.
@@ -221,7 +222,7 @@ class Afterwards:
         return make[step.name](step)
 
     def _confirm(self, step: Step) -> Outcome:
-        seconds = f"{budget_left(self._run, self._steps):.0f}s"
+        seconds = f"{budget_left(self._search, self._state, self._steps):.0f}s"
         args = ["--top", TOP, "--seeds", step.seeds, "--budget", seconds, *self._space()]
         code, said = self._call(step, args)
         return Outcome(str(step), code, self._verdict() if code == 0 else said)

@@ -83,13 +83,15 @@ class Search(Conductor):
         weights: WeightStore | None = None,
         weighing: Weighing | None = None,
         replicates: float = 0.0,
+        state: SearchState | None = None,
     ) -> None:
         """Continues a run from the end of its journal; ``events`` is empty for a new run.
 
         ``replicates`` is the share of the epochs that goes to further seeds of the best, or of the front.
+        ``state`` is the fold of the events, if it was made already.
         """
         super().__init__(
-            state=SearchState.of(events),
+            state=state or SearchState.of(events),
             journal=journal,
             executor=executor,
             clock=clock,

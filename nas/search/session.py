@@ -23,6 +23,7 @@ from nas.run import steps
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
+from nas.run.past import Past
 from nas.run.search_file import SearchFile
 from nas.search import warm_start as warm
 from nas.search import weighing as weighings
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from nas.execution.protocol import Executor
     from nas.execution.share import Shared
     from nas.optimizers.protocol import Optimizer
-    from nas.run.journal import Contents
     from nas.run.state import SearchState
     from nas.search.listener import Listener
     from nas.search.weighing import Weighing
@@ -202,9 +202,9 @@ def begin(
         with run.lock():
             weighings.keep(weighing, run)
             follower.remember(run, log)
-            contents = run.read_journal()
+            past = Past.of(run)
             notes = weighings.both(facts.notes, weighing)
-            session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
+            session = Session(run, settings, space, search, past, executor, shared, notes, weighing)
             return session.carry_out(view)
 
 
@@ -213,6 +213,7 @@ def resume(
     settings: SearchSettings,
     view: View,
     stored: SearchFile | None = None,
+    past: Past | None = None,
     *,
     log: str | None = None,
 ) -> Outcome:
@@ -223,6 +224,7 @@ def resume(
         settings: The stored settings, with permitted changes.
         view: See :func:`begin`.
         stored: Content of ``search.json``, if already read.
+        past: The journal, if already read; read again if the run has continued since.
         log: The experiment tracker that shows the search; None: the one it began with.
 
     Raises:
@@ -234,9 +236,9 @@ def resume(
         refuse_changes(SearchSettings.of(stored), settings)
         log = follower.remembered(run) if log is None else log
         require(log)
-        output.doing("reading the journal")
-        contents = run.read_journal()  # so that damage is found before anything starts
-        before = kept(contents.events)
+        if past is None or not past.is_all(run):
+            past = Past.of(run)  # so that damage is found before anything starts
+        before = kept(past.contents.events)
         with run.written():
             run.sweep()
         objectives = weighings.begun(settings)
@@ -267,7 +269,7 @@ def resume(
             with run.written():
                 run.write_search(search)
             follower.remember(run, log)
-            session = Session(run, settings, space, search, contents, executor, shared, notes, weighing)
+            session = Session(run, settings, space, search, past, executor, shared, notes, weighing)
             return session.carry_out(view)
 
 
@@ -295,7 +297,7 @@ class Session:
         settings: All settings.
         space: The search space.
         search: Content of ``search.json``.
-        contents: The journal before the session.
+        past: The journal before the session.
         executor: Runs the trials; already started.
         shared: How trials share GPUs.
         notes: Notes for the user at the start.
@@ -306,7 +308,7 @@ class Session:
     settings: SearchSettings
     space: SearchSpace
     search: SearchFile
-    contents: Contents
+    past: Past
     executor: Executor
     shared: Shared
     notes: Sequence[str]
@@ -318,12 +320,12 @@ class Session:
         with self.run.written():
             log = open_log(self.run.log, weighings.objectives_of(self.weighing))
             listeners: list[Listener] = [log]
-        if cut := self.contents.dropped:
+        if cut := self.past.contents.dropped:
             log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")
         with contextlib.ExitStack() as stack:
             optimizer = self._optimizer()
             with self.run.written():
-                journal = stack.enter_context(Journal(self.run.journal, self.contents.size))
+                journal = stack.enter_context(Journal(self.run.journal, self.past.contents.size))
             loop = self._loop(optimizer, journal, listeners)
             output.doing("")
             watched = Watched(self.run, self.search, loop.state, loop.used, loop.stop)
@@ -365,11 +367,12 @@ class Session:
         return steps.parse(self.search.then or ())
 
     def _loop(self, optimizer: Optimizer, journal: Journal, listeners: Sequence[Listener]) -> Search:
-        events, budget = self.contents.events, self.settings.budget
+        events, budget = self.past.contents.events, self.settings.budget
         return Search(
             run=self.run,
             journal=journal,
             events=events,
+            state=self.past.state,
             space=self.space,
             fidelity=self.settings.fidelity,
             seed=self.settings.choice.seed,

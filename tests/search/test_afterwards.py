@@ -65,12 +65,13 @@ def stopped(run: Run, reason: str) -> session.Outcome:
 
 
 def ending(run: Run, wanted: SearchSettings) -> str:
-    found = ended(run, run.read_search(), wanted)
+    state = SearchState.of(run.read_journal().events)
+    found = ended(run, run.read_search(), state, wanted)
     return "" if found is None else found.reason
 
 
 def carried_out(run: Run, *words: str) -> dict[str, int]:
-    outcomes, wish = Afterwards(run, parse(words or ALL), quiet=True).carry_out()
+    outcomes, wish = Afterwards(stopped(run, "trials"), parse(words or ALL), quiet=True).carry_out()
     assert wish == ""
     return {outcome.step: outcome.code for outcome in outcomes}
 
@@ -106,7 +107,7 @@ def test_a_step_that_fails_stops_no_other_and_is_tried_again(run: Run, commands:
 
 def test_a_signal_ends_it_and_the_next_call_goes_on(run: Run, commands: Commands) -> None:
     commands.codes["analysis.report"] = 143
-    outcomes, wish = Afterwards(run, parse(ALL)).carry_out()
+    outcomes, wish = Afterwards(stopped(run, "trials"), parse(ALL)).carry_out()
     assert ([outcome.step for outcome in outcomes], wish) == (["confirm:2"], "terminated")
     assert finish(stopped(run, "trials"), parse(ALL), quiet=True)[0] == 143
     commands.codes.clear()
@@ -214,8 +215,9 @@ def test_time_is_kept_for_the_confirmation(simulate: Callable[..., Any]) -> None
     assert [trial.config for trial in state.trials.values()] == [
         trial.config for trial in other.trials.values()
     ][: len(state.trials)]
-    assert afterwards.budget_left(Run(kind.path), steps) >= held
-    assert afterwards.budget_left(Run(plain.path), steps) == pytest.approx(held)
+    begun = Run(kind.path).read_search()
+    assert afterwards.budget_left(begun, state, steps) >= held
+    assert afterwards.budget_left(begun, other, steps) == pytest.approx(held)
 
 
 def test_search_json_has_it_only_where_something_follows(run: Run) -> None:

@@ -13,9 +13,10 @@ from nas.execution.messages import Facts
 from nas.execution.simulated import SimulatedClock, SimulatedExecutor
 from nas.run import journal
 from nas.run.folder import Run
+from nas.run.past import Past
 from nas.run.state import SearchState
 from nas.search import __main__ as search
-from nas.search import session
+from nas.search import afterwards, session
 from tests.conftest import synthetic
 
 
@@ -62,3 +63,43 @@ def test_a_resume_reads_and_folds_everything_once(
     assert search.main(["--resume", str(run.path), "--trials", "24"]) == 0
     assert (counted["read"], counted["read_search"]) == (1, 1)
     assert counted["apply"] == len(run.journal.read_bytes().splitlines())
+
+
+@pytest.mark.parametrize("limit", ["20", "24"])
+def test_nor_does_a_resume_with_what_follows(
+    limit: str,
+    simulate: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    counted: Counter[str],
+) -> None:
+    """Whether the search has ended for good, and whether there is a step to be carried out."""
+    simulation = simulate(trials=20, optimizer="random")
+    simulation.run()
+    run = Run(simulation.path)
+    place = Place(run)
+    monkeypatch.setattr(session, "choose", lambda *_: place)
+    called: list[str] = []
+
+    def step(module: str, *_: Any, **__: Any) -> tuple[int, str]:
+        called.append(module)
+        return 0, ""
+
+    monkeypatch.setattr(afterwards.attached, "run", step)
+    monkeypatch.setattr(afterwards.Afterwards, "_verdict", lambda _: "confirmed")
+    counted.clear()
+    assert search.main(["--resume", str(run.path), "--trials", limit, "--then", "confirm", "report"]) == 0
+    assert called == ["nas.confirm", "analysis.report"]
+    assert (counted["read"], counted["read_search"]) == (1, 1)
+    assert counted["apply"] == len(run.journal.read_bytes().splitlines())
+
+
+def test_what_was_written_meanwhile_is_read(simulate: Callable[..., Any]) -> None:
+    simulation = simulate(trials=4, optimizer="random")
+    simulation.run()
+    run = Run(simulation.path)
+    past = Past.of(run)
+    assert past.is_all(run)
+    with run.journal.open("ab") as file:
+        file.write(b"{")
+    assert not past.is_all(run)
+    assert not Past.of(run).is_all(run), "its length may be that of the line written over it"
