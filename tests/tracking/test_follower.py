@@ -249,7 +249,7 @@ def test_the_id_is_the_folders_not_the_names(simulate: Callable[..., Any]) -> No
         ('{"format": 2}', "of format 2"),
         (
             '{"format": 1, "id": "../../home", "log": "wandb", "models": []}',
-            "id: must be 32 hexadecimal digits",
+            "id: must be 32 hexa",
         ),
         ('{"format": 1, "id": "%s", "log": "rm", "models": []}' % ("a" * 32), "log: must be one of none, "),
     ],
