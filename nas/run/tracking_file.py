@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from nas.util import records
 
 VERSION = 1
+LOGS = ("none", "tensorboard", "wandb", "mlflow")
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,3 +27,14 @@ class TrackingFile(records.Document):
     id: str
     log: str
     models: list[str]
+
+    def __post_init__(self) -> None:
+        """Refuses what no program wrote: the id becomes part of file names.
+
+        Raises:
+            ValueError: Naming the key.
+        """
+        if not _ID.fullmatch(self.id):
+            raise ValueError("id: must be 32 hexadecimal digits")
+        if self.log not in LOGS:
+            raise ValueError(f"log: must be one of {', '.join(LOGS)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.tracking.entries import Entry
     from nas.tracking.protocol import Tracker
+
+_EXPORTED = "smacnas"  # key of an exported folder's config.json
 
 
 @dataclass
@@ -144,7 +147,16 @@ class Mirror:
         files = (run.incumbent_json, run.front_json, run.confirmed_json, run.report)
         found = {path.name: path for path in files if path.is_file()}
         models = [Path(path) for path in (() if tracked is None else tracked.models)]
-        return found | {f"models/{path.name}": path for path in models if path.is_dir()}
+        return found | {f"models/{path.name}": path for path in models if _is_model(path)}
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a folder is one that ``nas.export`` wrote: a run from anywhere may name any folder."""
+    try:
+        config = json.loads((path / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and _EXPORTED in config
 
 
 def _standing(state: SearchState) -> dict[str, float]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,7 +194,9 @@ def test_exported_models_and_the_report_are_shown(simulate: Callable[..., Any], 
     simulation = simulate("mine", trials=3, optimizer="random")
     simulation.run()
     run, said = Run(simulation.path), []
-    (tmp_path / "model").mkdir()
+    for name, content in (("model", '{"smacnas": {}}'), ("private", "{}")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(content)
     made(run, tmp_path / "model", said.append)
     assert not said, "a run that is shown nowhere"
     remember(run, "tensorboard")
@@ -204,8 +207,11 @@ def test_exported_models_and_the_report_are_shown(simulate: Callable[..., Any], 
     tracked = run.read_tracking()
     assert tracked is not None
     assert tracked.models == [str(tmp_path / "model")]
+    run.write_tracking(replace(tracked, models=[*tracked.models, str(tmp_path / "private")]))
+    made(run, None, said.append)
     (events,) = (run.path / "tensorboard" / "search").iterdir()
     assert b"| report.html | " in events.read_bytes()
+    assert b"private" not in events.read_bytes(), "a folder that no export wrote"
     assert f"| models/model | {tmp_path / 'model'} |".encode() in events.read_bytes()
 
 
@@ -234,6 +240,22 @@ def test_the_id_is_the_folders_not_the_names(simulate: Callable[..., Any]) -> No
     tracked = first.read_tracking()
     assert tracked is not None
     assert tracked.id in ids
-    first.tracking_json.write_text("{")
-    with pytest.raises(UserError, match=r"tracking.json: not readable .*; remove it to do without"):
-        remembered(first)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("{", "not readable .*"),
+        ('{"format": 2}', "of format 2"),
+        (
+            '{"format": 1, "id": "../../home", "log": "wandb", "models": []}',
+            "id: must be 32 hexa",
+        ),
+        ('{"format": 1, "id": "%s", "log": "rm", "models": []}' % ("a" * 32), "log: must be one of none, "),
+    ],
+)
+def test_a_file_from_anywhere_is_not_believed(content: str, words: str, simulate: Callable[..., Any]) -> None:
+    run = begun(simulate("mine"), "wandb")
+    run.tracking_json.write_text(content)
+    with pytest.raises(UserError, match=rf"tracking.json: .*{words}"):
+        remembered(run)
