@@ -68,8 +68,10 @@ def frozen(
 
 
 def _state(trainings: Sequence[Trial], last: Trial, epochs: int, alive: bool) -> TrialState:
-    due = [one.status for one in trainings if not one.finished]
-    if due:  # the next training may be asked for before the last one has ended
+    reached = max((one.epochs for one in trainings if one.error is not None), default=0)
+    # What was reached before is answered from the record; the next rung may be due before this one has ended.
+    due = [one.status for one in trainings if not one.finished and one.epochs > reached]
+    if due:
         return TrialState.RUNNING if alive and "running" in due else TrialState.WAITING
     if last.error is None:
         return TrialState.FAIL

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ from optuna.study import load_study
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.studies.live import LiveStorage, Mirror
+from analysis.studies.study import Study
+from analysis.studies.trials import frozen
 from nas.run import standing
 from nas.run.folder import Run
 from nas.run.state import SearchState, Trial
@@ -140,6 +143,17 @@ def test_a_promoted_trial_goes_on(copy: Path, lines: list[bytes], monkeypatch: p
     assert [*rung, "PRUNED"] in states.values()
     assert any(passed[-1] == "FAIL" for passed in states.values())
     assert any(passed[2:3] == ["PRUNED"] and passed[-1] == "COMPLETE" for passed in states.values())
+
+
+def test_what_is_answered_from_the_record_is_not_due(finished_run: Path) -> None:
+    study = Study.of(Run.open(finished_run))
+    done = next(one for one in by_key(finished_run).values() if one[-1].error is not None)
+    again = replace(done[0], trial=999, status="asked", error=None, ended="", started="", attempts=0)
+    before, after = (
+        frozen(trainings, study, number=0, trial_id=0, alive=True) for trainings in (done, [*done, again])
+    )
+    assert after.state == before.state
+    assert after.values == before.values
 
 
 def test_what_trains_is_running_until_the_search_dies(
