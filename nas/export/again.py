@@ -103,5 +103,5 @@ def _sample(settings: ExportSettings, named: Named, data_config: dict[str, Any])
     classes = int(named.config.get("num_classes", 0))
     run = images.run_of(spec)
     if named.by_search and run is not None:
-        return sample.of_run(run, settings.data_dir, data_config)
+        return sample.of_run(run, settings.data_dir, data_config, named.class_names)
     return sample.of_data(spec, settings.data_dir, data_config, named.class_names, classes, held_out)

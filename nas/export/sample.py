@@ -68,12 +68,17 @@ class HeldOut:
             return None
 
 
-def of_run(run: Run, data_dir: Path, data_config: Mapping[str, Any]) -> Sample:
+def of_run(
+    run: Run, data_dir: Path, data_config: Mapping[str, Any], class_names: Sequence[str] = ()
+) -> Sample:
     """What a run trained its networks on, and what it judged them on.
 
     Raises:
-        UserError: If the images are not those that the run searched on.
+        UserError: If the images are not those that the run searched on, or not of the network's classes.
     """
+    known = tuple(run.read_search().data.class_names or ())
+    if class_names and known != tuple(class_names):
+        raise _other_classes(f"{images.KIND}:{run.path}", len(class_names))
     output.doing("reading the images that the search trained and judged on")
     seen = images.training(run, data_dir=data_dir)
     judged = images.validation(run, data_dir=data_dir)
@@ -96,7 +101,7 @@ def of_data(
     output.doing(f"looking at the images of {spec}")
     pictures = images.load(spec, data_dir=data_dir)
     if len(pictures.class_names) != classes or (class_names and tuple(class_names) != pictures.class_names):
-        raise SettingError("data", spec, f"must be of the {classes} classes that the network tells apart")
+        raise _other_classes(spec, classes)
     known = held_out if held_out is not None and held_out.data == spec else None
     if known is not None and known.max_images is not None:
         pictures = pictures.limited(known.max_images, known.seed)
@@ -120,12 +125,17 @@ def _sample(seen: Pictures, judged: Pictures, words: str, data_config: Mapping[s
     return Sample(some, limited, words, transforms.judging(data_config))
 
 
+def _other_classes(spec: str, classes: int) -> SettingError:
+    return SettingError("data", spec, f"must be of the {classes} classes that the network tells apart")
+
+
 def required() -> SettingError:
     """What to say where nobody knows the images."""
     return SettingError(
         "int8",
         None,
-        f"needs images like those that the network was trained on; add {setting('data', 'folder:DIR')}",
+        "needs images like those that the network was trained on; add "
+        f"{setting('data', 'folder:DIR')} or run:DIR",
     )
 
 

@@ -24,8 +24,8 @@ class ExportSettings:
 
     source: Annotated[str, tyro.conf.Positional]
     """A run folder (for its winner: confirmed if there is one, else the incumbent), a JSON file with a
-    configuration, a named point of the space, such as xception or nexception, or a folder that nas.train or
-    nas.export wrote (for other forms of its network, with its weights)."""
+    configuration, a named point of the space, such as xception or nexception, or a folder written by
+    nas.train or nas.export (its network with its weights, in other forms)."""
     output: Annotated[Path, tyro.conf.arg(aliases=["-o"])]
     """The folder to write."""
     geometry: Annotated[str | None, flag_help.default("the first of the space; t for nexception")] = None
@@ -56,8 +56,8 @@ class ExportSettings:
     opset: int = OPSET
     """Version of ONNX's operators, 18 to 23."""
     int8: flag_help.Switch = False
-    """Also write model_int8.onnx, quantised by onnxruntime, besides model.onnx; its accuracy is compared on
-    validation images."""
+    """Also write model_int8.onnx, quantised by onnxruntime, besides model.onnx; validation images show what
+    it costs in accuracy."""
     data: Annotated[str | None, flag_help.default("those that the network was trained on")] = None
     """Images for --int8 (their training part): folder:DIR, cifar100, cifar10, digits, npz:FILE or run:DIR."""
     data_dir: Path = Path("data")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
 import statistics
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from nas.export import folder, images, loading, model_card
 from nas.export.recipe import Recipe
 from nas.run.folder import write_json
 from nas.tracking.settings import require
-from nas.train import curves, fit, one_seed, roofline, searched, view
+from nas.train import curves, devices, fit, one_seed, roofline, searched, view
 from nas.util import locks, output
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.files import written
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 SUMMARY = "summary.json"
 _TRAIN = "train.json"
-_MOST_WORKERS = 32
 _SEEN = (
     "the weights it begins with have learned from images held out here: held-out figures flatter, only the "
     "test part tells; a validation fraction of 0 trains on all"
@@ -75,7 +73,7 @@ def train(model: str, settings: TrainCommandSettings, recipe: Recipe) -> dict[st
     weights = settings.init == "weights" or (settings.init == "auto" and learned)
     _check_classes(named, pictures, settings)
     output.doing("building the network and finding the device")
-    accelerator = _accelerator(settings)
+    accelerator = devices.accelerator(settings)
     _look_at_files(pictures, test, settings, accelerator)
     with _held(settings.output, accelerator):
         work = _work(named, settings, recipe, pictures, test, accelerator, weights=weights)
@@ -181,7 +179,7 @@ def _work(
         test=test,
         data_config=data_config,
         eval_transform=transforms.judging(data_config),
-        workers=_workers() if settings.workers is None else settings.workers,
+        workers=devices.workers() if settings.workers is None else settings.workers,
         finish=finish,
         roofline=roofline.measure(
             model,
@@ -270,48 +268,6 @@ def _check_classes(named: Named, pictures: Pictures, settings: TrainCommandSetti
         )
 
 
-def _on_gpu(device: str) -> bool:
-    """Whether to train on a GPU; makes it the current one if there is one process.
-
-    Raises:
-        UserError: If it is not there.
-    """
-    import torch
-
-    from nas.util.machine import find_device
-
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return find_device(device).type == "cuda"
-    if ":" in device:  # Accelerate gives each its own
-        rule = f"several processes have a GPU each; use {setting('device', 'auto')}"
-        raise SettingError("device", device, rule)
-    return device != "cpu" and torch.cuda.is_available()
-
-
-def _accelerator(settings: TrainCommandSettings) -> Accelerator:
-    import torch
-    from accelerate import Accelerator
-    from accelerate.utils import ProjectConfiguration
-
-    from nas.trial.passes import autocast_dtype
-
-    cuda = _on_gpu(settings.device)
-    if settings.sync_bn and not cuda and int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise SettingError("sync_bn", None, "needs a GPU for each process; leave it out")
-    if settings.amp == "fp16" and not cuda:
-        raise SettingError("amp", "fp16", f"needs a GPU; use {setting('amp', 'off')} or bf16")
-    dtype = autocast_dtype(settings.amp, torch.device("cuda" if cuda else "cpu"))
-    precision = {None: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
-    return Accelerator(
-        cpu=not cuda,
-        mixed_precision=precision,
-        log_with=None if settings.log == "none" else settings.log,
-        project_config=ProjectConfiguration(
-            project_dir=str(settings.output), logging_dir=str(settings.output / "logs")
-        ),
-    )
-
-
 @contextlib.contextmanager
 def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
     """Locks the folder against other trainings while this one runs."""
@@ -339,7 +295,17 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
     from nas.util.machine import hardware, versions
 
     settings = work.settings
-    kept = ("data", "max_images", "val_fraction", "input_size", "seed", "accumulate", "amp", "new_head")
+    kept = (
+        "data",
+        "max_images",
+        "val_fraction",
+        "input_size",
+        "seed",
+        "accumulate",
+        "amp",
+        "new_head",
+        "sync_bn",
+    )
     identity: dict[str, Any] = {
         "model": named.name,
         "init": "weights" if weights else "scratch",
@@ -349,7 +315,8 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
     }
     path = settings.output / _TRAIN
     if path.is_file():
-        begun = {**asdict(Recipe()), **json.loads(path.read_text())["training"]}  # settings that came later
+        later = {**asdict(Recipe()), "sync_bn": False}  # settings that came later
+        begun = {**later, **json.loads(path.read_text())["training"]}
         for key, value in identity.items():
             if key == "fingerprint" and begun.get(key) != value:
                 raise SettingError(
@@ -369,13 +336,6 @@ def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
         with written(setting("output", settings.output), "must be a folder"):
             write_json(path, facts)
     work.accelerator.wait_for_everyone()
-
-
-def _workers() -> int:
-    """As many as leave a core to this process, when the processes on this machine share its cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    return max(0, min(_MOST_WORKERS, cores // processes - 1))
 
 
 def show(summary: dict[str, Any], output: Path) -> None:

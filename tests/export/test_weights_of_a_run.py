@@ -126,6 +126,11 @@ def test_integers_are_judged_on_the_searchs_validation_images(searched: Path, tm
     said = f"top-1 {after} instead of {before} on 30 validation images"
     assert said in capsys.readouterr().out
     assert said in (tmp_path / "best" / "README.md").read_text()
+    again = [str(tmp_path / "best"), "--int8", "-o", str(tmp_path / "again")]
+    with pytest.raises(UserError, match="--data folder:DIR or run:DIR"):
+        export.main(again)
+    assert export.main([*again, "--data", f"run:{searched}", "--quiet"]) == 0
+    assert folder.read_config(tmp_path / "again")["smacnas"]["forms"]["model_int8.onnx"] == own
 
 
 def test_the_module_is_the_exported_network_and_has_its_accuracy(searched: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.train import session
+from nas.train import devices
 from nas.train.settings import TrainCommandSettings
 from nas.util.errors import UserError
 
@@ -19,17 +19,17 @@ def test_no_device_of_that_name(name: str) -> None:
 
 def test_a_gpu_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert not session._on_gpu("auto")
-    assert not session._on_gpu("cpu")
+    assert not devices.on_gpu("auto")
+    assert not devices.on_gpu("cpu")
     with pytest.raises(UserError, match="this machine has no GPU"):
-        session._on_gpu("cuda:1")
+        devices.on_gpu("cuda:1")
 
 
 def test_several_processes_have_a_gpu_each(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    assert session._on_gpu("auto")
-    assert session._on_gpu("cuda")
-    assert not session._on_gpu("cpu")
+    assert devices.on_gpu("auto")
+    assert devices.on_gpu("cuda")
+    assert not devices.on_gpu("cpu")
     with pytest.raises(UserError, match="have a GPU each"):
-        session._on_gpu("cuda:1")
+        devices.on_gpu("cuda:1")

@@ -16,7 +16,7 @@ from torch import nn
 
 from nas.data import transforms
 from nas.export.recipe import Recipe
-from nas.train import compiling, roofline, session, trainer
+from nas.train import compiling, devices, roofline, trainer
 from nas.train.settings import TrainCommandSettings
 from nas.train.view import describe
 from nas.util.errors import UserError
@@ -180,13 +180,13 @@ def test_processes_without_gpus_cannot_synchronise(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("WORLD_SIZE", "2")
     settings = TrainCommandSettings(Path("out"), sync_bn=True, device="cpu")
     with pytest.raises(UserError, match="sync_bn: needs a GPU for each process"):
-        session._accelerator(settings)
+        devices.accelerator(settings)
 
 
 def test_the_cores_are_shared_among_a_machines_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64), raising=False)
-    assert session._workers() == 32
+    assert devices.workers() == 32
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    assert session._workers() == 15
+    assert devices.workers() == 15
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "128")
-    assert session._workers() == 0
+    assert devices.workers() == 0
