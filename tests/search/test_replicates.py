@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from nas.execution.simulated import Answer
 from nas.optimizers.protocol import Fidelity
+from nas.optimizers.settings import OptimizerSettings
 from nas.run import incumbent, journal
 from nas.run.events import Event, NewIncumbent, RepeatAsked, SessionStarted, parse
 from nas.run.folder import Run
@@ -71,7 +72,8 @@ def epochs_of(state: SearchState) -> tuple[int, int]:
 
 @pytest.mark.parametrize("share", [0.1, 0.3])
 def test_repeats_take_their_share_where_seeds_decide(simulate: Callable[..., Any], share: float) -> None:
-    simulation = simulate(problem=noisy, trials=100, replicates=share, fidelity=TWO)
+    fixed = OptimizerSettings(rungs="all")  # how many rungs are used is another subject
+    simulation = simulate(problem=noisy, trials=100, replicates=share, fidelity=TWO, smac=fixed)
     simulation.run()
     further, total = epochs_of(state_of(simulation.path))
     assert 0.2 * share <= further / total <= share

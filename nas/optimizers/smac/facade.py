@@ -179,7 +179,7 @@ def make_facade(
             random_probability=settings.random_probability,
             min_trials=min_trials,
             rungs=fidelity.rungs,
-            learns_rungs=learns_rungs(fidelity, settings) and weighing is None,
+            learns_rungs=learns_rungs(fidelity, settings) and not (weighing and weighing[1].weighs),
             earlier=[(config.get_array(), error) for config, error in earlier],
             **costly,
         ),

@@ -34,6 +34,7 @@ class Tradeoff:
 
     Attributes:
         objectives: Costs that are to be low.
+        weighs: Whether anything but the error counts.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Tradeoff:
     ) -> None:
         """Starts with nothing tried."""
         self.objectives = costs.objectives
+        self.weighs = bool(costs.objectives or costs.limits)
         self._costs, self._counted = costs, counted
         self._names = tuple(dict.fromkeys((*costs.objectives, *costs.limits)))
         self._processes = {name: MeasuredCost(space, rungs) for name in self._names if name in costs.measured}
