@@ -20,6 +20,7 @@ _SAMPLE, _SEED = 48, 0
 _EACH = 2  # networks of the fewest MACs, and of the fewest parameters
 # The smallest network need not be the fastest; but what is twice as slow as the limit leaves little hope.
 _HOPELESS = 2.0
+_FAILURES = 2  # in the beginning: the user's command fails, not the networks
 
 
 def smallest(space: SearchSpace, counter: Counter) -> list[Config]:
@@ -51,7 +52,7 @@ def check(
         given: The setting and its value as the user wrote it, by cost.
 
     Raises:
-        UserError: If none could be measured, or all of them exceed a limit by far.
+        UserError: If the first two or all cannot be measured, or all of them exceed a limit by far.
     """
     found: list[Mapping[str, float]] = []
     failures: list[UserError] = []
@@ -60,6 +61,8 @@ def check(
             found.append(measure(config))
         except UserError as error:
             failures.append(error)
+            if len(failures) == _FAILURES and not found:
+                raise
         else:
             if all(found[-1].get(name, math.inf) <= limit for name, limit in limits.items()):
                 return []
