@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from nas.util import flag_help
@@ -128,6 +128,15 @@ class WorkerSettings:
     environment: Mapping[str, str] = field(default_factory=dict)
     weights: Path | None = None
     measured: Measured | None = None
+
+    def resolved(self) -> WorkerSettings:
+        """Returns the same settings with absolute paths, for processes in other folders."""
+        return replace(
+            self,
+            checkpoints=self.checkpoints.resolve(),
+            weights=None if self.weights is None else self.weights.resolve(),
+            data_dir=self.data_dir.resolve(),
+        )
 
 
 def named_width(name: str, presets: Mapping[str, int]) -> int | None:

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed.scheduler import KilledWorker
 
@@ -18,10 +18,9 @@ from nas import __version__
 from nas.execution.dask import worker
 from nas.execution.dask.jobs import Job, Member, beside, blameless, crowded, seats, thin_out
 from nas.execution.dask.link import Link
-from nas.execution.dask.messages import Offer, Outcome, Parcel, PlaceGone, Ready, Task, difference
+from nas.execution.dask.messages import Offer, Outcome, PlaceGone, Ready, Task, difference
+from nas.execution.dask.stores import Stores
 from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
-from nas.trial.checkpoint import CheckpointStore
-from nas.trial.weights import WeightStore
 from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
@@ -33,6 +32,8 @@ if TYPE_CHECKING:
     from nas.execution.messages import Facts, Measurement, Report, TrialSpec
     from nas.execution.settings import WorkerSettings
     from search_spaces.base import Config
+
+T = TypeVar("T")
 
 _LOOK = 1.0  # seconds between checks of which workers are there
 _PATIENCE = 10.0  # seconds without a worker before a message says what the search waits for
@@ -61,15 +62,11 @@ class DaskExecutor:
             settings: Settings of the trial processes.
             say: Called with one line for each thing that happens before :meth:`poll` can report it.
         """
-        folder = settings.checkpoints.resolve()
         self._site = site
-        weights = None if settings.weights is None else settings.weights.resolve()
-        data_dir = settings.data_dir.resolve()
-        self._settings = replace(settings, checkpoints=folder, weights=weights, data_dir=data_dir)
-        self._store = CheckpointStore(folder, settings.quota_bytes, weights=weights)
-        self._weights = WeightStore(weights or folder / "weights", settings.quota_bytes)
-        # A new run has no folder yet.
-        above = next(parent for parent in folder.parents[1:] if parent.is_dir())
+        self._settings = settings.resolved()
+        self._stores = Stores(self._settings)
+        folder = self._settings.checkpoints
+        above = next(parent for parent in folder.parents[1:] if parent.is_dir())  # a new run has no folder
         self._token = above / f".{folder.parent.name}.seen"
         self._word = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
@@ -147,9 +144,8 @@ class DaskExecutor:
         """Asks running trials to stop at their epoch's end; those without a worker have stopped."""
         self._pausing = True
         self._assign()
-        attempts = frozenset(job.attempt for job in self._jobs.values())
         busy = [address for address, member in self._members.items() if member.status == "busy"]
-        self._link.call(worker.pause, attempts, workers=busy)
+        self._link.call(worker.pause, frozenset(job.attempt for job in self._jobs.values()), workers=busy)
 
     def measure(self, config: Config | str) -> Measurement:
         """Times a few steps of a configuration on one of the workers.
@@ -157,9 +153,7 @@ class DaskExecutor:
         Raises:
             UserError: If the network cannot be trained there.
         """
-        member = next(m for m in self._members.values() if m.status == "free")
-        result: Measurement = self._link.task(member.address, worker.measure, config).result()
-        return result
+        return self._answer(worker.measure, config)
 
     def costs(self, config: Config) -> dict[str, float]:
         """Measures what trials measure of a configuration's costs, on one of the workers.
@@ -167,9 +161,12 @@ class DaskExecutor:
         Raises:
             UserError: If it cannot be measured there.
         """
-        member = next(m for m in self._members.values() if m.status == "free")
-        result: dict[str, float] = self._link.task(member.address, worker.costs, config).result()
-        return result
+        return self._answer(worker.costs, config)
+
+    def _answer(self, question: Callable[..., T], config: Config | str) -> T:
+        free = next(member for member in self._members.values() if member.status == "free")
+        answer: T = self._link.task(free.address, question, config).result()
+        return answer
 
     def close(self) -> None:
         """Leaves the workers and ends those that the site started; running trials are lost."""
@@ -249,8 +246,7 @@ class DaskExecutor:
         except Exception as error:
             self._refuse(member, first_line(error))
         else:
-            odd = difference(self._facts, ready.facts)
-            if odd:
+            if odd := difference(self._facts, ready.facts):
                 self._refuse(member, f"{odd} not what the search began with")
                 return
             if self._facts is None:
@@ -284,10 +280,7 @@ class DaskExecutor:
             thin_out(members)
         for job, member in seats(self._waiting, members, self._jobs.values()):
             self._waiting.remove(job)
-            parcel = None
-            if not member.shared:
-                packed = self._store.get(job.spec.config_id, job.spec.epochs)
-                parcel = None if packed is None else Parcel(*packed)
+            parcel = None if member.shared else self._stores.packed(job.spec)
             self._attempts += 1
             job.attempt = f"{job.spec.trial}.{self._attempts}"
             job.member = member
@@ -361,12 +354,9 @@ class DaskExecutor:
         if not excused:
             del self._jobs[job.spec.trial]
         try:
-            for store, parcel in ((self._store, outcome.parcel), (self._weights, outcome.weights)):
-                if parcel is not None:
-                    store.put(parcel.name, parcel.data)
+            self._stores.unpack(outcome)
             if job.spec.keep and not excused:
-                running = {other.spec.config_id for other in self._jobs.values()}
-                self._store.prune({*job.spec.keep, job.spec.config_id, *running}, job.spec.keep)
+                self._stores.prune(job.spec, (other.spec.config_id for other in self._jobs.values()))
         except OSError as error:
             self._note(f"trial {job.spec.trial}: {error}")
         if excused:
@@ -378,10 +368,8 @@ class DaskExecutor:
         assert isinstance(end, TrialEnded)
         if end.fault == DEVICE:
             # MPS accepts new processes only after all processes that were there at the fault have ended.
-            idle = [
-                other.address for other in beside(member, self._members.values()) if other.status == "free"
-            ]
-            self._link.call(worker.renew, workers=idle)
+            near = beside(member, self._members.values())
+            self._link.call(worker.renew, workers=[other.address for other in near if other.status == "free"])
         self._note(
             f"trial {end.trial}: {end.reason}; others used its GPU, so it is no crash: it runs again, alone"
         )
