@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
 from nas.util.errors import SettingError, UserError, setting
+from nas.util.quantities import parse_count
 from search_spaces.sizes import FULL_SIZE, IMAGE_SIZE, USUAL_SIZE, WIDTH, at_size
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 REDUCED = "reduced"
 
 _WIDEST = 64.0  # times the given widths, the upper limit of scaling
-_UNITS = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
 @dataclass(frozen=True)
@@ -79,19 +78,6 @@ def _unknown(name: str, source: Source, space: SearchSpace) -> SettingError:
     return SettingError("geometry", name, f"no such file; must be {names or 'a run of it'}, or a file")
 
 
-def parse_count(text: str, field: str = "match_macs") -> float:
-    """Reads a number of operations such as ``4.5G`` or ``600M``.
-
-    Raises:
-        UserError: If it is not a number of operations, or zero.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)", text.strip().upper())
-    if match is None or float(match[1]) == 0:
-        rule = "not a number of operations; write for example 4.5G or 600M"
-        raise SettingError(field, text, rule, repr(text))
-    return float(match[1]) * _UNITS[match[2]]
-
-
 def match_macs(space: SearchSpace, config: Config, size: Size, macs: str, num_classes: int) -> Size:
     """Scales all widths by one factor until the network has the requested cost.
 
@@ -109,7 +95,7 @@ def match_macs(space: SearchSpace, config: Config, size: Size, macs: str, num_cl
         UserError: If even the narrowest or widest network is more than a tenth off, or the space's networks
             cannot be scaled.
     """
-    target = parse_count(macs)
+    target = parse_count(macs, "match_macs")
     scaled = space.exporting.scaled
 
     def cost(geometry: Any) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-import torch
-from timm.layers import ClassifierHead, NormMlpClassifierHead, calculate_drop_path_rates
+from timm.layers import calculate_drop_path_rates
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from search_spaces.nexception.blocks import Block, Choices, Stem, Tail
+from search_spaces.staged import StagedNetwork, classifier
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from search_spaces.nexception.geometry import Geometry
 
 
-class NEXcepTion(nn.Module):
+class NEXcepTion(StagedNetwork):
     """A network of the Xception family, with timm's model interface.
 
     Weights start as PyTorch initialises them, as in the released NEXcepTion.
@@ -47,11 +46,8 @@ class NEXcepTion(nn.Module):
         drop_rate: float = 0.0,
         global_pool: str = "avg",
     ) -> None:
-        super().__init__()
+        super().__init__(num_classes, in_chans)
         choices = Choices(**config)
-        self.num_classes = num_classes
-        self.in_chans = in_chans
-        self.grad_checkpointing = False
         self.stem = Stem(
             choices,
             in_chans,
@@ -67,53 +63,14 @@ class NEXcepTion(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.tail = nn.Identity() if geometry.pyramid else Tail(choices, geometry.exit_chs)
         self.num_features = self.head_hidden_size = (*geometry.widths, *geometry.exit_chs)[-1]
-        self.head: ClassifierHead | NormMlpClassifierHead
-        if geometry.pyramid:
-            self.head = NormMlpClassifierHead(
-                self.num_features,
-                num_classes,
-                pool_type=global_pool,
-                drop_rate=drop_rate,
-                norm_layer=choices.norm_layer,
-            )
-        else:
-            self.head = ClassifierHead(self.num_features, num_classes, global_pool, drop_rate)
+        norm_layer = choices.norm_layer if geometry.pyramid else None
+        self.head = classifier(self.num_features, num_classes, global_pool, drop_rate, norm_layer)
         self.flows = not geometry.pyramid
         self.feature_info = _feature_info(geometry, self.stem.out_chs)
 
     def forward_features(self, x: Tensor) -> Tensor:
         """``(B, in_chans, H, W)`` to ``(B, num_features, H / reduction, W / reduction)``."""
-        x = self.stem(x)
-        for stage in self.stages:
-            if self.grad_checkpointing and not torch.jit.is_scripting():  # type: ignore[attr-defined]
-                for block in stage.children():
-                    x = checkpoint(block, x, use_reentrant=False)
-            else:
-                x = stage(x)
-        return self.tail(x)
-
-    def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """``(B, num_features, H', W')`` to logits ``(B, num_classes)``, or to pooled features."""
-        return self.head(x, pre_logits=pre_logits)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, in_chans, H, W)`` to logits ``(B, num_classes)``."""
-        return self.forward_head(self.forward_features(x))
-
-    @torch.jit.ignore
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Keeps only the blocks' inputs for the backward pass and computes the rest again."""
-        self.grad_checkpointing = enable
-
-    @torch.jit.ignore
-    def get_classifier(self) -> nn.Module:
-        """The last layer."""
-        return self.head.fc
-
-    def reset_classifier(self, num_classes: int, global_pool: str | None = None) -> None:
-        """Replaces the last layer by a fresh one; 0 classes for none."""
-        self.num_classes = num_classes
-        self.head.reset(num_classes, global_pool)
+        return self.tail(self.forward_stages(x))
 
 
 def _xception_stages(

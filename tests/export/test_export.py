@@ -233,7 +233,7 @@ def test_a_kill_leaves_no_folder_of_that_name(tmp_path):
         (["nexception", "--trial", "3"], "--trial 3: only a run has trials"),
         (["nexception", "--config", "c.json"], "--config c.json: goes with a run folder"),
         (["nexception", "--num-classes", "0"], "--num-classes 0: must be at least 1"),
-        (["nexception", "--match-macs", "much"], "--match-macs 'much': not a number of operations"),
+        (["nexception", "--match-macs", "much"], "--match-macs 'much': not a number above 0"),
         (["nexception", "--input-size", "8"], "image size 8: must be at least 32"),
         (["nexception", "--license", "my own"], "--license 'my own': must be one word"),
         (["{run}", "--trial", "9999"], "--trial 9999:"),

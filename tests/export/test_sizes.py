@@ -66,17 +66,6 @@ def test_a_file(tmp_path, write):
     assert sizes.find(str(path), POINT).geometry == SMALL
 
 
-@pytest.mark.parametrize(("text", "value"), [("4.5G", 4.5e9), ("600m", 6e8), ("1000", 1000), ("2 K", 2000)])
-def test_counts(text, value):
-    assert sizes.parse_count(text) == value
-
-
-@pytest.mark.parametrize("text", ["", "G", "-1G", "0", "4,5G", "4.5GB", "nan"])
-def test_bad_counts(text):
-    with pytest.raises(UserError, match="4.5G or 600M"):
-        sizes.parse_count(text)
-
-
 @settings(max_examples=5, deadline=None)
 @given(
     target=st.floats(3e6, 3e9),

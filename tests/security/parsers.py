@@ -34,7 +34,7 @@ from nas.search.settings import SearchSettings
 from nas.trial import weights
 from nas.util import records
 from nas.util.errors import UserError
-from nas.util.quantities import parse_duration, parse_size
+from nas.util.quantities import parse_count, parse_duration, parse_size
 from nas.view import snapshot
 from search_spaces.nexception.geometry import NEXCEPTION_T
 
@@ -259,7 +259,7 @@ def targets() -> dict[str, tuple[st.SearchStrategy[Any], Parser]]:
     return {
         "duration": (words, lambda text, _: parse_duration(text)),
         "size": (words, lambda text, _: parse_size(text)),
-        "count": (words, lambda text, _: sizes.parse_count(text)),
+        "count": (words, lambda text, _: parse_count(text, "match_macs")),
         "journal bytes": (mutated(_journal(EVENTS)), _read_journal),
         "journal events": (changed(EVENTS).map(_journal), _read_journal),
         "repair": (mutated(_journal(EVENTS)) | changed(EVENTS).map(_journal) | st.binary(max_size=60), _mend),

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.util.errors import UserError
-from nas.util.quantities import format_count, format_duration, format_size, parse_duration, parse_size
+from nas.util.quantities import (
+    format_count,
+    format_duration,
+    format_size,
+    parse_count,
+    parse_duration,
+    parse_size,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +88,19 @@ def test_counts_and_sizes_are_written_for_people() -> None:
         "8.39 G",
     ]
     assert [format_size(n) for n in (12, 1_400_000_000)] == ["12 B", "1.4 GB"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("4.5G", 4.5e9), ("600m", 6e8), ("1000", 1000), ("2 K", 2000), ("1E9", 1e9), ("1.5e+3k", 1.5e6)],
+)
+def test_counts_people_write(text: str, value: float) -> None:
+    assert parse_count(text, "match_macs") == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "G", "-1G", "0", "0E9", "4,5G", "4.5GB", "nan", "1E-3", "1E999", "\u0663"]
+)
+def test_what_is_no_count_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UserError, match="match_macs.*not a number above 0; write for example 600M or 4.5G"):
+        parse_count(text, "match_macs")
