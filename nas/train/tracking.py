@@ -58,6 +58,7 @@ def begin(accelerator: Accelerator, log: str, output: Path, seed: int, recipe: R
         if log == MLFLOW:
             run = accelerator.get_tracker(MLFLOW, unwrap=True).info.run_id
         with written(setting("output", output), "must be a folder"):
+            file.parent.mkdir(exist_ok=True)
             write_json(file, {"log": log, "run": run})
     if log == TENSORBOARD:
         command = typed("tensorboard.main", "--logdir", output / "logs", python=interpreter())
