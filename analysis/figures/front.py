@@ -87,7 +87,8 @@ def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Fig
         percent_axis(left.yaxis)
         left.set_ylabel(f"validation top-1 after {budget_label(run.rungs[-1])}")
         left.set_title("The front")
-        left.legend(fontsize=8, loc="best", frameon=True, framealpha=0.85, edgecolor="none")
+        handles, names = left.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower left", ncols=4, fontsize=8)
         _growth(right, run, weighed)
     return figure
 

@@ -17,7 +17,7 @@ from nas.run import front
 from nas.run.folder import write_json
 from nas.run.objectives import COST, EPOCH_SECONDS, LATENCY, MEASURED, costs_of, format_cost, title
 from nas.util import output
-from nas.util.errors import SettingError, setting
+from nas.util.errors import SettingError, UserError, setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -175,9 +175,12 @@ def _measured_notes(
         return []
 
     def measure(config: Config) -> dict[str, float]:
-        found = executor.costs(config) if set(limits) - {EPOCH_SECONDS} else {}
-        if EPOCH_SECONDS in limits:
-            found[EPOCH_SECONDS] = executor.measure(config).train_seconds
+        try:
+            found = executor.costs(config) if set(limits) - {EPOCH_SECONDS} else {}
+            if EPOCH_SECONDS in limits:
+                found[EPOCH_SECONDS] = executor.measure(config).train_seconds
+        except UserError as error:
+            raise SettingError(*settings.costs.given[next(iter(limits))], str(error)) from None
         return found
 
     output.doing("measuring the smallest networks")
