@@ -1,4 +1,4 @@
-"""Functions of six numbers: sums of bumps, as Hartmann's test function is one, with the best point known."""
+"""Functions of numbers or levels: sums of bumps, as Hartmann's is one, with the best point known."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.optimize import minimize
 from benchmarks.quality.problems import TabularSpace, TrueError, noise_at
 from nas.execution.simulated import Answer
 from nas.optimizers.protocol import Fidelity
-from search_spaces.base import Float
+from search_spaces.base import Float, Hyperparameter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DIMENSIONS = 6
 _BUMPS = 8
+_LEVELS = 10
 _LEVEL, _HEIGHT = 0.1, 0.8  # error at the best point, and how much worse is far away from all bumps
 _NOISE = 0.005  # standard deviation between seeds
 
@@ -37,8 +38,18 @@ class ContinuousSpace(TabularSpace):
     }
 
 
+class GradedSpace(TabularSpace):
+    """Five ordered choices of ten levels each."""
+
+    name = "graded"
+    hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = {
+        f"x{i}": Hyperparameter(f"x{i}", tuple(range(_LEVELS)), default=_LEVELS // 2, ordinal=True)
+        for i in range(5)
+    }
+
+
 class Bumps:
-    """A sum of bumps with one rung: weights ``(K,)``, sharpness ``(K, 6)`` and centres ``(K, 6)``.
+    """A sum of bumps with one rung: weights ``(K,)``, sharpness ``(K, D)`` and centres ``(K, D)``.
 
     Its error is 0.1 at the best point and 0.9 far from all bumps.
     """
@@ -47,17 +58,20 @@ class Bumps:
 
     def __init__(self, name: str, weights: Vector, sharpness: Vector, centres: Vector, seed: int) -> None:
         """Takes the bumps; the seed is that of the noise."""
-        self.name, self.space = name, ContinuousSpace()
+        self.name, self.space = name, GradedSpace() if name == "graded" else ContinuousSpace()
+        self._scale = _LEVELS - 1.0 if name == "graded" else 1.0
         self._weights, self._sharpness, self._centres = weights, sharpness, centres
         self._noise = np.random.default_rng([seed, 1]).normal(0, _NOISE, (64, 1)).astype(np.float32)
 
     @classmethod
-    def drawn(cls, seed: int) -> Bumps:
-        """Eight bumps, some narrow and some wide, at random places."""
+    def drawn(cls, seed: int, *, graded: bool = False) -> Bumps:
+        """Eight bumps, some narrow and some wide, at random places; ``graded``: over levels."""
         rng = np.random.default_rng(seed)
+        shape = _BUMPS, len(GradedSpace.hyperparameters) if graded else _DIMENSIONS
         weights = rng.uniform(1, 3, _BUMPS)
-        sharpness = 10 ** rng.uniform(-0.5, 1.2, (_BUMPS, _DIMENSIONS))
-        return cls("continuous", weights, sharpness, rng.uniform(0, 1, (_BUMPS, _DIMENSIONS)), seed)
+        sharpness = 10 ** rng.uniform(-0.5, 1.2, shape)
+        name = "graded" if graded else "continuous"
+        return cls(name, weights, sharpness, rng.uniform(0, 1, shape), seed)
 
     @classmethod
     def hartmann(cls, seed: int) -> Bumps:
@@ -68,12 +82,17 @@ class Bumps:
         return cls("hartmann", _WEIGHTS, _SHARPNESS[:, order], np.where(turned, 1 - centres, centres), seed)
 
     def value(self, x: Vector) -> float:
-        """The sum of the bumps at a point ``(6,)``."""
+        """The sum of the bumps at a point ``(D,)`` of the unit cube."""
         return float(self._weights @ np.exp(-(self._sharpness * (x - self._centres) ** 2).sum(axis=1)))
 
     @cached_property
     def highest(self) -> float:
-        """The greatest sum, found by climbing from every bump's centre."""
+        """The greatest sum, found by climbing from every bump's centre, or among all levels."""
+        if self.name == "graded":
+            grid = np.linspace(0, 1, _LEVELS)
+            # Bumps are products over hyperparameters: the sum at every point is one product of tensors.
+            parts = np.exp(-self._sharpness[..., None] * (grid - self._centres[..., None]) ** 2)
+            return float(np.einsum("k,ka,kb,kc,kd,ke->abcde", self._weights, *parts.transpose(1, 0, 2)).max())
         starts = np.clip(self._centres, 0, 1)
         bounds = [(0, 1)] * _DIMENSIONS
         climbs = [minimize(lambda x: -self.value(x), x, bounds=bounds, tol=1e-12) for x in starts]
@@ -86,7 +105,7 @@ class Bumps:
 
     def true_error(self, config: Config) -> float:
         """Error without noise."""
-        x = np.array([float(config[name]) for name in self.space.hyperparameters])
+        x = np.array([float(config[name]) for name in self.space.hyperparameters]) / self._scale
         return _LEVEL + _HEIGHT * (1 - self.value(x) / self.highest)
 
     @cached_property

@@ -42,13 +42,14 @@ CHECKS = (
     Check("nexception"),
     Check("nexception", "hyperband"),
     Check("perceptron"),
-    Check("flat", limit=1.3),
+    Check("flat", limit=1.1),
+    Check("graded", limit=0.6),
     Check("opposed", limit=1.4),  # three evaluations go by before it is clear that low rungs mislead
     Check("noisy", limit=1.2),
     Check("small", limit=1.5),
     Check("huge", limit=1.2),
     Check("crashing", limit=1.2),
-    Check("continuous", limit=1.3),
+    Check("continuous", limit=0.7),
 )
 
 

@@ -134,7 +134,7 @@ def _chain(space: str, seed: int) -> Problem:
 def _bumps(which: str, seed: int) -> Problem:
     from benchmarks.quality.bumps import Bumps
 
-    return Bumps.hartmann(seed) if which == "hartmann" else Bumps.drawn(seed)
+    return Bumps.hartmann(seed) if which == "hartmann" else Bumps.drawn(seed, graded=which == "graded")
 
 
 PROBLEMS: dict[str, Entry] = {
@@ -165,6 +165,9 @@ PROBLEMS: dict[str, Entry] = {
     "small": Entry("small", lambda seed: _chain("small", seed), "24 configurations"),
     "huge": Entry("huge", lambda seed: _chain("huge", seed), "30 hyperparameters, 7e15 configurations"),
     "crashing": Entry("crashing", _crashing, "half of the space crashes, all alike"),
+    "graded": Entry(
+        "one rung", lambda seed: _bumps("graded", seed), "sums of bumps over five ordered choices"
+    ),
     "continuous": Entry("continuous", lambda seed: _bumps("drawn", seed), "sums of bumps in six dimensions"),
     "hartmann": Entry(
         "continuous", lambda seed: _bumps("hartmann", seed), "Hartmann's function, axes turned", aside=True

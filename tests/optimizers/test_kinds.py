@@ -160,12 +160,13 @@ def test_how_far_values_are_from_each_other() -> None:
     assert np.allclose(apart, 1 - np.eye(4))
     scale = distances(Categorical("o", (1, 2, 3), ordered=True), [0, 1, 2, off])
     assert np.allclose(scale, [[0, 0.5, 1, 1], [0.5, 0, 0.5, 1], [1, 0.5, 0, 1], [1, 1, 1, 0]])
-    few = CSInteger("i", (1, 8), log=True)
-    at = [float(few.to_vector(value)) for value in (1, 2, 8)]
-    assert np.allclose(
-        distances(few, at, conditional=False), [[0, 1 / 3, 1], [1 / 3, 0, 2 / 3], [1, 2 / 3, 0]]
-    )
+    few = CSInteger("i", (1, 4), log=True)
+    at = [float(few.to_vector(value)) for value in (1, 2, 4)]
+    assert np.allclose(distances(few, at, conditional=False), [[0, 0.5, 1], [0.5, 0, 0.5], [1, 0.5, 0]])
     assert np.allclose(distances(few, [at[0], off]), 1 - np.eye(2))
+    longer = distances(Categorical("o", (1, 2, 3, 4, 5), ordered=True), [0, 1, 4, off])
+    assert np.allclose(longer[:3, :3], [[0, 1 / 16, 1], [1 / 16, 0, 9 / 16], [1, 9 / 16, 0]])
+    assert np.allclose(longer[3], [1, 0.8125, 1, 0])
     number = distances(CSFloat("f", (1e-4, 1.0), log=True), [0.0, 0.25, 1.0, off])
     assert np.allclose(number[:3, :3], [[0, 1 / 16, 1], [1 / 16, 0, 9 / 16], [1, 9 / 16, 0]])
     assert np.allclose(number[3], [1, 0.8125, 1, 0])

@@ -80,7 +80,7 @@ def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace)
     ours.learn(data)
     noise = ours._factor[0]
     n = ours._points.choices.shape[1]
-    assert ours._points.numbers.shape[1] == 3
+    assert ours._points.numbers.shape[1] == 4
     points = np.concatenate(ours._points, axis=1)
     K = ours._signal * Product()(points)
     lower = np.tril(noise)
@@ -269,6 +269,15 @@ def test_a_rung_that_was_not_there_when_the_model_was_tuned(space: SearchSpace) 
 
 @pytest.mark.parametrize("errors", [[0.3, 0.3, 0.3], [0.2, 0.5, 0.9]])
 def test_warping_keeps_the_order_and_stays_finite(space: SearchSpace, errors: list[float]) -> None:
-    warped = evidence_of(space, [{1: error} for error in errors])[0].training_data().warped()
-    assert np.isfinite(warped.errors).all()
-    assert (np.argsort(warped.errors, kind="stable") == np.argsort(errors, kind="stable")).all()
+    data = evidence_of(space, [{1: error} for error in errors])[0].training_data()
+    for scaled in (data.warped().errors, data.tempered().errors):
+        assert np.isfinite(scaled).all()
+        assert (np.argsort(scaled, kind="stable") == np.argsort(errors, kind="stable")).all()
+
+
+def test_a_few_very_bad_errors_do_not_stretch_the_scale_of_the_others() -> None:
+    errors = np.array([0.10, 0.12, 0.11, 0.13, 0.14, 0.95, 0.99])
+    found = TrainingData.of(np.zeros((7, 1)), errors).tempered().errors
+    np.testing.assert_array_equal(found[:5], errors[:5])
+    assert found.max() < 0.35
+    assert found[6] > found[5] > found[4]

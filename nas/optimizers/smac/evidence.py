@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ROOM = 64  # configurations to make room for at first
 _PRIOR_PAIRS = 3  # configurations seen at two rungs that the prior of their relation is worth
 EARLIER = 0  # epochs by which the results of an earlier search go
+_USUAL = 3.0  # a normal distribution's worst are about two medians' distances from its best
 _UNEXPLAINED = 0.3  # prior share of a rung's variance that the next rung does not share
 
 
@@ -77,15 +78,30 @@ class TrainingData(NamedTuple):
         above = self.errors - zero
         return self._replace(errors=np.log(above), scatter=self.scatter / above**2)
 
+    def tempered(self) -> TrainingData:
+        """Very bad errors on a logarithmic scale, so that a few of them do not stretch that of the others.
+
+        Very bad ones are those worse than the best by more than three times what the median is worse. The
+        others stay as they were measured, so that their noise is the same everywhere.
+        """
+        least = float(np.min(self.errors))
+        spread = max(float(np.median(self.errors)) - least, 1e-4)
+        knee = least + _USUAL * spread
+        above = np.maximum(self.errors - knee, 0.0) / spread
+        errors = np.minimum(self.errors, knee) + spread * np.log1p(above)
+        return self._replace(errors=errors, scatter=self.scatter / (1 + above) ** 2)
+
 
 class Learner(ABC):
     """A model of errors, learnt from training data.
 
     Attributes:
+        logarithmic: Whether it takes errors for logarithms.
         _rows: The configurations it rests on ``(N, D)``.
         _expected: The errors it expects of them ``(N,)``.
     """
 
+    logarithmic = False
     _rows: Vector
     _expected: Vector
 

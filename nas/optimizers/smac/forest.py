@@ -46,6 +46,8 @@ class Forest(Learner, RandomForest):
     synthetic 12-dimensional space).
     """
 
+    logarithmic = True
+
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(
             configspace=scenario.configspace,

@@ -8,7 +8,7 @@ import numpy as np
 from ConfigSpace import CategoricalHyperparameter, Constant, OrdinalHyperparameter
 from ConfigSpace.hyperparameters import IntegerHyperparameter
 
-from nas.optimizers.smac.candidates import FEW_LEVELS, is_number
+from nas.optimizers.smac.candidates import is_number
 from search_spaces.rules import levels_of
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
     Mask = NDArray[np.bool_]
 
+_SMOOTH_LEVELS = 5  # of an ordinal or integer; with fewer, each step may be another thing
 _FIVE = 5.0  # Matérn's 5/2: squared distances are multiplied by it (Rasmussen and Williams 2006, 4.17)
 
 
@@ -25,8 +26,8 @@ class Points(NamedTuple):
     """Configurations as points whose squared distances are scaled by the kernel's decay.
 
     Attributes:
-        choices: Codes of categories, ordinals and few integers ``(N, C)``.
-        numbers: Of the other numbers ``(N, K)``.
+        choices: Codes of categories, and of scales of few levels ``(N, C)``.
+        numbers: Of numbers and longer scales ``(N, K)``.
     """
 
     choices: Vector
@@ -36,20 +37,20 @@ class Points(NamedTuple):
 class Kernel:
     """``prod_d exp(-theta_d dist_d)`` over choices times Matérn's kernel (5/2) over numbers.
 
-    ``dist_d`` is 0 or 1 for categories, the share of the range for ordinals and few integers, its square for
-    other numbers, in the unit interval, logarithmic where the hyperparameter is: for categories SMAC's
+    ``dist_d`` is 0 or 1 for categories, the share of the range for scales of few levels, its square for
+    others, in the unit interval, logarithmic where the hyperparameter is: for categories SMAC's
     weighted Hamming kernel. Matérn's takes ``sum_d theta_d dist_d`` for its squared distance, so that every
     number has a length scale of its own. Inactive is a separate value.
 
     Attributes:
-        numbers: Which hyperparameters are numbers ``(D,)``.
+        numbers: Which hyperparameters are numbers, or scales of at least five levels ``(D,)``.
     """
 
     def __init__(self, configspace: ConfigurationSpace) -> None:
         """Takes the space whose rows are compared."""
         self._hps = list(configspace.values())
         self._conditional = frozenset(configspace.conditional_hyperparameters)
-        self.numbers: Mask = np.array([is_number(hp) for hp in self._hps])
+        self.numbers: Mask = np.array([_is_smooth(hp) for hp in self._hps])
 
     def distances(self, rows: Vector) -> Vector:
         """Distances by hyperparameter ``(D, N, N)``."""
@@ -99,6 +100,12 @@ def _matern(squares: Vector) -> tuple[Vector, Vector]:
     return rational * np.exp(-r), _FIVE / 6 * (1 + r) / rational
 
 
+def _is_smooth(hp: Any) -> bool:
+    """Whether what is near is alike: a number, or a scale of some levels."""
+    scale = isinstance(hp, OrdinalHyperparameter | IntegerHyperparameter) and hp.size >= _SMOOTH_LEVELS
+    return scale or is_number(hp)
+
+
 def codes(hp: Any, column: Vector, conditional: bool = False) -> Vector:
     """Numbers ``(N, C)`` whose squared distance is that of the values: one-hot, thermometer or plain.
 
@@ -119,9 +126,11 @@ def codes(hp: Any, column: Vector, conditional: bool = False) -> Vector:
 def _active_codes(hp: Any, column: Vector) -> Vector:
     if isinstance(hp, CategoricalHyperparameter):
         return (column[:, None] == np.arange(hp.size)) / np.sqrt(2.0)
+    if isinstance(hp, OrdinalHyperparameter) and _is_smooth(hp):
+        return column[:, None] / (hp.size - 1)
     if isinstance(hp, OrdinalHyperparameter):
         return (column[:, None] > np.arange(hp.size - 1)) / np.sqrt(max(hp.size - 1, 1))
-    if isinstance(hp, IntegerHyperparameter) and hp.size <= FEW_LEVELS:
+    if isinstance(hp, IntegerHyperparameter) and not _is_smooth(hp):
         levels = levels_of(hp)
         gaps = np.diff(levels) / (levels[-1] - levels[0])
         return (column[:, None] > levels[:-1] + 1e-9) * np.sqrt(gaps)

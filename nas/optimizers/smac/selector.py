@@ -185,7 +185,7 @@ class DerivedSelector(ConfigSelector):
             return True
         self._learnt = known.finished
         if self._tune_on is not None:
-            self._model.tune(self._tune_on.warped())
+            self._model.tune(self._scaled(self._tune_on))
             self._tune_on = None
         self._model.learn(self._training_data(), derive(self._seed, "train", known.finished))
         self._inform()
@@ -193,7 +193,11 @@ class DerivedSelector(ConfigSelector):
 
     def _training_data(self) -> TrainingData:
         """What the model learns from."""
-        return self._evidence.training_data(self._telling).warped()
+        return self._scaled(self._evidence.training_data(self._telling))
+
+    def _scaled(self, data: TrainingData) -> TrainingData:
+        """Errors as the model takes them best: docs/quality.md."""
+        return data.warped() if len(self._rungs) > 1 or self._model.logarithmic else data.tempered()
 
     def _inform(self) -> None:
         """Passes the acquisition function what it needs from the model."""
