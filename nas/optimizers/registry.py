@@ -75,6 +75,8 @@ def create(
     from nas.optimizers.smac.adapter import SmacOptimizer
 
     recipe = _RECIPES[name](fidelity, settings)
+    if costs is not None and not costs.objectives and not costs.limits:
+        costs = None  # nothing is weighed: the search of the error alone
     return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier, costs=costs)
 
 

@@ -78,7 +78,7 @@ def test_what_cannot_be_is_refused(values: dict[str, Any], said: str) -> None:
 @pytest.mark.parametrize(
     ("costs", "said"),
     [
-        (CostSettings(("error", "flops")), "flops is no cost; there are macs, params, latency, memory"),
+        (CostSettings(("error", "flops")), "flops is not a cost; there are macs, params, latency, memory"),
         (CostSettings(max_cost=("energy=3",)), "nexception has no cost energy; it defines none"),
         (CostSettings(("error", "macs"), cost_of="xl"), "has no such size; must be auto or t, s, tp"),
         (

@@ -21,6 +21,5 @@ def test_nothing_to_weigh_changes_nothing(space: SearchSpace, driver: Any, costs
         return [(one.config, one.epochs, one.origin) for one in driver(optimizer).serial(40)]
 
     plain = asked(None)
-    assert {"promotion", "random"} < {origin for *_, origin in plain}
     assert any(origin.startswith("acquisition") for *_, origin in plain)
     assert asked(Costs((), {}, costs().known)) == plain

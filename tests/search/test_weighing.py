@@ -71,7 +71,7 @@ def search(
     path: Path,
     weighed: Weighing,
     trials: int = 60,
-    problem: Callable[[Config, int, int], Answer] = problem,
+    problem: Any = problem,
     replicates: float = 0.0,
     fidelity: Fidelity = FIDELITY,
 ) -> Run:
