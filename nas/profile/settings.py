@@ -18,7 +18,11 @@ from nas.util.ranges import at_least
 class ProfileSettings:
     """The networks to measure, and how they are timed."""
 
-    models: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="[MODEL...]")] = ()
+    models: Annotated[
+        tuple[str, ...],
+        tyro.conf.Positional,
+        tyro.conf.arg(metavar="[MODEL...]", help_behavior_hint=lambda _: "(default: none)"),
+    ] = ()
     """Exported folders, or models that timm knows; needed unless --front names networks."""
     front: Annotated[Path | None, flag_help.default("none")] = None
     """Run whose front is measured at the size whose costs it weighed (at most five of its networks), beside
