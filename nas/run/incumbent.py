@@ -95,10 +95,10 @@ def leader(state: SearchState, max_epochs: int, objectives: Objectives | None = 
     """
     if objectives is not None:
         return _within(state, max_epochs, objectives)
-    if state.repeats(max_epochs):
+    rung = state.rung(max_epochs)
+    if rung.repeats:
         return next(iter(ranked(state, max_epochs)), None)
-    ended = [t for t in state.trials.values() if t.epochs == max_epochs and not (t.repeat or t.cached)]
-    best = min((t for t in ended if t.error is not None), key=by_error_then_cost, default=None)
+    best = min(rung.own, key=by_error_then_cost, default=None)
     return None if best is None or best.error is None else Lead(best, best.error)
 
 

@@ -91,9 +91,9 @@ class Objectives:
 
     def _judged(self, state: SearchState, epochs: int) -> list[Trial]:
         """Networks of one rung, each once, with what is known of their errors."""
-        if not state.repeats(epochs):
-            ended = (t for t in state.trials.values() if t.epochs == epochs and not t.cached and not t.repeat)
-            return [trial for trial in ended if trial.error is not None]
+        rung = state.rung(epochs)
+        if not rung.repeats:
+            return rung.own
         known = posterior(state, epochs)
         if not known.repeated:
             return [one.trial for one in known.beliefs]

@@ -12,7 +12,7 @@ from nas.run.causes import from_outside
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.run.state import SearchState, Trial
+    from nas.run.state import Rung, SearchState, Trial
 
 _GUESS = 0.25  # assumed share of noise in the variance before there are repeats
 _NOTHING = 1e-18  # least variance of errors; smaller ones underflow
@@ -76,11 +76,18 @@ def posterior(state: SearchState, epochs: int) -> Posterior:
         state: The search so far.
         epochs: The rung.
     """
-    own = [t for t in state.trials.values() if t.epochs == epochs and t.error is not None and not t.cached]
-    firsts = {trial.config_id: trial for trial in reversed(own) if not trial.repeat}
-    errors = {name: [firsts[name].error or 0.0] for name in reversed(firsts)}
+    rung = state.rung(epochs)
+    known: Posterior | None = rung.posterior
+    if known is None:
+        known = rung.posterior = _estimated(rung)
+    return known
+
+
+def _estimated(rung: Rung) -> Posterior:
+    firsts = {one.config_id: one for one in rung.own}
+    errors = {name: [first.error or 0.0] for name, first in firsts.items()}
     pending, crashed = dict.fromkeys(errors, 0), set()
-    for trial in state.repeats(epochs):
+    for trial in rung.repeats:
         if trial.config_id not in errors:  # its first trial is missing from the journal
             continue
         if trial.error is not None:

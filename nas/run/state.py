@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nas.run.causes import from_outside
 from nas.run.events import (
@@ -22,7 +22,7 @@ from nas.util import memory
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from nas.run.events import Event
     from search_spaces.base import Config
@@ -92,6 +92,71 @@ def seed_key(config_id: str, repeat: int) -> str:
 
 
 @dataclass
+class Rung:
+    """Trials with one number of epochs.
+
+    Attributes:
+        firsts: The successful trial of each configuration, by config id, without repeats and answers from the
+            record; of several the first one asked.
+        repeats: Trials with further seeds, in the order asked.
+        posterior: Result of :func:`nas.run.posterior.posterior`; None once any of them has changed.
+    """
+
+    firsts: dict[str, Trial] = field(default_factory=dict)
+    repeats: list[Trial] = field(default_factory=list)
+    posterior: Any = None  # its class is above this module
+
+    @property
+    def own(self) -> list[Trial]:
+        """Returns the configurations' own trials, in the order asked."""
+        return sorted(self.firsts.values(), key=lambda trial: trial.trial)
+
+    def asked(self, repeat: Trial) -> None:
+        """Adds a trial with a further seed."""
+        self.repeats.append(repeat)
+        self.posterior = None
+
+    def ended(self, trial: Trial) -> None:
+        """Takes in the end of a trial."""
+        self.posterior = None
+        if trial.error is None or trial.repeat or trial.cached:
+            return
+        known = self.firsts.get(trial.config_id)
+        if known is None or trial.trial < known.trial:
+            self.firsts[trial.config_id] = trial
+
+
+@dataclass
+class Epochs:
+    """Epochs of training that were asked for; a configuration goes on where its rung below ended.
+
+    Attributes:
+        total: Of all.
+        repeats: Of trainings with further seeds.
+    """
+
+    total: int = 0
+    repeats: int = 0
+    _budgets: dict[str, list[int]] = field(default_factory=dict)  # by the key of checkpoints
+
+    def asked(self, trial: Trial) -> None:
+        """Counts a trial."""
+        self._change(trial, lambda budgets: budgets.append(trial.epochs))
+
+    def answered(self, trial: Trial) -> None:
+        """Takes a trial back: it was answered from the record."""
+        self._change(trial, lambda budgets: budgets.remove(trial.epochs))
+
+    def _change(self, trial: Trial, change: Callable[[list[int]], None]) -> None:
+        budgets = self._budgets.setdefault(trial.key, [])
+        before = max(budgets, default=0)
+        change(budgets)
+        new = max(budgets, default=0) - before
+        self.total += new
+        self.repeats += new if trial.repeat else 0
+
+
+@dataclass
 class SearchState:
     """The search so far.
 
@@ -113,6 +178,7 @@ class SearchState:
         train_seconds: Total time of training and validation steps.
         slots: Number of trials that can run at the same time; 1 unless an event says otherwise.
         slot_seconds: Sum of clock seconds times slots, which ``train_seconds`` is a share of.
+        asked_epochs: Epochs of training that were asked for, without answers from the record.
     """
 
     trials: dict[int, Trial] = field(default_factory=dict)
@@ -132,10 +198,11 @@ class SearchState:
     train_seconds: float = 0.0
     slots: int = 1
     slot_seconds: float = 0.0
+    asked_epochs: Epochs = field(default_factory=Epochs)
     _answers: dict[tuple[str, int], int] = field(default_factory=dict)
     _open: dict[int, Trial] = field(default_factory=dict)
     _repeats: dict[tuple[str, int], int] = field(default_factory=dict)
-    _further: list[int] = field(default_factory=list)
+    _rungs: dict[int, Rung] = field(default_factory=dict, compare=False)  # one is made on looking
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> SearchState:
@@ -211,7 +278,11 @@ class SearchState:
 
     def repeats(self, epochs: int) -> list[Trial]:
         """Returns the trials with further seeds with this number of epochs, in order."""
-        return [self.trials[number] for number in self._further if self.trials[number].epochs == epochs]
+        return list(self.rung(epochs).repeats)
+
+    def rung(self, epochs: int) -> Rung:
+        """Returns the trials with this number of epochs, as a proposal needs them."""
+        return self._rungs.setdefault(epochs, Rung())
 
     def baseline(self, epochs: int) -> Trial | None:
         """Returns the baseline's successful trial with this number of epochs, if there is one."""
@@ -242,8 +313,9 @@ class SearchState:
         if isinstance(event, RepeatAsked):
             trial.repeat = event.repeat
             self._repeats[trial.config_id, trial.epochs] = trial.trial
-            self._further.append(trial.trial)
+            self.rung(trial.epochs).asked(trial)
         self.trials[trial.trial] = self._open[trial.trial] = trial
+        self.asked_epochs.asked(trial)
         if trial.origin == BASELINE:
             self.baselines[trial.epochs] = trial.trial
 
@@ -272,6 +344,9 @@ class SearchState:
         self.busy_seconds += trial.seconds
         self.finished += not trial.cached
         del self._open[trial.trial]
+        self.rung(trial.epochs).ended(trial)
+        if trial.cached:
+            self.asked_epochs.answered(trial)
         if trial.status == "crashed":
             self.crashed.append(trial.trial)
             self.crashes_in_a_row += 1

@@ -121,13 +121,4 @@ def _gradient(one: Belief, known: Posterior, other: float) -> float:
 
 def _after(state: SearchState, epochs: int) -> float:
     """Returns the share of epochs that repeats would take with one more; asked trials count as trained."""
-    reached: dict[str, int] = {}
-    repeats = total = epochs
-    for trial in state.trials.values():
-        if trial.cached:
-            continue
-        new = max(trial.epochs - reached.get(trial.key, 0), 0)
-        reached[trial.key] = max(trial.epochs, reached.get(trial.key, 0))
-        total += new
-        repeats += new if trial.repeat else 0
-    return repeats / total
+    return (state.asked_epochs.repeats + epochs) / (state.asked_epochs.total + epochs)

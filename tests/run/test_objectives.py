@@ -22,6 +22,7 @@ def state_of(found: list[Point]) -> SearchState:
         trial = Trial(number, f"c{number}", {}, 9, "model", "success", error / 10)
         trial.metrics = {"cost_macs": float(macs), "macs": float(macs)}
         state.trials[number] = trial
+        state.rung(9).ended(trial)
     return state
 
 

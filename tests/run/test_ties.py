@@ -17,8 +17,8 @@ def trial(number, error, macs):
 )
 def test_a_tie_goes_to_the_cheaper(error, macs, better):
     state = SearchState()
-    state.trials[1] = trial(1, 0.2, 2e6)
-    state.trials[2] = trial(2, error, macs)
+    for one in (trial(1, 0.2, 2e6), trial(2, error, macs)):
+        state.rung(9).ended(one)
     lead = leader(state, 9)
     assert lead is not None
     assert (lead.trial.trial == 2) == better
