@@ -26,7 +26,8 @@ from nas.run.events import Event, SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
-from nas.search.loop import Limits, Search
+from nas.search.limits import Limits
+from nas.search.loop import Search
 from nas.search.provenance import describe
 from nas.search.settings import BudgetSettings, SearchSettings
 from nas.status import __main__ as status

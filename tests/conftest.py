@@ -23,7 +23,8 @@ from nas.run import search_file
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
-from nas.search.loop import Limits, Search
+from nas.search.limits import Limits
+from nas.search.loop import Search
 from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings, SpaceSettings
 from nas.util.seeds import derive
 from search_spaces.nexception.geometry import Geometry

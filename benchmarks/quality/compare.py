@@ -58,7 +58,7 @@ def edition(opponent: str) -> str:
     if opponent.partition(":")[0] != OURS:
         return ""
     digest = hashlib.sha256()
-    for room in ("optimizers", "search"):
+    for room in ("optimizers", "run", "search"):
         for path in sorted((HERE.parents[1] / "nas" / room).rglob("*.py")):
             digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

@@ -11,7 +11,8 @@ from nas.execution.simulated import SimulatedClock, SimulatedExecutor
 from nas.run.events import NewIncumbent, SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
-from nas.search.loop import Limits, Search
+from nas.search.limits import Limits
+from nas.search.loop import Search
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:

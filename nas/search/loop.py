@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.execution.messages import TrialSpec
@@ -20,7 +20,7 @@ from nas.util.seeds import derive
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.run.journal import Journal
     from nas.search.clock import Clock
+    from nas.search.limits import Limits
     from nas.search.listener import Listener
     from nas.search.weighing import Weighing
     from nas.trial.weights import WeightStore
@@ -36,23 +37,6 @@ if TYPE_CHECKING:
 
 _SLOTS_AHEAD = 16  # slots for each trial asked ahead: few are, so that most use the latest outcomes
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When the loop stops.
-
-    Attributes:
-        seconds: Time budget of the whole run, seconds.
-        trials: Maximum number of finished trials of the whole run, None for no limit.
-        trial_timeout: Seconds after which a trial counts as hung, None to predict them.
-        kept: Returns the seconds reserved for what follows the search, from the state so far.
-    """
-
-    seconds: float
-    trials: int | None = None
-    trial_timeout: float | None = None
-    kept: Callable[[SearchState], float] = lambda _: 0.0
 
 
 class Search(Conductor):

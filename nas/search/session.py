@@ -28,7 +28,8 @@ from nas.run.search_file import SearchFile
 from nas.search import warm_start as warm
 from nas.search import weighing as weighings
 from nas.search.clock import WallClock
-from nas.search.loop import Limits, Search
+from nas.search.limits import Limits
+from nas.search.loop import Search
 from nas.search.provenance import changes, describe, refuse_other_data, session_facts
 from nas.search.settings import SearchSettings, refuse_changes
 from nas.tracking import follower

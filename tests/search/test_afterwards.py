@@ -17,7 +17,7 @@ from nas.search import __main__ as command
 from nas.search import afterwards, session
 from nas.search.afterwards import Afterwards, check, ended, finish, remember
 from nas.search.afterwards_flags import AfterwardsFlags
-from nas.search.loop import Limits
+from nas.search.limits import Limits
 from nas.search.settings import SearchSettings
 from nas.util import locks
 from nas.util.errors import UserError

@@ -28,7 +28,8 @@ from nas.run.journal import Journal
 from nas.run.objectives import Objectives
 from nas.run.pick import pick
 from nas.run.state import SearchState
-from nas.search.loop import Limits, Search
+from nas.search.limits import Limits
+from nas.search.loop import Search
 from nas.search.weighing import Weighing
 from nas.status.watcher import Watcher
 from nas.util import records
