@@ -246,7 +246,7 @@ def _trials(
 
 def _curves(trials: Iterable[Trial]) -> pd.DataFrame:
     points = [(row, epoch, metrics) for row in trials for epoch, metrics in sorted(row.curve.items())]
-    names = dict.fromkeys(name for _, _, metrics in points for name in metrics)
+    names = dict.fromkeys(name for _, _, metrics in points for name in metrics) or ["top1"]
     columns: dict[str, Any] = {
         "trial": [row.trial for row, _, _ in points],
         "config_id": [row.config_id for row, _, _ in points],
