@@ -226,7 +226,7 @@ def test_search_json_has_it_only_where_something_follows(run: Run) -> None:
     assert run.search_json.read_bytes() == before
     remember(run, run.read_search(), ALL)
     assert run.read_search().then == list(ALL)
-    assert command._begun_with(run.read_search()).after == AfterwardsFlags(then=ALL)
+    assert command._begun_with(run, run.read_search()).after == AfterwardsFlags(then=ALL)
     remember(run, run.read_search(), ())
     assert run.read_search().then == []
 

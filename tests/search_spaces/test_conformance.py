@@ -79,7 +79,7 @@ def test_the_default_is_a_valid_named_point(space):
 def test_every_point_is_canonical_and_has_a_cost(space, geometry):
     ends = find(space, geometry, CLASSES, 3, 32)
     costs = {name: count(build(space, config, geometry), 32).macs for name, config in ends.items()}
-    assert 0 < costs["cheapest"] < costs["dearest"]
+    assert 0 < costs["cheapest"] < costs["costliest"]
     for point in space.points.values():
         assert space.validate(point) == point
 
