@@ -35,7 +35,7 @@ def commands(module: str) -> list[list[str]]:
 
 @pytest.mark.usefixtures("_demo")
 def test_export_commands_and_what_reads_them() -> None:
-    for args in commands("analysis.export"):
+    for args in commands("analysis.history"):
         assert history.main(args) == 0
     assert {path.name for path in Path().glob("*.*")} == {"demo.db", "demo.log", "studies.db"}
     (code,) = blocks(PAGE, "python")
