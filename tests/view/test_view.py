@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from nas.run import journal
+from nas.run import tail as journal_tail
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.status import __main__ as status
-from nas.status import watcher as status_watcher
 from nas.status.watcher import Watcher
 from nas.util import cli
 from nas.util.errors import UserError
@@ -145,7 +145,7 @@ def test_a_status_read_in_pieces_is_the_same_and_names_the_damaged_line(
     finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Watcher(finished_run).look()
-    monkeypatch.setattr(status_watcher, "_PIECE", 500)
+    monkeypatch.setattr(journal_tail, "_PIECE", 500)
     assert Watcher(finished_run).look() == whole
     run = shutil.copytree(finished_run, tmp_path / "damaged")
     lines = (run / "trials.jsonl").read_bytes().split(b"\n")
