@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -77,16 +76,28 @@ class Finish:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     erasing: RandomErasing | None
+    _copied: dict[torch.device, tuple[Tensor, Tensor]] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def __call__(self, images: Tensor) -> Tensor:
         """uint8 ``(B, C, H, W)`` to what the network takes, with the same numbers as image by image."""
-        mean, std = (_column(values, images.device) for values in (self.mean, self.std))
+        mean, std = self._columns(images.device)
         made = images.float().div_(255).sub_(mean).div_(std)
         if self.erasing is None:
             return made
         self.erasing.device = str(made.device)
         erased: Tensor = self.erasing(made)
         return erased
+
+    def _columns(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Returns mean and standard deviation as ``(C, 1, 1)``, copied to a device once."""
+        if device not in self._copied:
+            mean, std = (
+                torch.tensor(values, device=device).view(-1, 1, 1) for values in (self.mean, self.std)
+            )
+            self._copied[device] = mean, std
+        return self._copied[device]
 
 
 def split(transform: Any) -> tuple[Transform, Finish]:
@@ -108,12 +119,6 @@ def split(transform: Any) -> tuple[Transform, Finish]:
         else:
             steps.append(step)
     return transforms.Compose(steps), Finish(mean, std, erasing)
-
-
-@functools.cache
-def _column(values: tuple[float, ...], device: torch.device) -> Tensor:
-    """Numbers of channels ``(C, 1, 1)``, copied to a device once."""
-    return torch.tensor(values, device=device).view(-1, 1, 1)
 
 
 def _in_colour(data_config: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from nas.util.counts import count
 if TYPE_CHECKING:
     from torch import nn
 
-_MATRIX = {"cuda": 8192, "cpu": 1024}  # side of the product that is timed
+_SMALLEST, _LARGEST = 256, 8192  # side of the product that is timed
+_LONG = 0.005  # seconds from which a product is large enough: what starting it takes no longer counts
 _TIMES = 5  # of which the fastest counts: other work on the machine only slows it down
 _BACKWARD = 2  # forward passes that a backward pass costs, arXiv:2205.05198 appendix A
 
@@ -54,17 +55,29 @@ def measure(
         processes: How many train, each on a device like this.
 
     Returns:
-        None for a network whose operations cannot be counted.
+        None for a network whose operations cannot be counted, and on a device without room for the product.
     """
     try:
         macs = count(copy.deepcopy(model).to("meta"), shape[1], shape[0]).macs
     except Exception:  # whatever a user's network raises on the meta device
         return None
-    return Roofline((1 + _BACKWARD) * 2.0 * macs, processes * _peak(device, dtype or torch.float32))
+    try:
+        peak = _peak(device, dtype or torch.float32)
+    except torch.OutOfMemoryError:  # the training itself says so, if it has no room either
+        return None
+    return Roofline((1 + _BACKWARD) * 2.0 * macs, processes * peak)
 
 
 def _peak(device: torch.device, dtype: torch.dtype) -> float:
-    side = _MATRIX.get(device.type, _MATRIX["cpu"])
+    """Computes FLOP/s of a product as large as the device needs; a larger one can take minutes."""
+    side = _SMALLEST
+    while (seconds := _product(side, device, dtype)) < _LONG and side < _LARGEST:
+        side *= 2
+    return 2.0 * side**3 / seconds
+
+
+def _product(side: int, device: torch.device, dtype: torch.dtype) -> float:
+    """Times the product of two square matrices, in seconds."""
     # Not of zeros or ones, with which a GPU draws less power and clocks higher.
     generator = torch.Generator(device).manual_seed(0)
     one, other = (torch.rand(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
@@ -75,7 +88,7 @@ def _peak(device: torch.device, dtype: torch.dtype) -> float:
         one @ other
         _wait(device)
         fastest = min(fastest, time.perf_counter() - began)
-    return 2.0 * side**3 / fastest
+    return fastest
 
 
 def _wait(device: torch.device) -> None:
