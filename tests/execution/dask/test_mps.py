@@ -57,7 +57,7 @@ def test_a_daemon_that_ignores_quit_is_ended_by_force(
     daemon = mps.Daemon(["GPU-aaaa"])
     driver.set("deaf")
     monkeypatch.setattr(mps, "_QUIT", 0)
-    monkeypatch.setattr(mps, "_ANSWER", 1.0)
+    monkeypatch.setattr(mps, "_ANSWER", 3.0)
     mps.end(daemon.folder)
     until(lambda: not driver.daemons())  # a killed process is gone a moment later
     daemon.close()
@@ -112,7 +112,7 @@ def test_why_there_is_none_is_one_line_and_nothing_stays_behind(
     driver: Driver, monkeypatch: pytest.MonkeyPatch, trouble: str, reason: str
 ) -> None:
     driver.set(trouble)
-    monkeypatch.setattr(mps, "_ANSWER", 1.0)
+    monkeypatch.setattr(mps, "_ANSWER", 3.0)
     with pytest.raises(mps.NoDaemon, match=reason) as error:
         mps.Daemon(["GPU-aaaa"])
     assert "\n" not in str(error.value)
