@@ -193,9 +193,13 @@ class Search(Conductor):
 
     def _announce(self) -> None:
         """Announces the next trial to an executor with one slot, once, so that it can prepare."""
-        if self._executor.slots == 1 and self._queue and self._queue[0].trial != self._announced:
-            self._announced = self._queue[0].trial
-            self._executor.prepare(self._spec(self._queue[0], _TIMEOUT_UNKNOWN))
+        if self._executor.slots != 1 or not self._queue or self._queue[0].trial == self._announced:
+            return
+        coming = self._queue[0]
+        running = {(trial.key, trial.epochs) for trial in self.state.running_trials()}
+        if (coming.key, coming.epochs) not in running:  # else the end of the running one answers it, too
+            self._announced = coming.trial
+            self._executor.prepare(self._spec(coming, _TIMEOUT_UNKNOWN))
 
     def _ask(self, *, speculative: bool) -> bool:
         """Queues one trial; returns False if there is none now."""
