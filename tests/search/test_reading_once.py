@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,14 +50,18 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counts
 
 
-def test_a_resume_reads_and_folds_everything_once(
-    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, counted: Counter[str], tmp_path: Path
-) -> None:
+@pytest.fixture
+def run(simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """A run of 20 trials, which a resume would run on where they ran."""
     simulation = simulate(trials=20, optimizer="random")
     simulation.run()
     run = Run(simulation.path)
     place = Place(run)
     monkeypatch.setattr(session, "choose", lambda *_: place)
+    return run
+
+
+def test_a_resume_reads_and_folds_everything_once(run: Run, counted: Counter[str]) -> None:
     counted.clear()
     assert search.main(["--resume", str(run.path), "--trials", "24"]) == 0
     assert (counted["read"], counted["read_search"]) == (1, 1)
@@ -67,17 +70,9 @@ def test_a_resume_reads_and_folds_everything_once(
 
 @pytest.mark.parametrize("limit", ["20", "24"])
 def test_nor_does_a_resume_with_what_follows(
-    limit: str,
-    simulate: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-    counted: Counter[str],
+    limit: str, run: Run, monkeypatch: pytest.MonkeyPatch, counted: Counter[str]
 ) -> None:
     """Whether the search has ended for good, and whether there is a step to be carried out."""
-    simulation = simulate(trials=20, optimizer="random")
-    simulation.run()
-    run = Run(simulation.path)
-    place = Place(run)
-    monkeypatch.setattr(session, "choose", lambda *_: place)
     called: list[str] = []
 
     def step(module: str, *_: Any, **__: Any) -> tuple[int, str]:
