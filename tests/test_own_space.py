@@ -153,7 +153,10 @@ def test_a_builder_that_fails_is_a_crash_and_the_recipe_is_the_spaces(
 def test_trials_at_a_time_load_the_file_too(here: Path) -> None:
     flags = ["--space", "my_space.py", "--name", "two", "--trials", "4", "--workers", "2"]
     program("nas.search", *SMALL, *flags, cwd=here)
-    assert all(trial.status == "success" for trial in state_of(here / "runs" / "two").trials.values())
+    # One that was asked ahead may still wait when the last one ends.
+    ended = [trial for trial in state_of(here / "runs" / "two").trials.values() if trial.finished]
+    assert len(ended) >= 4
+    assert [trial.reason for trial in ended if trial.status != "success"] == []
 
 
 def test_a_wrong_file_is_one_line_with_a_hint(here: Path, typed: Callable[..., str]) -> None:

@@ -47,7 +47,7 @@ def test_a_search_and_its_tracker_in_two_sessions(simulate: Callable[..., Any]) 
     with searching(run, said) as listener:
         simulation.run(listener)
     assert len(said) == 1
-    assert said[0].startswith(f"log: TensorBoard, in {run.path}/tensorboard; look at it with: python")
+    assert said[0].startswith(f"log: TensorBoard, in {run.path}/tensorboard; look at it with: ")
     first = run.read_tracking()
     simulation.trials = 9
     with searching(run, said) as listener:
