@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,6 +22,15 @@ if TYPE_CHECKING:
 
     from torch import Tensor
     from torch.optim import Optimizer
+
+
+class _Group(NamedTuple):
+    """Parameters that have a gradient, with the group's settings and the tensors of its state by name."""
+
+    settings: dict[str, Any]
+    params: list[Tensor]
+    grads: list[Tensor]
+    state: dict[str, list[Tensor]]
 
 
 class UpdateRule(ABC):
@@ -49,14 +58,7 @@ class UpdateRule(ABC):
         """
 
     @abstractmethod
-    def _update(
-        self,
-        group: dict[str, Any],
-        numbers: Sequence[Tensor],
-        params: list[Tensor],
-        grads: list[Tensor],
-        state: Sequence[list[Tensor]],
-    ) -> None: ...
+    def _update(self, group: _Group, numbers: Sequence[Tensor]) -> None: ...
 
     def rows(self, lr: float, step: int) -> list[float]:
         """Concatenates the numbers of all groups; ``step`` counts from 1."""
@@ -88,12 +90,8 @@ class UpdateRule(ABC):
     @property
     def tensors(self) -> dict[str, list[Tensor]]:
         """Returns the state's tensors by name; after :meth:`prepare`."""
-        found: dict[str, list[Tensor]] = {}
-        for group in self.optimizer.param_groups:
-            for name in self.averages:
-                states = [self.optimizer.state[parameter][name] for parameter in group["params"]]
-                found.setdefault(name, []).extend(states)
-        return found
+        params = [p for group in self.optimizer.param_groups for p in group["params"]]
+        return {name: [self.optimizer.state[p][name] for p in params] for name in self.averages}
 
     @torch.no_grad()
     def update(self, numbers: Sequence[Tensor]) -> None:
@@ -108,9 +106,8 @@ class UpdateRule(ABC):
             if not params:
                 continue
             own = numbers[number * self.numbers : (number + 1) * self.numbers]
-            states = [self.optimizer.state[parameter] for parameter in params]
-            state = [[one[name] for one in states] for name in self.averages]
-            self._update(group, own, params, [parameter.grad for parameter in params], state)
+            state = {name: [self.optimizer.state[p][name] for p in params] for name in self.averages}
+            self._update(_Group(group, params, [p.grad for p in params], state), own)
 
 
 class LambRule(UpdateRule):
@@ -147,26 +144,18 @@ class LambRule(UpdateRule):
             self._clip = (norm / largest).clamp_(min=1.0)
         super().update(numbers)
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        numbers: Sequence[Tensor],
-        params: list[Tensor],
-        grads: list[Tensor],
-        state: Sequence[list[Tensor]],
-    ) -> None:
-        size, root, first, decay = numbers
-        mean, square = state
+    def _update(self, group: _Group, numbers: Sequence[Tensor]) -> None:
+        settings, params, (size, root, first, decay) = group.settings, group.params, numbers
         if self._clip is not None:
-            grads = list(torch._foreach_div(grads, self._clip))
-        updates = _adam(group, grads, mean, square, root)
-        if group["weight_decay"]:
+            group = group._replace(grads=list(torch._foreach_div(group.grads, self._clip)))
+        updates = _adam(group, root)
+        if settings["weight_decay"]:
             torch._foreach_add_(updates, torch._foreach_mul(params, decay))
-        if group["weight_decay"] or group["always_adapt"]:
+        if settings["weight_decay"] or settings["always_adapt"]:
             lengths = torch.stack(list(torch._foreach_norm(params)))
             steps = torch.stack(list(torch._foreach_norm(updates))) / first
             ratio = torch.where((lengths > 0) & (steps > 0), lengths / steps, 1.0)
-            if group["trust_clip"]:
+            if settings["trust_clip"]:
                 ratio = ratio.clamp(max=1.0)
             torch._foreach_mul_(updates, self._spread(params)(ratio * size))
         else:
@@ -180,17 +169,16 @@ class LambRule(UpdateRule):
         return self._spreads[key]
 
 
-def _adam(
-    group: dict[str, Any], grads: list[Tensor], mean: list[Tensor], square: list[Tensor], root: Tensor
-) -> list[Tensor]:
+def _adam(group: _Group, root: Tensor) -> list[Tensor]:
     """Updates the averages and returns ``m / (sqrt(v) / root + eps)`` (Adam, arXiv 1412.6980)."""
-    beta1, beta2 = group["betas"]
+    (beta1, beta2), grads = group.settings["betas"], group.grads
+    mean, square = group.state["exp_avg"], group.state["exp_avg_sq"]
     torch._foreach_lerp_(mean, grads, weight=1 - beta1)
     torch._foreach_mul_(square, beta2)
     torch._foreach_addcmul_(square, grads, grads, value=1 - beta2)
     below = torch._foreach_sqrt(square)
     torch._foreach_div_(below, root)
-    torch._foreach_add_(below, group["eps"])
+    torch._foreach_add_(below, group.settings["eps"])
     return list(torch._foreach_div(mean, below))
 
 
@@ -226,21 +214,13 @@ class AdamWRule(UpdateRule):
         beta1, beta2 = group["betas"]
         return [1 - lr * group["weight_decay"], lr / (1 - beta1**step), math.sqrt(1 - beta2**step)]
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        numbers: Sequence[Tensor],
-        params: list[Tensor],
-        grads: list[Tensor],
-        state: Sequence[list[Tensor]],
-    ) -> None:
+    def _update(self, group: _Group, numbers: Sequence[Tensor]) -> None:
         kept, size, root = numbers
-        mean, square = state
-        if group["weight_decay"]:
-            torch._foreach_mul_(params, kept)
-        updates = _adam(group, grads, mean, square, root)
+        if group.settings["weight_decay"]:
+            torch._foreach_mul_(group.params, kept)
+        updates = _adam(group, root)
         torch._foreach_mul_(updates, size)
-        torch._foreach_sub_(params, updates)
+        torch._foreach_sub_(group.params, updates)
 
 
 class SgdRule(UpdateRule):
@@ -257,24 +237,17 @@ class SgdRule(UpdateRule):
         """Returns the learning rate alone."""
         return [lr]
 
-    def _update(
-        self,
-        group: dict[str, Any],
-        numbers: Sequence[Tensor],
-        params: list[Tensor],
-        grads: list[Tensor],
-        state: Sequence[list[Tensor]],
-    ) -> None:
-        if group["weight_decay"]:
-            grads = list(torch._foreach_add(grads, params, alpha=group["weight_decay"]))
+    def _update(self, group: _Group, numbers: Sequence[Tensor]) -> None:
+        settings, params, grads, state = group
+        if settings["weight_decay"]:
+            grads = list(torch._foreach_add(grads, params, alpha=settings["weight_decay"]))
         updates = grads
-        if group["momentum"]:
-            (mean,) = state
-            torch._foreach_mul_(mean, group["momentum"])
+        if settings["momentum"]:
+            updates = mean = state["momentum_buffer"]
+            torch._foreach_mul_(mean, settings["momentum"])
             torch._foreach_add_(mean, grads)
-            updates = mean
-            if group["nesterov"]:
-                updates = list(torch._foreach_add(grads, mean, alpha=group["momentum"]))
+            if settings["nesterov"]:
+                updates = list(torch._foreach_add(grads, mean, alpha=settings["momentum"]))
         torch._foreach_sub_(params, torch._foreach_mul(updates, numbers[0]))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import UserError
@@ -109,31 +109,9 @@ XCEPTION = Geometry(
     exit_chs=(1024, 1536, 2048),
 )
 
-# NEXcepTion, Table 5. The convolutional stem, for searched configurations, is Xception's.
-NEXCEPTION_T = Geometry(
-    name="nexception_t",
-    image_size=224,
-    pyramid=False,
-    patchify_chs=96,
-    conv_chs=(32, 64),
-    conv_padding=1,
-    widths=(128, 256, 512),
-    depths=(0, 0, 8),
-    exit_chs=(1024, 1536, 2048),
-)
-
-# NEXcepTion, Table 6.
-NEXCEPTION_S = Geometry(
-    name="nexception_s",
-    image_size=224,
-    pyramid=False,
-    patchify_chs=96,
-    conv_chs=(32, 64),
-    conv_padding=1,
-    widths=(128, 256, 752),
-    depths=(0, 0, 8),
-    exit_chs=(1024, 1536, 2048),
-)
+# NEXcepTion, Tables 5 and 6. The convolutional stem, for searched configurations, is Xception's.
+NEXCEPTION_T = replace(XCEPTION, name="nexception_t", image_size=224, conv_padding=1, widths=(128, 256, 512))
+NEXCEPTION_S = replace(NEXCEPTION_T, name="nexception_s", widths=(128, 256, 752))
 
 # NEXcepTion, Table 4. The paper has no convolutional stem here: half the width, then all of it.
 NEXCEPTION_TP = Geometry(

@@ -40,84 +40,81 @@ class NEXcepTionSpace(SearchSpace):
         "tp": geometry.NEXCEPTION_TP,
         "xception": geometry.XCEPTION,
     }
-    hyperparameters: ClassVar[Mapping[str, Hyperparameter]] = {
-        hp.name: hp
-        for hp in (
-            Hyperparameter(
-                name="stem",
-                choices=("conv", "patchify"),
-                default="conv",
-                meaning="first layers: two 3x3 convolutions, or one 2x2 convolution of stride 2",
-                source="NEXcepTion 3.2, 'Soft' Patchify Stem",
-            ),
-            Hyperparameter(
-                name="kernel_down",
-                choices=(3, 5, 7, 9),
-                default=3,
-                meaning="kernel size in the downsampling blocks, pixels",
-                source="NEXcepTion 3.2, Larger Kernels",
-                ordinal=True,
-            ),
-            Hyperparameter(
-                name="kernel_mid",
-                choices=(3, 5, 7, 9),
-                default=3,
-                meaning="kernel size in the middle blocks, pixels",
-                source="NEXcepTion 3.2, Larger Kernels",
-                ordinal=True,
-            ),
-            Hyperparameter(
-                name="pool",
-                choices=("max", "blur", "conv"),
-                default="max",
-                meaning="downsampling: 3x3 max pooling, max pooling then blur, or separable 3x3 convolution",
-                source="NEXcepTion 3.2, Blur Pooling",
-            ),
-            Hyperparameter(
-                name="bottleneck",
-                choices=(False, True),
-                default=False,
-                meaning="middle blocks three times as wide after their first convolution",
-                source="NEXcepTion 3.2, Bottleneck",
-            ),
-            Hyperparameter(
-                name="se",
-                choices=(False, True),
-                default=False,
-                meaning="squeeze-and-excitation at the end of every block",
-                source="NEXcepTion 3.2, Squeeze-and-Excitation Block",
-            ),
-            Hyperparameter(
-                name="activation",
-                choices=("relu", "gelu", "elu", "celu"),
-                default="relu",
-                meaning="activation function",
-                source="NEXcepTion 3.2, Activation Function",
-                synonyms=("elu", "celu"),
-            ),
-            Hyperparameter(
-                name="activation_positions",
-                choices=POSITIONS,
-                default="123",
-                meaning="convolutions of a block (1st, 2nd, 3rd) with an activation before them",
-                source="NEXcepTion 3.2, Fewer Activations",
-            ),
-            Hyperparameter(
-                name="norm",
-                choices=("batch", "layer"),
-                default="batch",
-                meaning="batch normalization, or layer normalization over the channels",
-                source="NEXcepTion 3",
-            ),
-            Hyperparameter(
-                name="norm_positions",
-                choices=POSITIONS,
-                default="123",
-                meaning="convolutions of a block (1st, 2nd, 3rd) with a norm after them",
-                source="NEXcepTion 3.2, Fewer Normalizations",
-            ),
-        )
-    }
+    hyperparameters = (
+        Hyperparameter(
+            name="stem",
+            choices=("conv", "patchify"),
+            default="conv",
+            meaning="first layers: two 3x3 convolutions, or one 2x2 convolution of stride 2",
+            source="NEXcepTion 3.2, 'Soft' Patchify Stem",
+        ),
+        Hyperparameter(
+            name="kernel_down",
+            choices=(3, 5, 7, 9),
+            default=3,
+            meaning="kernel size in the downsampling blocks, pixels",
+            source="NEXcepTion 3.2, Larger Kernels",
+            ordinal=True,
+        ),
+        Hyperparameter(
+            name="kernel_mid",
+            choices=(3, 5, 7, 9),
+            default=3,
+            meaning="kernel size in the middle blocks, pixels",
+            source="NEXcepTion 3.2, Larger Kernels",
+            ordinal=True,
+        ),
+        Hyperparameter(
+            name="pool",
+            choices=("max", "blur", "conv"),
+            default="max",
+            meaning="downsampling: 3x3 max pooling, max pooling then blur, or separable 3x3 convolution",
+            source="NEXcepTion 3.2, Blur Pooling",
+        ),
+        Hyperparameter(
+            name="bottleneck",
+            choices=(False, True),
+            default=False,
+            meaning="middle blocks three times as wide after their first convolution",
+            source="NEXcepTion 3.2, Bottleneck",
+        ),
+        Hyperparameter(
+            name="se",
+            choices=(False, True),
+            default=False,
+            meaning="squeeze-and-excitation at the end of every block",
+            source="NEXcepTion 3.2, Squeeze-and-Excitation Block",
+        ),
+        Hyperparameter(
+            name="activation",
+            choices=("relu", "gelu", "elu", "celu"),
+            default="relu",
+            meaning="activation function",
+            source="NEXcepTion 3.2, Activation Function",
+            synonyms=("elu", "celu"),
+        ),
+        Hyperparameter(
+            name="activation_positions",
+            choices=POSITIONS,
+            default="123",
+            meaning="convolutions of a block (1st, 2nd, 3rd) with an activation before them",
+            source="NEXcepTion 3.2, Fewer Activations",
+        ),
+        Hyperparameter(
+            name="norm",
+            choices=("batch", "layer"),
+            default="batch",
+            meaning="batch normalization, or layer normalization over the channels",
+            source="NEXcepTion 3",
+        ),
+        Hyperparameter(
+            name="norm_positions",
+            choices=POSITIONS,
+            default="123",
+            meaning="convolutions of a block (1st, 2nd, 3rd) with a norm after them",
+            source="NEXcepTion 3.2, Fewer Normalizations",
+        ),
+    )
 
     @property
     def points(self) -> dict[str, Config]:

@@ -18,92 +18,81 @@ if TYPE_CHECKING:
     from search_spaces.resnet.sizes import Geometry
 
 
-def _words(meaning: str, section: str) -> dict[str, str]:
-    return {"meaning": meaning, "source": f"ConvNeXt (arXiv:2201.03545) {section}"}
+def _choice(name: str, choices: tuple[Any, ...], meaning: str, section: str, *, ordered: bool = False) -> Any:
+    """A choice of the roadmap; ResNet-50 has the first of its values."""
+    meta = {"meaning": meaning, "source": f"ConvNeXt (arXiv:2201.03545) {section}"}
+    return Categorical(name, choices, default=choices[0], ordered=ordered, meta=meta)
 
 
 def _roadmap() -> ConfigurationSpace:
     space = ConfigurationSpace()
-    conv = Categorical(
+    conv = _choice(
         "conv",
         ("dense", "depthwise"),
-        default="dense",
-        meta=_words("a block's spatial convolution: over all channels, or each by itself", "2.3"),
+        "a block's spatial convolution: over all channels, or each by itself",
+        "2.3",
     )
-    block = Categorical(
+    block = _choice(
         "block",
         ("bottleneck", "inverted", "conv_first"),
-        default="bottleneck",
-        meta=_words(
-            "depthwise convolution on the narrow middle, on the wide middle, or before the wide middle",
-            "2.4 and 2.5, figure 3",
-        ),
+        "depthwise convolution on the narrow middle, on the wide middle, or before the wide middle",
+        "2.4 and 2.5, figure 3",
     )
-    kernel = Categorical(
-        "kernel",
-        (3, 5, 7, 9, 11),
-        default=3,
-        ordered=True,
-        meta=_words("kernel size of the depthwise convolution, pixels", "2.5"),
-    )
+    pixels = "kernel size of the depthwise convolution, pixels"
+    kernel = _choice("kernel", (3, 5, 7, 9, 11), pixels, "2.5", ordered=True)
     space.add(
-        Categorical(
+        _choice(
             "stage_ratio",
             ("3:4:6:3", "3:3:9:3"),
-            default="3:4:6:3",
-            meta=_words("blocks of the four stages: ResNet-50's ratio or Swin-T's", "2.2"),
+            "blocks of the four stages: ResNet-50's ratio or Swin-T's",
+            "2.2",
         ),
-        Categorical(
+        _choice(
             "stem",
             ("conv", "patchify"),
-            default="conv",
-            meta=_words("first layers: overlapping convolution (and pooling), or patches of 4x4", "2.2"),
+            "first layers: overlapping convolution (and pooling), or patches of 4x4",
+            "2.2",
         ),
         conv,
-        Categorical(
+        _choice(
             "width",
             (64, 96),
-            default=64,
+            "channels of the first stage's narrow layers, at full size",
+            "2.3",
             ordered=True,
-            meta=_words("channels of the first stage's narrow layers, at full size", "2.3"),
         ),
         block,
         kernel,
-        Categorical(
-            "activation", ("relu", "gelu"), default="relu", meta=_words("activation function", "2.6")
-        ),
-        Categorical(
+        _choice("activation", ("relu", "gelu"), "activation function", "2.6"),
+        _choice(
             "activations",
             ("all", "one"),
-            default="all",
-            meta=_words("after every convolution and the sum, or one before a block's last", "2.6, figure 4"),
+            "after every convolution and the sum, or one before a block's last",
+            "2.6, figure 4",
         ),
-        Categorical(
+        _choice(
             "norms",
             ("all", "one"),
-            default="all",
-            meta=_words("after every convolution of a block, or the spatial one only", "2.6, figure 4"),
+            "after every convolution of a block, or the spatial one only",
+            "2.6, figure 4",
         ),
-        Categorical(
+        _choice(
             "norm",
             ("batch", "layer"),
-            default="batch",
-            meta=_words("batch normalization, or layer normalization over the channels", "2.6"),
+            "batch normalization, or layer normalization over the channels",
+            "2.6",
         ),
-        Categorical(
+        _choice(
             "downsampling",
             ("block", "separate"),
-            default="block",
-            meta=_words(
-                "in a stage's first block, or by a norm and a 2x2 convolution before it (and a last norm)",
-                "2.6",
-            ),
+            "in a stage's first block, or by a norm and a 2x2 convolution before it (and a last norm)",
+            "2.6",
         ),
-        Categorical(
+        _choice(
             "layer_scale",
             (False, True),
-            default=False,
-            meta=_words("a learnt factor for each channel of a branch, at first 1e-6", "Table 5"),
+            "a learnt factor for each channel of a branch, at first 1e-6",
+            "Table 5",
         ),
     )
     space.add(EqualsCondition(block, conv, "depthwise"), EqualsCondition(kernel, conv, "depthwise"))
