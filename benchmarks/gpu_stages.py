@@ -91,7 +91,7 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
     """All stages, in order; what is wanted most comes first."""
     cuda = device.startswith("cuda")
     plain = "plain fp16" if cuda else "plain"
-    points = ("dearest", "nexception", "xception", "cheapest")
+    points = ("costliest", "nexception", "xception", "cheapest")
     batch = () if sizes.batch_size is None else ("--batch-size", sizes.batch_size)
     turns = ("--turns", sizes.turns, "--seconds", sizes.seconds, *batch)
     drawn = ("--steps", sizes.steps, *batch)

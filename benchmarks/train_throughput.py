@@ -46,7 +46,7 @@ class Options:
     """cpu, cuda or cuda:N."""
     widths: tuple[int, ...] = tuple(SPACE.presets.values())
     """Widths of the reduced network."""
-    points: tuple[str, ...] = ("xception", "nexception", "cheapest", "dearest")
+    points: tuple[str, ...] = ("xception", "nexception", "cheapest", "costliest")
     """Named points of the space."""
     ways: tuple[str, ...] = ()
     """Ways of training by name; none: all that the device has."""

@@ -19,6 +19,7 @@ from nas.util.commands import typed
 from nas.util.errors import UserError, one_line
 from nas.util.quantities import format_whole
 from search_spaces.hyperparameters import Hyperparameter
+from search_spaces.points import named_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +90,7 @@ def describe(space: SearchSpace) -> dict[str, Any]:
             }
             for hp in space.hyperparameters.values()
         },
-        "points": space.points,
+        "points": named_points(space),
     }
 
 
@@ -147,9 +148,10 @@ def _print_space(space: SearchSpace) -> None:
         widths = ", ".join(f"{name} {width}" for name, width in space.presets.items())
         console.print(f"Widths: {widths}, or any other integer", highlight=False)
 
-    points = Table("hyperparameter", *space.points, title="Named points")
+    named = named_points(space)
+    points = Table("hyperparameter", *named, title="Named points")
     for name in space.hyperparameters:
-        points.add_row(name, *(_word(config.get(name, "–")) for config in space.points.values()))
+        points.add_row(name, *(_word(config.get(name, "–")) for config in named.values()))
     console.print(points)
 
 

@@ -61,15 +61,6 @@ _FEW = 4096  # spaces with rules up to this size are listed, to draw from the li
 _OFFERED = ("config", "num_classes", "in_chans", "image_size", "geometry", "width", "drop_path_rate")
 
 
-# Names of points that stand for the ends of cost; earlier versions called the second one "dearest".
-COST_ENDS = {"cheapest": "cheapest", "dearest": "costliest", "costliest": "costliest"}
-
-
-def cost_ends(points: Mapping[str, Config]) -> dict[str, Config]:
-    """Returns those of a space's points that are named for their cost, as ``cheapest`` and ``costliest``."""
-    return {COST_ENDS[name]: config for name, config in points.items() if name in COST_ENDS}
-
-
 def _canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
@@ -160,9 +151,9 @@ class SearchSpace(ABC):
     def points(self) -> dict[str, Config]:
         """Named configurations.
 
-        A search tries them first, except ``cheapest`` and ``costliest`` (``dearest`` in earlier versions), on
-        which a plan is measured: their multiply-accumulates and parameters should bound all others' within
-        one per cent. Where they are not named, :mod:`search_spaces.ends` finds them.
+        A search tries them first, except ``cheapest`` and ``costliest``, on which a plan is measured: their
+        multiply-accumulates and parameters should bound all others' within one per cent. Where they are not
+        named, :mod:`search_spaces.ends` finds them.
         """
         return {"default": self.default}
 

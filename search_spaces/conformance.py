@@ -15,7 +15,8 @@ from torch.nn.functional import cross_entropy
 from nas.util.counts import count
 from nas.util.errors import UserError, first_line
 from search_spaces import ends
-from search_spaces.base import config_id, cost_ends
+from search_spaces.base import config_id
+from search_spaces.points import cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +157,7 @@ def _costs(space: SearchSpace, geometry: Any, found: Findings) -> None:
             stats = count(_built(space, config, geometry), _SIDE, num_classes=_CLASSES)
         except Exception:  # said already
             continue
-        named = "" if name in cost_ends(space.points) else ", found by sampling"
+        named = "" if name in cost_ends(space) else ", found by sampling"
         found.figures.append(f"{name}: {stats.macs:,} MACs, {stats.params:,} parameters{named}")
         if not stats.macs:
             found.notes.append(f"{name}: no convolution or linear layer was counted")

@@ -6,7 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import UserError
-from search_spaces.base import Hyperparameter, cost_ends
+from search_spaces.base import Hyperparameter
+from search_spaces.points import CHEAPEST, COSTLIEST, cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _SAMPLE, _SEED = 64, 0
 _EXTREMES = ("everything at its least", "everything at its greatest")
-CHEAPEST, COSTLIEST = "cheapest", "costliest"
 
 
 def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, side: int) -> dict[str, Config]:
@@ -38,7 +38,7 @@ def find(space: SearchSpace, geometry: Any, num_classes: int, in_chans: int, sid
 
     from nas.util.counts import count
 
-    named = cost_ends(space.points)
+    named = cost_ends(space)
     if len(named) == 2:
         return named
     costs: list[tuple[int, int, int, Config]] = []

@@ -25,7 +25,8 @@ from benchmarks.quality.optuna_samplers import suggested
 from nas.data.split import stratified_split
 from nas.trial.settings import TrainSettings
 from nas.util.files import replacing
-from search_spaces.base import COST_ENDS, Float, Integer, plain
+from search_spaces.base import Float, Integer, plain
+from search_spaces.points import COST_ENDS, named_points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -202,7 +203,7 @@ def study(options: Options, space: SearchSpace) -> optuna.Study:
             pruner=optuna.pruners.HyperbandPruner(options.min_epochs, options.max_epochs, options.eta),
             direction="maximize",
         )
-    for name, config in space.points.items():
+    for name, config in named_points(space).items():
         if name not in COST_ENDS:
             made.enqueue_trial(asked(space, config))
     return made

@@ -15,7 +15,7 @@ from nas.execution.share_rule import NUMBERS, Level, choose
 from nas.run.events import SessionStarted
 from nas.util import output
 from nas.util.quantities import format_duration
-from search_spaces.base import cost_ends
+from search_spaces.points import cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -217,7 +217,7 @@ def _share(
 def _points(name: str) -> list[dict[str, Any] | str]:
     """Returns the configurations to measure, or names that the trial process resolves."""
     space = search_spaces.get(name)
-    named = cost_ends(space.points)
+    named = cost_ends(space)
     return [named.get("cheapest", "cheapest"), space.default, named.get("costliest", "costliest")]
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nas.execution.messages import GO, READY, Facts, Pace, Paced
 from nas.execution.mps import NoDaemon
 from nas.execution.process import TrialProcess
-from nas.execution.share_rule import CONTEXT_BYTES, NUMBERS, Level, Room, fitting, pays
+from nas.execution.share_rule import CONTEXT_BYTES, NUMBERS, Capacity, Level, fitting, pays
 from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ def _level(answers: Sequence[Sequence[Paced]]) -> Level:
     return Level(len(answers[0]), tuple(seconds))
 
 
-def _room(answers: Sequence[Paced], gpus: int) -> Room:
-    return Room(
+def _room(answers: Sequence[Paced], gpus: int) -> Capacity:
+    return Capacity(
         gpu_bytes=min(answer.gpu_free for answer in answers) + CONTEXT_BYTES,
         gpu_each=max(answer.gpu_peak for answer in answers),
         host_bytes=(_available() + answers[-1].resident) // gpus,

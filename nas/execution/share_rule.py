@@ -37,7 +37,7 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Room:
+class Capacity:
     """The resources available, and the most that one trial process takes.
 
     Attributes:
@@ -55,11 +55,11 @@ class Room:
     cores: int
 
 
-def fitting(room: Room) -> int:
+def fitting(capacity: Capacity) -> int:
     """Returns how many trials fit, at least 1."""
-    gpu = (1 - SPARE) * room.gpu_bytes / (room.gpu_each + CONTEXT_BYTES)
-    host = (1 - SPARE) * room.host_bytes / max(room.host_each, 1)
-    return max(1, int(min(gpu, host, room.cores)))
+    gpu = (1 - SPARE) * capacity.gpu_bytes / (capacity.gpu_each + CONTEXT_BYTES)
+    host = (1 - SPARE) * capacity.host_bytes / max(capacity.host_each, 1)
+    return max(1, int(min(gpu, host, capacity.cores)))
 
 
 def pays(before: Level, after: Level) -> bool:

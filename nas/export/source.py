@@ -18,6 +18,7 @@ from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util.documents import read_json
 from nas.util.errors import SettingError, UserError, setting
 from search_spaces.loading import resolved
+from search_spaces.points import named_points, point_name
 from search_spaces.registry import DEFAULT
 
 if TYPE_CHECKING:
@@ -98,12 +99,12 @@ def find(
     found = search_spaces.get(name)
     if path.is_file():
         return Source(_read_config(path, found), {"kind": "file", "name": path.name}, space=name)
-    points = found.points
+    points = named_points(found)
     if text not in points:
         raise UserError(
             f"{text}: no such run folder or file; must be one, or a named point: {', '.join(points)}"
         )
-    return Source(points[text], {"kind": "named point", "name": text}, space=name)
+    return Source(points[text], {"kind": "named point", "name": point_name(text)}, space=name)
 
 
 def _picked(path: Path, pick: str) -> int:

@@ -17,7 +17,7 @@ from nas.search import warm_start, weighing
 from nas.search.session import getting_ready, worker_settings
 from nas.util import output
 from nas.util.errors import UserError
-from search_spaces.base import cost_ends
+from search_spaces.points import cost_ends
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +105,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
     objectives = weighing.begun(settings)
     if settings.choice.warm_start is not None:
         warm_start.gather(settings.choice.warm_start, space)
-    points = {**cost_ends(space.points), "default": space.default}
+    points = {**cost_ends(space), "default": space.default}
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import search_spaces
-from nas.costs import room, smallest
+from nas.costs import feasible, smallest
 from nas.costs.counter import Counter
 from nas.execution.counted import CountedNetwork
 from nas.execution.settings import Measured
@@ -143,21 +143,21 @@ def prepare(
     notes: list[str] = []
     if not set(objectives.names) <= set(MEASURED):
         output.doing("counting what networks cost")
-        notes += _room_notes(settings, objectives, space, counter)
+        notes += _feasible_notes(settings, objectives, space, counter)
         notes += _baseline_notes(objectives, space, counter)
     notes += _measured_notes(settings, objectives, space, counter, executor)
     return replace(weighing, notes=tuple(notes))
 
 
-def _room_notes(
+def _feasible_notes(
     settings: SearchSettings, objectives: Objectives, space: SearchSpace, counter: Counter
 ) -> list[str]:
     limits = {name: limit for name, limit in objectives.limits.items() if name not in MEASURED}
     if not limits:
         return []
-    found = room.find(space, counter, limits)
-    room.refuse_none(found, limits, settings.costs.given, objectives.network)
-    if len(found.fitting) >= room.FEW:
+    found = feasible.find(space, counter, limits)
+    feasible.refuse_none(found, limits, settings.costs.given, objectives.network)
+    if len(found.fitting) >= feasible.FEW:
         return []
     how = "" if found.every else f" of the {found.counted} that were counted"
     return [f"only {len(found.fitting)} configurations{how} keep the limits: a search may soon be exhausted"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from search_spaces.base import Config, Hyperparameter, Integer, Parameter, SearchSpace
 from search_spaces.mobilenet import diagram, sizes
+from search_spaces.points import Points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,13 +143,15 @@ class MobileNetSpace(SearchSpace):
         b0 = {"activation": "swish", "head": "before_pooling", "stem_width": 4, "se_0": "input"}
         least = {number: (3, "3", "none", 2, low) for number, (low, _) in WIDTHS.items()}
         most = {number: (7, "6", "expanded", 4, high) for number, (_, high) in WIDTHS.items()}
-        return {
-            "mobilenetv2_100": self.default,
-            "mobilenetv3_large_100": self.validate({**v3, **_of_stages(V3)}),
-            "efficientnet_b0": self.validate({**b0, **_of_stages(B0)}),
-            "cheapest": self.validate({**v3, "activation": "relu6", **_of_stages(least)}),
-            "dearest": self.validate({**b0, "se_0": "expanded", **_of_stages(most)}),
-        }
+        return Points(
+            {
+                "mobilenetv2_100": self.default,
+                "mobilenetv3_large_100": self.validate({**v3, **_of_stages(V3)}),
+                "efficientnet_b0": self.validate({**b0, **_of_stages(B0)}),
+                "cheapest": self.validate({**v3, "activation": "relu6", **_of_stages(least)}),
+                "costliest": self.validate({**b0, "se_0": "expanded", **_of_stages(most)}),
+            }
+        )
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
         """Fewer strides; width, the channels of a unit, at least 4."""

@@ -9,6 +9,7 @@ from search_spaces.base import Config, Hyperparameter, SearchSpace
 from search_spaces.nexception import diagram, geometry
 from search_spaces.nexception.builder import build
 from search_spaces.nexception.exporting import NEXcepTionExporting
+from search_spaces.points import Points
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,38 +120,40 @@ class NEXcepTionSpace(SearchSpace):
     @property
     def points(self) -> dict[str, Config]:
         """Xception, NEXcepTion (Table 5), and the two ends of the cost (measured: see the tests)."""
-        return {
-            "xception": self.default,
-            "nexception": self.validate(
-                {
-                    "stem": "patchify",
-                    "kernel_down": 5,
-                    "kernel_mid": 5,
-                    "pool": "blur",
-                    "bottleneck": True,
-                    "se": True,
-                    "activation": "gelu",
-                    "activation_positions": "2",
-                    "norm": "batch",
-                    "norm_positions": "12",
-                }
-            ),
-            "cheapest": self.validate(
-                {**self.default, "stem": "patchify", "activation_positions": "3", "norm_positions": "3"}
-            ),
-            "dearest": self.validate(
-                {
-                    **self.default,
-                    "kernel_down": 9,
-                    "kernel_mid": 9,
-                    "pool": "conv",
-                    "bottleneck": True,
-                    "se": True,
-                    "activation": "gelu",
-                    "norm": "layer",
-                }
-            ),
-        }
+        return Points(
+            {
+                "xception": self.default,
+                "nexception": self.validate(
+                    {
+                        "stem": "patchify",
+                        "kernel_down": 5,
+                        "kernel_mid": 5,
+                        "pool": "blur",
+                        "bottleneck": True,
+                        "se": True,
+                        "activation": "gelu",
+                        "activation_positions": "2",
+                        "norm": "batch",
+                        "norm_positions": "12",
+                    }
+                ),
+                "cheapest": self.validate(
+                    {**self.default, "stem": "patchify", "activation_positions": "3", "norm_positions": "3"}
+                ),
+                "costliest": self.validate(
+                    {
+                        **self.default,
+                        "kernel_down": 9,
+                        "kernel_mid": 9,
+                        "pool": "conv",
+                        "bottleneck": True,
+                        "se": True,
+                        "activation": "gelu",
+                        "norm": "layer",
+                    }
+                ),
+            }
+        )
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
         """Four middle blocks and one entry block (NEXcepTion, section 3); width at least 16."""

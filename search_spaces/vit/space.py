@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ConfigSpace import Categorical, ConfigurationSpace, EqualsCondition, Float, Integer
 
 from search_spaces.base import Config, SearchSpace
+from search_spaces.points import Points
 from search_spaces.vit import diagram, sizes
 
 if TYPE_CHECKING:
@@ -136,13 +137,15 @@ class ViTSpace(SearchSpace):
         shape = {"depth": 3, "width": 192, "heads": 3, "mlp_ratio": 2}
         cheapest = {**self.default, **shape, "stem": "patch", "patch": 32, "pool": "avg"}
         shape = {"depth": 8, "width": 576, "heads": 12, "mlp_ratio": 6}
-        dearest = {**self.default, **shape, "stem": "conv", "patch": 8}
+        costliest = {**self.default, **shape, "stem": "conv", "patch": 8}
         scale = {"layer_scale": True, "layer_scale_init": 1e-4}
-        return {
-            "deit_small_patch16_224": self.default,
-            "cheapest": self.validate(cheapest),
-            "dearest": self.validate({**dearest, **scale}),
-        }
+        return Points(
+            {
+                "deit_small_patch16_224": self.default,
+                "cheapest": self.validate(cheapest),
+                "costliest": self.validate({**costliest, **scale}),
+            }
+        )
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
         """Narrower, half as deep, with smaller patches; width at least 48."""

@@ -20,7 +20,7 @@ from benchmarks.end_to_end.user_loop import Options as UserOptions
 from benchmarks.end_to_end.user_loop import asked, study, winner
 from benchmarks.quality.optuna_samplers import suggested
 from nas.util.errors import SettingError, UserError
-from search_spaces.base import COST_ENDS
+from search_spaces.points import COST_ENDS, named_points
 
 ROOT = Path(__file__).parents[2]
 SHORT: dict[str, Any] = {
@@ -69,7 +69,7 @@ def test_every_program_gets_the_same(tmp_path: Path) -> None:
 def test_optuna_begins_with_the_spaces_named_points() -> None:
     space = search_spaces.get("nexception")
     made = study(UserOptions(Path("x"), Path("y")), space)
-    wanted = [config for name, config in space.points.items() if name not in COST_ENDS]
+    wanted = [config for name, config in named_points(space).items() if name not in COST_ENDS]
     for config in wanted:
         trial = made.ask()
         assert {name: suggested(trial, h) for name, h in space.hyperparameters.items()} == config

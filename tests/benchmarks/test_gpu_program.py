@@ -125,7 +125,7 @@ def test_what_was_not_measured_stays_an_open_row() -> None:
     assert len(nothing) == 12
     assert all("| not measured |" in row for row in nothing)
     found = {
-        "train": {"results": [result("dearest", 0.3), result("xception", 0.0)]},
+        "train": {"results": [result("costliest", 0.3), result("xception", 0.0)]},
         "random": {
             "configurations": 1,
             "wanted": 64,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.costs import room
+from nas.costs import feasible
 from nas.costs.counter import Counter
 from nas.execution.counted import CountedNetwork
 from nas.util.errors import SettingError
@@ -77,27 +77,27 @@ def test_a_run_folder_keeps_counts(counter: Counter, tmp_path: Path) -> None:
 
 
 def test_the_search_itself_imports_no_torch() -> None:
-    modules = "nas.search.session, nas.search.weighing, nas.costs.room"
+    modules = "nas.search.session, nas.search.weighing, nas.costs.feasible"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_limits_with_room_say_nothing(counter: Counter) -> None:
-    found = room.find(get(SPACE), counter, {"macs": 20_000.0})
-    assert len(found.fitting) >= room.FEW
+    found = feasible.find(get(SPACE), counter, {"macs": 20_000.0})
+    assert len(found.fitting) >= feasible.FEW
 
 
 def test_a_limit_is_reached_by_going_down(counter: Counter) -> None:
-    found = room.find(get(SPACE), counter, {"macs": 202.0 * 3})
+    found = feasible.find(get(SPACE), counter, {"macs": 202.0 * 3})
     assert {one["width"] for one in found.fitting} == {1, 2, 3}
     assert found.least["macs"] == 202.0
 
 
 def test_a_limit_that_nothing_keeps_names_the_least(counter: Counter) -> None:
     limits = {"macs": 100.0}
-    found = room.find(get(SPACE), counter, limits)
+    found = feasible.find(get(SPACE), counter, limits)
     with pytest.raises(SettingError, match=r"max_macs=100: nothing is so small; .* has 202 MACs"):
-        room.refuse_none(found, limits, {"macs": ("max_macs", "100")}, "reduced")
+        feasible.refuse_none(found, limits, {"macs": ("max_macs", "100")}, "reduced")
 
 
 def test_limits_that_nothing_keeps_at_once_name_the_nearest() -> None:
@@ -108,7 +108,7 @@ def test_limits_that_nothing_keeps_at_once_name_the_nearest() -> None:
             return [{"macs": c["width"], "params": 401.0 - c["width"]} for c in configs]
 
     limits = {"macs": 100.0, "params": 100.0}
-    found = room.find(get(SPACE), Opposed(NETWORK), limits)
+    found = feasible.find(get(SPACE), Opposed(NETWORK), limits)
     given = {"macs": ("max_macs", "100"), "params": ("max_params", "100")}
     with pytest.raises(SettingError, match="nothing keeps all limits at once"):
-        room.refuse_none(found, limits, given, "reduced")
+        feasible.refuse_none(found, limits, given, "reduced")

@@ -78,7 +78,7 @@ class FaultySpace(SearchSpace):
 
     @property
     def points(self) -> dict[str, dict[str, Any]]:
-        return {name: {"fault": "none"} for name in ("cheapest", "dearest")}
+        return {name: {"fault": "none"} for name in ("cheapest", "costliest")}
 
     def reduced(self, width: int, image_size: int = 32) -> None:
         return None

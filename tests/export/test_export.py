@@ -177,14 +177,14 @@ def test_other_sources(geometry_file, finished_run, tmp_path):
     assert main([str(finished_run), "--trial", str(other), *common, "-o", str(tmp_path / "trial")]) == 0
     args = [str(finished_run), "--config", str(tmp_path / "config.json")]
     assert main([*args, *common, "-o", str(tmp_path / "run-with-config")]) == 0
-    assert main(["dearest", *common, "--input-size", "40", "-o", str(tmp_path / "point")]) == 0
+    assert main(["costliest", *common, "--input-size", "40", "-o", str(tmp_path / "point")]) == 0
     read = {
         name: folder.read_config(tmp_path / name) for name in ("file", "trial", "run-with-config", "point")
     }
     assert read["file"]["model_args"]["config"] == config
     assert read["run-with-config"]["model_args"]["config"] == config
     assert read["trial"]["smacnas"]["source"]["trial"] == other
-    assert read["point"]["model_args"]["config"] == SPACE.points["dearest"]
+    assert read["point"]["model_args"]["config"] == SPACE.points["costliest"]
     assert read["point"]["pretrained_cfg"]["input_size"] == [3, 40, 40]
 
 

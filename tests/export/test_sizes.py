@@ -93,7 +93,7 @@ def test_a_cost_out_of_reach():
         matched(SPACE.default, 1e3)
 
 
-@pytest.mark.parametrize("point", ["xception", "nexception", "dearest"])
+@pytest.mark.parametrize("point", ["xception", "nexception", "costliest"])
 @pytest.mark.parametrize("geometry", [SMALL, NEXCEPTION_TP], ids=["small", "tp"])
 def test_blocks_add_up_to_the_whole(point, geometry):
     config = SPACE.points[point]

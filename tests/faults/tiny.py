@@ -42,7 +42,7 @@ class TinySpace(SearchSpace):
     def points(self) -> dict[str, Config]:
         ends: dict[str, Mapping[str, Value]] = {
             "cheapest": {"kernel": 1, "bias": False},
-            "dearest": {"kernel": 7, "norm": True},
+            "costliest": {"kernel": 7, "norm": True},
         }
         return {name: {**self.default, **changes} for name, changes in ends.items()}
 

@@ -83,7 +83,7 @@ def curve(reports: Reports) -> list[tuple[float, ...]]:
     return [tuple(row[key] for key in ("train_loss", "val_loss", "top1")) for row in rows]
 
 
-@pytest.mark.parametrize("point", ["xception", "nexception", "dearest"])
+@pytest.mark.parametrize("point", ["xception", "nexception", "costliest"])
 def test_the_fast_trial_learns_what_the_plain_one_does(run: Trial, point: str) -> None:
     config = SPACE.points[point]
     fast, plain = curve(run(config)), curve(run(config, reference=True))
@@ -92,7 +92,7 @@ def test_the_fast_trial_learns_what_the_plain_one_does(run: Trial, point: str) -
         assert one[:2] == pytest.approx(other[:2], rel=0.05)
 
 
-@pytest.mark.parametrize("point", ["xception", "dearest"])
+@pytest.mark.parametrize("point", ["xception", "costliest"])
 @pytest.mark.parametrize("optimizer", ["lamb", "adamw", "sgd"])
 def test_a_recorded_trial_is_the_eager_one(run: Trial, point: str, optimizer: str) -> None:
     config = SPACE.points[point]

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 import search_spaces
 from nas.util.errors import UserError
-from search_spaces import ends
-from search_spaces.base import COST_ENDS, Hyperparameter, _canonical
+from search_spaces.base import Hyperparameter, _canonical
 
 
 class Colour(enum.IntEnum):
@@ -123,17 +122,3 @@ def test_a_module_that_fails_while_it_is_loaded_is_one_line(tmp_path, monkeypatc
         search_spaces.get("odd_space:Mine")
     assert "\n" not in str(caught.value)
     sys.modules.pop("odd_space", None)
-
-
-@pytest.mark.parametrize("name", ["costliest", "dearest"])
-def test_the_costliest_point_may_have_either_name(name: str) -> None:
-    class Named(type(search_spaces.get("nexception"))):
-        @property
-        def points(self):
-            old = super().points
-            return {"cheapest": old["cheapest"], name: old["dearest"]}
-
-    space = Named()
-    found = ends.find(space, None, 10, 3, 8)
-    assert found == {"cheapest": space.points["cheapest"], "costliest": space.points[name]}
-    assert set(space.points) <= set(COST_ENDS)  # the search does not try it as a promising one

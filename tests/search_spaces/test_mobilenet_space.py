@@ -83,13 +83,13 @@ def test_the_named_ends_bound_the_multiply_accumulates():
         return count(SPACE.network(config, SPACE.reduced(4), 10), 32).macs
 
     with torch.device("meta"):
-        low, high = macs(SPACE.points["cheapest"]), macs(SPACE.points["dearest"])
+        low, high = macs(SPACE.points["cheapest"]), macs(SPACE.points["costliest"])
         changed = [
             {**SPACE.points["cheapest"], "head": "before_pooling"},
             {**SPACE.points["cheapest"], "stem_width": 3},
-            {**SPACE.points["dearest"], "head": "after_pooling"},
-            {**SPACE.points["dearest"], "se_3": "input"},
-            {**SPACE.points["dearest"], "expansion_1": "4"},
+            {**SPACE.points["costliest"], "head": "after_pooling"},
+            {**SPACE.points["costliest"], "se_3": "input"},
+            {**SPACE.points["costliest"], "expansion_1": "4"},
         ]
         for config in [*SPACE.points.values(), *changed, *SPACE.sample(4, seed=4)]:
             assert low <= macs(config) <= high

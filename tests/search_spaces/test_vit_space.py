@@ -102,12 +102,12 @@ def test_the_named_ends_bound_the_cost():
     with torch.device("meta"):
         stats = {
             name: count(SPACE.network(SPACE.points[name], SPACE.reduced(48), 10), 32)
-            for name in ("cheapest", "dearest")
+            for name in ("cheapest", "costliest")
         }
         for config in SPACE.sample(15, seed=4):
             found = count(SPACE.network(config, SPACE.reduced(48), 10), 32)
-            assert stats["cheapest"].macs <= found.macs <= stats["dearest"].macs
-            assert stats["cheapest"].params <= found.params <= stats["dearest"].params * 1.01
+            assert stats["cheapest"].macs <= found.macs <= stats["costliest"].macs
+            assert stats["cheapest"].params <= found.params <= stats["costliest"].params * 1.01
 
 
 @pytest.mark.parametrize(

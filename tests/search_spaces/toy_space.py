@@ -23,8 +23,8 @@ class ToySpace(SearchSpace):
     @property
     def points(self) -> dict[str, Config]:
         cheapest: Config = {"kernel_size": 1, "bias": False, "act": "relu"}
-        dearest: Config = {**self.default, "kernel_size": 5}
-        return {"toy": self.default, "cheapest": cheapest, "dearest": dearest}
+        costliest: Config = {**self.default, "kernel_size": 5}
+        return {"toy": self.default, "cheapest": cheapest, "costliest": costliest}
 
     def reduced(self, width: Any, image_size: int = 32) -> Any:
         return width

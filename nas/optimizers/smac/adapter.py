@@ -17,7 +17,8 @@ from nas.optimizers.smac.snapshot import write_snapshot
 from nas.optimizers.smac.tradeoff import Tradeoff
 from nas.util.errors import UserError
 from nas.util.seeds import derive
-from search_spaces.base import COST_ENDS, config_id, plain
+from search_spaces.base import config_id, plain
+from search_spaces.points import COST_ENDS, named_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -194,7 +195,7 @@ class SmacOptimizer:
     ) -> list[Configuration]:
         """The default, the named points, then the best of an earlier search; random ones if there is none."""
         named = [(DEFAULT, space.default)]
-        named += [(POINT, point) for name, point in space.points.items() if name not in COST_ENDS]
+        named += [(POINT, point) for name, point in named_points(space).items() if name not in COST_ENDS]
         chosen: dict[bytes, Configuration] = {}
         points = self._fitting([self._candidates.encode(*point[::-1]) for point in named])
         for config in [*points, *self._fitting(recalled)[:_RECALLED]]:

@@ -56,7 +56,7 @@ class DeadlySpace(SearchSpace):
 
     @property
     def points(self) -> dict[str, dict[str, Any]]:
-        return {name: {"manner": "quick"} for name in ("cheapest", "dearest")}
+        return {name: {"manner": "quick"} for name in ("cheapest", "costliest")}
 
     def reduced(self, width: int, image_size: int = 32) -> None:
         return None

@@ -20,7 +20,7 @@ from nas.execution.dask.sites import Machine
 from nas.execution.local import LocalExecutor
 from nas.execution.process import TrialProcess
 from nas.execution.settings import MachineSettings, WorkerSettings
-from nas.execution.share_rule import CONTEXT_BYTES, Level, Room, choose, fitting
+from nas.execution.share_rule import CONTEXT_BYTES, Capacity, Level, choose, fitting
 from nas.run.events import Event, parse
 from nas.search.session import worker_settings
 from nas.search.settings import SearchSettings
@@ -70,18 +70,18 @@ def test_the_choice_is_never_slower_than_one_trial(seconds: list[float]) -> None
 
 
 @pytest.mark.parametrize(
-    ("room", "trials"),
+    ("capacity", "trials"),
     [
-        (Room(140 * GB, 2 * GB, 100 * GB, 3 * GB, 16), 16),
-        (Room(140 * GB, 30 * GB, 100 * GB, 3 * GB, 16), 4),
-        (Room(24 * GB, 3 * GB, 16 * GB, 3 * GB, 16), 4),  # the machine's memory decides
-        (Room(140 * GB, 2 * GB, 100 * GB, 3 * GB, 4), 4),
-        (Room(GB, 2 * GB, GB, 3 * GB, 1), 1),
-        (Room(10 * CONTEXT_BYTES, 0, 100 * GB, 0, 64), 9),
+        (Capacity(140 * GB, 2 * GB, 100 * GB, 3 * GB, 16), 16),
+        (Capacity(140 * GB, 30 * GB, 100 * GB, 3 * GB, 16), 4),
+        (Capacity(24 * GB, 3 * GB, 16 * GB, 3 * GB, 16), 4),  # the machine's memory decides
+        (Capacity(140 * GB, 2 * GB, 100 * GB, 3 * GB, 4), 4),
+        (Capacity(GB, 2 * GB, GB, 3 * GB, 1), 1),
+        (Capacity(10 * CONTEXT_BYTES, 0, 100 * GB, 0, 64), 9),
     ],
 )
-def test_no_more_trials_than_memory_and_cores_hold(room: Room, trials: int) -> None:
-    assert fitting(room) == trials
+def test_no_more_trials_than_memory_and_cores_hold(capacity: Capacity, trials: int) -> None:
+    assert fitting(capacity) == trials
 
 
 @pytest.fixture

@@ -25,16 +25,16 @@ PUBLISHED = [
 REDUCED = [
     (32, "xception", "60 k", "2.5 M"),
     (32, "nexception", "94 k", "4.3 M"),
-    (32, "dearest", "143 k", "8.0 M"),
+    (32, "costliest", "143 k", "8.0 M"),
     (64, "xception", "192 k", "7.7 M"),
     (64, "nexception", "293 k", "13.8 M"),
-    (64, "dearest", "400 k", "20.8 M"),
+    (64, "costliest", "400 k", "20.8 M"),
     (128, "xception", "677 k", "27.7 M"),
     (128, "nexception", "1.02 M", "48.8 M"),
-    (128, "dearest", "1.27 M", "62.9 M"),
+    (128, "costliest", "1.27 M", "62.9 M"),
     (512, "xception", "9.85 M", "424 M"),
     (512, "nexception", "14.6 M", "710 M"),
-    (512, "dearest", "16.6 M", "792 M"),
+    (512, "costliest", "16.6 M", "792 M"),
 ]
 
 

@@ -134,7 +134,7 @@ def test_parameters_and_macs_follow_from_the_widths(config, width):
 
 
 @pytest.mark.parametrize("width", [16, 32, 64, 128, 512])
-def test_cheapest_and_dearest_bound_the_cost(width):
+def test_cheapest_and_costliest_bound_the_cost(width):
     """Costs rise with kernels and norms, so that the corners of the space bound all of it."""
     corners = [
         expected({**SPACE.default, **dict(zip(keys, values, strict=True))}, width)
@@ -149,23 +149,23 @@ def test_cheapest_and_dearest_bound_the_cost(width):
             ("3", "123"),
         )
     ]
-    cheapest, dearest = (expected(SPACE.points[name], width) for name in ("cheapest", "dearest"))
+    cheapest, costliest = (expected(SPACE.points[name], width) for name in ("cheapest", "costliest"))
     for i in range(2):
         assert cheapest[i] <= 1.01 * min(corner[i] for corner in corners)
-        assert dearest[i] >= 0.99 * max(corner[i] for corner in corners)
+        assert costliest[i] >= 0.99 * max(corner[i] for corner in corners)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_all_150528_configurations():
     seen = set()
-    cheapest, dearest = (expected(SPACE.points[name], 16) for name in ("cheapest", "dearest"))
+    cheapest, costliest = (expected(SPACE.points[name], 16) for name in ("cheapest", "costliest"))
     for config in SPACE.enumerate():
         assert SPACE.validate(json.loads(json.dumps(config))) == config
         seen.add(config_id(config))
         params, macs = expected(config, 16)
-        assert 0.99 * cheapest[0] <= params <= 1.01 * dearest[0]
-        assert 0.99 * cheapest[1] <= macs <= 1.01 * dearest[1]
+        assert 0.99 * cheapest[0] <= params <= 1.01 * costliest[0]
+        assert 0.99 * cheapest[1] <= macs <= 1.01 * costliest[1]
     assert len(seen) == 150_528
     for config in SPACE.sample(1500, seed=11):
         assert counted(config, 16) == expected(config, 16), config

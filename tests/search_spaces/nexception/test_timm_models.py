@@ -31,7 +31,7 @@ PUBLISHED = ["nexception_t", "nexception_s", "nexception_tp"]
 # Everything that a configuration can change is in one of these.
 VARIANTS = {
     "xception": {"config": SPACE.default, "geometry": SMALL.to_json()},
-    "dearest": {"config": SPACE.points["dearest"], "geometry": SMALL.to_json()},
+    "costliest": {"config": SPACE.points["costliest"], "geometry": SMALL.to_json()},
     "nexception": {"config": SPACE.points["nexception"], "geometry": SMALL.to_json()},
 }
 CASES = [pytest.param("nexception", options, id=f"small {name}") for name, options in VARIANTS.items()]

@@ -26,7 +26,7 @@ _STEPS = 100  # steps across a range of real numbers
 
 
 @dataclass
-class Room:
+class FeasibleConfigs:
     """The configurations of a space found within limits.
 
     Attributes:
@@ -51,7 +51,7 @@ class _Search:
         self._space, self._counter, self._limits = space, counter, limits
         self._seen: dict[str, float] = {}
         self._nearest = math.inf
-        self.room = Room()
+        self.found = FeasibleConfigs()
 
     def look(self, configs: Sequence[Config]) -> list[tuple[float, Config]]:
         """Returns the factor by which each exceeds its limits (at most 1 if it fits), in ascending order."""
@@ -63,13 +63,13 @@ class _Search:
             if name in self._seen:
                 continue
             self._seen[name] = excess
-            self.room.counted += 1
+            self.found.counted += 1
             for cost in self._limits:
-                self.room.least[cost] = min(self.room.least.get(cost, math.inf), costs[cost])
+                self.found.least[cost] = min(self.found.least.get(cost, math.inf), costs[cost])
             if excess <= 1:
-                self.room.fitting.append(config)
+                self.found.fitting.append(config)
             if excess < self._nearest:
-                self._nearest, self.room.nearest = excess, costs
+                self._nearest, self.found.nearest = excess, costs
         return sorted(found, key=lambda pair: pair[0])
 
     def go_down(self, config: Config, excess: float) -> None:
@@ -82,17 +82,17 @@ class _Search:
 
     def spread(self) -> None:
         """Tries the neighbours of all fitting configurations, including those found on the way."""
-        for config in self.room.fitting:  # grows inside the loop
+        for config in self.found.fitting:  # grows inside the loop
             if self.enough:
                 return
             self.look(list(_neighbours(self._space, config)))
 
     @property
     def enough(self) -> bool:
-        return len(self.room.fitting) >= FEW or self.room.counted >= _MOST
+        return len(self.found.fitting) >= FEW or self.found.counted >= _MOST
 
 
-def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> Room:
+def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> FeasibleConfigs:
     """Finds configurations within limits: by counting all of a small space, else by descending in cost.
 
     Args:
@@ -103,26 +103,26 @@ def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> R
     search = _Search(space, counter, limits)
     if space.size <= _LISTED:
         search.look(list(space.enumerate()))
-        search.room.every = True
-        return search.room
+        search.found.every = True
+        return search.found
     points = [*space.points.values(), *space.sample(_SAMPLE, _SEED)]
     best = search.look(points)
     if search.enough:
-        return search.room
+        return search.found
     best = sorted([*best, *search.look([config for _, config in corners(space)])], key=lambda pair: pair[0])
     for excess, config in best[:_STARTS]:
         search.go_down(config, excess)
     search.spread()
-    return search.room
+    return search.found
 
 
 def refuse_none(
-    room: Room, limits: Mapping[str, float], given: Mapping[str, tuple[str, str]], network: str
+    found: FeasibleConfigs, limits: Mapping[str, float], given: Mapping[str, tuple[str, str]], network: str
 ) -> None:
     """Refuses limits that nothing was found to keep.
 
     Args:
-        room: The configurations found.
+        found: The configurations found.
         limits: The limits.
         given: The setting and its value as the user wrote it, by cost.
         network: Whose costs count.
@@ -130,20 +130,20 @@ def refuse_none(
     Raises:
         UserError: If there is none; it names the lowest cost found.
     """
-    if room.fitting:
+    if found.fitting:
         return
-    looked = "there is" if room.every else f"found in {room.counted} configurations"
-    beyond = [name for name in limits if room.least.get(name, math.inf) > limits[name]]
+    looked = "there is" if found.every else f"found in {found.counted} configurations"
+    beyond = [name for name in limits if found.least.get(name, math.inf) > limits[name]]
     first = next(iter(limits))
-    if not any(math.isfinite(value) for value in room.least.values()):
+    if not any(math.isfinite(value) for value in found.least.values()):
         raise SettingError(given[first][0], None, "no network of the space can be built")
     for name in beyond:
-        least = format_cost(name, room.least[name])
+        least = format_cost(name, found.least[name])
         raise SettingError(
             *given[name],
             f"nothing is so small; the least {looked} has {least} {title(name)} (network {network})",
         )
-    costs = " and ".join(f"{format_cost(name, room.nearest[name])} {title(name)}" for name in limits)
+    costs = " and ".join(f"{format_cost(name, found.nearest[name])} {title(name)}" for name in limits)
     raise SettingError(
         *given[first],
         f"nothing keeps all limits at once; the nearest {looked} has {costs} (network {network})",
