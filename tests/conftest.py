@@ -27,6 +27,7 @@ from nas.search.limits import Limits
 from nas.search.loop import Search
 from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings, SpaceSettings
 from nas.util.seeds import derive
+from search_spaces.nexception import geometry
 from search_spaces.nexception.geometry import Geometry
 from tests.descriptions import described
 
@@ -201,6 +202,19 @@ def trials_here(one_thread: None) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nas.execution.local.TrialProcess", InThread)
+        yield
+
+
+@pytest.fixture(scope="module")
+def shallow() -> Iterator[None]:
+    """A search's networks have one middle block: for tests of what becomes of them, not of their depth."""
+
+    def reduced(width: int, image_size: int = 32) -> Geometry:
+        return replace(whole(width, image_size), depths=(1,))
+
+    whole = geometry.reduced
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(geometry, "reduced", reduced)
         yield
 
 

@@ -143,7 +143,7 @@ class NexceptionSurrogate:
         """Takes a fitted surrogate; ``fidelity``: rungs other than 2, 6 and 18 epochs."""
         self.space = UnnamedSpace()
         self.fidelity = fidelity or Fidelity(2, 18, 3)
-        self._index = {config_id(config): i for i, config in enumerate(surrogate.configs)}
+        self._index = surrogate.index
         self._curves = surrogate.curves
         self._seconds = surrogate.seconds
         self._noise = surrogate.noise

@@ -7,6 +7,7 @@ each ranks configurations it has not seen.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 import search_spaces
+from search_spaces.base import config_id
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,6 +50,11 @@ class Curves:
     curves: Array
     seconds: Array
     noise: Array
+
+    @cached_property
+    def index(self) -> dict[str, int]:
+        """Where a configuration stands, by its id."""
+        return {config_id(config): i for i, config in enumerate(self.configs)}
 
 
 def trainings(frame: pd.DataFrame, part: str = "table") -> Curves:

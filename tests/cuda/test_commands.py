@@ -34,11 +34,15 @@ def exported(sources, output, *args):
     return output
 
 
-def test_profiled_on_the_gpu(fake_cuda, sources, tmp_path, capsys):
+@pytest.fixture(scope="module")
+def plain(sources, tmp_path_factory):
+    """An exported folder; tests only read it."""
+    return exported(sources, tmp_path_factory.mktemp("exports") / "tiny")
+
+
+def test_profiled_on_the_gpu(fake_cuda, plain, tmp_path, capsys):
     gpu = fake_cuda(count=2)
-    folder = exported(sources, tmp_path / "tiny")
-    gpu.waits.clear()
-    args = [str(folder), "test_resnet", "test_vit", "--batch-size", "2", "--repeats", "3", "--warm-up", "1"]
+    args = [str(plain), "test_resnet", "test_vit", "--batch-size", "2", "--repeats", "3", "--warm-up", "1"]
     assert profile.main([*args, "--device", "cuda:1", "-o", str(tmp_path / "out")]) == 0
     found = json.loads((tmp_path / "out" / "profile.json").read_text())
     assert found["hardware"]["device"] == "cuda:1 (Pretended GPU)"
@@ -104,10 +108,9 @@ def test_exported_in_every_form_where_there_is_a_gpu(fake_cuda, sources, tmp_pat
 
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "module._orig_mod."])
-def test_weights_of_a_compiled_network_are_loaded(sources, tmp_path, prefix):
-    folder = exported(sources, tmp_path / "plain")
-    weights = load_file(folder / "model.safetensors")
-    shutil.copytree(folder, tmp_path / "compiled")
+def test_weights_of_a_compiled_network_are_loaded(plain, tmp_path, prefix):
+    weights = load_file(plain / "model.safetensors")
+    shutil.copytree(plain, tmp_path / "compiled")
     save_file(
         {prefix + key: value for key, value in weights.items()}, tmp_path / "compiled/model.safetensors"
     )

@@ -22,12 +22,13 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SHORT = ("--batch-size", "20", "--max-images", "60", "--workers", "0", "--warmup-epochs", "0", "--quiet")
 OPTIONS = {
     "the recipe in bfloat16": (),
-    "float16, its own average": ("--amp", "fp16", "--ema", "0.9"),
     "float32, split, computed twice, adamw, nothing mixed": (
         *("--amp", "off", "--accumulate", "2", "--grad-checkpointing", "--opt", "adamw"),
         *("--mixup", "0", "--cutmix", "0", "--loss", "ce"),
     ),
-    "float16, split, clipped": ("--amp", "fp16", "--accumulate", "2", "--opt", "sgd", "--clip-grad", "1"),
+    "float16, its own average, split, clipped": (
+        *("--amp", "fp16", "--ema", "0.9", "--accumulate", "2", "--opt", "sgd", "--clip-grad", "1"),
+    ),
 }
 
 

@@ -20,7 +20,7 @@ from nas.util.errors import UserError
 SPACE = search_spaces.get("nexception")
 XCEPTION, NEXCEPTION = SPACE.points["xception"], SPACE.points["nexception"]
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = pytest.mark.usefixtures("one_thread", "shallow")
 
 
 class Pipe:
@@ -89,8 +89,11 @@ def trial(settings, images, order, pipe=None):
 CASES = {
     "as it is": (NEXCEPTION, {}, False),
     "as it is, with graphs": (NEXCEPTION, {}, True),
-    "everything mixed": (NEXCEPTION | {"norm": "layer"}, {"mixup": 0.2, "cutmix": 1.0, "loss": "bce"}, False),
-    "sgd, cosine": (XCEPTION | {"se": True}, {"optimizer": "sgd", "schedule": "cosine"}, False),
+    "everything mixed, sgd, cosine": (
+        XCEPTION | {"se": True, "norm": "layer"},
+        {"mixup": 0.2, "cutmix": 1.0, "loss": "bce", "optimizer": "sgd", "schedule": "cosine"},
+        False,
+    ),
 }
 
 

@@ -17,6 +17,7 @@ from nas.trial.settings import TrainSettings
 from nas.trial.trainer import Trainer
 from tests.trial.recorders import Replayed
 
+pytestmark = pytest.mark.usefixtures("shallow")
 SPACE = search_spaces.get("nexception")
 HARD = {"mixup": 0.2, "cutmix": 1.0, "drop_path_rate": 0.3}
 CPU = torch.device("cpu")
@@ -86,13 +87,18 @@ def test_a_recorded_trial_equals_an_eager_one(data, norm, settings, micro_batch)
     assert recorder.replays > 3 * 6, "checked once, then three epochs of six"
 
 
-def test_a_trial_that_goes_on_records_anew_and_equals_one_that_never_stopped(data):
+@pytest.fixture(scope="module")
+def eager(data, shallow):
+    """What a trial comes to whose steps are not recorded."""
+    return run(data, Eager(), settings=HARD)
+
+
+def test_a_trial_that_goes_on_records_anew_and_equals_one_that_never_stopped(data, eager):
     _, states, _ = run(data, Replayed(), epochs=1, settings=HARD)
     recorder = Replayed()
     found = run(data, recorder, settings=HARD, state=states[0])
-    whole = run(data, Eager(), settings=HARD)
-    assert found[0] == whole[0]
-    compare(found[1][-1], whole[1][-1])
+    assert found[0] == eager[0]
+    compare(found[1][-1], eager[1][-1])
     assert recorder.recordings > 0
 
 
@@ -125,17 +131,17 @@ class Twice(Replayed):
         (Replayed(fails=[torch.OutOfMemoryError("CUDA out of memory")] * 9), "CUDA out of memory"),
     ],
 )
-def test_a_recording_that_is_wrong_is_said_and_not_used(data, recorder, note):
+def test_a_recording_that_is_wrong_is_said_and_not_used(data, eager, recorder, note):
     found = run(data, recorder, settings=HARD)
-    assert_same(found, run(data, Eager(), settings=HARD))
+    assert_same(found, eager)
     assert found[2][0] == f"no CUDA graph of a step: {note}"
     assert len(found[2]) == len(set(found[2]))
 
 
-def test_a_recording_that_finds_too_little_memory_is_tried_once_more(data):
+def test_a_recording_that_finds_too_little_memory_is_tried_once_more(data, eager):
     recorder = Replayed(fails=[torch.OutOfMemoryError("CUDA out of memory")])
     found = run(data, recorder, settings=HARD)
-    assert_same(found, run(data, Eager(), settings=HARD))
+    assert_same(found, eager)
     assert found[2] == []
     assert recorder.recordings >= 2
 

@@ -70,7 +70,7 @@ def trial(data, recorder, settings, norm="batch", micro_batch=None, epochs=2, st
     return [(row.train_loss, row.val_loss, row.top1) for row in result.curve], model, states, notes
 
 
-@hypothesis_settings(max_examples=12)
+@hypothesis_settings(max_examples=8)
 @given(settings=SETTINGS, norm=st.sampled_from(["batch", "layer"]), micro=st.sampled_from([None, 2, 7]))
 def test_a_recorded_trial_is_the_eager_one_whatever_is_set(data, settings, norm, micro):
     recorder = Replayed()
@@ -85,7 +85,7 @@ def test_a_recorded_trial_is_the_eager_one_whatever_is_set(data, settings, norm,
     assert all(map(torch.equal, model.state_dict().values(), resumed.state_dict().values()))
 
 
-@hypothesis_settings(max_examples=25)
+@hypothesis_settings(max_examples=16)
 @given(settings=SETTINGS, norm=st.sampled_from(["batch", "layer"]), micro=st.sampled_from([None, 7]))
 def test_fixed_steps_are_the_plain_ones_but_for_rounding(data, settings, norm, micro):
     recipe = TrainSettings(**settings | {"amp": "off", "warmup_epochs": 0}).resolve(16, len(data.train))
@@ -125,7 +125,7 @@ def test_equal_seeds_give_equal_drop_path_and_others_do_not(data):
     assert trial(data, Replayed(), settings, epochs=1, drop=0.0)[0] != one
 
 
-@hypothesis_settings(max_examples=40)
+@hypothesis_settings(max_examples=20)
 @given(batch_size=st.integers(2, 48), norm=st.sampled_from(["batch", "layer"]), average=st.booleans())
 def test_padded_validation_judges_every_image_once(data, batch_size, norm, average):
     model = network(norm)
