@@ -77,7 +77,7 @@ class CostSettings:
             raise SettingError("prefer", self.prefer, "must be error or knee")
         if self.prefer == "knee" and len(self.objectives) == 1:
             raise SettingError("prefer", self.prefer, "needs a second objective, such as error macs")
-        if not self.weighs:
+        if not self.active:
             for name, value, plain in (
                 ("cost_of", self.cost_of, AUTO),
                 ("latency_command", self.latency_command, None),
@@ -156,7 +156,7 @@ class CostSettings:
         return {name: pair for name, pair in {**found, **own}.items() if pair[1] is not None}
 
     @property
-    def weighs(self) -> bool:
+    def active(self) -> bool:
         """Whether any cost counts; without one, these settings change nothing about a search."""
         return len(self.objectives) > 1 or bool(self.limits)
 
@@ -165,7 +165,7 @@ class CostSettings:
         """Those of the costs that only a trial can measure."""
         return tuple(name for name in dict.fromkeys([*self.costs, *self.limits]) if name in MEASURED)
 
-    def said(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Returns the settings that are not at their defaults, for ``search.json``."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {
@@ -175,8 +175,8 @@ class CostSettings:
         }
 
     @classmethod
-    def read(cls, values: Mapping[str, Any]) -> CostSettings:
-        """Inverts :meth:`said`."""
+    def from_json(cls, values: Mapping[str, Any]) -> CostSettings:
+        """Inverts :meth:`to_json`."""
         return cls(**values)
 
     def resolve(self, space: SearchSpace) -> Objectives:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from nas.run.posterior import posterior
-from nas.run.search_file import Weighed
+from nas.run.search_file import CostObjectives
 from nas.util.quantities import format_count, format_duration, format_size
 
 if TYPE_CHECKING:
@@ -47,9 +47,9 @@ class Objectives:
             return None
         return cls(tuple(found.costs), found.limits, found.prefer, found.network)
 
-    def recorded(self) -> Weighed:
+    def recorded(self) -> CostObjectives:
         """For ``search.json``."""
-        return Weighed(
+        return CostObjectives(
             costs=list(self.costs), limits=dict(self.limits), prefer=self.prefer, network=self.network
         )
 

@@ -125,7 +125,7 @@ class Settings(records.Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Weighed(records.Document):
+class CostObjectives(records.Document):
     """Objectives and limits besides the error.
 
     Attributes:
@@ -177,7 +177,7 @@ class SearchFile(records.Document):
     hardware: Hardware
     versions: dict[str, str]
     then: list[str] | None = None
-    objectives: Weighed | None = None
+    objectives: CostObjectives | None = None
 
     @property
     def named_space(self) -> str:

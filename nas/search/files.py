@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from nas.run.objectives import Objectives
     from nas.run.state import SearchState
     from nas.search.clock import Clock
-    from nas.search.weighing import Weighing
+    from nas.search.costing import SearchCosts
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
@@ -39,7 +39,7 @@ class Files:
         max_epochs: The highest rung.
         note: Called with one line on what could not be written.
         weights: The store of trained weights, None to keep none.
-        weighing: Costs and limits, None for the error alone.
+        costs: Costs and limits, None for the error alone.
     """
 
     run: Run
@@ -47,12 +47,12 @@ class Files:
     max_epochs: int
     note: Callable[[str], None]
     weights: WeightStore | None = None
-    weighing: Weighing | None = None
+    costs: SearchCosts | None = None
 
     @property
     def objectives(self) -> Objectives | None:
         """Objectives and limits besides the error."""
-        return None if self.weighing is None else self.weighing.objectives
+        return None if self.costs is None else self.costs.objectives
 
     def write_incumbent(self, lead: incumbent.Lead, state: SearchState) -> None:
         """Writes ``incumbent.json``."""
@@ -63,10 +63,10 @@ class Files:
 
     def write_front(self, state: SearchState) -> None:
         """Writes ``front.json``, if there is a front."""
-        if self.weighing is None:
+        if self.costs is None:
             return
         try:
-            self.weighing.write_front(self.run, state, self.space, self.max_epochs)
+            self.costs.write_front(self.run, state, self.space, self.max_epochs)
         except OSError as error:
             self.note(f"{self.run.front_json}: not written ({error.strerror})")
 

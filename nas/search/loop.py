@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.run.journal import Journal
     from nas.search.clock import Clock
+    from nas.search.costing import SearchCosts
     from nas.search.limits import Limits
     from nas.search.listener import Listener
-    from nas.search.weighing import Weighing
     from nas.trial.weights import WeightStore
     from search_spaces.base import SearchSpace
 
@@ -65,7 +65,7 @@ class Search(Conductor):
         clock: Clock,
         listeners: Sequence[Listener] = (),
         weights: WeightStore | None = None,
-        weighing: Weighing | None = None,
+        costs: SearchCosts | None = None,
         replicates: float = 0.0,
         state: SearchState | None = None,
     ) -> None:
@@ -81,14 +81,14 @@ class Search(Conductor):
             clock=clock,
             listeners=listeners,
         )
-        self._files = Files(run, space, fidelity.max_epochs, self._note, weights, weighing)
+        self._files = Files(run, space, fidelity.max_epochs, self._note, weights, costs)
         self._snapshots = Snapshots(run, clock, optimizer.save)
         self._space = space
         self._fidelity = fidelity
         self._seed = seed
         self._limits = limits
         self._optimizer = optimizer
-        self._weighing = weighing
+        self._costs = costs
         self._replicates = replicates
         self._cost = CostModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
@@ -288,9 +288,9 @@ class Search(Conductor):
         )
 
     def _measured(self, name: str) -> dict[str, float]:
-        if self._weighing is None:
+        if self._costs is None:
             return {}
-        return self._weighing.measured(self.state, name, self.state.reached.get(name, 0))
+        return self._costs.measured(self.state, name, self.state.reached.get(name, 0))
 
     def _seed_of(self, trial: Trial) -> int:
         """Returns a trial's seed; a repeat's is the same for every configuration, as in a confirmation."""
@@ -335,8 +335,8 @@ class Search(Conductor):
         reason: str = "",
         cached: bool = False,
     ) -> None:
-        if self._weighing is not None:
-            metrics = self._weighing.metrics(trial.config, metrics)
+        if self._costs is not None:
+            metrics = self._costs.metrics(trial.config, metrics)
         self._emit_end(trial, error, metrics, reason=reason, cached=cached)
         self._tell(trial)
 

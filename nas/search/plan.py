@@ -13,7 +13,7 @@ from nas.execution.choice import choose
 from nas.execution.share import settle
 from nas.optimizers import check
 from nas.run import steps
-from nas.search import warm_start, weighing
+from nas.search import costing, warm_start
 from nas.search.session import getting_ready, worker_settings
 from nas.util import output
 from nas.util.errors import UserError
@@ -102,21 +102,21 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
     """
     space = search_spaces.get(settings.space.space)
     check(settings.choice.optimizer, space, settings.smac)
-    objectives = weighing.begun(settings)
+    objectives = costing.resolve(settings)
     if settings.choice.warm_start is not None:
         warm_start.gather(settings.choice.warm_start, space)
     points = {**cost_ends(space), "default": space.default}
     sample = space.sample(_TYPICAL_SAMPLE, seed=settings.choice.seed)
     with contextlib.ExitStack() as stack:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
-        trials = weighing.workers(settings, objectives, worker_settings(settings, Path(scratch)))
+        trials = costing.trial_settings(settings, objectives, worker_settings(settings, Path(scratch)))
         shared = stack.enter_context(
             contextlib.closing(settle(settings.machine, trials, None, settings.budget.seconds))
         )
         executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
         output.doing(getting_ready(settings))
         facts = executor.start()
-        weighing.prepare(settings, objectives, executor, facts, stack)
+        costing.prepare(settings, objectives, executor, facts, stack)
         measured = {}
         for name in _POINTS:
             output.doing(f"measuring the {name} configuration")

@@ -25,8 +25,8 @@ from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.past import Past
 from nas.run.search_file import SearchFile
+from nas.search import costing
 from nas.search import warm_start as warm
-from nas.search import weighing as weighings
 from nas.search.clock import WallClock
 from nas.search.limits import Limits
 from nas.search.loop import Search
@@ -48,8 +48,8 @@ if TYPE_CHECKING:
     from nas.execution.share import Shared
     from nas.optimizers.protocol import Optimizer
     from nas.run.state import SearchState
+    from nas.search.costing import SearchCosts
     from nas.search.listener import Listener
-    from nas.search.weighing import Weighing
     from search_spaces.base import SearchSpace
 
     View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
@@ -179,13 +179,13 @@ def begin(
         )
     _check_writable(path.parent)
     check(settings.choice.optimizer, space, settings.smac)
-    objectives = weighings.begun(settings)
+    objectives = costing.resolve(settings)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
-    workers = weighings.workers(
+    workers = costing.trial_settings(
         settings, objectives, worker_settings(settings, path / "checkpoints", path / "weights")
     )
-    machine = weighings.machine(settings)
+    machine = costing.machine_settings(settings)
     output.doing(getting_ready(settings))
     with (
         contextlib.closing(settle(machine, workers, None, settings.budget.seconds)) as shared,
@@ -194,18 +194,18 @@ def begin(
     ):
         _load_optimizer_meanwhile()
         facts = executor.start()
-        weighing = weighings.prepare(settings, objectives, executor, facts, stack)
+        costs = costing.prepare(settings, objectives, executor, facts, stack)
         search = replace(
-            describe(settings, facts), then=list(then) or None, objectives=weighings.described(objectives)
+            describe(settings, facts), then=list(then) or None, objectives=costing.recorded(objectives)
         )
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
-            weighings.keep(weighing, run)
+            costing.keep_counts(costs, run)
             follower.remember(run, log)
             past = Past.of(run)
-            notes = weighings.both(facts.notes, weighing)
-            session = Session(run, settings, space, search, past, executor, shared, notes, weighing)
+            notes = costing.with_notes(facts.notes, costs)
+            session = Session(run, settings, space, search, past, executor, shared, notes, costs)
             return session.carry_out(view)
 
 
@@ -242,11 +242,11 @@ def resume(
         before = kept(past.contents.events)
         with run.written():
             run.sweep()
-        objectives = weighings.begun(settings)
-        workers = weighings.workers(
+        objectives = costing.resolve(settings)
+        workers = costing.trial_settings(
             settings, objectives, worker_settings(settings, run.checkpoints, run.weights)
         )
-        machine = weighings.machine(settings)
+        machine = costing.machine_settings(settings)
         output.doing(getting_ready(settings))
         with (
             contextlib.closing(settle(machine, workers, before, settings.budget.seconds)) as shared,
@@ -265,12 +265,12 @@ def resume(
                 extra=stored.extra,
                 order=stored.order,
             )
-            weighing = weighings.prepare(settings, objectives, executor, facts, stack, run=run)
+            costs = costing.prepare(settings, objectives, executor, facts, stack, run=run)
             notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
                 run.write_search(search)
             follower.remember(run, log)
-            session = Session(run, settings, space, search, past, executor, shared, notes, weighing)
+            session = Session(run, settings, space, search, past, executor, shared, notes, costs)
             return session.carry_out(view)
 
 
@@ -302,7 +302,7 @@ class Session:
         executor: Runs the trials; already started.
         shared: How trials share GPUs.
         notes: Notes for the user at the start.
-        weighing: Costs and limits, None for the error alone.
+        costs: Costs and limits, None for the error alone.
     """
 
     run: Run
@@ -313,13 +313,13 @@ class Session:
     executor: Executor
     shared: Shared
     notes: Sequence[str]
-    weighing: Weighing | None = None
+    costs: SearchCosts | None = None
 
     def carry_out(self, view: View) -> Outcome:
         """Searches until it stops."""
         output.doing("getting the optimiser ready")
         with self.run.written():
-            log = open_log(self.run.log, weighings.objectives_of(self.weighing))
+            log = open_log(self.run.log, costing.objectives_of(self.costs))
             listeners: list[Listener] = [log]
         if cut := self.past.contents.dropped:
             log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")
@@ -355,7 +355,7 @@ class Session:
             seed,
             settings.smac,
             known,
-            costs=None if self.weighing is None else self.weighing.costs,
+            costs=None if self.costs is None else self.costs.for_optimizer,
         )
 
     def _kept(self, state: SearchState) -> float:
@@ -383,7 +383,7 @@ class Session:
             clock=WallClock(used=events[-1].clock if events else 0.0),
             listeners=listeners,
             weights=WeightStore(self.run.weights, self.settings.machine.quota_bytes),
-            weighing=self.weighing,
+            costs=self.costs,
             replicates=self.settings.choice.replicates,
         )
 

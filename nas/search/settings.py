@@ -127,7 +127,7 @@ class SearchSettings:
     def to_json(self) -> dict[str, Any]:
         """Returns the settings as nested plain values."""
         settings = asdict(self)
-        settings["costs"] = self.costs.said()
+        settings["costs"] = self.costs.to_json()
         if not settings["costs"]:  # left out without costs, as in earlier versions
             del settings["costs"]
         settings["data"]["data_dir"] = str(self.data.data_dir)
@@ -167,7 +167,7 @@ class SearchSettings:
         }
         try:
             groups = {key: dict(values[key]) for key in parts}
-            costs = CostSettings.read(values.get("costs", {}))
+            costs = CostSettings.from_json(values.get("costs", {}))
             groups["choice"].setdefault("replicates", 0.0)  # as in the version without them
             groups["smac"].setdefault("rungs", "all")  # likewise
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])

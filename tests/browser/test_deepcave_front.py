@@ -11,7 +11,7 @@ import pytest
 from nas.run.folder import Run
 from nas.run.objectives import COST, Objectives
 from nas.run.state import SearchState
-from tests.search.test_weighing import search, weighing
+from tests.search.test_costing import search, search_costs
 
 pytestmark = pytest.mark.acceptance
 
@@ -22,7 +22,7 @@ COST_NAME = "MACs (reduced)"
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run for the front of error and MACs; half of its journal at first, as the page expects it."""
-    run = search(tmp_path_factory.mktemp("runs") / "front", weighing(), trials=120)
+    run = search(tmp_path_factory.mktemp("runs") / "front", search_costs(), trials=120)
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join(lines[: len(lines) // 2]))
     (run.path / "rest").write_bytes(b"".join(lines[len(lines) // 2 :]))

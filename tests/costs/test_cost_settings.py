@@ -16,7 +16,7 @@ def test_a_search_of_the_error_alone_is_described_as_ever() -> None:
     settings = SearchSettings()
     assert "costs" not in settings.to_json()
     assert SearchSettings.from_json(settings.to_json()) == settings
-    assert not settings.costs.weighs
+    assert not settings.costs.active
 
 
 def test_what_is_said_comes_back() -> None:

@@ -77,7 +77,7 @@ def test_a_run_folder_keeps_counts(counter: Counter, tmp_path: Path) -> None:
 
 
 def test_the_search_itself_imports_no_torch() -> None:
-    modules = "nas.search.session, nas.search.weighing, nas.costs.feasible"
+    modules = "nas.search.session, nas.search.costing, nas.costs.feasible"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -18,14 +18,14 @@ from nas.run.folder import Run
 from nas.util.counts import count
 from nas.util.errors import UserError
 from tests.conftest import Simulation
-from tests.search.test_weighing import search, weighing
+from tests.search.test_costing import search, search_costs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    found = search(tmp_path_factory.mktemp("runs") / "fronted", weighing(), trials=24)
+    found = search(tmp_path_factory.mktemp("runs") / "fronted", search_costs(), trials=24)
     described = json.loads(found.search_json.read_bytes())
     described["data"] |= {"image_size": 32, "in_chans": 3, "class_names": [str(i) for i in range(10)]}
     described["width"] = 16

@@ -20,11 +20,11 @@ from nas.run.folder import Run
 from nas.run.objectives import COST, Objectives
 from nas.run.posterior import Belief, Posterior, posterior
 from nas.run.state import Trial
+from nas.search.costing import SearchCosts
 from nas.search.replicates import most_telling
-from nas.search.weighing import Weighing
 from search_spaces.base import Config
 from tests.conftest import noise
-from tests.search.test_weighing import kernels, search, state, weighing
+from tests.search.test_costing import kernels, search, search_costs, state
 
 LIMIT = 15e6
 
@@ -36,13 +36,13 @@ def noisy(config: Config, epochs: int, seed: int) -> Answer:
     return Answer(errors, 1.0, 1, kernels(config))
 
 
-def searched(path: Path, weighed: Weighing, trials: int) -> Run:
-    return search(path, weighed, trials, problem=noisy, replicates=0.3, fidelity=Fidelity(3, 9, 3))
+def searched(path: Path, costs: SearchCosts, trials: int) -> Run:
+    return search(path, costs, trials, problem=noisy, replicates=0.3, fidelity=Fidelity(3, 9, 3))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return searched(tmp_path_factory.mktemp("runs") / "r", weighing(limits={"macs": LIMIT}), 90)
+    return searched(tmp_path_factory.mktemp("runs") / "r", search_costs(limits={"macs": LIMIT}), 90)
 
 
 def test_members_of_the_front_are_trained_again_within_the_share(run: Run) -> None:
@@ -55,12 +55,12 @@ def test_members_of_the_front_are_trained_again_within_the_share(run: Run) -> No
 
 
 def test_the_front_is_by_expected_errors_and_all_files_agree(run: Run) -> None:
-    found, weighed = state(run), Objectives(("macs",), {"macs": LIMIT})
+    found, costs = state(run), Objectives(("macs",), {"macs": LIMIT})
     expected = {one.trial.trial: one.mean for one in posterior(found, 9).beliefs}
     members = orjson.loads(run.front_json.read_bytes())
-    assert [m["trial"] for m in members["members"]] == [t.trial for t in weighed.front(found, 9)]
+    assert [m["trial"] for m in members["members"]] == [t.trial for t in costs.front(found, 9)]
     assert all(m["error"] == expected[m["trial"]] for m in members["members"])
-    lead = incumbent.leader(found, 9, weighed)
+    lead = incumbent.leader(found, 9, costs)
     said = orjson.loads(run.incumbent_json.read_bytes())
     assert lead is not None
     assert members["leader"] == lead.trial.trial == said["trial"]
@@ -69,9 +69,9 @@ def test_the_front_is_by_expected_errors_and_all_files_agree(run: Run) -> None:
 
 def test_the_report_draws_the_same_front(run: Run) -> None:
     loaded = load(run.path)
-    weighed = objectives(loaded)
-    assert weighed is not None
-    drawn = front(loaded, weighed)
+    costs = objectives(loaded)
+    assert costs is not None
+    drawn = front(loaded, costs)
     members = orjson.loads(run.front_json.read_bytes())["members"]
     assert drawn["trial"].tolist() == [member["trial"] for member in members]
     assert drawn["error"].tolist() == [member["error"] for member in members]
@@ -79,7 +79,7 @@ def test_the_report_draws_the_same_front(run: Run) -> None:
 
 def test_a_resumed_search_repeats_the_same(run: Run, tmp_path: Path) -> None:
     for trials in (47, 90):
-        resumed = searched(tmp_path / "r", weighing(limits={"macs": LIMIT}), trials)
+        resumed = searched(tmp_path / "r", search_costs(limits={"macs": LIMIT}), trials)
 
     def ledger(one: Run) -> list[Any]:
         return [(t.config_id, t.epochs, t.repeat, t.error) for t in state(one).trials.values() if t.finished]

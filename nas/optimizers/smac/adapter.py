@@ -75,7 +75,7 @@ class SmacOptimizer:
             prior=prior,
             seed=seed,
             earlier=recalled,
-            weighing=self._weighing(configspace, costs, fidelity),
+            cost_models=self._cost_models(configspace, costs, fidelity),
         )
         self._brackets = self._facade.intensifier
         if self._tradeoff is not None:
@@ -218,7 +218,7 @@ class SmacOptimizer:
         anchors = [self._candidates.encode(point) for point in points]
         return Feasible(configspace, self._candidates, costs, anchors, derive(seed, "costs"))
 
-    def _weighing(
+    def _cost_models(
         self, configspace: ConfigurationSpace, costs: Costs | None, fidelity: Fidelity
     ) -> tuple[Feasible, Tradeoff] | None:
         self._tradeoff: Tradeoff | None = None

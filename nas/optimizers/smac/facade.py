@@ -124,7 +124,7 @@ def make_facade(
     prior: Prior | None,
     seed: int,
     earlier: Sequence[tuple[Configuration, float]] = (),
-    weighing: tuple[Feasible, Tradeoff] | None = None,
+    cost_models: tuple[Feasible, Tradeoff] | None = None,
 ) -> QuietFacade:
     """Puts SMAC together.
 
@@ -138,7 +138,7 @@ def make_facade(
         prior: What the user believes.
         seed: Of everything random.
         earlier: What another search measured.
-        weighing: What keeps the limits, and what is known of costs, if there are any.
+        cost_models: What keeps the limits, and the model of costs; None for the error alone.
     """
     logging.getLogger("smac").addHandler(logging.NullHandler())  # else Python prints warnings to stderr
     scenario = Scenario(
@@ -157,11 +157,11 @@ def make_facade(
     maximizer: type[PoolSearch] = PoolSearch
     selector: type[DerivedSelector] = DerivedSelector
     acquisition: Any = LogImprovement(prior, log=forest)
-    if weighing is not None:
-        costly = {"feasible": weighing[0], "tradeoff": weighing[1]}
+    if cost_models is not None:
+        costly = {"feasible": cost_models[0], "tradeoff": cost_models[1]}
         maximizer, selector = FeasibleSearch, FeasibleSelector
-        if weighing[1].objectives:
-            maximizer, acquisition = FrontSearch, ExpectedHypervolume(weighing[1], prior)
+        if cost_models[1].objectives:
+            maximizer, acquisition = FrontSearch, ExpectedHypervolume(cost_models[1], prior)
     brackets = StepwiseHyperband if settings.brackets == "hyperband" else StepwiseHalving
     return QuietFacade(
         scenario,
@@ -179,7 +179,7 @@ def make_facade(
             random_probability=settings.random_probability,
             min_trials=min_trials,
             rungs=fidelity.rungs,
-            learns_rungs=learns_rungs(fidelity, settings) and not (weighing and weighing[1].weighs),
+            learns_rungs=learns_rungs(fidelity, settings) and not (cost_models and cost_models[1].active),
             earlier=[(config.get_array(), error) for config, error in earlier],
             **costly,
         ),

@@ -42,7 +42,7 @@ class Tradeoff:
     ) -> None:
         """Starts with nothing tried."""
         self.objectives = costs.objectives
-        self.weighs = bool(costs.objectives or costs.limits)
+        self.active = bool(costs.objectives or costs.limits)
         self._costs, self._counted = costs, counted
         self._names = tuple(dict.fromkeys((*costs.objectives, *costs.limits)))
         self._processes = {name: MeasuredCost(space, rungs) for name in self._names if name in costs.measured}

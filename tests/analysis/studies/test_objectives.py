@@ -22,7 +22,7 @@ from search_spaces.base import Config
 
 
 @pytest.fixture
-def weighing(write_run: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
+def with_costs(write_run: Callable[..., Path], tmp_path: Path) -> Callable[..., Path]:
     """A run of 60 trials with a cost in their metrics, made to weigh it."""
 
     def make(costs: list[str], limits: dict[str, float]) -> Path:
@@ -58,8 +58,8 @@ def shown(path: Path) -> Any:
     return storage
 
 
-def test_the_front_is_optunas(weighing: Callable[..., Path]) -> None:
-    path = weighing(["macs"], {"params": 1e6})
+def test_the_front_is_optunas(with_costs: Callable[..., Path]) -> None:
+    path = with_costs(["macs"], {"params": 1e6})
     study = load_study(study_name="front", storage=shown(path))
     assert study.metric_names == ["error", "MACs"]
     run = Run.open(path)
@@ -71,30 +71,30 @@ def test_the_front_is_optunas(weighing: Callable[..., Path]) -> None:
     assert len(expected) > 1
 
 
-def test_below_the_highest_rung_there_are_no_objectives(weighing: Callable[..., Path]) -> None:
-    storage = shown(weighing(["macs"], {}))
+def test_below_the_highest_rung_there_are_no_objectives(with_costs: Callable[..., Path]) -> None:
+    storage = shown(with_costs(["macs"], {}))
     pruned = storage.get_all_trials(0, states=(TrialState.PRUNED,))
     assert pruned
     assert all(trial.values is None and trial.intermediate_values for trial in pruned)
 
 
-def test_a_second_study_has_the_curves(weighing: Callable[..., Path]) -> None:
-    storage = shown(weighing(["macs"], {}))
+def test_a_second_study_has_the_curves(with_costs: Callable[..., Path]) -> None:
+    storage = shown(with_costs(["macs"], {}))
     assert [study.study_name for study in storage.get_all_studies()] == ["front", "front (error)"]
     front, alone = storage.get_all_trials(0), storage.get_all_trials(1)
     assert [trial.intermediate_values for trial in front] == [trial.intermediate_values for trial in alone]
     assert all(len(trial.values) == 1 for trial in alone if trial.state == TrialState.PRUNED)
 
 
-def test_a_run_called_as_that_second_study_is_one_line(weighing: Callable[..., Path]) -> None:
-    storage, run = LiveStorage(), Run.open(weighing(["macs"], {}))
+def test_a_run_called_as_that_second_study_is_one_line(with_costs: Callable[..., Path]) -> None:
+    storage, run = LiveStorage(), Run.open(with_costs(["macs"], {}))
     Mirror(run, "front (error)", storage)
     with pytest.raises(UserError, match=r"front \(error\): two studies have this name"):
         Mirror(run, "front", storage)
 
 
-def test_beyond_a_limit_nothing_is_best(weighing: Callable[..., Path]) -> None:
-    path = weighing([], {"macs": 1e7})
+def test_beyond_a_limit_nothing_is_best(with_costs: Callable[..., Path]) -> None:
+    path = with_costs([], {"macs": 1e7})
     storage = shown(path)
     (study,) = storage.get_all_studies()
     trials = storage.get_all_trials(0, states=(TrialState.COMPLETE,))

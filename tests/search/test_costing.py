@@ -28,9 +28,9 @@ from nas.run.journal import Journal
 from nas.run.objectives import Objectives
 from nas.run.pick import pick
 from nas.run.state import SearchState
+from nas.search.costing import SearchCosts
 from nas.search.limits import Limits
 from nas.search.loop import Search
-from nas.search.weighing import Weighing
 from nas.status.watcher import Watcher
 from nas.util import records
 from nas.util.errors import UserError
@@ -58,19 +58,19 @@ def saved(config: Config) -> float:
     return 30e6 - kernels(config)
 
 
-def weighing(
+def search_costs(
     prefer: str = "error",
     limits: dict[str, float] | None = None,
     counted: Callable[[Config], float] = kernels,
-) -> Weighing:
+) -> SearchCosts:
     found = Objectives(("macs",), limits or {}, prefer)
     costs = Costs(("macs",), found.limits, lambda configs: [{"macs": counted(one)} for one in configs])
-    return Weighing(found, costs, None)  # type: ignore[arg-type]  # nothing is counted
+    return SearchCosts(found, costs, None)  # type: ignore[arg-type]  # nothing is counted
 
 
 def search(
     path: Path,
-    weighed: Weighing,
+    costs: SearchCosts,
     trials: int = 60,
     problem: Any = problem,
     replicates: float = 0.0,
@@ -82,7 +82,7 @@ def search(
         Simulation(path, fidelity=fidelity)._create(space)
         run = Run.open(path)
         described = orjson.loads(run.search_json.read_bytes())
-        described["objectives"] = records.write(weighed.objectives.recorded())
+        described["objectives"] = records.write(costs.objectives.recorded())
         run.search_json.write_bytes(orjson.dumps(described))
     run = Run.open(path)
     contents = run.read_journal()
@@ -96,10 +96,10 @@ def search(
             fidelity=fidelity,
             seed=0,
             limits=Limits(1e9, trials),
-            optimizer=create("smac", space, fidelity, 1, costs=weighed.costs),
+            optimizer=create("smac", space, fidelity, 1, costs=costs.for_optimizer),
             executor=SimulatedExecutor(problem, clock, 1),
             clock=clock,
-            weighing=weighed,
+            costs=costs,
             replicates=replicates,
         ).run(SessionStarted("", 0.0, command=["simulated"], hardware={}, versions={}))
     return run
@@ -111,7 +111,7 @@ def state(run: Run) -> SearchState:
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    return search(tmp_path_factory.mktemp("runs") / "limited", weighing(limits={"macs": LIMIT}))
+    return search(tmp_path_factory.mktemp("runs") / "limited", search_costs(limits={"macs": LIMIT}))
 
 
 def test_nothing_but_the_baseline_is_trained_beyond_a_limit(limited: Run) -> None:
@@ -132,7 +132,7 @@ def test_the_front_file_holds_the_front(limited: Run) -> None:
 
 def test_a_baseline_beyond_the_limit_never_leads(tmp_path: Path) -> None:
     base = saved(search_spaces.get("nexception").default)
-    run = search(tmp_path / "run", weighing(limits={"macs": base - 1}, counted=saved), trials=40)
+    run = search(tmp_path / "run", search_costs(limits={"macs": base - 1}, counted=saved), trials=40)
     found = state(run)
     assert found.baseline(9) is not None
     assert found.incumbents
@@ -140,9 +140,9 @@ def test_a_baseline_beyond_the_limit_never_leads(tmp_path: Path) -> None:
 
 
 def test_the_knee_leads_if_preferred_and_a_cut_search_goes_on_as_the_whole_one(tmp_path: Path) -> None:
-    whole = search(tmp_path / "whole", weighing("knee"), 50)
-    search(tmp_path / "cut", weighing("knee"), 20)
-    cut = search(tmp_path / "cut", weighing("knee"), 50)
+    whole = search(tmp_path / "whole", search_costs("knee"), 50)
+    search(tmp_path / "cut", search_costs("knee"), 20)
+    cut = search(tmp_path / "cut", search_costs("knee"), 50)
     asked = [[(t.config_id, t.epochs, t.error) for t in state(run).trials.values()] for run in (whole, cut)]
     assert asked[0] == asked[1]
     written = orjson.loads(whole.front_json.read_bytes())
@@ -166,22 +166,22 @@ def test_what_cannot_be_picked_is_refused(limited: Run, text: str, said: str) ->
 
 
 def test_networks_are_picked_by_name_and_limit(limited: Run) -> None:
-    weighed, found = Objectives(("macs",), {"macs": LIMIT}), state(limited)
-    members = weighed.front(found, 9)
-    assert pick("error", weighed, found, 9) == members[-1].trial
-    assert pick(f"max-macs={members[0].metrics['cost_macs']:.0f}", weighed, found, 9) == members[0].trial
+    costs, found = Objectives(("macs",), {"macs": LIMIT}), state(limited)
+    members = costs.front(found, 9)
+    assert pick("error", costs, found, 9) == members[-1].trial
+    assert pick(f"max-macs={members[0].metrics['cost_macs']:.0f}", costs, found, 9) == members[0].trial
     assert pick("trial=3", None, found, 9) == 3
     with pytest.raises(UserError, match="searched for the error alone"):
         pick("knee", None, found, 9)
 
 
 def test_what_is_confirmed_is_spread_over_the_front(limited: Run) -> None:
-    weighed, found = Objectives(("macs",), {"macs": LIMIT}), state(limited)
+    costs, found = Objectives(("macs",), {"macs": LIMIT}), state(limited)
     default = search_spaces.get("nexception").default
-    members = [t.trial for t in weighed.front(found, 9) if t.origin != "baseline"]
+    members = [t.trial for t in costs.front(found, 9) if t.origin != "baseline"]
 
     def chosen(top: int | None) -> list[int | None]:
-        return [one.trial for one in candidates.choose(found, default, 9, top, limited.path, "", weighed)]
+        return [one.trial for one in candidates.choose(found, default, 9, top, limited.path, "", costs)]
 
     assert chosen(None)[:-1] == members
     assert chosen(2)[:-1] == [members[0], members[-1]]
@@ -207,18 +207,18 @@ def test_views_python_and_deepcave_show_the_front(limited: Run) -> None:
 
 def test_the_report_knows_what_buys_what(limited: Run) -> None:
     run = frames.load(limited.path)
-    weighed = objectives(run)
-    assert weighed is not None
-    found = effects(run, weighed).set_index(["hyperparameter", "value"])
+    costs = objectives(run)
+    assert costs is not None
+    found = effects(run, costs).set_index(["hyperparameter", "value"])
     cheaper = found.loc[("kernel_mid", 3)] if ("kernel_mid", 3) in found.index else None
     assert cheaper is None or cheaper["macs"] < 1.05
-    grown = volume_over_time(run, weighed)["hypervolume"]
+    grown = volume_over_time(run, costs)["hypervolume"]
     assert grown.is_monotonic_increasing
-    important = by_objective(run, weighed, trees=8, seed=0)
+    important = by_objective(run, costs, trees=8, seed=0)
     of_cost = important[important["weight"] == 0].set_index("hyperparameter")["importance"]
     assert set(of_cost.nlargest(2).index) == {"kernel_mid", "kernel_down"}
-    drawn = figures.front(run, weighed, None), figures.choices(run, weighed)
-    for figure in (*drawn, figures.objectives(important, weighed)):
+    drawn = figures.front(run, costs, None), figures.choices(run, costs)
+    for figure in (*drawn, figures.objectives(important, costs)):
         assert figure is not None
         figure.savefig(io.BytesIO())
 

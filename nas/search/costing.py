@@ -27,33 +27,33 @@ if TYPE_CHECKING:
     from nas.execution.settings import MachineSettings, WorkerSettings
     from nas.run.folder import Run
     from nas.run.objectives import Objectives
-    from nas.run.search_file import Weighed
+    from nas.run.search_file import CostObjectives
     from nas.run.state import SearchState
     from nas.search.settings import SearchSettings
     from search_spaces.base import Config, SearchSpace
 
 
 @dataclass(frozen=True)
-class Weighing:
+class SearchCosts:
     """The costs of one search.
 
     Attributes:
         objectives: The objectives and limits.
-        costs: The same in the form that the optimiser needs.
+        for_optimizer: The same in the form that the optimiser needs.
         counter: Counts configurations.
         notes: Notes for the user at the start, one line each.
     """
 
     objectives: Objectives
-    costs: Costs
+    for_optimizer: Costs
     counter: Counter
     notes: tuple[str, ...] = field(default=())
 
     def metrics(self, config: Config, metrics: Mapping[str, float]) -> dict[str, float]:
         """Adds the costs counted before a trial to its metrics."""
-        if set(self.objectives.names) <= set(self.costs.measured):
+        if set(self.objectives.names) <= set(self.for_optimizer.measured):
             return dict(metrics)
-        known = self.costs.known([config])[0]
+        known = self.for_optimizer.known([config])[0]
         counted = {COST + name: known[name] for name in self.objectives.names if name in known}
         return {**metrics, **{name: value for name, value in counted.items() if math.isfinite(value)}}
 
@@ -61,7 +61,7 @@ class Weighing:
         """Returns the costs that earlier trials of a configuration measured, which are not measured again."""
         trial = state.answered(config_id, epochs)
         found = {} if trial is None else costs_of(trial)
-        return {COST + name: value for name, value in found.items() if name in self.costs.measured}
+        return {COST + name: value for name, value in found.items() if name in self.for_optimizer.measured}
 
     def write_front(self, run: Run, state: SearchState, space: SearchSpace, epochs: int) -> None:
         """Writes ``front.json``.
@@ -72,13 +72,13 @@ class Weighing:
         write_json(run.front_json, front.describe(self.objectives, state, space, epochs))
 
 
-def begun(settings: SearchSettings) -> Objectives | None:
+def resolve(settings: SearchSettings) -> Objectives | None:
     """Returns objectives and limits besides the error, checked before anything is loaded; None for none.
 
     Raises:
         UserError: If the space has no such cost, or it cannot be measured here.
     """
-    if not settings.costs.weighs:
+    if not settings.costs.active:
         return None
     found = settings.costs.resolve(search_spaces.get(settings.space.space))
     own_device = LATENCY in found.names and settings.costs.latency_command is None
@@ -87,14 +87,14 @@ def begun(settings: SearchSettings) -> Objectives | None:
     return found
 
 
-def machine(settings: SearchSettings) -> MachineSettings:
+def machine_settings(settings: SearchSettings) -> MachineSettings:
     """Returns where trials run: one per GPU if a latency is measured."""
     wanted = settings.machine
     timed_here = LATENCY in settings.costs.measured and settings.costs.latency_command is None
     return replace(wanted, trials_per_gpu=1) if timed_here and wanted.trials_per_gpu == "auto" else wanted
 
 
-def workers(
+def trial_settings(
     settings: SearchSettings, objectives: Objectives | None, wanted: WorkerSettings
 ) -> WorkerSettings:
     """Adds the costs to measure to the settings of trial processes."""
@@ -114,7 +114,7 @@ def prepare(
     stack: contextlib.ExitStack,
     *,
     run: Run | None = None,
-) -> Weighing | None:
+) -> SearchCosts | None:
     """Prepares the counting of costs, and checks how much of the space the limits leave.
 
     Args:
@@ -135,18 +135,18 @@ def prepare(
         CountedNetwork.of(settings.space.space, objectives.network, facts.data, facts.width, objectives.names)
     )
     stack.callback(counter.close)
-    costs = Costs(objectives.costs, objectives.limits, counter.costs, settings.costs.measured)
-    weighing = Weighing(objectives, costs, counter)
+    for_optimizer = Costs(objectives.costs, objectives.limits, counter.costs, settings.costs.measured)
+    costs = SearchCosts(objectives, for_optimizer, counter)
     if run is not None:
         counter.keep_in(run.costs_jsonl)
-        return weighing
+        return costs
     notes: list[str] = []
     if not set(objectives.names) <= set(MEASURED):
         output.doing("counting what networks cost")
         notes += _feasible_notes(settings, objectives, space, counter)
         notes += _baseline_notes(objectives, space, counter)
     notes += _measured_notes(settings, objectives, space, counter, executor)
-    return replace(weighing, notes=tuple(notes))
+    return replace(costs, notes=tuple(notes))
 
 
 def _feasible_notes(
@@ -221,22 +221,22 @@ def _refuse_neighbours(wanted: MachineSettings) -> None:
             raise SettingError(name, value, rule)
 
 
-def objectives_of(weighing: Weighing | None) -> Objectives | None:
+def objectives_of(costs: SearchCosts | None) -> Objectives | None:
     """Returns objectives and limits, None for the error alone."""
-    return None if weighing is None else weighing.objectives
+    return None if costs is None else costs.objectives
 
 
-def keep(weighing: Weighing | None, run: Run) -> None:
+def keep_counts(costs: SearchCosts | None, run: Run) -> None:
     """Writes counts to a run's folder, those made so far and from now on."""
-    if weighing is not None:
-        weighing.counter.keep_in(run.costs_jsonl)
+    if costs is not None:
+        costs.counter.keep_in(run.costs_jsonl)
 
 
-def described(objectives: Objectives | None) -> Weighed | None:
+def recorded(objectives: Objectives | None) -> CostObjectives | None:
     """Returns the entry for ``search.json``; None for a search by the error alone."""
     return None if objectives is None else objectives.recorded()
 
 
-def both(first: Sequence[str], weighing: Weighing | None) -> tuple[str, ...]:
+def with_notes(first: Sequence[str], costs: SearchCosts | None) -> tuple[str, ...]:
     """Joins the notes of a session with those of its costs."""
-    return (*first, *(() if weighing is None else weighing.notes))
+    return (*first, *(() if costs is None else costs.notes))
