@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from nas.run.rungs import judge
-
 if TYPE_CHECKING:
     from analysis.frames import Run
-    from nas.run.rungs import Judgement
 
 MIN_CONFIGS = 10
 MIN_DRAWN = 3
@@ -46,18 +42,6 @@ def correlations(run: Run, seed: int = 0) -> pd.DataFrame:
             interval = _interval(both, seed)
         rows.append((int(low), int(high), len(both), rho, *interval))
     return pd.DataFrame(rows, columns=["low", "high", "configs", "rho", "rho_low", "rho_high"])
-
-
-def judged(run: Run) -> Judgement:
-    """What the search made of its rungs (:mod:`nas.run.rungs`), by all that it knows now."""
-    known: dict[str, dict[int, float]] = {}
-    curves, measured = run.curves, run.measured
-    at_rungs = curves[curves["epoch"].isin(run.rungs) & ~curves["trial"].isin(run.replicates["trial"])]
-    for name, epochs, top1 in zip(at_rungs["config_id"], at_rungs["epoch"], at_rungs["top1"], strict=True):
-        known.setdefault(name, {})[int(epochs)] = 1.0 - top1
-    for name, epochs, error in zip(measured["config_id"], measured["epochs"], measured["error"], strict=True):
-        known.setdefault(name, {})[int(epochs)] = error
-    return judge(run.rungs, [[curve.get(e, math.nan) for e in run.rungs] for curve in known.values()])
 
 
 def verdict(row: pd.Series) -> str:

@@ -52,8 +52,8 @@ class Run:
             configuration has a second seed), ``clock`` (s) and ``time`` (UTC).
         sessions: One row a session: ``started``, ``ended`` (NaT while it runs or after a kill),
             ``reason``, ``command`` and ``host``.
+        state: The fold of the journal, of which the frames are made.
         clock: Seconds of search time used.
-        ask_seconds: Total time of the optimiser's proposals, seconds.
         begun_by: The command line that began the run; that of a resumed session does not show the settings.
         running: Whether a search writes to the folder now.
         dropped: Size of a half-written last line that was left out, bytes.
@@ -67,8 +67,8 @@ class Run:
     curves: pd.DataFrame
     incumbents: pd.DataFrame
     sessions: pd.DataFrame
+    state: SearchState
     clock: float
-    ask_seconds: float
     begun_by: tuple[str, ...]
     running: bool
     dropped: int
@@ -174,8 +174,8 @@ def load(path: Path) -> Run:
         curves=_curves(state.trials.values()),
         incumbents=_incumbents(contents, trials),
         sessions=_sessions(contents),
+        state=state,
         clock=state.clock,
-        ask_seconds=state.ask_seconds,
         begun_by=_begun_by(contents, search),
         running=running,
         dropped=contents.dropped,

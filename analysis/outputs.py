@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.util.errors import UserError
-from nas.util.files import replacing
+from nas.util.files import overwrite, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,12 +52,6 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
         frame.to_csv(temporary, index=False)
 
 
-def write_text(text: str, path: Path) -> None:
-    """Writes a text file in UTF-8."""
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-
-
 def write_figure(figure: Figure, path: Path, name: str) -> str:
     """Writes a figure as PNG and SVG; returns the SVG's text."""
     from analysis.figures import style as figures
@@ -65,5 +59,5 @@ def write_figure(figure: Figure, path: Path, name: str) -> str:
     with replacing(path / f"{name}.png") as temporary, figures.style():
         figure.savefig(temporary, dpi=160)
     text = figures.svg(figure)
-    write_text(text, path / f"{name}.svg")
+    overwrite(path / f"{name}.svg", text)
     return text

@@ -19,6 +19,7 @@ from nas.data.images import checked
 from nas.trial.kernels import FastLayers
 from nas.trial.settings import TrainSettings
 from nas.trial.trainer import Trainer, augmentation_of
+from nas.util.machine import synchronize
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,7 @@ def main(options: Options) -> None:
 
 def now(device: torch.device) -> float:
     """Wall seconds, once the device has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    synchronize(device)
     return time.perf_counter()
 
 

@@ -17,13 +17,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from benchmarks.workload import CLASSES, SIDE, SPACE, ceilings, machine, wait
+from benchmarks.workload import CLASSES, SIDE, SPACE, ceilings, machine
 from nas.trial.kernels.depthwise import ways
 from nas.trial.kernels.depthwise.layer import is_depthwise
 from nas.trial.kernels.depthwise.rule import PASSES, Pass, Problem, choose
 from nas.util.cli import parse, run
 from nas.util.errors import UserError, first_line
-from nas.util.machine import find_device
+from nas.util.machine import find_device, synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -197,7 +197,7 @@ def _time(call: Callable[[], object], repeats: int, device: torch.device) -> flo
     """Milliseconds a call."""
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        wait(device)
+        synchronize(device)
         start.record()
         for _ in range(repeats):
             call()

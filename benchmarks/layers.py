@@ -19,9 +19,10 @@ import tyro
 from timm.layers import BlurPool2d, LayerNorm2d, SqueezeExcite
 from torch import nn
 
-from benchmarks.workload import ceilings, machine, wait
+from benchmarks.workload import ceilings, machine
 from nas.trial.graphs import CudaRecorder
 from nas.trial.kernels import FastLayers
+from nas.util.machine import synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -165,10 +166,10 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
         began = time.process_time()
         run()
         return time.process_time() - began
-    wait(device)
+    synchronize(device)
     began = time.perf_counter()
     run()
-    wait(device)
+    synchronize(device)
     return (time.perf_counter() - began) / _REPEATS
 
 

@@ -9,12 +9,8 @@ import threading
 import time
 from contextlib import suppress
 from statistics import mean
-from typing import TYPE_CHECKING
 
 from nas.execution import gpus
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _EVERY = 200  # milliseconds; the driver's own samples are a sixth of a second to a second long
 
@@ -43,12 +39,7 @@ class Occupancy:
             threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.terminate()
             self._process.wait()

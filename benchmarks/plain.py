@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from benchmarks.trial import TRAINING_IMAGES, batch_size
-from benchmarks.workload import CLASSES, SIDE, network, random_images, wait
+from benchmarks.workload import CLASSES, SIDE, network, random_images
 from nas.trial.settings import TrainSettings
+from nas.util.machine import synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -58,7 +59,7 @@ class Loop:
             scaler.step(optimizer)
             scaler.update()
             loss.item()  # for the progress bar
-            wait(device)
+            synchronize(device)
             yield batch
 
     def _autocast(self) -> Any:

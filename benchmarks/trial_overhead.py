@@ -29,7 +29,6 @@ from benchmarks.workload import (
     machine,
     network,
     random_images,
-    wait,
     write_json,
 )
 from nas.data.augment import train_batches
@@ -48,6 +47,7 @@ from nas.trial.settings import TrainSettings
 from nas.trial.snapshot import Snapshot
 from nas.trial.trainer import Trainer, augmentation_of
 from nas.util.counts import count
+from nas.util.machine import synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -183,10 +183,10 @@ class Cost(NamedTuple):
     @classmethod
     def of(cls, run: Callable[[], object], device: torch.device) -> Cost:
         """What a call costs."""
-        wait(device)
+        synchronize(device)
         wall, cpu = time.perf_counter(), time.process_time()
         run()
-        wait(device)
+        synchronize(device)
         return cls(time.perf_counter() - wall, time.process_time() - cpu)
 
     @classmethod

@@ -18,7 +18,7 @@ from nas.trial.trainer import wants_bf16
 from nas.util import cli
 from nas.util.counts import count
 from nas.util.files import replacing
-from nas.util.machine import hardware, versions
+from nas.util.machine import hardware, synchronize, versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,21 +54,15 @@ def network(wanted: str | Config, width: int, seed: int = 0) -> nn.Module:
     return SPACE.build(config, SPACE.reduced(width, SIDE), CLASSES, 3, 0.0)
 
 
-def wait(device: torch.device) -> None:
-    """Returns when the device has done what it was told."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 def seconds(run: Callable[[], object], device: torch.device, times: int = 5) -> float:
     """Wall seconds of a call: the median of some, after one that is not counted."""
     run()
     found = []
     for _ in range(times):
-        wait(device)
+        synchronize(device)
         began = time.perf_counter()
         run()
-        wait(device)
+        synchronize(device)
         found.append(time.perf_counter() - began)
     return float(np.median(found))
 

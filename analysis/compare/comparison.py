@@ -105,16 +105,14 @@ def write(found: Comparison, folder: Path) -> None:
 
 def show(found: Comparison, console: Console) -> None:
     """Prints the results."""
-    from rich import box
-    from rich.table import Table
     from rich.text import Text
 
+    from nas.util import tables
     from nas.util.quantities import format_duration
 
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     best = f"best top-1 after {format_duration(found.finals['seconds'].iloc[0])}"
-    for name in ("run", "group", "seed", best, "base", "trials", "crashed"):
-        table.add_column(name, justify="left" if name in ("run", "group") else "right", overflow="fold")
+    names = ("run", "group", "seed", best, "base", "trials", "crashed")
+    table = tables.table(None, *names, words=names[:2], fold=True)
     for _, row in found.finals.iterrows():
         top1, base = (
             f"{100 * share:.2f}%" if share == share else "–" for share in row[["top1", "base_top1"]]
@@ -127,14 +125,8 @@ def show(found: Comparison, console: Console) -> None:
         console.print(Text(f"{row['a']} against {row['b']}: {row['verdict']} (Mann-Whitney U, two-sided)"))
     if len(found.groups) == 1:
         console.print(Text("all runs have the same settings but the seed: nothing to test against"))
-    agreement = Table(
-        box=box.SIMPLE_HEAD,
-        header_style="bold",
-        title="do the runs agree on the choices?",
-        title_justify="left",
-    )
-    for name in ("", "best choice", "in runs", "rank correlation"):
-        agreement.add_column(name, justify="left" if name in ("", "best choice") else "right")
+    names = ("", "best choice", "in runs", "rank correlation")
+    agreement = tables.table("do the runs agree on the choices?", *names, words=names[:2])
     for _, row in found.agreement.iterrows():
         rho = row["rank_correlation"]
         correlation = f"{rho:.2f}" if rho == rho else "–"

@@ -5,19 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from analysis.importance import marginals
 from analysis.importance.figures import TITLES
 from analysis.levels import shown
+from nas.util import tables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
+    from rich.table import Table
 
     from analysis.frames import Run
     from analysis.importance.by_budget import Importances
@@ -77,10 +77,7 @@ def _shares(
     title = TITLES[method] + by
     if stock is not None and len(stock):
         title += "; (stock LPI)"
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="bold", title=title, title_justify="left", title_style="bold"
-    )
-    table.add_column("", overflow="fold")
+    table = tables.table(title, "", fold=True, title_style="bold")
     budgets = list(dict.fromkeys(rows["budget"]))
     for budget in budgets:
         trials = int(rows.loc[rows["budget"] == budget, "trials"].max())
@@ -120,11 +117,8 @@ def _path(run: Run, found: Importances) -> Table | None:
     rows = rows[rows["budget"] == "overall"].sort_values("step")
     config = run.config(found.centre)
     title = f"{TITLES['ablation']} (overall, predicted)"
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="bold", title=title, title_justify="left", title_style="bold"
-    )
-    for name in ("", "change", "top-1", "gain, points"):
-        table.add_column(name, justify="left" if name == "change" else "right")
+    names = ("", "change", "top-1", "gain, points")
+    table = tables.table(title, *names, words=("change",), title_style="bold")
     first = rows.iloc[0]
     table.add_row(
         "0", "the base architecture", f"{100 * (1 - first['error'] - first['importance']):.2f}%", ""

@@ -11,6 +11,7 @@ from analysis.importance import marginals
 from analysis.levels import plainly
 from nas.confirm.view import gain_over_baseline, spread, verdict
 from nas.run.commands import RunCommands
+from nas.run.rungs import judged
 from nas.util import records
 from nas.util.quantities import format_count, format_duration, format_whole
 from nas.view.lines import STOP_REASONS, percent
@@ -215,8 +216,8 @@ def proxies(run: Run) -> list[str]:
     """A sentence for each two rungs on whether the lower one is honest."""
     table = agreement.correlations(run)
     said = [agreement.verdict(row) for _, row in table.iterrows()]
-    if _learns_rungs(run) and (judged := agreement.judged(run)).first:
-        said.append(f"So the search began higher: {judged.said()}.")
+    if _learns_rungs(run) and (found := judged(run.state, run.rungs)).first:
+        said.append(f"So the search began higher: {found.said()}.")
     return said
 
 

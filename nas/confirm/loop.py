@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nas.confirm.record import Record, checkpoint_key
+from nas.confirm.record import Record
 from nas.execution.messages import TrialSpec
 from nas.run.events import RepeatAsked, Started
 from nas.search.conductor import Conductor
@@ -132,13 +132,13 @@ class Confirmation(Conductor):
         self._executor.submit(
             TrialSpec(
                 trial=trial.trial,
-                config_id=self._key(trial),
+                config_id=trial.key,
                 config=one.config,
                 epochs=self._task.epochs,
                 seed=derive(self._task.seed, "confirm", repeat),
                 timeout=timeout,
                 known_epochs=max(trial.curve, default=0),
-                keep={self._key(other): 0.0 for other in under_way},
+                keep={other.key: 0.0 for other in under_way},
             )
         )
 
@@ -157,9 +157,6 @@ class Confirmation(Conductor):
             )
         )
         return self.state.trials[number]
-
-    def _key(self, trial: Trial) -> str:
-        return checkpoint_key(trial.config_id, self.record.repeats[trial.trial])
 
     def _take_end(self, trial: Trial, report: TrialEnded) -> None:
         self._emit_end(trial, report.error, dict(report.metrics), reason=report.reason)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from nas.run.confirmed_file import VERSION, ConfirmedConfig, ConfirmedFile
 from nas.run.events import RepeatAsked
 from nas.run.objectives import KNEE, knee_place
-from nas.run.state import SearchState
+from nas.run.state import SearchState, seed_key
 from nas.search.crashes import CHECK
 from nas.search.replicates import REPLICATE
 from nas.trial.weights import file_name
@@ -31,13 +31,11 @@ class Record:
 
     Attributes:
         state: The state of the journal, as for a search.
-        repeats: Number of a trial's repeat, counted from 1, by trial number.
         searched: Repeats that the search has already trained, by configuration and repeat; their seeds are
             the same, so they are not trained again.
     """
 
     state: SearchState = field(default_factory=SearchState)
-    repeats: dict[int, int] = field(default_factory=dict)
     searched: dict[tuple[str, int], Trial] = field(default_factory=dict)
     _latest: dict[tuple[str, int], int] = field(default_factory=dict)
 
@@ -60,7 +58,6 @@ class Record:
         """Applies one event."""
         self.state.apply(event)
         if isinstance(event, RepeatAsked):
-            self.repeats[event.trial] = event.repeat
             self._latest[event.config_id, event.repeat] = event.trial
 
     def trial(self, config_id: str, repeat: int) -> Trial | None:
@@ -192,11 +189,6 @@ def _sd(values: Sequence[float]) -> float | None:
     return statistics.stdev(values) if len(values) > 1 else None
 
 
-def checkpoint_key(config_id: str, repeat: int) -> str:
-    """Returns the name of a repeat's checkpoints and weights, which differs between seeds."""
-    return f"{config_id}_{repeat}"
-
-
 def tidy(store: WeightStore, record: Record, found: ConfirmedFile) -> None:
     """Keeps the weights of each configuration's best repeat and removes the others.
 
@@ -208,11 +200,8 @@ def tidy(store: WeightStore, record: Record, found: ConfirmedFile) -> None:
     epochs = found.epochs
     best = []
     for row in found.configurations:
-        keys = [checkpoint_key(row.config_id, repeat) for repeat in row.best_repeats]
+        keys = [seed_key(row.config_id, repeat) for repeat in row.best_repeats]
         best += [file_name(key, epochs) for key in keys if store.path(key, epochs).is_file()][:1]
-    ended = {
-        file_name(checkpoint_key(trial.config_id, record.repeats[trial.trial]), trial.epochs)
-        for trial in record.state.trials.values()
-        if trial.finished
-    }
+    trials = record.state.trials.values()
+    ended = {file_name(trial.key, trial.epochs) for trial in trials if trial.finished}
     store.prune(sorted(ended - set(best)), best)

@@ -193,14 +193,9 @@ def carry_out(
         listeners.append(_Writer(run, task, work, weights))
         with view(work, task) as shown, signals.handled(work.stop), output.impatient():
             listeners.append(shown)
-
-            def tell(text: str) -> None:
-                for listener in listeners:
-                    listener.note(text)
-
             for text in notes:
-                tell(text)
-            with follower.following(run, tell) as tracker:
+                work.note(text)
+            with follower.following(run, work.note) as tracker:
                 if tracker is not None:
                     listeners.append(tracker)
                 reason = work.run(session)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, Any
 
-from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
 from nas.run.events import Ended, Epoch
+from nas.util import tables
 from nas.util.quantities import format_count, format_duration
 from nas.view.lines import percent
 from nas.view.panel import word
@@ -21,6 +20,8 @@ from search_spaces.hyperparameters import differences
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+
+    from rich.table import Table
 
     from nas.confirm.loop import Confirmation, Task
     from nas.run.confirmed_file import ConfirmedConfig, ConfirmedFile
@@ -63,7 +64,7 @@ class Lines:
         """Does nothing; the bar redraws itself."""
 
     def _ended(self, trial: Trial) -> str:
-        seed = f"seed {self._work.record.repeats[trial.trial]} of {self._seeds}"
+        seed = f"seed {trial.repeat} of {self._seeds}"
         outcome = f"crashed, {trial.reason}" if trial.error is None else f"top-1 {percent(trial.error)}"
         return f"{seed}, {self._names[trial.config_id]}: {outcome} ({format_duration(trial.seconds)})"
 
@@ -112,15 +113,8 @@ def table(found: ConfirmedFile) -> Table:
     """Draws a table of mean ± standard deviation over seeds beside the search's results."""
     compared, seeds = len(found.compared), found.seeds
     of = f" of {seeds}" if compared < seeds else ""
-    made = Table(
-        box=box.SIMPLE_HEAD,
-        header_style="bold",
-        title=f"top-1 after {found.epochs} epochs, {compared}{of} fresh seeds (validation; mean ± sd)",
-        title_justify="left",
-    )
-    made.add_column("")
-    for name in ("searched", "confirmed", "on the baseline", "params", "MACs"):
-        made.add_column(name, justify="right")
+    title = f"top-1 after {found.epochs} epochs, {compared}{of} fresh seeds (validation; mean ± sd)"
+    made = tables.table(title, "", "searched", "confirmed", "on the baseline", "params", "MACs")
     for row in found.configurations:
         best = row.config_id == found.winner
         made.add_row(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nas.util import tables
 from nas.util.errors import setting
-from nas.util.files import replacing, written
+from nas.util.files import overwrite, written
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 FILES = ("table.csv", "table.md")
 # Names of datasets in the paper; others have the user's names.
 _TITLES = {"imagenet-a": "ImageNet-A", "imagenet-r": "ImageNet-R", "imagenet-sketch": "ImageNet-Sketch"}
-_PIPE_WIDTH = 132  # characters; a terminal reports its width
 
 
 @dataclass(frozen=True)
@@ -51,26 +50,18 @@ def cells(line: Line, sets: Sequence[str]) -> dict[str, str]:
 
 def show(lines: Sequence[Line], sets: Sequence[str]) -> None:
     """Prints the table."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     rows = [cells(line, sets) for line in lines]
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="top-1, %", title_justify="left")
-    for name in rows[0]:
-        table.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
+    table = tables.table("top-1, %", *rows[0], words=("model",), fold=True)
     for row in rows:
         table.add_row(*row.values())
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    tables.show(table)
 
 
 def markdown(lines: Sequence[Line], sets: Sequence[str]) -> str:
     """Formats the table as Markdown."""
     rows = [cells(line, sets) for line in lines]
-    head = list(rows[0])
-    text = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-    text += [f"| {' | '.join(row.values())} |" for row in rows]
-    return "\n".join(text) + "\n"
+    lines = tables.markdown(list(rows[0]), (row.values() for row in rows), figures=True)
+    return "\n".join(lines) + "\n"
 
 
 def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
@@ -82,8 +73,7 @@ def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
     with written(setting("output", target), "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         for name, text in zip(FILES, (_csv(lines, sets), markdown(lines, sets)), strict=True):
-            with replacing(target / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            overwrite(target / name, text)
 
 
 def _csv(lines: Sequence[Line], sets: Sequence[str]) -> str:

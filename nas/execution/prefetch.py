@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import copy
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -13,6 +12,7 @@ import torch
 from nas.execution.faults import kind_of
 from nas.execution.messages import DEVICE, GO, READY, Paced
 from nas.trial import pace
+from nas.util import system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def answer_pace(trainer: Trainer, seconds: float, pipe: Connection) -> Paced:
     if device.type == "cuda":
         peak = torch.cuda.max_memory_reserved(device)
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    return Paced(epoch, peak, free, _resident())
+    return Paced(epoch, peak, free, system.memory("/proc/self/status", "VmRSS"))
 
 
 @contextlib.contextmanager
@@ -108,11 +108,3 @@ def _half_of_free(device: torch.device) -> Iterator[None]:
         yield
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, device)
-
-
-def _resident() -> int:
-    """Returns the resident memory of this process, bytes; 0 where the system does not report it."""
-    with contextlib.suppress(OSError, StopIteration, ValueError):
-        lines = Path("/proc/self/status").read_text().splitlines()
-        return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1]) * 1024
-    return 0

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.execution.messages import GO, READY, Facts, Pace, Paced
 from nas.execution.mps import NoDaemon
 from nas.execution.process import TrialProcess
 from nas.execution.share_rule import CONTEXT_BYTES, NUMBERS, Capacity, Level, fitting, pays
+from nas.util import system
 from nas.util.errors import SettingError, UserError
 
 if TYPE_CHECKING:
@@ -127,13 +126,7 @@ def _room(answers: Sequence[Paced], gpus: int) -> Capacity:
     return Capacity(
         gpu_bytes=min(answer.gpu_free for answer in answers) + CONTEXT_BYTES,
         gpu_each=max(answer.gpu_peak for answer in answers),
-        host_bytes=(_available() + answers[-1].resident) // gpus,
+        host_bytes=(system.memory("/proc/meminfo", "MemAvailable") + answers[-1].resident) // gpus,
         host_each=max(answer.resident for answer in answers),
-        cores=len(os.sched_getaffinity(0)) // gpus,
+        cores=system.cores() // gpus,
     )
-
-
-def _available() -> int:
-    """Returns the machine's available memory, bytes."""
-    lines = Path("/proc/meminfo").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("MemAvailable:")).split()[1]) * 1024

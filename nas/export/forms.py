@@ -55,12 +55,14 @@ class Form:
     def in_words(self) -> str:
         """A line about it."""
         opset = "" if self.opset is None else f" (opset {self.opset})"
+        return f"{self.file}{opset}: {self.images}; {self.checked}"
+
+    @property
+    def checked(self) -> str:
+        """How it compares with the network."""
         if self.quantised is not None:
-            return f"{self.file}{opset}: {self.images}; {self.quantised.in_words}"
-        return (
-            f"{self.file}{opset}: {self.images}; same answers as PyTorch, within {self.difference:.0e} of "
-            "the largest logit"
-        )
+            return self.quantised.in_words
+        return f"same answers as PyTorch, within {self.difference:.0e} of the largest logit"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for config.json."""

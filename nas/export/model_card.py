@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import nas
 from nas.export.published import TABLE_3
 from nas.util.quantities import format_count
+from nas.util.tables import markdown
 from search_spaces.code import named
 
 if TYPE_CHECKING:
@@ -174,12 +175,8 @@ def forms(written: Sequence[Form], normalisation: tuple[Sequence[float], Sequenc
         return []
     rows = []
     for form in written:
-        if form.quantised is not None:
-            checked = form.quantised.in_words
-        else:
-            checked = f"same answers as PyTorch, within {form.difference:.0e} of the largest logit"
         opset = "" if form.opset is None else f", opset {form.opset}"
-        rows.append((f"`{form.file}`{opset}", form.images, checked))
+        rows.append((f"`{form.file}`{opset}", form.images, form.checked))
     mean, std = (", ".join(f"{value:g}" for value in values) for values in normalisation)
     return [
         _FORMS,
@@ -374,8 +371,7 @@ def _citation(license_: str) -> list[str]:
 
 def _table(head: Sequence[str], rows: Any) -> list[str]:
     """Writes a Markdown table."""
-    lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]
+    return [*markdown(head, rows), ""]
 
 
 def _word(value: Value | None) -> str:

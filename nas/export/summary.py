@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nas.util import tables
 from nas.util.quantities import format_count
 
 if TYPE_CHECKING:
@@ -118,17 +119,11 @@ def nearest(own: Total) -> list[Total]:
 
 def show(rows: list[Row], totals: list[Total], console: Console | None = None) -> None:
     """Prints the blocks and the totals, the first of which is the network itself."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
 
     console = console or Console()
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="blocks", title_justify="left")
-    compare = Table(box=box.SIMPLE_HEAD, header_style="bold", title="beside others", title_justify="left")
-    for target, names in ((table, ("output", "params", "MACs")), (compare, ("input", "params", "MACs"))):
-        target.add_column("")
-        for name in names:
-            target.add_column(name, justify="right")
+    table = tables.table("blocks", "", "output", "params", "MACs")
+    compare = tables.table("beside others", "", "input", "params", "MACs")
     for row in rows:
         shape = " x ".join(map(str, row.shape))
         table.add_row(row.name, shape, format_count(row.params), format_count(row.macs))

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas.confirm import record
 from nas.run.commands import space_flag
 from nas.run.folder import Run
-from nas.run.state import SearchState
+from nas.run.state import SearchState, seed_key
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.trial import weights
 from nas.util.commands import typed
@@ -127,7 +126,7 @@ def find(
     keys = [*searched, config_id]
     for row in () if confirmed is None else confirmed.configurations:
         if row.config_id == config_id:
-            keys = [*(record.checkpoint_key(config_id, repeat) for repeat in row.best_repeats), *keys]
+            keys = [*(seed_key(config_id, repeat) for repeat in row.best_repeats), *keys]
     return next((path for key in keys if (path := store.path(key, epochs)).is_file()), None)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nas.run.folder import write_json
+from nas.util import tables
 from nas.util.errors import setting
-from nas.util.files import replacing, written
+from nas.util.files import overwrite, written
 from nas.util.quantities import format_count, format_size
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from nas.profile.measure import Profile, Times
 
-_PIPE_WIDTH = 132  # characters; a terminal reports its width
 _INK, _OTHERS, _OURS = "#1b1e23", "#56b4e9", "#d55e00"  # Okabe and Ito, for the colour-blind
 _LARGEST, _SMALLEST = 900.0, 15.0  # areas of bubbles, square points
 _PLOTS: dict[str, tuple[str, Callable[[Profile], float]]] = {
@@ -47,24 +46,17 @@ def columns(profile: Profile) -> dict[str, str]:
 
 def show(profiles: Sequence[Profile]) -> None:
     """Prints the table."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     names = [name for name in columns(profiles[0]) if name != "FLOPs"]  # twice the MACs
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
-    for name in names:
-        table.add_column(name, justify="left" if name == "model" else "right", overflow="fold")
+    table = tables.table(None, *names, words=("model",), fold=True)
     for profile in profiles:
         table.add_row(*(columns(profile)[name] for name in names))
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH).print(table)
+    tables.show(table)
 
 
 def markdown(profiles: Sequence[Profile]) -> str:
     """Formats the table as Markdown."""
-    head = list(columns(profiles[0]))
-    lines = [f"| {' | '.join(head)} |", "|---|" + "---:|" * (len(head) - 1)]
-    lines += [f"| {' | '.join(columns(profile).values())} |" for profile in profiles]
+    rows = [columns(profile) for profile in profiles]
+    lines = tables.markdown(list(rows[0]), (row.values() for row in rows), figures=True)
     return "\n".join(lines) + "\n"
 
 
@@ -81,12 +73,12 @@ def write(target: Path, profiles: Sequence[Profile], facts: Mapping[str, Any]) -
         target.mkdir(parents=True, exist_ok=True)
         rows = [asdict(profile) for profile in profiles]
         write_json(target / "profile.json", {**facts, "models": rows})
-        _replace(target / "profile.csv", _csv(rows).encode())
-        _replace(target / "profile.md", markdown(profiles).encode())
+        overwrite(target / "profile.csv", _csv(rows))
+        overwrite(target / "profile.md", markdown(profiles))
         names = ["profile.csv", "profile.md", "profile.json"]
         known = [profile for profile in profiles if profile.top1 is not None]
         for name, (label, cost) in _PLOTS.items() if known else ():
-            _replace(target / name, _bubbles(known, label, cost))
+            overwrite(target / name, _bubbles(known, label, cost))
             names.append(name)
     return names
 
@@ -145,11 +137,6 @@ def _is_timms(name: str) -> bool:
     import timm
 
     return timm.is_model(name) and timm.model_entrypoint(name).__module__.startswith("timm.")
-
-
-def _replace(path: Path, contents: bytes) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(contents)
 
 
 def _spread(times: Times) -> str:

@@ -11,7 +11,6 @@ import csv
 import io
 import math
 import re
-import sys
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -20,9 +19,10 @@ import torch
 from torch import nn
 
 from nas.export import loading
+from nas.util import tables
 from nas.util.counts import Stats, count
 from nas.util.errors import SettingError, first_line, setting
-from nas.util.files import replacing, written
+from nas.util.files import overwrite, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,8 +301,7 @@ def rows(networks: list[Network]) -> list[list[str]]:
 def markdown(networks: list[Network]) -> str:
     """Formats the table as Markdown."""
     head, *body = [[cell.replace("\n", "<br>") for cell in row] for row in rows(networks)]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|", *(f"| {' | '.join(row)} |" for row in body)]
-    return "\n".join(lines) + "\n"
+    return "\n".join(tables.markdown(head, body)) + "\n"
 
 
 def write(target: Path, networks: list[Network]) -> list[str]:
@@ -326,15 +325,13 @@ def write(target: Path, networks: list[Network]) -> list[str]:
     with written(setting("output", target), "must be a folder"):
         target.mkdir(parents=True, exist_ok=True)
         for name, text in (("stages.md", markdown(networks)), ("stages.csv", buffer.getvalue())):
-            with replacing(target / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            overwrite(target / name, text)
     return ["stages.md", "stages.csv"]
 
 
 def show(networks: list[Network]) -> None:
     """Prints the table."""
     from rich import box
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -344,5 +341,5 @@ def show(networks: list[Network]) -> None:
         table.add_column(name, overflow="fold")
     for row in body:
         table.add_row(*map(Text, row))  # in which no bracket is a style
-    Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH * len(head)).print(table)
+    tables.show(table, _PIPE_WIDTH * len(head))
     print("d: depthwise, with the width after the pointwise convolution; s: stride; linear layers are 1×1")

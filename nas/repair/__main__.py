@@ -72,7 +72,7 @@ def _write(run: Run, data: bytes, repaired: Repaired, results: list[Salvaged]) -
     """Writes backup, salvage and journal in this order, so that a kill in between loses nothing."""
     from nas.run import journal
     from nas.util import records
-    from nas.util.files import replacing
+    from nas.util.files import overwrite
 
     number = 1
     while (backup := run.path / f"trials.damaged-{number}.jsonl").exists():
@@ -84,8 +84,7 @@ def _write(run: Run, data: bytes, repaired: Repaired, results: list[Salvaged]) -
     if salvaged:
         contents = {run.salvaged: b"".join(line + b"\n" for line in salvaged), **contents}
     for path, new in contents.items():
-        with replacing(path) as temporary:
-            temporary.write_bytes(new)
+        overwrite(path, new)
     return backup
 
 

@@ -18,7 +18,7 @@ from nas.run.tracking_file import TrackingFile
 from nas.util import locks, records
 from nas.util.commands import typed
 from nas.util.errors import UserError, not_written, setting
-from nas.util.files import replacing
+from nas.util.files import overwrite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -36,8 +36,17 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         OSError: If it cannot be written; the old file is then unchanged.
     """
-    with replacing(path) as temporary:
-        temporary.write_bytes(orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
+    overwrite(path, orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
+
+
+class _Inside:
+    """The path of something in a run's folder."""
+
+    def __init__(self, *parts: str) -> None:
+        self._parts = parts
+
+    def __get__(self, run: Run, _: type[Run]) -> Path:
+        return run.path.joinpath(*self._parts)
 
 
 @dataclass(frozen=True)
@@ -51,95 +60,42 @@ class Run:
         """Name of the run."""
         return self.path.resolve().name
 
-    @property
-    def search_json(self) -> Path:
-        """Settings, space, data, versions, hardware."""
-        return self.path / "search.json"
-
-    @property
-    def configspace_json(self) -> Path:
-        """The space in ConfigSpace's JSON format."""
-        return self.path / "configspace.json"
-
-    @property
-    def images(self) -> Path:
-        """The images, if they were given as arrays."""
-        return self.path / "images.npz"
-
-    @property
-    def earlier_json(self) -> Path:
-        """Results of an earlier run, if this one began with a warm start."""
-        return self.path / "earlier.json"
-
-    @property
-    def journal(self) -> Path:
-        """The events; the only source of truth."""
-        return self.path / "trials.jsonl"
-
-    @property
-    def salvaged(self) -> Path:
-        """Results from after the place where ``nas.repair`` had to cut the journal."""
-        return self.path / "salvaged.jsonl"
-
-    @property
-    def incumbent_json(self) -> Path:
-        """The best trial so far."""
-        return self.path / "incumbent.json"
-
-    @property
-    def front_json(self) -> Path:
-        """The front of error and costs, for a run with costs."""
-        return self.path / "front.json"
-
-    @property
-    def costs_jsonl(self) -> Path:
-        """Cache of counted costs."""
-        return self.path / "costs.jsonl"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Weights of configurations that may be promoted."""
-        return self.path / "checkpoints"
-
-    @property
-    def weights(self) -> Path:
-        """Trained weights of the best networks of the highest rung, as validated."""
-        return self.path / "weights"
-
-    @property
-    def confirm_journal(self) -> Path:
-        """The events of ``nas.confirm``, which trains the best configurations again."""
-        return self.path / "confirm.jsonl"
-
-    @property
-    def confirm_checkpoints(self) -> Path:
-        """Checkpoints of the trainings of ``nas.confirm``."""
-        return self.checkpoints / "confirm"
-
-    @property
-    def confirmed_json(self) -> Path:
-        """Results of ``nas.confirm``."""
-        return self.path / "confirmed.json"
-
-    @property
-    def tracking_json(self) -> Path:
-        """Which tracker the run is shown in, and under which id, if there is one."""
-        return self.path / "tracking.json"
-
-    @property
-    def report(self) -> Path:
-        """The page that ``analysis.report`` writes."""
-        return self.path / "analysis" / "report.html"
-
-    @property
-    def smac(self) -> Path:
-        """SMAC's output files, for other tools."""
-        return self.path / "smac"
-
-    @property
-    def log(self) -> Path:
-        """The log."""
-        return self.path / "search.log"
+    search_json = _Inside("search.json")
+    """Settings, space, data, versions, hardware."""
+    configspace_json = _Inside("configspace.json")
+    """The space in ConfigSpace's JSON format."""
+    images = _Inside("images.npz")
+    """The images, if they were given as arrays."""
+    earlier_json = _Inside("earlier.json")
+    """Results of an earlier run, if this one began with a warm start."""
+    journal = _Inside("trials.jsonl")
+    """The events; the only source of truth."""
+    salvaged = _Inside("salvaged.jsonl")
+    """Results from after the place where ``nas.repair`` had to cut the journal."""
+    incumbent_json = _Inside("incumbent.json")
+    """The best trial so far."""
+    front_json = _Inside("front.json")
+    """The front of error and costs, for a run with costs."""
+    costs_jsonl = _Inside("costs.jsonl")
+    """Cache of counted costs."""
+    checkpoints = _Inside("checkpoints")
+    """Weights of configurations that may be promoted."""
+    weights = _Inside("weights")
+    """Trained weights of the best networks of the highest rung, as validated."""
+    confirm_journal = _Inside("confirm.jsonl")
+    """The events of ``nas.confirm``, which trains the best configurations again."""
+    confirm_checkpoints = _Inside("checkpoints", "confirm")
+    """Checkpoints of the trainings of ``nas.confirm``."""
+    confirmed_json = _Inside("confirmed.json")
+    """Results of ``nas.confirm``."""
+    tracking_json = _Inside("tracking.json")
+    """Which tracker the run is shown in, and under which id, if there is one."""
+    report = _Inside("analysis", "report.html")
+    """The page that ``analysis.report`` writes."""
+    smac = _Inside("smac")
+    """SMAC's output files, for other tools."""
+    log = _Inside("search.log")
+    """The log."""
 
     @classmethod
     def create(
@@ -304,10 +260,8 @@ class Run:
         holder = locks.holder(self.lock_file)
         return holder is not None and not holder.endswith(CONFIRMING)
 
-    @property
-    def lock_file(self) -> Path:
-        """Lock file, held while the folder is written to and touched every few seconds."""
-        return self.path / ".lock"
+    lock_file = _Inside(".lock")
+    """Lock file, held while the folder is written to and touched every few seconds."""
 
     @contextlib.contextmanager
     def written(self, again: str = setting("resume")) -> Iterator[None]:

@@ -108,9 +108,11 @@ class Objectives:
         """Returns the front's network preferred by ``prefer``; None if the front is empty."""
         if not front:
             return None
-        if self.prefer == KNEE:
-            return knee(front, self)
-        return min(front, key=lambda trial: (*self.point(trial), trial.trial))
+        return knee(front, self) if self.prefer == KNEE else self.best(front)
+
+    def best(self, trials: Iterable[Trial]) -> Trial:
+        """Returns the most accurate trial; of equals the one that costs least, or came first."""
+        return min(trials, key=lambda trial: (*self.point(trial), trial.trial))
 
     def reference(self, state: SearchState, epochs: int) -> tuple[float, ...] | None:
         """Returns the box's far corner: error 1, and each cost's limit or else 4 times the baseline's cost.

@@ -38,7 +38,7 @@ def pick(text: str, objectives: Objectives | None, state: SearchState, epochs: i
     if not front:
         raise SettingError("pick", text, "no network within the limits has been trained for all epochs yet")
     if text == ERROR:
-        return min(front, key=lambda trial: (*objectives.point(trial), trial.trial)).trial
+        return objectives.best(front).trial
     if text == KNEE:
         return knee(front, objectives).trial
     if not what.startswith("max-") or not value:
@@ -53,7 +53,7 @@ def pick(text: str, objectives: Objectives | None, state: SearchState, epochs: i
     if not fitting:
         least = format_cost(name, min(cost(trial, name) for trial in front))
         raise SettingError("pick", text, f"the cheapest network of the front has {least} {title(name)}")
-    return min(fitting, key=lambda trial: (*objectives.point(trial), trial.trial)).trial
+    return objectives.best(fitting).trial
 
 
 def _amount(name: str, text: str) -> float:

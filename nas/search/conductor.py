@@ -111,14 +111,14 @@ class Conductor(ABC):
         gap = self._clock.stood_still - self._stood_still
         if gap > 0:
             self._stood_still += gap
-            self._note(
+            self.note(
                 f"stood still for {format_duration(gap)} (stopped or suspended): it counts neither as budget "
                 "nor towards a trial's timeout"
             )
 
     def _take(self, report: Report) -> None:
         if isinstance(report, Note):
-            self._note(report.text)
+            self.note(report.text)
         elif isinstance(report, EpochDone):
             metrics = dict(report.metrics)
             point = Epoch(*self._now(), trial=report.trial, epoch=report.epoch, metrics=metrics)
@@ -170,6 +170,7 @@ class Conductor(ABC):
         """An event's time and clock."""
         return iso(self._clock.now()), round(self._clock.used(), 3)
 
-    def _note(self, text: str) -> None:
+    def note(self, text: str) -> None:
+        """Tells all listeners."""
         for listener in self._listeners:
             listener.note(text)

@@ -20,14 +20,13 @@ from nas.util import output
 from nas.util.errors import SettingError, UserError, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from nas.execution.messages import Facts
     from nas.execution.protocol import MeasuringExecutor
     from nas.execution.settings import MachineSettings, WorkerSettings
     from nas.run.folder import Run
     from nas.run.objectives import Objectives
-    from nas.run.search_file import CostObjectives
     from nas.run.state import SearchState
     from nas.search.settings import SearchSettings
     from search_spaces.base import Config, SearchSpace
@@ -219,24 +218,3 @@ def _refuse_neighbours(wanted: MachineSettings) -> None:
     for name, value in (("dask_scheduler", wanted.dask_scheduler), ("cluster", wanted.cluster)):
         if value != "none":
             raise SettingError(name, value, rule)
-
-
-def objectives_of(costs: SearchCosts | None) -> Objectives | None:
-    """Returns objectives and limits, None for the error alone."""
-    return None if costs is None else costs.objectives
-
-
-def keep_counts(costs: SearchCosts | None, run: Run) -> None:
-    """Writes counts to a run's folder, those made so far and from now on."""
-    if costs is not None:
-        costs.counter.keep_in(run.costs_jsonl)
-
-
-def recorded(objectives: Objectives | None) -> CostObjectives | None:
-    """Returns the entry for ``search.json``; None for a search by the error alone."""
-    return None if objectives is None else objectives.recorded()
-
-
-def with_notes(first: Sequence[str], costs: SearchCosts | None) -> tuple[str, ...]:
-    """Joins the notes of a session with those of its costs."""
-    return (*first, *(() if costs is None else costs.notes))

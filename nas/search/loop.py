@@ -81,7 +81,7 @@ class Search(Conductor):
             clock=clock,
             listeners=listeners,
         )
-        self._files = Files(run, space, fidelity.max_epochs, self._note, weights, costs)
+        self._files = Files(run, space, fidelity.max_epochs, self.note, weights, costs)
         self._snapshots = Snapshots(run, clock, optimizer.save)
         self._space = space
         self._fidelity = fidelity
@@ -350,7 +350,7 @@ class Search(Conductor):
     def _say_of_rungs(self) -> None:
         before, self._begins = self._begins, self._optimizer.lowest_rung()
         if self._begins != before:
-            self._note(rungs.judged(self.state, self._fidelity.rungs).said())
+            self.note(rungs.judged(self.state, self._fidelity.rungs).said())
 
     def _leader(self) -> incumbent.Lead | None:
         return incumbent.leader(self.state, self._fidelity.max_epochs, self._files.objectives)

@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from nas.run.steps import trainings
+from nas.util import tables
 from nas.util.errors import one_line
 from nas.util.quantities import format_duration, format_size
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from nas.search.plan import Plan
 
 
@@ -83,10 +84,8 @@ def _width(plan: Plan) -> str:
 
 
 def _speeds(plan: Plan) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="measured", title_justify="left")
-    table.add_column("configuration")
-    for name in ("one epoch", "validation", "build", "checkpoint"):
-        table.add_column(name, justify="right")
+    names = ("configuration", "one epoch", "validation", "build", "checkpoint")
+    table = tables.table("measured", *names, words=names[:1])
     for name, point in plan.measured.items():
         table.add_row(
             name,
@@ -99,9 +98,7 @@ def _speeds(plan: Plan) -> Table:
 
 
 def _rungs(plan: Plan) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="rungs", title_justify="left")
-    for name in ("epochs", "newly trained", "one trial takes", "expected trials"):
-        table.add_column(name, justify="right")
+    table = tables.table("rungs", "epochs", "newly trained", "one trial takes", "expected trials")
     for rung in plan.rungs:
         table.add_row(
             str(rung.epochs), str(rung.new_epochs), format_duration(rung.seconds), f"{rung.trials:.0f}"

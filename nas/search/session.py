@@ -44,9 +44,10 @@ from nas.view.logfile import open_log
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from nas.execution.protocol import Executor
+    from nas.execution.protocol import Executor, MeasuringExecutor
     from nas.execution.share import Shared
     from nas.optimizers.protocol import Optimizer
+    from nas.run.objectives import Objectives
     from nas.run.state import SearchState
     from nas.search.costing import SearchCosts
     from nas.search.listener import Listener
@@ -182,29 +183,19 @@ def begin(
     objectives = costing.resolve(settings)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
-    workers = costing.trial_settings(
-        settings, objectives, worker_settings(settings, path / "checkpoints", path / "weights")
-    )
-    machine = costing.machine_settings(settings)
-    output.doing(getting_ready(settings))
-    with (
-        contextlib.closing(settle(machine, workers, None, settings.budget.seconds)) as shared,
-        contextlib.closing(choose(machine, workers, shared)) as executor,
-        contextlib.ExitStack() as stack,
-    ):
-        _load_optimizer_meanwhile()
+    with _place(settings, objectives, path / "checkpoints", path / "weights") as (shared, executor, stack):
         facts = executor.start()
         costs = costing.prepare(settings, objectives, executor, facts, stack)
-        search = replace(
-            describe(settings, facts), then=list(then) or None, objectives=costing.recorded(objectives)
-        )
+        recorded = objectives and objectives.recorded()
+        search = replace(describe(settings, facts), then=list(then) or None, objectives=recorded)
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
         with run.lock():
-            costing.keep_counts(costs, run)
+            if costs is not None:
+                costs.counter.keep_in(run.costs_jsonl)
             follower.remember(run, log)
             past = Past.of(run)
-            notes = costing.with_notes(facts.notes, costs)
+            notes = facts.notes if costs is None else (*facts.notes, *costs.notes)
             session = Session(run, settings, space, search, past, executor, shared, notes, costs)
             return session.carry_out(view)
 
@@ -243,17 +234,7 @@ def resume(
         with run.written():
             run.sweep()
         objectives = costing.resolve(settings)
-        workers = costing.trial_settings(
-            settings, objectives, worker_settings(settings, run.checkpoints, run.weights)
-        )
-        machine = costing.machine_settings(settings)
-        output.doing(getting_ready(settings))
-        with (
-            contextlib.closing(settle(machine, workers, before, settings.budget.seconds)) as shared,
-            contextlib.closing(choose(machine, workers, shared)) as executor,
-            contextlib.ExitStack() as stack,
-        ):
-            _load_optimizer_meanwhile()
+        with _place(settings, objectives, run.checkpoints, run.weights, before) as (shared, executor, stack):
             facts = executor.start()
             refuse_other_data(stored, facts)
             space = search_spaces.get(settings.space.space)
@@ -274,6 +255,28 @@ def resume(
             return session.carry_out(view)
 
 
+@contextlib.contextmanager
+def _place(
+    settings: SearchSettings,
+    objectives: Objectives | None,
+    checkpoints: Path,
+    weights: Path,
+    before: Shared | None = None,
+) -> Iterator[tuple[Shared, MeasuringExecutor, contextlib.ExitStack]]:
+    """Opens what runs the trials, and a stack for what ends before it."""
+    workers = costing.trial_settings(settings, objectives, worker_settings(settings, checkpoints, weights))
+    machine = costing.machine_settings(settings)
+    output.doing(getting_ready(settings))
+    with (
+        contextlib.closing(settle(machine, workers, before, settings.budget.seconds)) as shared,
+        contextlib.closing(choose(machine, workers, shared)) as executor,
+        contextlib.ExitStack() as stack,
+    ):
+        # SMAC takes seconds to import; meanwhile the trial process imports torch.
+        threading.Thread(target=import_module, args=("nas.optimizers.smac.adapter",), daemon=True).start()
+        yield shared, executor, stack
+
+
 def getting_ready(settings: SearchSettings) -> str:
     """Describes what a trial process does before it can train."""
     coming = download.size(settings.data.dataset, settings.data.data_dir)
@@ -282,11 +285,6 @@ def getting_ready(settings: SearchSettings) -> str:
     else:
         what = f"loading {settings.data.dataset}"
     return f"{what}, and PyTorch on device {settings.machine.device}"
-
-
-def _load_optimizer_meanwhile() -> None:
-    """Imports SMAC, which takes seconds, while the trial process imports torch."""
-    threading.Thread(target=import_module, args=("nas.optimizers.smac.adapter",), daemon=True).start()
 
 
 @dataclass(frozen=True)
@@ -319,7 +317,7 @@ class Session:
         """Searches until it stops."""
         output.doing("getting the optimiser ready")
         with self.run.written():
-            log = open_log(self.run.log, costing.objectives_of(self.costs))
+            log = open_log(self.run.log, self.costs and self.costs.objectives)
             listeners: list[Listener] = [log]
         if cut := self.past.contents.dropped:
             log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")
@@ -331,14 +329,9 @@ class Session:
             output.doing("")
             watched = Watched(self.run, self.search, loop.state, loop.used, loop.stop)
             listeners.append(stack.enter_context(view(watched)))
-            for note, listener in itertools.product(self.notes, listeners):
-                listener.note(note)
-
-            def tell(text: str) -> None:
-                for listener in listeners:
-                    listener.note(text)
-
-            if tracker := stack.enter_context(follower.following(self.run, tell)):
+            for note in self.notes:
+                loop.note(note)
+            if tracker := stack.enter_context(follower.following(self.run, loop.note)):
                 listeners.append(tracker)
             facts = {**session_facts(self.run, self.search), **self.shared.facts()}
             with signals.handled(loop.stop), output.impatient():

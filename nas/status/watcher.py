@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nas.util import memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,16 +62,13 @@ class Watcher:
     def _catch_up(self) -> None:
         from nas.run.events import SessionStarted
 
-        gc.disable()  # there is no garbage, and looking for it takes a third of the time
-        try:
+        with memory.growing():
             for event in self._tail.more():
                 self._state.apply(event)
                 if self._listen is not None:
                     self._listen(event, self._state)
                 if isinstance(event, SessionStarted):  # a resumed session may have another time budget
                     self._search = self._run.read_search()
-        finally:
-            gc.enable()
 
     @property
     def lines(self) -> int:

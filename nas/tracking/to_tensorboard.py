@@ -14,6 +14,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from nas.tracking.entries import SEARCH, SUCCESS
 from nas.tracking.protocol import Sent
+from nas.util.tables import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,4 +129,4 @@ class TensorBoard:
 
 def _table(values: Mapping[str, object]) -> str:
     """Markdown's table of names and values."""
-    return "\n".join(["| name | value |", "|---|---|", *(f"| {k} | {v} |" for k, v in values.items())])
+    return "\n".join(markdown(("name", "value"), ((name, str(value)) for name, value in values.items())))

@@ -8,7 +8,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import SettingError, setting
-from nas.util.files import replacing, written
+from nas.util.files import overwrite, replacing, written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,8 +107,7 @@ def write(output: Path, curves: Mapping[str, Sequence[Curve]]) -> list[str]:
         writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-        with replacing(output / CSV) as temporary:
-            temporary.write_text(buffer.getvalue(), encoding="utf-8")
+        overwrite(output / CSV, buffer.getvalue())
         names = [CSV]
         for file, (column, label, factor) in FIGURES.items():
             shown = [row for row in rows if row[f"{column}_mean"] is not None]

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from nas.util.errors import SettingError, setting
+from nas.util.system import cores
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -64,6 +65,5 @@ def accelerator(settings: TrainCommandSettings) -> Accelerator:
 
 def workers() -> int:
     """As many as leave a core to this process, when the processes on this machine share its cores."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
-    return max(0, min(_MOST_WORKERS, cores // processes - 1))
+    return max(0, min(_MOST_WORKERS, cores() // processes - 1))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nas.util.counts import count
+from nas.util.machine import synchronize
 
 if TYPE_CHECKING:
     from torch import nn
@@ -83,14 +84,9 @@ def _product(side: int, device: torch.device, dtype: torch.dtype) -> float:
     one, other = (torch.rand(side, side, device=device, generator=generator).to(dtype) for _ in range(2))
     fastest = float("inf")
     for _ in range(_TIMES + 1):
-        _wait(device)
+        synchronize(device)
         began = time.perf_counter()
         one @ other
-        _wait(device)
+        synchronize(device)
         fastest = min(fastest, time.perf_counter() - began)
     return fastest
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

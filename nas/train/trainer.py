@@ -10,7 +10,6 @@ import torch
 from accelerate.utils import set_seed
 from timm.data import Mixup
 from timm.layers import convert_sync_batchnorm
-from timm.loss import BinaryCrossEntropy, SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3, distribute_bn
@@ -18,6 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from nas.train.compiling import compiled
+from nas.trial.trainer import soft_loss
 from nas.util.errors import SettingError
 from nas.util.seeds import derive
 
@@ -97,7 +97,7 @@ class Trainer:
         self.model, self._optimizer = accelerator.prepare(model, optimizer)
         self._call: Callable[[Tensor], Any] = self.model
         self._average = _average(self.plain, recipe)
-        self._loss = _loss(recipe)
+        self._loss = soft_loss(recipe.loss, recipe.bce_threshold)
         self._mix = _mixing(recipe, num_classes)
         self._sum = torch.zeros((), device=device)
 
@@ -232,13 +232,6 @@ def _average(model: nn.Module, recipe: Recipe) -> ModelEmaV3 | None:
     if recipe.average:  # the decays of nas.trial.weight_average.WeightAverage
         return ModelEmaV3(model, decay=1.0, use_warmup=True, warmup_gamma=1 / recipe.average, warmup_power=1)
     return ModelEmaV3(model, decay=recipe.ema) if recipe.ema else None
-
-
-def _loss(recipe: Recipe) -> nn.Module:
-    """Builds the loss, which takes soft targets ``(B, num_classes)``."""
-    if recipe.loss == "bce":
-        return BinaryCrossEntropy(smoothing=0.0, target_threshold=recipe.bce_threshold or None)
-    return SoftTargetCrossEntropy()
 
 
 def _mixing(recipe: Recipe, num_classes: int) -> Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from nas.util import system
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _MARKS = (
     "out of memory",
@@ -95,13 +95,8 @@ class PeakMemory:
             _reset_resident_peak()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        return None
+    def __exit__(self, *_: object) -> None:
+        """Leaves the peak as it is."""
 
     @property
     def bytes(self) -> int:
@@ -112,18 +107,13 @@ class PeakMemory:
 
 
 def _reset_resident_peak() -> None:
-    try:
+    with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
-    except OSError:
-        return
 
 
 def _resident_peak() -> int:
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
     unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return (
+        system.memory("/proc/self/status", "VmHWM")
+        or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    )

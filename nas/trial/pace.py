@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import torch
-
 from nas.trial.loop import reproducible
+from nas.util.machine import synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +31,7 @@ def warm(trainer: Trainer) -> Iterator[None]:
         steps = trainer.endless()
         for _ in range(_WARM_UPS):
             next(steps)
-        _wait(trainer.data.device)
+        synchronize(trainer.data.device)
     return steps
 
 
@@ -51,11 +50,6 @@ def epoch_seconds(trainer: Trainer, steps: Iterator[None], seconds: float) -> fl
             next(steps)
             made += 1
             if made % _AHEAD == 0:
-                _wait(device)
-        _wait(device)
+                synchronize(device)
+        synchronize(device)
     return (time.perf_counter() - began) / made * trainer.steps
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

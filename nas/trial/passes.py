@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nas.trial.memory import PeakMemory
+from nas.util.machine import has_bf16, synchronize
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -20,7 +21,7 @@ def autocast_dtype(amp: str, device: torch.device) -> torch.dtype | None:
     if amp == "auto":
         if device.type != "cuda":
             return None
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+        return torch.bfloat16 if has_bf16(device) else torch.float16
     return {"off": None, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]
 
 
@@ -37,8 +38,7 @@ class Passes:
         began = time.perf_counter()
         with torch.autocast(self._device.type, dtype=self._amp, enabled=self._amp is not None):
             self.model(images)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        synchronize(self._device)
         return time.perf_counter() - began
 
     def memory(self, images: Tensor, limit: float) -> tuple[int, float]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import torch
-
 from nas.trial.trainer import Trainer
+from nas.util.machine import synchronize
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,11 +50,11 @@ def epoch_seconds(
     step = trainer.endless()
     for _ in range(_WARM_UP):
         next(step)
-    _wait(data.device)
+    synchronize(data.device)
     began, steps = time.perf_counter(), 0
     while steps < _MIN_STEPS or time.perf_counter() - began < _MIN_SECONDS:
         next(step)
-        _wait(data.device)
+        synchronize(data.device)
         steps += 1
     per_step = (time.perf_counter() - began) / steps
     if data.device.type == "cuda":
@@ -65,8 +64,3 @@ def epoch_seconds(
     val_seconds = time.perf_counter() - began
     trainer.close()
     return per_step * trainer.steps, val_seconds
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -18,6 +18,7 @@ from nas.trial.step import FixedStep, Parts, PlainStep
 from nas.trial.validation import FixedValidation, estimate_batch_norm, evaluate
 from nas.trial.weight_average import WeightAverage
 from nas.util.awake import AwakeClock
+from nas.util.machine import has_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -116,7 +117,7 @@ class Trainer:
             augmentation=augmentation_of(recipe),
             batch_size=self.batch_size,
             micro_batch=self.micro_batch,
-            loss=_loss(recipe),
+            loss=soft_loss(recipe.loss, recipe.bce_threshold),
             bf16=self._bf16,
             optimizer=self.optimizer,
             clip=0.0 if recipe.optimizer == "lamb" else recipe.clip_grad,
@@ -228,16 +229,13 @@ def _schedule(recipe: Recipe, steps: int, max_epochs: int) -> Callable[[int], fl
     return CosineSchedule(recipe.lr, min(recipe.min_lr, recipe.lr), min(warmup, total // 2), total)
 
 
-def _loss(recipe: Recipe) -> nn.Module:
-    """Builds the loss, which takes soft targets ``(B, num_classes)``."""
-    if recipe.loss == "bce":
-        return BinaryCrossEntropy(smoothing=0.0, target_threshold=recipe.bce_threshold or None)
+def soft_loss(name: str, bce_threshold: float) -> nn.Module:
+    """Builds the loss ``ce`` or ``bce``, which takes soft targets ``(B, num_classes)``."""
+    if name == "bce":
+        return BinaryCrossEntropy(smoothing=0.0, target_threshold=bce_threshold or None)
     return SoftTargetCrossEntropy()
 
 
 def wants_bf16(amp: str, device: torch.device) -> bool:
     """Whether the forward pass runs in bfloat16: on request, or on a GPU that supports it."""
-    if amp == "auto":
-        # CPUs without bfloat16 units emulate it, many times slower than float32.
-        return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return amp == "bf16"
+    return has_bf16(device) if amp == "auto" else amp == "bf16"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import UserError, disk_error, first_line
-from nas.util.files import replacing
+from nas.util.files import overwrite
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -91,8 +91,7 @@ class WeightStore:
             raise WeightsNotWritten(f"cannot write weights {name!r}: not such a file's name")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._folder / name) as temporary:
-                temporary.write_bytes(data)
+            overwrite(self._folder / name, data)
         except OSError as error:
             reason = error.strerror or first_line(error)
             raise WeightsNotWritten(f"cannot write weights {name}: {reason}") from error

@@ -35,6 +35,16 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def overwrite(path: Path, contents: bytes | str) -> None:
+    """Replaces a file, like :func:`replacing`; text is written in UTF-8.
+
+    Raises:
+        OSError: If it cannot be written; the old file is then unchanged.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(contents if isinstance(contents, bytes) else contents.encode())
+
+
 def synced(path: Path) -> None:
     """Flushes a file, or the list of files of a folder, to the disk.
 

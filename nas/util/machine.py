@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
 
 import torch
 
+from nas.util import system
 from nas.util.device import refuse_unknown_device
 from nas.util.errors import SettingError, first_line, setting
 
@@ -56,12 +56,23 @@ def with_index(device: torch.device) -> torch.device:
     return device
 
 
+def synchronize(device: torch.device) -> None:
+    """Waits until a GPU has done all that it was given; a CPU has at once."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device is fast in bfloat16; CPUs without units for it emulate it, many times slower."""
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def hardware(device: torch.device) -> dict[str, object]:
     """Describes the machine for the run's record."""
     facts: dict[str, object] = {
         "device": str(device),
-        "cpu": _cpu_name(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cpu": cpu_name(),
+        "cores": system.cores(),
         "threads": torch.get_num_threads(),
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "system": platform.platform(),
@@ -82,11 +93,6 @@ def versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("torch", "torchvision", "timm")}
 
 
-def _cpu_name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
+def cpu_name() -> str:
+    """Returns the processor's name, or where the system does not report it its architecture."""
+    return system.said("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from typing import TYPE_CHECKING
 
 from nas.util.errors import SettingError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -111,10 +115,7 @@ def parse_count(text: str, field: str) -> float:
         UserError: If it is invalid or not above 0.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?(?:E\+?[0-9]{1,2})?)\s*([KMGT]?)", text.strip().upper())
-    number = float(match[1]) * _BYTES[match[2]] if match else 0.0
-    if not number:
-        raise SettingError(field, text, "not a number above 0; write for example 600M or 4.5G", repr(text))
-    return number
+    return _above_0(match, _BYTES, field, text, "a number above 0; write for example 600M or 4.5G")
 
 
 def parse_milliseconds(text: str, field: str) -> float:
@@ -128,9 +129,16 @@ def parse_milliseconds(text: str, field: str) -> float:
         UserError: If it is invalid or not above 0.
     """
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(us|ms|s)", text.strip().lower())
-    number = float(match[1]) * {"us": 0.001, "ms": 1.0, "s": 1000.0}[match[2]] if match else 0.0
+    units = {"us": 0.001, "ms": 1.0, "s": 1000.0}
+    return _above_0(match, units, field, text, "a time above 0; write for example 4ms or 0.5ms")
+
+
+def _above_0(
+    match: re.Match[str] | None, units: Mapping[str, float], field: str, text: str, rule: str
+) -> float:
+    number = float(match[1]) * units[match[2]] if match else 0.0
     if not number:
-        raise SettingError(field, text, "not a time above 0; write for example 4ms or 0.5ms", repr(text))
+        raise SettingError(field, text, f"not {rule}", repr(text))
     return number
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from nas.run.commands import RunCommands
 from nas.run.incumbent import ranked
+from nas.util import tables
 from nas.util.commands import interpreter
 from nas.util.quantities import format_count, format_duration
 from nas.view.lines import STOP_REASONS, over_seeds, percent
@@ -20,6 +19,8 @@ from search_spaces.hyperparameters import differences
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
+
+    from rich.table import Table
 
     from nas.run.folder import Run
     from nas.run.incumbent import Lead
@@ -107,11 +108,8 @@ def confirmed_commands(run: Run) -> list[str]:
 
 def _table(trials: list[Trial], leads: Mapping[int, Lead], default: Mapping[str, Any]) -> Table:
     repeated = any(lead.interval is not None for lead in leads.values())
-    table = Table(
-        box=box.SIMPLE_HEAD, header_style="bold", title="best networks (validation)", title_justify="left"
-    )
-    for name in ("", "trial", "epochs", "top-1", *(["seeds"] if repeated else []), "params", "MACs"):
-        table.add_column(name, justify="right")
+    names = ("", "trial", "epochs", "top-1", *(["seeds"] if repeated else []), "params", "MACs")
+    table = tables.table("best networks (validation)", *names, words=())
     table.add_column("changes from the baseline", overflow="fold")
     for place, trial in enumerate(trials, start=1):
         table.add_row(
@@ -129,10 +127,7 @@ def _table(trials: list[Trial], leads: Mapping[int, Lead], default: Mapping[str,
 
 def _winner(winner: Trial, state: SearchState, default: Mapping[str, Any]) -> Table:
     baseline = state.baseline(winner.epochs)
-    table = Table(box=box.SIMPLE_HEAD, header_style="bold", title="winner and baseline", title_justify="left")
-    table.add_column("")
-    table.add_column("baseline", justify="right")
-    table.add_column("winner", justify="right")
+    table = tables.table("winner and baseline", "", "baseline", "winner")
     error, seeds, interval = state.estimate
     top1 = percent(error) + over_seeds(seeds, interval)
     table.add_row("top-1", percent(None if baseline is None else baseline.error), top1)

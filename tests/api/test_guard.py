@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.api.programs import python
+
 CALL = "nas.run_search('digits', device='nowhere')"  # refused later, for another reason
 
 
 def said(command: list[str], folder: Path, typed: str | None = None) -> str:
-    process = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    process = python(*command, folder=folder, typed=typed, environment={"PATH": ""})
     return process.stderr.strip().splitlines()[-1]
 
 

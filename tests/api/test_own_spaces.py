@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ import search_spaces
 from nas.api.spaces import name_of
 from nas.util.errors import UserError
 from search_spaces.nexception import NEXcepTionSpace
+from tests.api.programs import ROOT, python
 
-ROOT = Path(__file__).parents[2]
 TOY = (ROOT / "tests" / "search_spaces" / "toy_space.py").read_text()
 
 
@@ -60,15 +59,7 @@ USES = "from nas.api.spaces import name_of\nif __name__ == '__main__':\n    prin
 
 
 def run(command: list[str], folder: Path, typed: str | None = None) -> str:
-    process = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    process = python(*command, folder=folder, typed=typed, environment={"PATH": ""})
     return (process.stdout + process.stderr).strip().splitlines()[-1]
 
 

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.api import programs
+from tests.api.programs import ROOT
+
 PAGE = ROOT / "docs" / "python-api.md"
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 TINY = "width=16, threads=1, image_size=8, max_images=200, min_epochs=1, max_epochs=2, eta=2"
 
 
 def python(*command: str, folder: Path, typed: str | None = None) -> str:
-    process = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = programs.python(*command, folder=folder, typed=typed, environment=environment, timeout=280)
     assert process.returncode == 0, process.stderr
     assert "Traceback" not in process.stderr
     assert "\x1b" not in process.stdout + process.stderr

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +12,7 @@ import orjson
 import pytest
 
 import nas
-
-ROOT = Path(__file__).parents[2]
+from tests.api import programs
 
 SCRIPT = """
 import os, signal, sys
@@ -47,15 +44,8 @@ MAIN = 'if __name__ == "__main__":\n'
 
 
 def python(*command: str, folder: Path, typed: str | None = None) -> tuple[str, str]:
-    process = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        input=typed,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = programs.python(*command, folder=folder, typed=typed, environment=environment, timeout=240)
     return process.stdout, process.stderr
 
 

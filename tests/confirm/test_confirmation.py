@@ -85,9 +85,9 @@ def trained(path: Path) -> dict[tuple[str, int], list[float | None]]:
     """Errors by configuration and repeat, in the order they came."""
     known = record.Record.of(journal.read(path / "confirm.jsonl").events)
     found: dict[tuple[str, int], list[float | None]] = {}
-    for number, trial in known.state.trials.items():
+    for trial in known.state.trials.values():
         if trial.finished:
-            found.setdefault((trial.config_id, known.repeats[number]), []).append(trial.error)
+            found.setdefault((trial.config_id, trial.repeat), []).append(trial.error)
     return found
 
 

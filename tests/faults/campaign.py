@@ -117,9 +117,9 @@ def table(rows: list[Row], minutes: float) -> str:
 
 def processor() -> str:
     """The machine in words."""
-    from nas.util.machine import _cpu_name
+    from nas.util.machine import cpu_name
 
-    return _cpu_name()
+    return cpu_name()
 
 
 def write(page: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from ConfigSpace import (
 import search_spaces
 from nas.optimizers.objectives import Costs
 from nas.optimizers.protocol import Optimizer, Outcome, Suggestion
-from search_spaces.base import Config, Hyperparameter, SearchSpace
+from search_spaces.base import Config, Hyperparameter, SearchSpace, config_id
 
 
 def true_error(config: Config) -> float:
@@ -100,6 +100,18 @@ class Driver:
             asked.append(suggestion)
             self.tell()
         return asked
+
+    def exhaust(self, depth: int) -> set[str]:
+        """Asks and tells until nothing is left, with up to ``depth`` trials pending; gives what was asked."""
+        rng, idle = random.Random(depth), 0
+        while idle < 2:
+            if len(self.pending) < depth and self.ask() is not None:
+                idle = 0
+            elif self.pending:
+                self.tell(rng.randrange(len(self.pending)))
+            else:
+                idle += 1
+        return {config_id(suggestion.config) for suggestion, _ in self.record}
 
     def replay_into(self, optimizer: Optimizer, calls: int | None = None) -> None:
         """Feeds the record, or its beginning, to a fresh optimiser."""

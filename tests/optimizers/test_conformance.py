@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,16 @@ slow_examples = settings(
 )
 
 
+def drawn(seed: int, crashes: float) -> Callable[[Any, int], float | None]:
+    """Errors at random, and this share of crashes."""
+
+    def objective(config: Any, epochs: int) -> float | None:
+        draw = random.Random(f"{seed}/{epochs}/{config_id(config)}")
+        return None if draw.random() < crashes else draw.random()
+
+    return objective
+
+
 def muddle(driver: Any, rng: random.Random, *, asks: int, depth: int) -> None:
     """Asks, ahead of time or not, and tells in any order, with up to ``depth`` trials pending."""
     while sum(outcome is None for _, outcome in driver.record) < asks:
@@ -78,12 +89,8 @@ def test_replay_at_any_point_equals_no_break(
     crashes: float,
     cut: float,
 ) -> None:
-    def objective(config: Any, epochs: int) -> float | None:
-        draw = random.Random(f"{seed}/{epochs}/{config_id(config)}")
-        return None if draw.random() < crashes else draw.random()
-
     aim = costs(*objectives, **limits) if objectives or limits else None
-    unbroken = driver(create(name, space, fidelity, seed, setting, costs=aim), objective, costs_of)
+    unbroken = driver(create(name, space, fidelity, seed, setting, costs=aim), drawn(seed, crashes), costs_of)
     muddle(unbroken, random.Random(seed), asks=32, depth=depth)
 
     # Every call after the cut is made again; asks that gave None before it left no trace.
@@ -124,12 +131,8 @@ def test_trials_are_valid_and_promotions_follow_success(
     depth: int,
     crashes: float,
 ) -> None:
-    def objective(config: Any, epochs: int) -> float | None:
-        draw = random.Random(f"{seed}/{epochs}/{config_id(config)}")
-        return None if draw.random() < crashes else draw.random()
-
     aim = costs(*objectives, **limits) if objectives or limits else None
-    run = driver(create(name, space, FIDELITY, seed, setting, costs=aim), objective, costs_of)
+    run = driver(create(name, space, FIDELITY, seed, setting, costs=aim), drawn(seed, crashes), costs_of)
     muddle(run, random.Random(seed), asks=40, depth=depth)
     ended: dict[tuple[str, int], float | None] = {}
     asked = set()
@@ -181,16 +184,7 @@ def test_an_exhausted_space_ends_in_none(
 ) -> None:
     small = grid(a=(1, 2, 3), b=("x", "y"), c=(False, True))
     run = driver(create(name, small, FIDELITY, 0, setting), lambda config, epochs: config["a"] / (3 + epochs))
-    rng = random.Random(depth)
-    idle = 0
-    while idle < 2:
-        if len(run.pending) < depth and run.ask() is not None:
-            idle = 0
-        elif run.pending:
-            run.tell(rng.randrange(len(run.pending)))
-        else:
-            idle += 1
-    seen = {config_id(suggestion.config) for suggestion, _ in run.record}
+    seen = run.exhaust(depth)
     assert len(seen) == small.size == 12
     at_top = {
         config_id(suggestion.config)

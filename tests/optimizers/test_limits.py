@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import statistics
 from typing import Any
 
@@ -85,15 +84,7 @@ def test_a_small_space_is_searched_to_the_last_that_fits(
         return config["a"] / (5 + epochs)
 
     run = driver(create(name, small, FIDELITY, 0, EAGER, costs=counts), error)
-    rng, idle = random.Random(depth), 0
-    while idle < 2:
-        if len(run.pending) < depth and run.ask() is not None:
-            idle = 0
-        elif run.pending:
-            run.tell(rng.randrange(len(run.pending)))
-        else:
-            idle += 1
-    assert {config_id(suggestion.config) for suggestion, _ in run.record} == fitting
+    assert run.exhaust(depth) == fitting
     assert run.optimizer.promotable() == set()
     resumed = create(name, small, FIDELITY, 0, EAGER, costs=counts)
     run.replay_into(resumed)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import logging
-import os
 import time
 import warnings
 from typing import TYPE_CHECKING, Protocol
@@ -15,6 +14,7 @@ import dask
 from distributed import Client, LocalCluster
 
 from nas.util.errors import SettingError
+from nas.util.system import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,7 +110,7 @@ class Machine:
             with _quiet():
                 self._cluster = LocalCluster(
                     n_workers=self.workers,
-                    threads_per_worker=max(1, _cores() // self.workers),
+                    threads_per_worker=max(1, cores() // self.workers),
                     memory_limit=0,  # Dask would measure the small worker, not its trial process
                     host="127.0.0.1",
                     dashboard_address=_LOOPBACK,
@@ -263,10 +263,6 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gist(error: BaseException) -> str:

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import torch
+
 from nas.trial.kernels.checked import Checks
 from nas.trial.kernels.depthwise.layer import use_fast_depthwise
 from nas.trial.kernels.fused.layers import FusedLayers, use_fast_squeeze
+from nas.util.machine import has_bf16
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import torch
     from torch import nn
 
 
@@ -38,17 +40,9 @@ class FastLayers:
             model: The network.
             dtype: Data type of its forward pass; None: a trial's default on the device.
         """
-        dtype = dtype or _usual_dtype(self._device)
+        dtype = dtype or (torch.bfloat16 if has_bf16(self._device) else torch.float32)
         use_fast_depthwise(model, self._device, dtype, self._checks)
         if self._device.type == "cuda":
             FusedLayers(self._checks, self._device, dtype).install(model)
         else:
             use_fast_squeeze(model)
-
-
-def _usual_dtype(device: torch.device) -> torch.dtype:
-    """Returns the data type that a trial computes in by default."""
-    import torch
-
-    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if fast else torch.float32

@@ -32,6 +32,12 @@ class _Tile(NamedTuple):
     last: int
     images: int
 
+    @property
+    def constants(self) -> dict[str, int]:
+        """What both kernels are compiled for, besides their own."""
+        own = {name.upper(): value for name, value in self._asdict().items()}
+        return {**own, "CHANNELS": _CHANNELS, "num_warps": _WARPS, "enable_fp_fusion": True}
+
 
 def prepare(weight: Tensor, x: Tensor, stride: int) -> Tensor:  # noqa: ARG001
     """Returns the taps, float32, ``(K * K, C)``."""
@@ -69,22 +75,11 @@ def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tens
     sizes, grid = (batch, channels, height, width, out_height, out_width), (*blocks, shares)
     with torch.cuda.device_of(x):
         correlate[grid](
-            x,
-            gradient,
-            parts,
-            *sizes,
-            units,
-            units_each,
+            *(x, gradient, parts, *sizes, units, units_each),
             SIZE=size,
             STRIDE=stride,
             TAP_ROWS=tap_rows,
-            FIRST=tile.first,
-            LAST=tile.last,
-            COLUMNS=tile.columns,
-            IMAGES=tile.images,
-            CHANNELS=_CHANNELS,
-            num_warps=_WARPS,
-            enable_fp_fusion=True,
+            **tile.constants,
         )
         add_parts[_cdiv(channels, 32), _cdiv(size * size, 8)](
             parts, total, channels, shares, TAPS=size * size, TAPS_EACH=8, CHANNELS=32, num_warps=2
@@ -107,27 +102,12 @@ def _convolve(
     grid = (*blocks, _cdiv(out[0], rows) * tiles)
     with torch.cuda.device_of(x):
         convolve[grid](
-            x,
-            taps,
-            y,
-            batch,
-            channels,
-            height,
-            width,
-            *out,
-            rows,
-            len(taps) - 1 if turned else 0,
-            -1 if turned else 1,
+            *(x, taps, y, batch, channels, height, width, *out, rows),
+            *((len(taps) - 1, -1) if turned else (0, 1)),
             SIZE=size,
             OF_INPUT=meet[0],
             OF_OUTPUT=meet[1],
-            FIRST=tile.first,
-            LAST=tile.last,
-            COLUMNS=tile.columns,
-            IMAGES=tile.images,
-            CHANNELS=_CHANNELS,
-            num_warps=_WARPS,
-            enable_fp_fusion=True,
+            **tile.constants,
         )
     return y
 

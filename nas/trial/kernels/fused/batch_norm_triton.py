@@ -49,8 +49,7 @@ def statistics(
     _merge[(triton.cdiv(channels, _CHANNELS),)](
         *(parts, mean, scale, *(running or (mean, mean, mean))),
         *(rows, strip, strips, channels, momentum, eps),
-        tracked,
-        _CHANNELS,
+        *(tracked, _CHANNELS),
         enable_fp_fusion=True,
     )
     return mean, scale
@@ -74,10 +73,7 @@ def forward(
     found = torch.empty_like(x, memory_format=torch.channels_last)
     _forward[_tiles(rows, channels)](
         *(x, found, mean, spread, weight, bias, rows, channels, eps or 0.0),
-        eps is not None,
-        kind,
-        _ROWS,
-        _CHANNELS,
+        *(eps is not None, kind, _ROWS, _CHANNELS),
         enable_fp_fusion=True,
     )
     return found
@@ -102,18 +98,14 @@ def backward(
     parts = torch.empty(strips, 2, channels, device=x.device, dtype=torch.float32)
     _sums[triton.cdiv(channels, _CHANNELS), strips](
         *(x, gradient, mean, scale, weight, bias, parts, rows, strip, channels),
-        kind,
-        _ROWS,
-        _CHANNELS,
+        *(kind, _ROWS, _CHANNELS),
         enable_fp_fusion=True,
     )
     for_bias, for_weight = parts.sum(0)
     found = torch.empty_like(x, memory_format=torch.channels_last)
     _backward[_tiles(rows, channels)](
         *(x, gradient, found, mean, scale, weight, bias, for_weight, for_bias, rows, channels),
-        kind,
-        _ROWS,
-        _CHANNELS,
+        *(kind, _ROWS, _CHANNELS),
         enable_fp_fusion=True,
     )
     return found, for_weight, for_bias

@@ -39,14 +39,7 @@ def forward(x: Tensor, with_places: bool) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
     pooled = empty(x, (height + 1) // 2, (width + 1) // 2, x.dtype)
     places = empty(x, height if with_places else 0, width, torch.uint8)
-    _forward[grid(pooled, _OUTPUTS, _CHANNELS)](
-        *(x, pooled, places),
-        *sizes(x, pooled),
-        with_places,
-        _OUTPUTS,
-        _CHANNELS,
-        enable_fp_fusion=True,
-    )
+    launch(_forward, (x, pooled, places), x, pooled, with_places, _OUTPUTS, _CHANNELS)
     return pooled, places
 
 
@@ -58,13 +51,7 @@ def backward(gradient: Tensor, places: Tensor) -> Tensor:
         places: From :func:`forward`, ``(B, C, H, W)``.
     """
     found = empty(gradient, places.shape[2], places.shape[3], gradient.dtype)
-    _backward[grid(gradient, _OUTPUTS, _CHANNELS)](
-        *(gradient, places, found),
-        *sizes(found, gradient),
-        _OUTPUTS,
-        _CHANNELS,
-        enable_fp_fusion=True,
-    )
+    launch(_backward, (gradient, places, found), found, gradient, _OUTPUTS, _CHANNELS)
     return found
 
 
@@ -74,26 +61,30 @@ def empty(like: Tensor, height: int, width: int, dtype: torch.dtype) -> Tensor:
     return torch.empty(shape, device=like.device, dtype=dtype, memory_format=torch.channels_last)
 
 
-def sizes(x: Tensor, pooled: Tensor) -> tuple[int, ...]:
-    """Returns the kernels' size arguments, from the number of outputs to that of channels."""
+def launch(kernel, maps, x: Tensor, pooled: Tensor, *constants: int) -> None:
+    """Runs a kernel on maps with the sizes of ``x`` and ``pooled``, or of their gradients.
+
+    The last two of its constants are the outputs and channels of a program.
+    """
     batch, channels, *out = pooled.shape
-    return (batch * out[0] * out[1], *x.shape[2:], *out, channels)
-
-
-def grid(pooled: Tensor, outputs: int, channels: int) -> tuple[int, int]:
-    """Returns the grid of programs with this number of outputs and channels each."""
-    batch, chs, height, width = pooled.shape
-    return triton.cdiv(batch * height * width, outputs), triton.cdiv(chs, channels)
+    outputs = batch * out[0] * out[1]
+    grid = triton.cdiv(outputs, constants[-2]), triton.cdiv(channels, constants[-1])
+    kernel[grid](*maps, outputs, *x.shape[2:], *out, channels, *constants, enable_fp_fusion=True)
 
 
 @triton.jit
-def program(outputs, out_height, out_width, channels, n_outputs: tl.constexpr, n_channels: tl.constexpr):
-    """Returns image, row, column, channel offset and mask of a program's outputs."""
+def program(
+    outputs, height, width, out_height, out_width, channels, n_outputs: tl.constexpr, n_channels: tl.constexpr
+):
+    """Returns the origins in ``x`` and in ``pooled``, rows, columns and mask of a program's outputs."""
     output = tl.program_id(0) * n_outputs + tl.arange(0, n_outputs)
     channel = tl.program_id(1) * n_channels + tl.arange(0, n_channels)[None, :]
     exists = (output < outputs)[:, None] & (channel < channels)
-    image, at = output // (out_height * out_width), output % (out_height * out_width)
-    return image.to(tl.int64), at // out_width, at % out_width, channel, exists
+    image = (output // (out_height * out_width)).to(tl.int64)
+    at = output % (out_height * out_width)
+    origin = (image * height * width * channels)[:, None] + channel
+    out_origin = (image * out_height * out_width * channels)[:, None] + channel
+    return origin, out_origin, at // out_width, at % out_width, exists
 
 
 @triton.jit
@@ -101,6 +92,27 @@ def pixels_at(origin, exists, row, column, height, width, channels):
     """Returns the offset of one pixel for each output, and whether it lies on the map."""
     within = (row >= 0) & (row < height) & (column >= 0) & (column < width)
     return origin + ((row * width + column) * channels)[:, None], exists & within[:, None]
+
+
+@triton.jit
+def load(x, origin, exists, row, column, height, width, channels, other: tl.constexpr):
+    """Loads one pixel for each output, ``other`` beyond the map."""
+    at, within = pixels_at(origin, exists, row, column, height, width, channels)
+    return tl.load(x + at, mask=within, other=other)
+
+
+@triton.jit
+def store_square(x, origin, exists, row, column, height, width, channels, v00, v01, v10, v11):
+    """Stores for each output the 2x2 pixels from a row and column on, as far as they lie on the map."""
+    kind = x.dtype.element_ty
+    at, within = pixels_at(origin, exists, row, column, height, width, channels)
+    tl.store(x + at, v00.to(kind), mask=within)
+    at, within = pixels_at(origin, exists, row, column + 1, height, width, channels)
+    tl.store(x + at, v01.to(kind), mask=within)
+    at, within = pixels_at(origin, exists, row + 1, column, height, width, channels)
+    tl.store(x + at, v10.to(kind), mask=within)
+    at, within = pixels_at(origin, exists, row + 1, column + 1, height, width, channels)
+    tl.store(x + at, v11.to(kind), mask=within)
 
 
 @triton.jit
@@ -129,16 +141,11 @@ def _three(a, at_a, b, at_b, c, at_c):
 @triton.jit
 def _row(x, origin, exists, row, column, height, width, channels):
     """Returns the maxima of each three neighbours among five pixels of a row, and places of the last two."""
-    at, within = pixels_at(origin, exists, row, column - 2, height, width, channels)
-    a = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
-    at, within = pixels_at(origin, exists, row, column - 1, height, width, channels)
-    b = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
-    at, within = pixels_at(origin, exists, row, column, height, width, channels)
-    c = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
-    at, within = pixels_at(origin, exists, row, column + 1, height, width, channels)
-    d = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
-    at, within = pixels_at(origin, exists, row, column + 2, height, width, channels)
-    e = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+    a = load(x, origin, exists, row, column - 2, height, width, channels, float("-inf")).to(tl.float32)
+    b = load(x, origin, exists, row, column - 1, height, width, channels, float("-inf")).to(tl.float32)
+    c = load(x, origin, exists, row, column, height, width, channels, float("-inf")).to(tl.float32)
+    d = load(x, origin, exists, row, column + 1, height, width, channels, float("-inf")).to(tl.float32)
+    e = load(x, origin, exists, row, column + 2, height, width, channels, float("-inf")).to(tl.float32)
     left, _ = _three(a, 0, b, 1, c, 2)
     mid, at_mid = _three(b, 0, c, 1, d, 2)
     right, at_right = _three(c, 0, d, 1, e, 2)
@@ -160,10 +167,9 @@ def _forward(
     n_outputs: tl.constexpr,
     n_channels: tl.constexpr,
 ):
-    image, row, column, channel, exists = program(
-        outputs, out_height, out_width, channels, n_outputs, n_channels
+    origin, out_origin, row, column, exists = program(
+        outputs, height, width, out_height, out_width, channels, n_outputs, n_channels
     )
-    origin = (image * height * width * channels)[:, None] + channel
     y, z = 2 * row, 2 * column
     # Five rows of pixels, a to e; in each the maxima around columns z - 1, z and z + 1.
     a0, a1, a2, _, _ = _row(x, origin, exists, y - 2, z, height, width, channels)
@@ -181,33 +187,28 @@ def _forward(
     below1, at_below1 = _three(c1, at_c1, d1, at_d1 + 3, e1, at_e1 + 6)
     below2, at_below2 = _three(c2, at_c2, d2, at_d2 + 3, e2, at_e2 + 6)
     if with_places:
-        at, within = pixels_at(origin, exists, y, z, height, width, channels)
-        tl.store(places + at, at_own1.to(tl.uint8), mask=within)
-        at, within = pixels_at(origin, exists, y, z + 1, height, width, channels)
-        tl.store(places + at, at_own2.to(tl.uint8), mask=within)
-        at, within = pixels_at(origin, exists, y + 1, z, height, width, channels)
-        tl.store(places + at, at_below1.to(tl.uint8), mask=within)
-        at, within = pixels_at(origin, exists, y + 1, z + 1, height, width, channels)
-        tl.store(places + at, at_below2.to(tl.uint8), mask=within)
+        store_square(
+            places, origin, exists, y, z, height, width, channels, at_own1, at_own2, at_below1, at_below2
+        )
     above, below = _weights(row, height)
     before, after = _weights(column, width)
     found = above * (before * above0 + 0.5 * above1 + after * above2)
     found += 0.5 * (before * own0 + 0.5 * own1 + after * own2)
     found += below * (before * below0 + 0.5 * below1 + after * below2)
-    origin = (image * out_height * out_width * channels)[:, None] + channel
-    at, within = pixels_at(origin, exists, row, column, out_height, out_width, channels)
+    at, within = pixels_at(out_origin, exists, row, column, out_height, out_width, channels)
     tl.store(pooled + at, found.to(pooled.dtype.element_ty), mask=within)
 
 
 @triton.jit
 def _spread(gradient, origin, exists, row, column, out_height, out_width, width, channels):
     """Distributes one row of the output's gradients to four columns of maxima from ``2 * column - 1`` on."""
-    at, within = pixels_at(origin, exists, row, column - 1, out_height, out_width, channels)
-    left = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
-    at, within = pixels_at(origin, exists, row, column, out_height, out_width, channels)
-    own = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
-    at, within = pixels_at(origin, exists, row, column + 1, out_height, out_width, channels)
-    right = tl.load(gradient + at, mask=within, other=0.0).to(tl.float32)
+    left = load(gradient, origin, exists, row, column - 1, out_height, out_width, channels, 0.0).to(
+        tl.float32
+    )
+    own = load(gradient, origin, exists, row, column, out_height, out_width, channels, 0.0).to(tl.float32)
+    right = load(gradient, origin, exists, row, column + 1, out_height, out_width, channels, 0.0).to(
+        tl.float32
+    )
     _, left_after = _weights(column - 1, width)
     before, after = _weights(column, width)
     right_before, _ = _weights(column + 1, width)
@@ -239,34 +240,30 @@ def _backward(
     n_outputs: tl.constexpr,
     n_channels: tl.constexpr,
 ):
-    image, row, column, channel, exists = program(
-        outputs, out_height, out_width, channels, n_outputs, n_channels
+    origin, out_origin, row, column, exists = program(
+        outputs, height, width, out_height, out_width, channels, n_outputs, n_channels
     )
-    origin = (image * out_height * out_width * channels)[:, None] + channel
     a0, a1, a2, a3 = _spread(
-        gradient, origin, exists, row - 1, column, out_height, out_width, width, channels
+        gradient, out_origin, exists, row - 1, column, out_height, out_width, width, channels
     )
-    b0, b1, b2, b3 = _spread(gradient, origin, exists, row, column, out_height, out_width, width, channels)
+    b0, b1, b2, b3 = _spread(
+        gradient, out_origin, exists, row, column, out_height, out_width, width, channels
+    )
     c0, c1, c2, c3 = _spread(
-        gradient, origin, exists, row + 1, column, out_height, out_width, width, channels
+        gradient, out_origin, exists, row + 1, column, out_height, out_width, width, channels
     )
     _, a_below = _weights(row - 1, height)
     b_above, b_below = _weights(row, height)
     c_above, _ = _weights(row + 1, height)
-    origin = (image * height * width * channels)[:, None] + channel
     y, z = 2 * row, 2 * column
     shape: tl.constexpr = (n_outputs, n_channels)
     own00, own01 = tl.zeros(shape, tl.float32), tl.zeros(shape, tl.float32)
     own10, own11 = tl.zeros(shape, tl.float32), tl.zeros(shape, tl.float32)
     for i in tl.static_range(4):  # rows of maxima, from the one above the output's own pixels
-        at, within = pixels_at(origin, exists, y + (i - 1), z - 1, height, width, channels)
-        p0 = tl.load(places + at, mask=within, other=255)
-        at, within = pixels_at(origin, exists, y + (i - 1), z, height, width, channels)
-        p1 = tl.load(places + at, mask=within, other=255)
-        at, within = pixels_at(origin, exists, y + (i - 1), z + 1, height, width, channels)
-        p2 = tl.load(places + at, mask=within, other=255)
-        at, within = pixels_at(origin, exists, y + (i - 1), z + 2, height, width, channels)
-        p3 = tl.load(places + at, mask=within, other=255)
+        p0 = load(places, origin, exists, y + (i - 1), z - 1, height, width, channels, 255)
+        p1 = load(places, origin, exists, y + (i - 1), z, height, width, channels, 255)
+        p2 = load(places, origin, exists, y + (i - 1), z + 1, height, width, channels, 255)
+        p3 = load(places, origin, exists, y + (i - 1), z + 2, height, width, channels, 255)
         if i == 0:
             g0, g1 = a_below * a0 + b_above * b0, a_below * a1 + b_above * b1
             g2, g3 = a_below * a2 + b_above * b2, a_below * a3 + b_above * b3
@@ -283,12 +280,4 @@ def _backward(
         if i > 0:
             own10 += _gather(g0, p0, g1, p1, g2, p2, 9 - 3 * i)
             own11 += _gather(g1, p1, g2, p2, g3, p3, 9 - 3 * i)
-    kind = found.dtype.element_ty
-    at, within = pixels_at(origin, exists, y, z, height, width, channels)
-    tl.store(found + at, own00.to(kind), mask=within)
-    at, within = pixels_at(origin, exists, y, z + 1, height, width, channels)
-    tl.store(found + at, own01.to(kind), mask=within)
-    at, within = pixels_at(origin, exists, y + 1, z, height, width, channels)
-    tl.store(found + at, own10.to(kind), mask=within)
-    at, within = pixels_at(origin, exists, y + 1, z + 1, height, width, channels)
-    tl.store(found + at, own11.to(kind), mask=within)
+    store_square(found, origin, exists, y, z, height, width, channels, own00, own01, own10, own11)

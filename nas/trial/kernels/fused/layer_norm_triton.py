@@ -38,9 +38,7 @@ def forward(x: Tensor, weight: Tensor, bias: Tensor, eps: float, kind: str) -> T
     found = torch.empty_like(x, memory_format=torch.channels_last)
     _forward[(triton.cdiv(rows, n_rows),)](
         *(x, found, weight, bias, rows, channels, eps),
-        kind,
-        n_rows,
-        n_channels,
+        *(kind, n_rows, n_channels),
         enable_fp_fusion=True,
     )
     return found
@@ -66,9 +64,7 @@ def backward(
     found = torch.empty_like(x, memory_format=torch.channels_last)
     _backward[(strips,)](
         *(x, gradient, found, weight, bias, parts, rows, strip, channels, eps),
-        kind,
-        n_rows,
-        n_channels,
+        *(kind, n_rows, n_channels),
         enable_fp_fusion=True,
     )
     for_weight, for_bias = parts.sum(0)

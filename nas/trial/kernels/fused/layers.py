@@ -81,22 +81,19 @@ class FusedLayers:
 
     def _faster_norm(self, norm: Any, kind: str) -> nn.Module | None:
         """Fuses a norm with an activation; None if that is not possible or does not work here."""
-        also = "" if kind == NONE else f" with {kind.upper()}"
+        fast: type[BatchNormAct2d | LayerNormAct2d]
         if BatchNormAct2d.takes(norm):
-            works = self._works(
-                f"batch norm{also}",
-                lambda: nn.Sequential(nn.BatchNorm2d(_SHAPE[1]), LAYERS[kind]()),
-                lambda plain: BatchNormAct2d(plain[0], kind),
-            )
-            return BatchNormAct2d(norm, kind) if works else None
-        if LayerNormAct2d.takes(norm):
-            works = self._works(
-                f"layer norm{also}",
-                lambda: nn.Sequential(LayerNorm2d(_SHAPE[1]), LAYERS[kind]()),
-                lambda plain: LayerNormAct2d(plain[0], kind),
-            )
-            return LayerNormAct2d(norm, kind) if works else None
-        return None
+            name, plain, fast = "batch norm", nn.BatchNorm2d, BatchNormAct2d
+        elif LayerNormAct2d.takes(norm):
+            name, plain, fast = "layer norm", LayerNorm2d, LayerNormAct2d
+        else:
+            return None
+        works = self._works(
+            name if kind == NONE else f"{name} with {kind.upper()}",
+            lambda: nn.Sequential(plain(_SHAPE[1]), LAYERS[kind]()),
+            lambda layers: fast(layers[0], kind),
+        )
+        return fast(norm, kind) if works else None
 
     def _faster(self, layer: nn.Module) -> nn.Module | None:
         """Returns pooling or squeeze-and-excitation in fewer passes; None if it does not work here."""

@@ -14,7 +14,15 @@ import torch
 import triton
 import triton.language as tl
 
-from nas.trial.kernels.fused.blur_pool_triton import empty, greater, grid, pixels_at, program, sizes
+from nas.trial.kernels.fused.blur_pool_triton import (
+    empty,
+    greater,
+    launch,
+    load,
+    pixels_at,
+    program,
+    store_square,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,13 +44,7 @@ def forward(x: Tensor) -> tuple[Tensor, Tensor]:
     height, width = x.shape[2:]
     pooled = empty(x, (height + 1) // 2, (width + 1) // 2, x.dtype)
     places = torch.empty_like(pooled, dtype=torch.uint8)
-    _forward[grid(pooled, _OUTPUTS, _CHANNELS)](
-        *(x, pooled, places),
-        *sizes(x, pooled),
-        _OUTPUTS,
-        _CHANNELS,
-        enable_fp_fusion=True,
-    )
+    launch(_forward, (x, pooled, places), x, pooled, _OUTPUTS, _CHANNELS)
     return pooled, places
 
 
@@ -56,13 +58,7 @@ def backward(gradient: Tensor, places: Tensor, height: int, width: int) -> Tenso
         width: Width of the input.
     """
     found = empty(gradient, height, width, gradient.dtype)
-    _backward[grid(gradient, _OUTPUTS, _CHANNELS)](
-        *(gradient, places, found),
-        *sizes(found, gradient),
-        _OUTPUTS,
-        _CHANNELS,
-        enable_fp_fusion=True,
-    )
+    launch(_backward, (gradient, places, found), found, gradient, _OUTPUTS, _CHANNELS)
     return found
 
 
@@ -80,21 +76,17 @@ def _forward(
     n_outputs: tl.constexpr,
     n_channels: tl.constexpr,
 ):
-    image, row, column, channel, exists = program(
-        outputs, out_height, out_width, channels, n_outputs, n_channels
+    origin, out_origin, row, column, exists = program(
+        outputs, height, width, out_height, out_width, channels, n_outputs, n_channels
     )
-    origin = (image * height * width * channels)[:, None] + channel
     best = tl.full((n_outputs, n_channels), float("-inf"), tl.float32)
     place = tl.zeros((n_outputs, n_channels), tl.int32)
     for i in tl.static_range(3):
         for j in tl.static_range(3):
-            at, within = pixels_at(
-                origin, exists, 2 * row + (i - 1), 2 * column + (j - 1), height, width, channels
-            )
-            value = tl.load(x + at, mask=within, other=float("-inf")).to(tl.float32)
+            y, z = 2 * row + (i - 1), 2 * column + (j - 1)
+            value = load(x, origin, exists, y, z, height, width, channels, float("-inf")).to(tl.float32)
             best, place = greater(best, place, value, 3 * i + j)
-    origin = (image * out_height * out_width * channels)[:, None] + channel
-    at, within = pixels_at(origin, exists, row, column, out_height, out_width, channels)
+    at, within = pixels_at(out_origin, exists, row, column, out_height, out_width, channels)
     tl.store(pooled + at, best.to(pooled.dtype.element_ty), mask=within)
     tl.store(places + at, place.to(tl.uint8), mask=within)
 
@@ -120,27 +112,20 @@ def _backward(
     n_outputs: tl.constexpr,
     n_channels: tl.constexpr,
 ):
-    image, row, column, channel, exists = program(
-        outputs, out_height, out_width, channels, n_outputs, n_channels
+    origin, out_origin, row, column, exists = program(
+        outputs, height, width, out_height, out_width, channels, n_outputs, n_channels
     )
-    origin = (image * out_height * out_width * channels)[:, None] + channel
-    a, at_a = _maxima(gradient, places, origin, exists, row, column, out_height, out_width, channels)
-    b, at_b = _maxima(gradient, places, origin, exists, row, column + 1, out_height, out_width, channels)
-    c, at_c = _maxima(gradient, places, origin, exists, row + 1, column, out_height, out_width, channels)
-    d, at_d = _maxima(gradient, places, origin, exists, row + 1, column + 1, out_height, out_width, channels)
+    a, at_a = _maxima(gradient, places, out_origin, exists, row, column, out_height, out_width, channels)
+    b, at_b = _maxima(gradient, places, out_origin, exists, row, column + 1, out_height, out_width, channels)
+    c, at_c = _maxima(gradient, places, out_origin, exists, row + 1, column, out_height, out_width, channels)
+    d, at_d = _maxima(
+        gradient, places, out_origin, exists, row + 1, column + 1, out_height, out_width, channels
+    )
     own00 = tl.where(at_a == 4, a, 0.0)
     own01 = tl.where(at_a == 5, a, 0.0) + tl.where(at_b == 3, b, 0.0)
     own10 = tl.where(at_a == 7, a, 0.0) + tl.where(at_c == 1, c, 0.0)
     own11 = tl.where(at_a == 8, a, 0.0) + tl.where(at_b == 6, b, 0.0)
     own11 += tl.where(at_c == 2, c, 0.0) + tl.where(at_d == 0, d, 0.0)
-    kind = found.dtype.element_ty
-    origin = (image * height * width * channels)[:, None] + channel
-    y, z = 2 * row, 2 * column
-    at, within = pixels_at(origin, exists, y, z, height, width, channels)
-    tl.store(found + at, own00.to(kind), mask=within)
-    at, within = pixels_at(origin, exists, y, z + 1, height, width, channels)
-    tl.store(found + at, own01.to(kind), mask=within)
-    at, within = pixels_at(origin, exists, y + 1, z, height, width, channels)
-    tl.store(found + at, own10.to(kind), mask=within)
-    at, within = pixels_at(origin, exists, y + 1, z + 1, height, width, channels)
-    tl.store(found + at, own11.to(kind), mask=within)
+    store_square(
+        found, origin, exists, 2 * row, 2 * column, height, width, channels, own00, own01, own10, own11
+    )

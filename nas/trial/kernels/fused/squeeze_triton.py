@@ -25,9 +25,7 @@ def pixel_sum(x: Tensor, other: Tensor | None, factor: float) -> Tensor:
     found = torch.empty(batch, channels, device=x.device, dtype=x.dtype)
     _pixel_sum[batch, triton.cdiv(channels, _CHANNELS)](
         *(x, x if other is None else other, found, height * width, channels, factor),
-        other is not None,
-        _ROWS,
-        _CHANNELS,
+        *(other is not None, _ROWS, _CHANNELS),
         enable_fp_fusion=True,
     )
     return found
@@ -40,9 +38,7 @@ def scaled(x: Tensor, scale: Tensor, shift: Tensor | None, factor: float) -> Ten
     rows = batch * height * width
     _scaled[triton.cdiv(rows, _ROWS), triton.cdiv(channels, _CHANNELS)](
         *(x, scale, scale if shift is None else shift, found, rows, height * width, channels, factor),
-        shift is not None,
-        _ROWS,
-        _CHANNELS,
+        *(shift is not None, _ROWS, _CHANNELS),
         enable_fp_fusion=True,
     )
     return found
