@@ -125,8 +125,8 @@ def show(found: Comparison, console: Console) -> None:
         console.print(Text(f"{row['a']} against {row['b']}: {row['verdict']} (Mann-Whitney U, two-sided)"))
     if len(found.groups) == 1:
         console.print(Text("all runs have the same settings but the seed: nothing to test against"))
-    names = ("", "best choice", "in runs", "rank correlation")
-    agreement = tables.table("do the runs agree on the choices?", *names, words=names[:2])
+    heads = ("", "best choice", "in runs", "rank correlation")
+    agreement = tables.table("do the runs agree on the choices?", *heads, words=heads[:2])
     for _, row in found.agreement.iterrows():
         rho = row["rank_correlation"]
         correlation = f"{rho:.2f}" if rho == rho else "–"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.importance import ImportanceSettings
 from nas.util import output
+from nas.util.files import overwrite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +58,7 @@ def report(run: Run, settings: ImportanceSettings = ImportanceSettings()) -> Pat
     from analysis.figures import style as figures
 
     several = seeds.seeds(run)
-    with outputs.folder(run) as folder:
+    with outputs.writable(run.analysis) as folder:
         output.doing("drawing the figures of the search")
         drawn = _draw(run, several)
         output.doing("finding out which choices matter")
@@ -80,7 +81,7 @@ def report(run: Run, settings: ImportanceSettings = ImportanceSettings()) -> Pat
         page = folder / "report.html"
         context |= {"figures": inline, "charts": specs, **_scripts(), "palette": figures.PALETTE}
         context["trials"] = _trials(run, folder)
-        outputs.write_text(_render({**_context(run, several), **context}), page)
+        overwrite(page, _render({**_context(run, several), **context}))
     return page
 
 

@@ -60,8 +60,8 @@ def show(lines: Sequence[Line], sets: Sequence[str]) -> None:
 def markdown(lines: Sequence[Line], sets: Sequence[str]) -> str:
     """Formats the table as Markdown."""
     rows = [cells(line, sets) for line in lines]
-    lines = tables.markdown(list(rows[0]), (row.values() for row in rows), figures=True)
-    return "\n".join(lines) + "\n"
+    written_out = tables.markdown(list(rows[0]), (row.values() for row in rows), figures=True)
+    return "\n".join(written_out) + "\n"
 
 
 def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:

@@ -186,7 +186,7 @@ def begin(
     with _place(settings, objectives, path / "checkpoints", path / "weights") as (shared, executor, stack):
         facts = executor.start()
         costs = costing.prepare(settings, objectives, executor, facts, stack)
-        recorded = objectives and objectives.recorded()
+        recorded = None if objectives is None else objectives.recorded()
         search = replace(describe(settings, facts), then=list(then) or None, objectives=recorded)
         configspace = space.configspace().to_serialized_dict()
         run = Run.create(path, search, configspace, earlier)
@@ -272,9 +272,13 @@ def _place(
         contextlib.closing(choose(machine, workers, shared)) as executor,
         contextlib.ExitStack() as stack,
     ):
-        # SMAC takes seconds to import; meanwhile the trial process imports torch.
-        threading.Thread(target=import_module, args=("nas.optimizers.smac.adapter",), daemon=True).start()
+        _load_optimizer_meanwhile()
         yield shared, executor, stack
+
+
+def _load_optimizer_meanwhile() -> None:
+    """Imports SMAC, which takes seconds, in a thread; meanwhile the trial process imports torch."""
+    threading.Thread(target=import_module, args=("nas.optimizers.smac.adapter",), daemon=True).start()
 
 
 def getting_ready(settings: SearchSettings) -> str:
@@ -317,7 +321,7 @@ class Session:
         """Searches until it stops."""
         output.doing("getting the optimiser ready")
         with self.run.written():
-            log = open_log(self.run.log, self.costs and self.costs.objectives)
+            log = open_log(self.run.log, None if self.costs is None else self.costs.objectives)
             listeners: list[Listener] = [log]
         if cut := self.past.contents.dropped:
             log.note(f"{self.run.journal.name}: a half-written last line of {cut} bytes was dropped")

@@ -81,6 +81,7 @@ class FusedLayers:
 
     def _faster_norm(self, norm: Any, kind: str) -> nn.Module | None:
         """Fuses a norm with an activation; None if that is not possible or does not work here."""
+        plain: type[nn.Module]
         fast: type[BatchNormAct2d | LayerNormAct2d]
         if BatchNormAct2d.takes(norm):
             name, plain, fast = "batch norm", nn.BatchNorm2d, BatchNormAct2d
