@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from benchmarks.plain import Amp, Loop
-from benchmarks.trial import Enough, Epoch, Place, Workplace
+from benchmarks.trial import Epoch, StopWatching, TrialSetup, TrialWatcher
 from benchmarks.workload import SPACE
 from nas.util.errors import UserError
 
@@ -197,7 +197,7 @@ class _Talk:
         return found
 
     def ready(self, notes: Iterable[str] = ()) -> None:
-        """Says that all is warm; returns when the first turn begins, or raises :class:`Enough`."""
+        """Says that all is warm; returns when the first turn begins, or raises :class:`StopWatching`."""
         self._answer(_Answer(notes=tuple(notes)))
 
     def add(self, images: int, steps: int, training: float, validation: float = 0.0) -> None:
@@ -225,9 +225,9 @@ class _Talk:
         try:
             self._next = self._pipe.recv()
         except EOFError:
-            raise Enough from None
+            raise StopWatching from None
         if self._next != _TURN:
-            raise Enough
+            raise StopWatching
         self._next = None
         self._images = self._steps = 0
         self._training = self._validation = 0.0
@@ -242,7 +242,7 @@ def train(pipe: Connection, way: Way, terms: Terms) -> None:
         while (wanted := talk.network()) is not None:
             try:
                 (_ours if way.name.startswith("ours") else _plain)(talk, way, terms, *wanted)
-            except Enough:
+            except StopWatching:
                 continue
             except Exception as error:
                 talk.fail(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:200])
@@ -250,18 +250,18 @@ def train(pipe: Connection, way: Way, terms: Terms) -> None:
 
 def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
     reference = way.name == REFERENCE
-    place = Place(width, _WARM_UP, terms.device, terms.batch_size, way.threads, reference)
+    place = TrialSetup(width, _WARM_UP, terms.device, terms.batch_size, way.threads, reference)
     epochs: list[Epoch] = []
 
     def pilot(epoch: Epoch) -> None:
         epochs.append(epoch)
         if len(epochs) > 1:
-            raise Enough
+            raise StopWatching
 
-    Workplace(place).watch(SPACE.points[point], pilot)
+    TrialWatcher(place).watch(SPACE.points[point], pilot)
     wanted = math.ceil(terms.seconds * _WARM_UP / epochs[-1].train_seconds)
     place = replace(place, steps=min(max(wanted, _LEAST_STEPS), _MOST_STEPS))
-    workplace = Workplace(place)
+    watcher = TrialWatcher(place)
     begun = False
 
     def turn(epoch: Epoch) -> None:
@@ -270,9 +270,9 @@ def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
             talk.add(epoch.images, place.steps, epoch.train_seconds, epoch.val_seconds)
         else:
             begun = True
-            talk.ready(workplace.notes)
+            talk.ready(watcher.notes)
 
-    workplace.watch(SPACE.points[point], turn)
+    watcher.watch(SPACE.points[point], turn)
 
 
 def _plain(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:

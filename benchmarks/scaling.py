@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
@@ -85,13 +85,13 @@ class Problem:
 
     seconds: float
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:  # noqa: ARG002
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:  # noqa: ARG002
         """Answers for the first ``epochs`` epochs."""
         digest = hashlib.sha256(repr(sorted(config.items())).encode()).digest()
         draw = random.Random(digest)
         speed = self.seconds * draw.lognormvariate(0.0, _SPREAD)
         level = 0.2 + 0.3 * draw.random()
-        return Answer(tuple(level + 0.5 / epoch for epoch in range(1, epochs + 1)), speed)
+        return SimulatedResult(tuple(level + 0.5 / epoch for epoch in range(1, epochs + 1)), speed)
 
 
 @dataclass

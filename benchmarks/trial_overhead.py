@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.trial import Place, batch_size
+from benchmarks.trial import TrialSetup, batch_size
 from benchmarks.trial import settings as trial_settings
 from benchmarks.workload import (
     CLASSES,
@@ -84,7 +84,7 @@ def through_executor(options: Options, folder: Path) -> tuple[float, list[float]
     """
     images, labels = random_images(options.images)
     np.savez(folder / "random.npz", x_train=images, y_train=labels)
-    place = Place(options.width, 1, options.device, threads=options.threads)
+    place = TrialSetup(options.width, 1, options.device, threads=options.threads)
     settings = trial_settings(place, folder, dataset=f"npz:{folder / 'random.npz'}")
     with closing(LocalExecutor(settings)) as executor:
         began = time.perf_counter()

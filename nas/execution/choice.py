@@ -14,11 +14,11 @@ from nas.util.errors import UserError, setting
 if TYPE_CHECKING:
     from nas.execution.protocol import MeasuringExecutor
     from nas.execution.settings import MachineSettings, WorkerSettings
-    from nas.execution.share import Shared
+    from nas.execution.share import GpuSharing
 
 
 def choose(
-    machine: MachineSettings, settings: WorkerSettings, shared: Shared | None = None
+    machine: MachineSettings, settings: WorkerSettings, shared: GpuSharing | None = None
 ) -> MeasuringExecutor:
     """Makes the executor that the settings ask for; nothing is started yet.
 
@@ -56,7 +56,7 @@ def choose(
     return DaskExecutor(site, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
 
 
-def count(machine: MachineSettings, shared: Shared | None = None) -> int:
+def count(machine: MachineSettings, shared: GpuSharing | None = None) -> int:
     """Number of trials at a time on this machine: as set, else by the number of visible GPUs, at least 1."""
     if machine.workers is not None:
         return machine.workers

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nas.execution.protocol import Executor, MeasuringExecutor
-    from nas.execution.share import Shared
+    from nas.execution.share import GpuSharing
     from nas.optimizers.protocol import Optimizer
     from nas.run.objectives import Objectives
     from nas.run.state import SearchState
@@ -309,7 +309,7 @@ class Session:
     search: SearchFile
     past: Past
     executor: Executor
-    shared: Shared
+    shared: GpuSharing
     notes: Sequence[str]
     costs: SearchCosts | None = None
 

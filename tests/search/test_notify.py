@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import search_spaces
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.run.folder import Run
 from nas.search import notify
 from nas.search.notify import Notifier, check
@@ -59,13 +59,13 @@ def searched(simulation: Any, notifier: Notifier, *, until: int | None = None) -
     return run
 
 
-def always_crashing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def always_crashing(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     fine = config == search_spaces.get("nexception").default
-    return Answer(tuple(0.5 if fine else None for _ in range(epochs)), seconds=10.0)
+    return SimulatedResult(tuple(0.5 if fine else None for _ in range(epochs)), seconds=10.0)
 
 
-def level(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-    return Answer((0.5,) * epochs, seconds=10.0)
+def level(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+    return SimulatedResult((0.5,) * epochs, seconds=10.0)
 
 
 def test_the_first_series_of_crashes_is_told_once(simulate: Callable[..., Any]) -> None:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.tracking import place, process
@@ -45,11 +45,11 @@ def equal(a: float, b: float) -> bool:
     return a == b
 
 
-def some_crash(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def some_crash(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """One in four crashes in its second epoch, whatever the seed."""
     answer = synthetic(config, epochs, seed)
     fails = config["stem"] != "conv" and noise(*sorted(config.items())) < 0.5
-    return Answer((*answer.errors[:1], None), answer.seconds) if fails else answer
+    return SimulatedResult((*answer.errors[:1], None), answer.seconds) if fails else answer
 
 
 @pytest.fixture(scope="module")

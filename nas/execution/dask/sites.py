@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from dask_jobqueue.core import JobQueueCluster
 
     from nas.execution.dask.site_file import SiteFile
-    from nas.execution.share import Shared
+    from nas.execution.share import GpuSharing
 
 _ANSWER = 5.0  # seconds within which a scheduler answers
 _RESUBMIT = 60.0  # seconds between checks for jobs that ended and are still needed
@@ -96,7 +96,7 @@ class Machine:
     warning = ""
     waits_for = "the worker processes"
 
-    def __init__(self, workers: int, shared: Shared | None = None) -> None:
+    def __init__(self, workers: int, shared: GpuSharing | None = None) -> None:
         """Prepares that number of worker processes, which share GPUs as ``shared`` says."""
         self.workers = workers
         self.one_each = False

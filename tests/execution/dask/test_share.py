@@ -108,7 +108,7 @@ def use(short_folder: Path) -> Iterator[Any]:
     """Settles, and closes at the end."""
     with contextlib.ExitStack() as stack:
 
-        def settle(machine: MachineSettings, settings: WorkerSettings, *rest: Any) -> share.Shared:
+        def settle(machine: MachineSettings, settings: WorkerSettings, *rest: Any) -> share.GpuSharing:
             return stack.enter_context(contextlib.closing(share.settle(machine, settings, *rest)))
 
         yield settle
@@ -246,7 +246,7 @@ def test_without_mps_trials_do_not_share_and_one_line_says_why(
     trials: int,
 ) -> None:
     def fails(*_: object) -> None:
-        raise mps.NoDaemon("a trial process finds no GPU under MPS")
+        raise mps.MpsUnavailable("a trial process finds no GPU under MPS")
 
     if trouble == "missing":
         (driver.state / "bin" / "nvidia-cuda-mps-control").unlink()
@@ -369,7 +369,7 @@ def test_processes_are_timed_in_the_same_seconds(
             process.receive()
         answers = share_measure._together(processes, {"fault": "none"})
         assert all(answer.epoch_seconds > 0 and answer.resident > 50_000_000 for answer in answers)
-        with pytest.raises(mps.NoDaemon, match="out of memory"):
+        with pytest.raises(mps.MpsUnavailable, match="out of memory"):
             share_measure._together(processes, {"fault": "memory"})
-        with pytest.raises(mps.NoDaemon, match="SIGSEGV"):
+        with pytest.raises(mps.MpsUnavailable, match="SIGSEGV"):
             share_measure._together(processes, {"fault": "segfault"})
