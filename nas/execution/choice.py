@@ -41,19 +41,19 @@ def choose(
             settings = replace(settings, environment={**settings.environment, **shared.environment})
         if workers == 1:
             return LocalExecutor(settings)
-    from nas.execution.dask import sites
+    from nas.execution.dask import clusters
+    from nas.execution.dask.cluster_file import ClusterFile
     from nas.execution.dask.executor import DaskExecutor
-    from nas.execution.dask.site_file import SiteFile
 
-    site: sites.Site
+    cluster: clusters.Cluster
     if scheduler:
-        site = sites.Running(scheduler)
+        cluster = clusters.RunningScheduler(scheduler)
     elif file:
-        contents = SiteFile.read(Path(file))
-        site = sites.Batch(contents, machine.workers or contents.workers)
+        contents = ClusterFile.read(Path(file))
+        cluster = clusters.BatchSystem(contents, machine.workers or contents.workers)
     else:
-        site = sites.Machine(workers, shared)
-    return DaskExecutor(site, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
+        cluster = clusters.LocalWorkers(workers, shared)
+    return DaskExecutor(cluster, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
 
 
 def count(machine: MachineSettings, shared: GpuSharing | None = None) -> int:

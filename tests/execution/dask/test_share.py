@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.execution import choice, gpus, mps, share, share_measure
+from nas.execution.dask.clusters import LocalWorkers
 from nas.execution.dask.executor import DaskExecutor
-from nas.execution.dask.sites import Machine
 from nas.execution.local import LocalExecutor
 from nas.execution.process import TrialProcess
 from nas.execution.settings import MachineSettings, WorkerSettings
@@ -300,7 +300,7 @@ def test_a_daemon_that_dies_is_replaced_or_trials_go_on_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(share, "_LOOK", 0.0)
     shared = use(MachineSettings(), settings)
-    site = Machine(8, shared)
+    site = LocalWorkers(8, shared)
     assert site.refresh() == ""
     driver.kill_daemons()
     assert "started again" in site.refresh()
