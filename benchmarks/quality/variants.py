@@ -86,7 +86,7 @@ class Thompson(_Criterion):
 
 
 def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
-    """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.smac.gaussian_process.ChoiceProcess`."""
+    """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.smac.gaussian_process.GaussianProcess`."""
     points = model._kernel.points(X, model._decay)
     explained = model._whitened(model._covariance(X))
     covariance = model._signal * correlation(points, points) - explained @ explained.T

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.api import arguments, guard, spaces
 from nas.api.trials import FrontMember, Incumbent, Trial
-from nas.run import folder, standing
+from nas.run import folder, liveness
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.tracking.follower import made
@@ -95,7 +95,7 @@ class Run:
     @property
     def status(self) -> str:
         """``running``, ``stopped``, ``dead`` (killed), or, on another machine, ``copied`` or ``away``."""
-        return standing.of(self._folder, self._state()).status
+        return liveness.of(self._folder, self._state()).status
 
     @property
     def stopped(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.run import journal, standing
+from nas.run import journal, liveness
 from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.folder import CONFIRMING, Run
 from nas.run.state import SearchState
@@ -51,7 +51,7 @@ class Listed:
     """One run of a folder.
 
     Attributes:
-        status: The status of :class:`nas.run.standing.Standing`, or ``confirming``.
+        status: The status of :class:`nas.run.liveness.Liveness`, or ``confirming``.
         stop_reason: Why it stopped, "" otherwise.
         used_seconds: Seconds of the time budget used so far.
         trial_limit: Maximum number of trials, None without one.
@@ -138,7 +138,7 @@ def read(folder: Path) -> Listing:
 
 
 def _order(run: Listed) -> tuple[bool, float]:
-    busy = run.status in (standing.RUNNING, BEING_CONFIRMED)
+    busy = run.status in (liveness.RUNNING, BEING_CONFIRMED)
     at = run.begun if busy else run.last
     return not busy, -(from_iso(at) if at else 0.0)
 
@@ -146,8 +146,8 @@ def _order(run: Listed) -> tuple[bool, float]:
 def _listed(run: Run) -> Listed:
     search = run.read_search()
     found = _Skimmed.of(run)
-    now = standing.of(run, found.state)
-    used = found.clock + (now.silent_seconds if now.status == standing.RUNNING and found.last else 0.0)
+    now = liveness.of(run, found.state)
+    used = found.clock + (now.silent_seconds if now.status == liveness.RUNNING and found.last else 0.0)
     being_confirmed = (locks.holder(run.lock_file) or "").endswith(CONFIRMING)
     return Listed(
         name=one_line(run.name),

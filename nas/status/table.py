@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.confirm.view import spread
-from nas.run.standing import COPIED, DEAD, RUNNING, STOPPED
+from nas.run.liveness import COPIED, DEAD, RUNNING, STOPPED
 from nas.status.listing import BEING_CONFIRMED
 from nas.util.quantities import format_duration
 from nas.util.timestamps import from_iso, moment

@@ -63,7 +63,7 @@ def main(args: Sequence[str] | None = None) -> int:
             os.environ.update(place.environment(log, run.path))
             output.doing("telling the tracker")
             _tell(Teller(run, print))
-    except locks.Busy as busy:
+    except locks.LockHeld as busy:
         raise UserError(f"{run.path}: shown by {busy.holder or 'another process'} at the moment") from None
     return 0
 

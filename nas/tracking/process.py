@@ -150,7 +150,7 @@ def main() -> int:
     try:
         with locks.held(run.path / LOCK, "tracking", looks=_OTHER * 20):
             whole = follow(run, say)
-    except locks.Busy as busy:
+    except locks.LockHeld as busy:
         say(f"told by {busy.holder or 'another process'} already")
         return 0
     except UserError as error:

@@ -279,7 +279,7 @@ def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
             with written(setting("output", output), "must be a folder"):
                 output.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locks.held(output / ".lock", "training"))
-        except locks.Busy:
+        except locks.LockHeld:
             raise SettingError(
                 "output", output, "another training writes there; must be another folder"
             ) from None

@@ -22,7 +22,7 @@ from benchmarks.quality.registry import load
 from benchmarks.quality.report import markdown, summary
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.smac.candidates import Candidates
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from nas.util.errors import UserError
 from search_spaces.base import config_id
 
@@ -205,7 +205,7 @@ def test_frugal_choice_learns_what_is_dear() -> None:
     drawn = space.sample(60, 0)
     for config in drawn:
         frugal.note(rows.encode(config).get_array(), 1.0 + int(config["kernel_mid"]))
-    model = ChoiceProcess(space.configspace())
+    model = GaussianProcess(space.configspace())
     X = np.array([rows.encode(config).get_array() for config in drawn])
     model.train(X, np.linspace(0.4, 0.5, 60))
     plain = EI()

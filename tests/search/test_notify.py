@@ -16,7 +16,7 @@ from nas.execution.simulated import SimulatedResult
 from nas.run.folder import Run
 from nas.search import notify
 from nas.search.notify import Notifier, check
-from nas.search.session import Watched
+from nas.search.session import RunningSession
 from nas.util.errors import UserError
 from nas.view.logfile import Silence
 
@@ -41,7 +41,7 @@ def told() -> list[Told]:
 
 
 @contextlib.contextmanager
-def silent(watched: Watched) -> Iterator[Silence]:
+def silent(watched: RunningSession) -> Iterator[Silence]:
     yield Silence()
 
 
@@ -49,7 +49,7 @@ def searched(simulation: Any, notifier: Notifier, *, until: int | None = None) -
     """A simulated search that is watched as a real one is."""
     search, journal = simulation.search()
     run = Run(simulation.path)
-    watched = Watched(run, run.read_search(), search.state, search.used, search.stop)
+    watched = RunningSession(run, run.read_search(), search.state, search.used, search.stop)
     with journal, notifier.watching(silent)(watched) as listener:
         search._listeners = (listener,)
         from nas.run.events import SessionStarted

@@ -71,9 +71,7 @@ class DaskExecutor:
         self._token = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
         self._say = say
-        self._client = SchedulerConnection(
-            cluster, self._key, lambda said: self._inbox.put(("said", said, None))
-        )
+        self._client = SchedulerConnection(cluster, self._key, lambda it: self._inbox.put(("said", it, None)))
         self._members: dict[str, Member] = {}
         self._jobs: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()

@@ -134,7 +134,7 @@ class TrialPlugin(WorkerPlugin):
         """Runs a trial to its end and announces its epochs while it runs.
 
         Raises:
-            PlaceGone: If the process was abandoned, through no fault of the trial.
+            TrialAbandoned: If the process was abandoned, through no fault of the trial.
         """
         with self._work():
             executor = self._executor
