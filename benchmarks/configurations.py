@@ -34,7 +34,7 @@ _PLAIN_WARM_UP = 2  # steps
 
 
 @dataclass(frozen=True)
-class Options:
+class ConfigurationsSettings:
     """What to train."""
 
     device: str = "cpu"
@@ -84,7 +84,7 @@ def ours(watcher: TrialWatcher, config: Config, wanted: int) -> dict[str, float]
     }
 
 
-def plain(options: Options, device: torch.device, config: Config) -> float:
+def plain(options: ConfigurationsSettings, device: torch.device, config: Config) -> float:
     """Images a second of the plain loop, over half as many steps as an epoch of ours has."""
     amp: Amp = "off" if device.type == "cpu" else "fp16"
     steps = Loop(device, amp, with_data=False, wanted_batch=options.batch_size).steps(config, options.width)
@@ -119,7 +119,7 @@ def harmonic(rows: list[dict[str, float]], key: str) -> float:
     return statistics.harmonic_mean([row[key] for row in rows]) if rows else math.nan
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: ConfigurationsSettings) -> dict[str, Any]:
     """Prints a line for each configuration and what they come to; returns all figures."""
     began = time.monotonic()
     device = find_device(options.device)
@@ -168,4 +168,4 @@ def main(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, ConfigurationsSettings, __doc__)

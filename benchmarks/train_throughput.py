@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainThroughputSettings:
     """What to time."""
 
     device: str = "cpu"
@@ -62,7 +62,7 @@ class Options:
     """Writes all figures there, after every network."""
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: TrainThroughputSettings) -> dict[str, Any]:
     """Prints a Markdown table; returns all figures.
 
     Raises:
@@ -156,4 +156,4 @@ def share(part: float) -> str:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, TrainThroughputSettings, __doc__)

@@ -111,7 +111,9 @@ def test_the_plain_loop_trains(amp: str) -> None:
 
 
 def test_random_configurations_come_to_a_harmonic_mean(tmp_path: Path) -> None:
-    options = configurations.Options(count=3, steps=2, plain_every=2, batch_size=16, json=tmp_path / "f.json")
+    options = configurations.ConfigurationsSettings(
+        count=3, steps=2, plain_every=2, batch_size=16, json=tmp_path / "f.json"
+    )
     found = configurations.main(options)
     rates = [row["rate"] for row in found["rows"]]
     assert found["rate"] == pytest.approx(3 / sum(1 / rate for rate in rates))
@@ -123,11 +125,13 @@ def test_random_configurations_come_to_a_harmonic_mean(tmp_path: Path) -> None:
 
 
 def test_nothing_in_time_is_no_figure() -> None:
-    found = configurations.main(configurations.Options(count=3, steps=2, batch_size=16, minutes=-1))
+    found = configurations.main(
+        configurations.ConfigurationsSettings(count=3, steps=2, batch_size=16, minutes=-1)
+    )
     assert found["configurations"] == 0
     assert math.isnan(found["rate"])
     with pytest.raises(UserError, match="--epochs 1: must be at least 2"):
-        configurations.Options(epochs=1)
+        configurations.ConfigurationsSettings(epochs=1)
 
 
 def test_time_that_trials_share_counts_once() -> None:
