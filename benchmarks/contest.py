@@ -31,7 +31,7 @@ REFERENCE = "ours, reference"
 
 
 @dataclass(frozen=True)
-class Way:
+class Method:
     """A way of training.
 
     Attributes:
@@ -48,7 +48,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Conditions:
     """What is the same for every way.
 
     Attributes:
@@ -76,19 +76,19 @@ class Speed(NamedTuple):
     validation: float
 
 
-def ways(device: str) -> list[Way]:
+def ways(device: str) -> list[Method]:
     """What can be compared."""
     cores = len(os.sched_getaffinity(0))
-    ours = [Way("ours", cores), Way(REFERENCE, cores)]
-    plain = [Way("plain", cores), Way("plain, no data", cores)]
+    ours = [Method("ours", cores), Method(REFERENCE, cores)]
+    plain = [Method("plain", cores), Method("plain, no data", cores)]
     if device == "cpu":
-        return [*ours, Way(f"ours, {cores} at once", 1, cores), *plain]
+        return [*ours, Method(f"ours, {cores} at once", 1, cores), *plain]
     kinds: tuple[Amp, ...] = ("fp16", "bf16")
-    mixed = [Way(f"plain {amp}{what}", cores, amp=amp) for amp in kinds for what in ("", ", no data")]
+    mixed = [Method(f"plain {amp}{what}", cores, amp=amp) for amp in kinds for what in ("", ", no data")]
     return [*ours, *mixed, *plain]
 
 
-def chosen(names: Iterable[str], device: str) -> list[Way]:
+def chosen(names: Iterable[str], device: str) -> list[Method]:
     """The ways of these names, or all of them.
 
     Raises:
@@ -105,7 +105,7 @@ def chosen(names: Iterable[str], device: str) -> list[Way]:
 class Contest:
     """One process for each way of training, or as many as it trains at once."""
 
-    def __init__(self, compared: Iterable[Way], terms: Terms, turns: int) -> None:
+    def __init__(self, compared: Iterable[Method], conditions: Conditions, turns: int) -> None:
         """Starts the processes."""
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a search; for all alike
         context = multiprocessing.get_context("spawn")
@@ -116,7 +116,7 @@ class Contest:
         for way in compared:
             for _ in range(way.processes):
                 pipe, far = context.Pipe()
-                self._processes.append(context.Process(target=train, args=(far, way, terms)))
+                self._processes.append(context.Process(target=train, args=(far, way, conditions)))
                 self._processes[-1].start()
                 far.close()
                 self._teams.setdefault(way.name, []).append(pipe)
@@ -234,23 +234,23 @@ class _Talk:
         self._spent = cpu_seconds()
 
 
-def train(pipe: Connection, way: Way, terms: Terms) -> None:
+def train(pipe: Connection, way: Method, conditions: Conditions) -> None:
     """A process that trains one network after another, in turns."""
     torch.set_num_threads(way.threads)
-    talk = _Talk(pipe, terms.seconds)
+    talk = _Talk(pipe, conditions.seconds)
     with suppress(EOFError, BrokenPipeError):  # the contest is over
         while (wanted := talk.network()) is not None:
             try:
-                (_ours if way.name.startswith("ours") else _plain)(talk, way, terms, *wanted)
+                (_ours if way.name.startswith("ours") else _plain)(talk, way, conditions, *wanted)
             except StopWatching:
                 continue
             except Exception as error:
                 talk.fail(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:200])
 
 
-def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
+def _ours(talk: _Talk, way: Method, conditions: Conditions, point: str, width: int) -> None:
     reference = way.name == REFERENCE
-    place = TrialSetup(width, _WARM_UP, terms.device, terms.batch_size, way.threads, reference)
+    place = TrialSetup(width, _WARM_UP, conditions.device, conditions.batch_size, way.threads, reference)
     epochs: list[Epoch] = []
 
     def pilot(epoch: Epoch) -> None:
@@ -259,7 +259,7 @@ def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
             raise StopWatching
 
     TrialWatcher(place).watch(SPACE.points[point], pilot)
-    wanted = math.ceil(terms.seconds * _WARM_UP / epochs[-1].train_seconds)
+    wanted = math.ceil(conditions.seconds * _WARM_UP / epochs[-1].train_seconds)
     place = replace(place, steps=min(max(wanted, _LEAST_STEPS), _MOST_STEPS))
     watcher = TrialWatcher(place)
     begun = False
@@ -275,8 +275,8 @@ def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
     watcher.watch(SPACE.points[point], turn)
 
 
-def _plain(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
-    loop = Loop(torch.device(terms.device), way.amp, "no data" not in way.name, terms.batch_size)
+def _plain(talk: _Talk, way: Method, conditions: Conditions, point: str, width: int) -> None:
+    loop = Loop(torch.device(conditions.device), way.amp, "no data" not in way.name, conditions.batch_size)
     steps = loop.steps(SPACE.points[point], width)
     for _ in range(_WARM_UP):
         next(steps)

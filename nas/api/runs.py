@@ -58,7 +58,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
 
     found = listing.read(user_input.path("folder", Path(folder).expanduser()))
     rows = [run.to_json() for run in found.runs]
-    table = pd.DataFrame(rows, columns=[field.name for field in fields(listing.Listed)])
+    table = pd.DataFrame(rows, columns=[field.name for field in fields(listing.ListedRun)])
     table.attrs["left_out"] = found.left_out
     return table
 

@@ -29,7 +29,7 @@ _OTHER = 90  # seconds that an earlier search's process may take to end
 _NICENESS = 10
 
 
-class Teller:
+class TrackerUpdater:
     """Tells a run's tracker what is journaled, and tries again what it did not take."""
 
     def __init__(self, run: Run, say: Callable[[str], None]) -> None:
@@ -115,7 +115,7 @@ def follow(run: Run, say: Callable[[str], None]) -> bool:
     Returns:
         Whether the tracker has it all.
     """
-    teller = Teller(run, say)
+    teller = TrackerUpdater(run, say)
     while not _ended():
         teller.look()
     threading.Thread(target=_end_in_time, daemon=True).start()
