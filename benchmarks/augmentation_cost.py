@@ -23,7 +23,7 @@ from nas.util.machine import synchronize
 
 
 @dataclass(frozen=True)
-class Options:
+class AugmentationCostSettings:
     """What to time."""
 
     widths: tuple[int, ...] = (16, 32, 64)
@@ -38,7 +38,7 @@ class Options:
     """Where."""
 
 
-def main(options: Options) -> None:
+def main(options: AugmentationCostSettings) -> None:
     """Times steps on random 32x32 images, with everything switched on."""
     torch.set_num_threads(options.threads)
     space = search_spaces.get("nexception")
@@ -77,4 +77,4 @@ def now(device: torch.device) -> float:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(tyro.cli(AugmentationCostSettings, description=__doc__))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from benchmarks.plain import Amp, Loop
-from benchmarks.trial import Enough, Epoch, Place, Workplace, batch_size
+from benchmarks.trial import Epoch, StopWatching, TrialSetup, TrialWatcher, batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
 from nas.trial.memory import free_memory
 from nas.util.errors import UserError, first_line
@@ -34,7 +34,7 @@ _PLAIN_WARM_UP = 2  # steps
 
 
 @dataclass(frozen=True)
-class Options:
+class ConfigurationsSettings:
     """What to train."""
 
     device: str = "cpu"
@@ -64,16 +64,16 @@ class Options:
                 raise UserError(f"--{flag.replace('_', '-')} {getattr(self, flag)}: must be at least {least}")
 
 
-def ours(workplace: Workplace, config: Config, wanted: int) -> dict[str, float]:
+def ours(watcher: TrialWatcher, config: Config, wanted: int) -> dict[str, float]:
     """Trains a configuration as a trial; its speed, and how late its first epoch ended."""
     epochs: list[Epoch] = []
 
     def count(epoch: Epoch) -> None:
         epochs.append(epoch)
         if len(epochs) == wanted:
-            raise Enough
+            raise StopWatching
 
-    workplace.watch(config, count)
+    watcher.watch(config, count)
     later = epochs[1:]
     usual = (epochs[-1].done - epochs[0].done) / len(later)
     training = sum(epoch.train_seconds for epoch in later)
@@ -84,7 +84,7 @@ def ours(workplace: Workplace, config: Config, wanted: int) -> dict[str, float]:
     }
 
 
-def plain(options: Options, device: torch.device, config: Config) -> float:
+def plain(options: ConfigurationsSettings, device: torch.device, config: Config) -> float:
     """Images a second of the plain loop, over half as many steps as an epoch of ours has."""
     amp: Amp = "off" if device.type == "cpu" else "fp16"
     steps = Loop(device, amp, with_data=False, wanted_batch=options.batch_size).steps(config, options.width)
@@ -119,14 +119,14 @@ def harmonic(rows: list[dict[str, float]], key: str) -> float:
     return statistics.harmonic_mean([row[key] for row in rows]) if rows else math.nan
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: ConfigurationsSettings) -> dict[str, Any]:
     """Prints a line for each configuration and what they come to; returns all figures."""
     began = time.monotonic()
     device = find_device(options.device)
     dtype = number_type(device)
     limits = ceilings(device, dtype)
     size = batch_size(options.width, options.batch_size)
-    workplace = Workplace(Place(options.width, options.steps, str(device), options.batch_size))
+    watcher = TrialWatcher(TrialSetup(options.width, options.steps, str(device), options.batch_size))
     rows: list[dict[str, float]] = []
     found: dict[str, Any] = {
         **machine(device),
@@ -141,7 +141,7 @@ def main(options: Options) -> dict[str, Any]:
         if time.monotonic() - began > 60 * options.minutes:
             break
         try:
-            row = ours(workplace, config, options.epochs)
+            row = ours(watcher, config, options.epochs)
         except RuntimeError as error:
             found["notes"].append(f"configuration {number}: {first_line(error)}")
             continue
@@ -154,7 +154,7 @@ def main(options: Options) -> dict[str, Any]:
         kernels = f"{config['kernel_down']}, {config['kernel_mid']}"
         print(f"| {number} | {kernels} | {row['rate']:,.0f} | {beside} | {row['before']:.2f} |", flush=True)
         write_json(options.json, found | summary(rows))
-    found["notes"] += workplace.notes
+    found["notes"] += watcher.notes
     found |= summary(rows)
     write_json(options.json, found)
     print(
@@ -168,4 +168,4 @@ def main(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, ConfigurationsSettings, __doc__)

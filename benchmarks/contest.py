@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from benchmarks.plain import Amp, Loop
-from benchmarks.trial import Enough, Epoch, Place, Workplace
+from benchmarks.trial import Epoch, StopWatching, TrialSetup, TrialWatcher
 from benchmarks.workload import SPACE
 from nas.util.errors import UserError
 
@@ -31,7 +31,7 @@ REFERENCE = "ours, reference"
 
 
 @dataclass(frozen=True)
-class Way:
+class Method:
     """A way of training.
 
     Attributes:
@@ -48,7 +48,7 @@ class Way:
 
 
 @dataclass(frozen=True)
-class Terms:
+class Conditions:
     """What is the same for every way.
 
     Attributes:
@@ -76,19 +76,19 @@ class Speed(NamedTuple):
     validation: float
 
 
-def ways(device: str) -> list[Way]:
+def ways(device: str) -> list[Method]:
     """What can be compared."""
     cores = len(os.sched_getaffinity(0))
-    ours = [Way("ours", cores), Way(REFERENCE, cores)]
-    plain = [Way("plain", cores), Way("plain, no data", cores)]
+    ours = [Method("ours", cores), Method(REFERENCE, cores)]
+    plain = [Method("plain", cores), Method("plain, no data", cores)]
     if device == "cpu":
-        return [*ours, Way(f"ours, {cores} at once", 1, cores), *plain]
+        return [*ours, Method(f"ours, {cores} at once", 1, cores), *plain]
     kinds: tuple[Amp, ...] = ("fp16", "bf16")
-    mixed = [Way(f"plain {amp}{what}", cores, amp=amp) for amp in kinds for what in ("", ", no data")]
+    mixed = [Method(f"plain {amp}{what}", cores, amp=amp) for amp in kinds for what in ("", ", no data")]
     return [*ours, *mixed, *plain]
 
 
-def chosen(names: Iterable[str], device: str) -> list[Way]:
+def chosen(names: Iterable[str], device: str) -> list[Method]:
     """The ways of these names, or all of them.
 
     Raises:
@@ -105,7 +105,7 @@ def chosen(names: Iterable[str], device: str) -> list[Way]:
 class Contest:
     """One process for each way of training, or as many as it trains at once."""
 
-    def __init__(self, compared: Iterable[Way], terms: Terms, turns: int) -> None:
+    def __init__(self, compared: Iterable[Method], conditions: Conditions, turns: int) -> None:
         """Starts the processes."""
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in a search; for all alike
         context = multiprocessing.get_context("spawn")
@@ -116,7 +116,7 @@ class Contest:
         for way in compared:
             for _ in range(way.processes):
                 pipe, far = context.Pipe()
-                self._processes.append(context.Process(target=train, args=(far, way, terms)))
+                self._processes.append(context.Process(target=train, args=(far, way, conditions)))
                 self._processes[-1].start()
                 far.close()
                 self._teams.setdefault(way.name, []).append(pipe)
@@ -197,7 +197,7 @@ class _Talk:
         return found
 
     def ready(self, notes: Iterable[str] = ()) -> None:
-        """Says that all is warm; returns when the first turn begins, or raises :class:`Enough`."""
+        """Says that all is warm; returns when the first turn begins, or raises :class:`StopWatching`."""
         self._answer(_Answer(notes=tuple(notes)))
 
     def add(self, images: int, steps: int, training: float, validation: float = 0.0) -> None:
@@ -225,43 +225,43 @@ class _Talk:
         try:
             self._next = self._pipe.recv()
         except EOFError:
-            raise Enough from None
+            raise StopWatching from None
         if self._next != _TURN:
-            raise Enough
+            raise StopWatching
         self._next = None
         self._images = self._steps = 0
         self._training = self._validation = 0.0
         self._spent = cpu_seconds()
 
 
-def train(pipe: Connection, way: Way, terms: Terms) -> None:
+def train(pipe: Connection, way: Method, conditions: Conditions) -> None:
     """A process that trains one network after another, in turns."""
     torch.set_num_threads(way.threads)
-    talk = _Talk(pipe, terms.seconds)
+    talk = _Talk(pipe, conditions.seconds)
     with suppress(EOFError, BrokenPipeError):  # the contest is over
         while (wanted := talk.network()) is not None:
             try:
-                (_ours if way.name.startswith("ours") else _plain)(talk, way, terms, *wanted)
-            except Enough:
+                (_ours if way.name.startswith("ours") else _plain)(talk, way, conditions, *wanted)
+            except StopWatching:
                 continue
             except Exception as error:
                 talk.fail(f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"[:200])
 
 
-def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
+def _ours(talk: _Talk, way: Method, conditions: Conditions, point: str, width: int) -> None:
     reference = way.name == REFERENCE
-    place = Place(width, _WARM_UP, terms.device, terms.batch_size, way.threads, reference)
+    place = TrialSetup(width, _WARM_UP, conditions.device, conditions.batch_size, way.threads, reference)
     epochs: list[Epoch] = []
 
     def pilot(epoch: Epoch) -> None:
         epochs.append(epoch)
         if len(epochs) > 1:
-            raise Enough
+            raise StopWatching
 
-    Workplace(place).watch(SPACE.points[point], pilot)
-    wanted = math.ceil(terms.seconds * _WARM_UP / epochs[-1].train_seconds)
+    TrialWatcher(place).watch(SPACE.points[point], pilot)
+    wanted = math.ceil(conditions.seconds * _WARM_UP / epochs[-1].train_seconds)
     place = replace(place, steps=min(max(wanted, _LEAST_STEPS), _MOST_STEPS))
-    workplace = Workplace(place)
+    watcher = TrialWatcher(place)
     begun = False
 
     def turn(epoch: Epoch) -> None:
@@ -270,13 +270,13 @@ def _ours(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
             talk.add(epoch.images, place.steps, epoch.train_seconds, epoch.val_seconds)
         else:
             begun = True
-            talk.ready(workplace.notes)
+            talk.ready(watcher.notes)
 
-    workplace.watch(SPACE.points[point], turn)
+    watcher.watch(SPACE.points[point], turn)
 
 
-def _plain(talk: _Talk, way: Way, terms: Terms, point: str, width: int) -> None:
-    loop = Loop(torch.device(terms.device), way.amp, "no data" not in way.name, terms.batch_size)
+def _plain(talk: _Talk, way: Method, conditions: Conditions, point: str, width: int) -> None:
+    loop = Loop(torch.device(conditions.device), way.amp, "no data" not in way.name, conditions.batch_size)
     steps = loop.steps(SPACE.points[point], width)
     for _ in range(_WARM_UP):
         next(steps)

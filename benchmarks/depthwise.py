@@ -39,7 +39,7 @@ _CALLS_SECONDS = {"cpu": 0.02, "cuda": 0.003}  # a turn: as many calls as take s
 
 
 @dataclass(frozen=True)
-class Options:
+class DepthwiseSettings:
     """What to time."""
 
     device: str = "auto"
@@ -226,7 +226,7 @@ def table(rows: Iterable[Row], names: Iterable[str]) -> str:
     return "\n".join(lines)
 
 
-def main(options: Options) -> int:
+def main(options: DepthwiseSettings) -> int:
     """Measures and prints.
 
     Raises:
@@ -263,4 +263,4 @@ def main(options: Options) -> int:
 
 
 if __name__ == "__main__":
-    run(lambda: main(parse(Options, prog=PROG, description=__doc__)), PROG)
+    run(lambda: main(parse(DepthwiseSettings, prog=PROG, description=__doc__)), PROG)

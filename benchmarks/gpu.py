@@ -30,7 +30,7 @@ _PAGE = Path("docs/performance.md")
 
 
 @dataclass(frozen=True)
-class Options:
+class GpuSettings:
     """How long, and where to."""
 
     device: str = "cuda:0"
@@ -65,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Raises:
         UserError: Without a GPU, or if there is no page to write into.
     """
-    options = cli.parse(Options, prog=PROG, description=__doc__ or "", args=args)
+    options = cli.parse(GpuSettings, prog=PROG, description=__doc__ or "", args=args)
     refuse_without_gpu(options.device)
     try:
         replaced(options.docs.read_text(), "cuda", "")

@@ -35,7 +35,7 @@ _REPEATS = 20  # in a graph: a clock is read and a graph launched in some ten mi
 
 
 @dataclass(frozen=True)
-class Options:
+class LayersSettings:
     """What to time."""
 
     device: str = "cpu"
@@ -111,7 +111,7 @@ def maps(width: int, batch_size: int) -> list[Shape]:
     ]
 
 
-def rows(options: Options) -> Iterator[Row]:
+def rows(options: LayersSettings) -> Iterator[Row]:
     """Times every layer on every map; notes of what does not work here are printed."""
     device = torch.device(options.device)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -175,7 +175,7 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 def main() -> None:
     """Prints a Markdown table."""
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(LayersSettings, description=__doc__)
     device = torch.device(options.device)
     torch.set_num_threads(options.threads)
     about = machine(device)

@@ -36,7 +36,7 @@ _SMALL_BATCH = 16
 
 
 @dataclass(frozen=True)
-class Options:
+class PerformanceSettings:
     """What to measure."""
 
     soak_trials: int = 1000
@@ -47,7 +47,7 @@ class Options:
     """The page to write into."""
 
 
-def measure(options: Options) -> tuple[dict[str, str], str]:
+def measure(options: PerformanceSettings) -> tuple[dict[str, str], str]:
     """Runs everything.
 
     Returns:
@@ -64,17 +64,21 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     for title, wanted in trainings().items():
         speed = section(title, partial(train_throughput.main, wanted))
         figures |= speeds(speed["results"])
-    drawn = section("Random configurations", lambda: configurations.main(configurations.Options(count=16)))
+    drawn = section(
+        "Random configurations", lambda: configurations.main(configurations.ConfigurationsSettings(count=16))
+    )
     figures["harmonic mean over 16 random configurations, `tiny` width"] = f"{drawn['rate']:,.0f} images/s"
     figures["a new configuration, before its first epoch, in a warm process"] = (
         f"{drawn['before_median']:.2f} s, at most {drawn['before_max']:.2f} s"
     )
-    cost = section("Overhead of a trial", lambda: trial_overhead.main(trial_overhead.Options()))
+    cost = section("Overhead of a trial", lambda: trial_overhead.main(trial_overhead.TrialOverheadSettings()))
     fixed = cost["parts"]["later trials, beyond their epoch"][0]
     figures["fixed cost of a trial in a warm process"] = f"{fixed:.2f} s"
     use = section(
         "A whole search",
-        lambda: search_utilisation.main(search_utilisation.Options(trials=12, at_once=(1, 2))),
+        lambda: search_utilisation.main(
+            search_utilisation.SearchUtilisationSettings(trials=12, at_once=(1, 2))
+        ),
     )
     alone = use["results"][0]
     figures["device idle in a whole search (no trial under way)"] = f"{100 * (1 - alone['trial']):.1f} %"
@@ -83,7 +87,7 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     for case, median in section("Optimiser", asks).items():
         figures[f"optimiser ask, {_ASK_TRIALS:,} trials, {case}"] = f"median {1e3 * median:.0f} ms"
     if options.soak_trials:
-        long = soak.Options(trials=options.soak_trials, minutes=options.soak_minutes)
+        long = soak.SoakSettings(trials=options.soak_trials, minutes=options.soak_minutes)
         memory = section("Memory", lambda: soak.main(long))
         for who in ("search", "trial process"):
             slope, low, high = memory[f"{who}, MB a thousand trials"]
@@ -92,12 +96,12 @@ def measure(options: Options) -> tuple[dict[str, str], str]:
     return figures, printed.getvalue()
 
 
-def trainings() -> dict[str, train_throughput.Options]:
+def trainings() -> dict[str, train_throughput.TrainThroughputSettings]:
     """What is trained, by title: all widths, and of ``paper`` width a batch that fits a CPU."""
     tiny, small, paper = (SPACE.presets[name] for name in ("tiny", "small", "paper"))
     return {
-        "Training": train_throughput.Options(widths=(tiny, small), turns=3, seconds=1.0),
-        f"Training, batch {_SMALL_BATCH}": train_throughput.Options(
+        "Training": train_throughput.TrainThroughputSettings(widths=(tiny, small), turns=3, seconds=1.0),
+        f"Training, batch {_SMALL_BATCH}": train_throughput.TrainThroughputSettings(
             widths=(paper,), batch_size=_SMALL_BATCH, turns=2, seconds=0.5
         ),
     }
@@ -163,7 +167,7 @@ def report(figures: dict[str, str], printed: str) -> str:
     return "\n".join(lines) + "\n" + printed
 
 
-def main(options: Options) -> None:
+def main(options: PerformanceSettings) -> None:
     """Measures, and writes the page."""
     replaced(options.docs.read_text(), "cpu", "")  # marks are looked for before half an hour is spent
     text = report(*measure(options))
@@ -171,4 +175,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, PerformanceSettings, __doc__)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class QualityCheckSettings:
     """What to train."""
 
     dataset: str = "cifar10"
@@ -54,7 +54,9 @@ class Options:
     """Writes all figures there."""
 
 
-def top1(options: Options, data: DeviceData, config: Mapping[str, Any], fast: bool) -> tuple[float, Any]:
+def top1(
+    options: QualityCheckSettings, data: DeviceData, config: Mapping[str, Any], fast: bool
+) -> tuple[float, Any]:
     """Trains a configuration; gives its validation accuracy and its weights."""
     recipe = TrainSettings().resolve(options.width, len(data.train), flip=data.flip)
     torch.manual_seed(derive(0, "init"))
@@ -68,7 +70,7 @@ def top1(options: Options, data: DeviceData, config: Mapping[str, Any], fast: bo
     return metrics.top1, trainer.model.state_dict()
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: QualityCheckSettings) -> dict[str, Any]:
     """Prints a Markdown table; returns all figures."""
     torch.set_num_threads(1)
     images = load(options.dataset, data_dir=options.data_dir, max_images=options.images)
@@ -110,4 +112,4 @@ def main(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(tyro.cli(QualityCheckSettings, description=__doc__))

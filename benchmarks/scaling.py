@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import search_spaces
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
@@ -85,17 +85,17 @@ class Problem:
 
     seconds: float
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:  # noqa: ARG002
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:  # noqa: ARG002
         """Answers for the first ``epochs`` epochs."""
         digest = hashlib.sha256(repr(sorted(config.items())).encode()).digest()
         draw = random.Random(digest)
         speed = self.seconds * draw.lognormvariate(0.0, _SPREAD)
         level = 0.2 + 0.3 * draw.random()
-        return Answer(tuple(level + 0.5 / epoch for epoch in range(1, epochs + 1)), speed)
+        return SimulatedResult(tuple(level + 0.5 / epoch for epoch in range(1, epochs + 1)), speed)
 
 
 @dataclass
-class Bench:
+class SimulatedRun:
     """A simulated search in a folder of its own."""
 
     folder: Path
@@ -151,8 +151,8 @@ def described() -> SearchFile:
 def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
     """One row: how busy so many workers are kept."""
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), workers, trials, seconds_per_epoch)
-        search, file, executor = bench.search()
+        simulated = SimulatedRun(Path(folder), workers, trials, seconds_per_epoch)
+        search, file, executor = simulated.search()
         begin = time.perf_counter()
         with file:
             search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
@@ -175,13 +175,14 @@ def measure_journal(sizes: list[int]) -> Iterator[str]:
             # Without a model, whose asks would take hours, and without SMAC's own files: the trials, the
             # brackets and the journal are the same.
             plain = OptimizerSettings(random_probability=1.0)
-            bench = Bench(Path(folder), 64, size, settings=plain, durable=False)
-            search, file, _ = bench.search()
+            simulated = SimulatedRun(Path(folder), 64, size, settings=plain, durable=False)
+            search, file, _ = simulated.search()
             search._snapshots.take = lambda: None  # type: ignore[method-assign]
             with file:
                 search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
             del search
-            yield f"{read_and_show(bench.run)} {resume_and_ask(replace(bench, settings=OptimizerSettings()))}"
+            asked = resume_and_ask(replace(simulated, settings=OptimizerSettings()))
+            yield f"{read_and_show(simulated.run)} {asked}"
 
 
 def read_and_show(run: Run) -> str:
@@ -204,10 +205,10 @@ def read_and_show(run: Run) -> str:
     return f"{row} {time.process_time() - begin:.1f} |"
 
 
-def resume_and_ask(bench: Bench) -> str:
+def resume_and_ask(simulated: SimulatedRun) -> str:
     """Processor seconds of what a resume does before its first trial, and of the model's first choice."""
     begin = time.process_time()
-    search, file, _ = bench.search()
+    search, file, _ = simulated.search()
     resumed = time.process_time()
     file.close()
     asked, origin = resumed, ""

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class SearchUtilisationSettings:
     """What to run."""
 
     device: str = "cpu"
@@ -63,7 +63,7 @@ class Options:
     """Writes all figures there."""
 
 
-def search(options: Options, folder: Path, seed: int) -> subprocess.Popen[bytes]:
+def search(options: SearchUtilisationSettings, folder: Path, seed: int) -> subprocess.Popen[bytes]:
     """Starts a search."""
     flags = {
         "--dataset": f"npz:{folder / 'random.npz'}",
@@ -128,7 +128,7 @@ def _moment(time: str) -> float:
     return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: SearchUtilisationSettings) -> dict[str, Any]:
     """Prints a Markdown table; returns all figures.
 
     Raises:
@@ -148,7 +148,7 @@ def main(options: Options) -> dict[str, Any]:
     return found
 
 
-def measured(options: Options, number: int) -> dict[str, float]:
+def measured(options: SearchUtilisationSettings, number: int) -> dict[str, float]:
     """Figures of so many searches at once.
 
     Raises:
@@ -186,4 +186,4 @@ def row(result: dict[str, float]) -> str:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, SearchUtilisationSettings, __doc__)

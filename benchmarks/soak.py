@@ -28,7 +28,7 @@ _MEGABYTE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Options:
+class SoakSettings:
     """How long to soak."""
 
     trials: int = 2000
@@ -45,7 +45,7 @@ class Options:
     """Writes all samples there."""
 
 
-def start(options: Options, folder: Path) -> subprocess.Popen[bytes]:
+def start(options: SoakSettings, folder: Path) -> subprocess.Popen[bytes]:
     """Starts the search: one- and two-epoch trials at the least width."""
     flags = {
         "--dataset": "digits",
@@ -98,7 +98,7 @@ def growth(samples: list[dict[str, float]], who: str) -> tuple[float, float, flo
     return 1000 * slope, 1000 * low, 1000 * high
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: SoakSettings) -> dict[str, Any]:
     """Prints a Markdown table; returns all figures."""
     samples: list[dict[str, float]] = []
     print("| trials | seconds | search, MB | trial process, MB |\n|---|---|---|---|", flush=True)
@@ -133,4 +133,4 @@ def main(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(tyro.cli(SoakSettings, description=__doc__))

@@ -37,7 +37,7 @@ _OURS, _TIMM = "nas.train", "timm's loop"
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainAgainstTimmSettings:
     """What is trained, and how long."""
 
     model: str = "resnet10t"
@@ -64,7 +64,7 @@ class Options:
     """Runs timm's loop once, on the files in this folder; what this program itself asks for."""
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: TrainAgainstTimmSettings) -> dict[str, Any]:
     """Prints both speeds and both curves; returns all figures.
 
     Raises:
@@ -123,7 +123,7 @@ def table(found: dict[str, Any]) -> str:
     )
 
 
-def make_files(folder: Path, options: Options) -> int:
+def make_files(folder: Path, options: TrainAgainstTimmSettings) -> int:
     """Writes JPEG files, one folder a class; returns their bytes."""
     from PIL import Image
 
@@ -144,7 +144,7 @@ def make_files(folder: Path, options: Options) -> int:
     return total
 
 
-def _ours(options: Options, folder: Path, turn: int) -> dict[str, Any]:
+def _ours(options: TrainAgainstTimmSettings, folder: Path, turn: int) -> dict[str, Any]:
     target = folder / f"ours-{turn}"
     flags = {
         "--data": f"folder:{folder}",
@@ -171,7 +171,7 @@ def _ours(options: Options, folder: Path, turn: int) -> dict[str, Any]:
     }
 
 
-def _timms(options: Options, folder: Path) -> dict[str, Any]:
+def _timms(options: TrainAgainstTimmSettings, folder: Path) -> dict[str, Any]:
     kept = ("model", "image_size", "classes", "batch_size", "epochs", "workers", "device")
     words = [word for key in kept for word in (f"--{key.replace('_', '-')}", str(getattr(options, key)))]
     program = [sys.executable, "-m", "benchmarks.train_against_timm", "--loop", str(folder)]
@@ -187,7 +187,7 @@ def _finished(program: list[str]) -> str:
     return done.stdout
 
 
-def timms(options: Options, folder: Path) -> dict[str, Any]:
+def timms(options: TrainAgainstTimmSettings, folder: Path) -> dict[str, Any]:
     """timm's ``train.py``, of timm's own pieces: rates and mean losses of the epochs.
 
     Raises:
@@ -261,4 +261,4 @@ def timms(options: Options, folder: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, TrainAgainstTimmSettings, __doc__)

@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.contest import REFERENCE, Contest, Terms, chosen
+from benchmarks.contest import REFERENCE, Conditions, Contest, chosen
 from benchmarks.trial import batch_size
 from benchmarks.workload import SPACE, ceilings, command, machine, number_type, roofline, write_json
 from nas.util.machine import find_device
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainThroughputSettings:
     """What to time."""
 
     device: str = "cpu"
@@ -62,7 +62,7 @@ class Options:
     """Writes all figures there, after every network."""
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: TrainThroughputSettings) -> dict[str, Any]:
     """Prints a Markdown table; returns all figures.
 
     Raises:
@@ -79,8 +79,8 @@ def main(options: Options) -> dict[str, Any]:
     print("|---" * (len(names) + 9) + "|", flush=True)
     results: list[dict[str, Any]] = []
     found = {**machine(device), "flops": limits[0], "bytes": limits[1], "results": results, "notes": []}
-    terms = Terms(str(device), options.seconds, options.batch_size)
-    with Contest(compared, terms, options.turns) as contest:
+    conditions = Conditions(str(device), options.seconds, options.batch_size)
+    with Contest(compared, conditions, options.turns) as contest:
         for width, point in itertools.product(options.widths, options.points):
             if time.monotonic() - began > 60 * options.minutes:
                 found["notes"].append(f"width {width}, {point}: not measured, the time was over")
@@ -156,4 +156,4 @@ def share(part: float) -> str:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, TrainThroughputSettings, __doc__)

@@ -55,7 +55,7 @@ FIELDS = [
 
 
 @dataclass(frozen=True)
-class Options:
+class TrainingDefaultsSettings:
     """What to compare."""
 
     study: Literal["schedule", "rate", "batch", "regularization"] | None = None
@@ -154,7 +154,7 @@ def variants(study: str) -> list[Variant]:
     ]
 
 
-def configurations(options: Options) -> dict[str, Config]:
+def configurations(options: TrainingDefaultsSettings) -> dict[str, Config]:
     """Xception, NEXcepTion and some random ones."""
     space = search_spaces.get(SPACE)
     named = {name: space.points[name] for name in ("xception", "nexception")}
@@ -162,7 +162,9 @@ def configurations(options: Options) -> dict[str, Config]:
     return {**named, **{f"random{i}": config for i, config in enumerate(drawn)}}
 
 
-def run(options: Options, data: DeviceData, config: Config, variant: Variant) -> Iterator[dict[str, Any]]:
+def run(
+    options: TrainingDefaultsSettings, data: DeviceData, config: Config, variant: Variant
+) -> Iterator[dict[str, Any]]:
     """Trains one configuration one way; yields a row for each rung and each judged set of weights."""
     space = search_spaces.get(SPACE)
     recipe = TrainSettings(**variant.settings).resolve(options.width, len(data.train), flip=data.flip)
@@ -210,7 +212,7 @@ def run(options: Options, data: DeviceData, config: Config, variant: Variant) ->
             }
 
 
-def execute(options: Options) -> None:
+def execute(options: TrainingDefaultsSettings) -> None:
     """Runs what is missing of a study."""
     torch.set_num_threads(options.threads)
     images = load(options.dataset, data_dir=options.data_dir, max_images=options.images)
@@ -296,7 +298,7 @@ def correlation(part: pd.DataFrame, variant: str, judged: str, rung: int, last: 
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Options, description=__doc__)
+    chosen = tyro.cli(TrainingDefaultsSettings, description=__doc__)
     if chosen.study is not None:
         execute(chosen)
     if not chosen.results.exists():

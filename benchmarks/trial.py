@@ -1,6 +1,6 @@
 """A trial as the trial process runs it, in this process and watched epoch by epoch.
 
-The benchmarks time what the search's own workplace (:class:`nas.execution.trial_host.Bench`) does with a
+The benchmarks time what the trial process (:class:`nas.execution.trial_host.TrialHost`) does with a
 configuration, deterministic kernels, faster layers, recording and validation included, and nothing that
 was written for them.
 """
@@ -20,7 +20,7 @@ from benchmarks.workload import SPACE, random_images
 from nas.data.images import checked
 from nas.execution.messages import EpochDone, Note, TrialEnded, TrialSpec
 from nas.execution.settings import WorkerSettings
-from nas.execution.trial_host import Bench
+from nas.execution.trial_host import TrialHost
 from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
 
@@ -33,10 +33,10 @@ TRAINING_IMAGES = 40_000  # of CIFAR-10: decides the batch size, as in a real se
 _VAL_FRACTION = 0.1
 _EPOCHS = 1_000_000  # nobody waits for the last one
 
-atexit.register(gc.unfreeze)  # a workplace freezes; libraries complain of what is left at the end
+atexit.register(gc.unfreeze)  # a trial host freezes; libraries complain of what is left at the end
 
 
-class Enough(BaseException):
+class StopWatching(BaseException):
     """Raised while a trial is watched: ends it. No Exception, which would be the trial's own crash."""
 
 
@@ -58,7 +58,7 @@ class Epoch:
 
 
 @dataclass(frozen=True)
-class Place:
+class TrialSetup:
     """Where and on what trials are watched.
 
     Attributes:
@@ -83,11 +83,13 @@ def batch_size(width: int, wanted: int | None = None) -> int:
     return TrainSettings(batch_size=wanted).resolve(width, TRAINING_IMAGES).batch_size
 
 
-def settings(place: Place, folder: Path, *, dataset: str = "random", max_epochs: int = 1) -> WorkerSettings:
+def settings(
+    setup: TrialSetup, folder: Path, *, dataset: str = "random", max_epochs: int = 1
+) -> WorkerSettings:
     """What a trial process is told that trains on random images."""
     return WorkerSettings(
         space=SPACE.name,
-        width=str(place.width),
+        width=str(setup.width),
         dataset=dataset,
         data_dir=folder,
         image_size=None,
@@ -95,32 +97,32 @@ def settings(place: Place, folder: Path, *, dataset: str = "random", max_epochs:
         val_fraction=_VAL_FRACTION,
         seed=0,
         max_epochs=max_epochs,
-        train=TrainSettings(batch_size=batch_size(place.width, place.batch_size)),
-        device=place.device,
-        threads=place.threads,
+        train=TrainSettings(batch_size=batch_size(setup.width, setup.batch_size)),
+        device=setup.device,
+        threads=setup.threads,
         checkpoints=folder / "checkpoints",
         quota_bytes=1 << 30,
         checkpoint_every=math.inf,
-        reference=place.reference,
+        reference=setup.reference,
     )
 
 
-class Workplace:
-    """The trial process's workplace, on random images.
+class TrialWatcher:
+    """Runs trials as a trial process does, on random images, and reports their epochs.
 
     Attributes:
         notes: What trials had to say, such as why a step was not recorded.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, setup: TrialSetup) -> None:
         """Places the images on the device."""
-        batch = batch_size(place.width, place.batch_size)
-        images = checked("random", *random_images(math.ceil(place.steps * batch / (1 - _VAL_FRACTION)) + 20))
+        batch = batch_size(setup.width, setup.batch_size)
+        images = checked("random", *random_images(math.ceil(setup.steps * batch / (1 - _VAL_FRACTION)) + 20))
         self._folder = tempfile.TemporaryDirectory()
         self._pipe = _Pipe()
-        told = settings(place, Path(self._folder.name), max_epochs=_EPOCHS)
-        self._bench = Bench(told, images, self._pipe)  # type: ignore[arg-type]
-        self._images = batch * ((self._bench.facts.data.train_images or 0) // batch)
+        told = settings(setup, Path(self._folder.name), max_epochs=_EPOCHS)
+        self._host = TrialHost(told, images, self._pipe)  # type: ignore[arg-type]
+        self._images = batch * ((self._host.facts.data.train_images or 0) // batch)
 
     @property
     def notes(self) -> list[str]:
@@ -128,7 +130,7 @@ class Workplace:
         return list(dict.fromkeys(self._pipe.notes))
 
     def watch(self, config: Config, on_epoch: Callable[[Epoch], None], seed: int = 0) -> None:
-        """Hands a configuration over; returns when ``on_epoch`` has raised :class:`Enough`.
+        """Hands a configuration over; returns when ``on_epoch`` has raised :class:`StopWatching`.
 
         Raises:
             RuntimeError: If the trial crashed.
@@ -144,9 +146,9 @@ class Workplace:
 
         self._pipe.on_report = told
         try:
-            self._bench.run(TrialSpec(0, config_id(config), config, _EPOCHS, seed, math.inf))
-        except Enough:
-            self._bench._free()  # as after every trial
+            self._host.run(TrialSpec(0, config_id(config), config, _EPOCHS, seed, math.inf))
+        except StopWatching:
+            self._host._free()  # as after every trial
 
 
 @dataclass

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from benchmarks.trial import Place, batch_size
+from benchmarks.trial import TrialSetup, batch_size
 from benchmarks.trial import settings as trial_settings
 from benchmarks.workload import (
     CLASSES,
@@ -56,7 +56,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class TrialOverheadSettings:
     """What to time."""
 
     device: str = "cpu"
@@ -75,7 +75,7 @@ class Options:
     """Writes all figures there."""
 
 
-def through_executor(options: Options, folder: Path) -> tuple[float, list[float], list[float]]:
+def through_executor(options: TrialOverheadSettings, folder: Path) -> tuple[float, list[float], list[float]]:
     """Starts a trial process and runs one-epoch trials in it.
 
     Returns:
@@ -84,7 +84,7 @@ def through_executor(options: Options, folder: Path) -> tuple[float, list[float]
     """
     images, labels = random_images(options.images)
     np.savez(folder / "random.npz", x_train=images, y_train=labels)
-    place = Place(options.width, 1, options.device, threads=options.threads)
+    place = TrialSetup(options.width, 1, options.device, threads=options.threads)
     settings = trial_settings(place, folder, dataset=f"npz:{folder / 'random.npz'}")
     with closing(LocalExecutor(settings)) as executor:
         began = time.perf_counter()
@@ -109,7 +109,7 @@ def through_executor(options: Options, folder: Path) -> tuple[float, list[float]
     return ready, beyond, whole
 
 
-def parts(options: Options, folder: Path) -> Iterator[tuple[str, Cost]]:
+def parts(options: TrialOverheadSettings, folder: Path) -> Iterator[tuple[str, Cost]]:
     """Times what a one-epoch trial consists of; yields names and costs."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
@@ -202,7 +202,7 @@ class Cost(NamedTuple):
         return Cost(self.wall * times, self.cpu * times)
 
 
-def main(options: Options) -> dict[str, Any]:
+def main(options: TrialOverheadSettings) -> dict[str, Any]:
     """Prints a Markdown table; returns all figures."""
     with tempfile.TemporaryDirectory() as name:
         ready, beyond, whole = through_executor(options, Path(name))
@@ -223,4 +223,4 @@ def main(options: Options) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    command(main, Options, __doc__)
+    command(main, TrialOverheadSettings, __doc__)

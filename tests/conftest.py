@@ -15,7 +15,7 @@ import pytest
 from hypothesis import settings
 
 import search_spaces
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
@@ -99,7 +99,7 @@ def true_error(config: dict[str, Any]) -> float:
     return error
 
 
-def synthetic(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def synthetic(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """Learning curves towards the true error, with noise; kernels cost what large kernels cost."""
     final = true_error(config)
     errors = tuple(
@@ -107,23 +107,23 @@ def synthetic(config: dict[str, Any], epochs: int, seed: int) -> Answer:
         for epoch in range(1, epochs + 1)
     )
     kernels = config["kernel_mid"] + config["kernel_down"]
-    return Answer(errors, seconds=2.0 + kernels, params=1e5 * kernels, macs=1e6 * kernels)
+    return SimulatedResult(errors, seconds=2.0 + kernels, params=1e5 * kernels, macs=1e6 * kernels)
 
 
-def crashing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def crashing(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """The same, but one configuration in eight (never the default) crashes in its second epoch."""
     answer = synthetic(config, epochs, seed)
     if noise("crash", *sorted(config.items())) < 1 / 8 and config["stem"] != "conv":
-        return Answer((*answer.errors[:1], *(None for _ in answer.errors[1:])), answer.seconds)
+        return SimulatedResult((*answer.errors[:1], *(None for _ in answer.errors[1:])), answer.seconds)
     return answer
 
 
-def ranked(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def ranked(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """The same with three choices that stand out from the others."""
     answer = crashing(config, epochs, seed)
     extra = 0.04 * (config["norm_positions"] != "12") + 0.14 * KERNEL[config["kernel_mid"]]
     errors = tuple(None if error is None else min(error + extra, 1.0) for error in answer.errors)
-    return Answer(errors, answer.seconds)
+    return SimulatedResult(errors, answer.seconds)
 
 
 @dataclass
@@ -131,7 +131,7 @@ class Simulation:
     """A search in a run folder, in simulated time."""
 
     path: Path
-    problem: Callable[..., Answer] = synthetic
+    problem: Callable[..., SimulatedResult] = synthetic
     optimizer: str = "smac"
     seed: int = 0
     seconds: float = 1e9

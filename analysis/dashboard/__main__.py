@@ -108,7 +108,7 @@ def _wait_until_ready(running: Services, stop: threading.Event) -> int | None:
     while not running.ready():
         dead = running.dead()
         if dead:
-            print(dead[0].epitaph(), file=sys.stderr)
+            print(dead[0].exit_message(), file=sys.stderr)
             return 1
         if time.monotonic() > deadline:
             print(f"the page does not answer after {_START:.0f} seconds", file=sys.stderr)
@@ -124,7 +124,7 @@ def _watch(running: Services, exporters: Sequence[Exporter], stop: threading.Eve
         for child in running.dead():
             if running.closed_from_page(child):
                 return 0
-            print(child.epitaph(), file=sys.stderr, flush=True)
+            print(child.exit_message(), file=sys.stderr, flush=True)
             if not running.replace(child):
                 return 1
             print(f"{child.name} was started again", file=sys.stderr, flush=True)

@@ -48,7 +48,7 @@ class Child:
         """None while it runs."""
         return self._process.poll()
 
-    def epitaph(self, lines: int = 12) -> str:
+    def exit_message(self, lines: int = 12) -> str:
         """How it ended and the last lines of its log."""
         said = self._log.read_text(errors="replace").rstrip().splitlines() or ["(nothing)"]
         tail = "\n".join(f"  {line}" for line in said[-lines:])

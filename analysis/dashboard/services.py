@@ -140,7 +140,7 @@ class Services:
         deadline = time.monotonic() + 10
         while self._ask_redis("PING") != "+PONG":
             if child.exit_code is not None or time.monotonic() > deadline:
-                raise UserError(f"redis-server did not start: {child.epitaph(1)}".replace("\n ", ""))
+                raise UserError(f"redis-server did not start: {child.exit_message(1)}".replace("\n ", ""))
             time.sleep(0.05)
 
     def _ask_redis(self, command: str) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Path:
+class AblationPath:
     """The changes in the order in which they are made.
 
     Attributes:
@@ -39,7 +39,7 @@ class Path:
         return -np.diff(self.errors, axis=1)
 
 
-def path(forest: Forest, start: Mapping[str, Any], goal: Mapping[str, Any]) -> Path:
+def path(forest: Forest, start: Mapping[str, Any], goal: Mapping[str, Any]) -> AblationPath:
     """Walks greedily from ``start`` to ``goal`` through the choices in which they differ."""
     current = dict(start)
     errors = [forest.predict(forest.encode([current]))[:, 0]]
@@ -51,4 +51,4 @@ def path(forest: Forest, start: Mapping[str, Any], goal: Mapping[str, Any]) -> P
         order.append(left.pop(best))
         current[order[-1]] = goal[order[-1]]
         errors.append(predicted[:, best])
-    return Path(tuple(order), tuple(goal[name] for name in order), np.stack(errors, axis=1))
+    return AblationPath(tuple(order), tuple(goal[name] for name in order), np.stack(errors, axis=1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.run import standing
+from nas.run import liveness
 from nas.run.events import Asked, Ended, Epoch, Paused, SessionStarted, SessionStopped, Started
 from nas.run.state import SearchState
 from nas.run.tail import Tail
@@ -44,7 +44,7 @@ class Following:
         changed: dict[str, None] = {}
         for event in self._tail.more():
             changed |= dict.fromkeys(self._take(event))
-        alive = standing.of(self._run, self._state).status in (standing.RUNNING, standing.AWAY)
+        alive = liveness.of(self._run, self._state).status in (liveness.RUNNING, liveness.AWAY)
         if alive != self.alive:
             self.alive = alive
             changed |= dict.fromkeys(self._open())

@@ -21,13 +21,13 @@ import tyro
 import search_spaces
 from benchmarks.end_to_end import images, judge, results
 from benchmarks.end_to_end.racers import Course, race
-from benchmarks.end_to_end.settings import Options
+from benchmarks.end_to_end.settings import EndToEndSettings
 from nas.util.errors import UserError
 from nas.util.machine import hardware
 from search_spaces.base import config_id
 
 
-def execute(options: Options) -> None:
+def execute(options: EndToEndSettings) -> None:
     """Runs the repeats that are missing."""
     done = {row["repeat"] for row in results.read(options.results, options) if _all(row, options)}
     for repeat in range(options.repeats):
@@ -39,7 +39,7 @@ def execute(options: Options) -> None:
             print(results.table([row], options.racers), flush=True)
 
 
-def one(options: Options, repeat: int) -> dict[str, object]:
+def one(options: EndToEndSettings, repeat: int) -> dict[str, object]:
     """One race, and the judgement of its winners."""
     given = images.given(options, repeat)
     folder = options.work.resolve() / str(repeat)
@@ -64,14 +64,14 @@ def one(options: Options, repeat: int) -> dict[str, object]:
     }
 
 
-def _all(row: dict[str, Any], options: Options) -> bool:
+def _all(row: dict[str, Any], options: EndToEndSettings) -> bool:
     return set(options.racers) <= set(row["racers"])
 
 
 def main() -> None:
     """Races, and prints the table."""
     try:
-        options = tyro.cli(Options, description=__doc__)
+        options = tyro.cli(EndToEndSettings, description=__doc__)
         execute(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,11 +14,11 @@ from nas.data.sources import load, load_test
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.end_to_end.settings import Options
+    from benchmarks.end_to_end.settings import EndToEndSettings
     from nas.data.images import ImageSet
 
 
-def given(options: Options, repeat: int) -> ImageSet:
+def given(options: EndToEndSettings, repeat: int) -> ImageSet:
     """What every program of a repeat gets: another stratified draw each time."""
     return load(
         options.dataset,
@@ -34,7 +34,7 @@ def write(images: ImageSet, path: Path) -> None:
     np.savez(path, x_train=images.images, y_train=images.labels, classes=np.array(images.class_names))
 
 
-def judged(options: Options, images: ImageSet, repeat: int) -> DeviceData:
+def judged(options: EndToEndSettings, images: ImageSet, repeat: int) -> DeviceData:
     """To learn from: as many of the given images as a trial has. To judge by: the test part, seen by none."""
     test = load_test(options.dataset, data_dir=options.data_dir)
     rng = np.random.default_rng(repeat)

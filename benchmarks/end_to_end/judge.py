@@ -12,12 +12,12 @@ from nas.trial.settings import TrainSettings
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
-    from benchmarks.end_to_end.settings import Options
+    from benchmarks.end_to_end.settings import EndToEndSettings
     from nas.data.device import DeviceData
     from search_spaces.base import Config
 
 
-def accuracies(options: Options, data: DeviceData, config: Config, repeat: int) -> list[float]:
+def accuracies(options: EndToEndSettings, data: DeviceData, config: Config, repeat: int) -> list[float]:
     """Test accuracy with each fresh seed; 0 where the training diverges.
 
     The seeds are the same for all configurations of a repeat, and none that a program has used.
@@ -25,7 +25,7 @@ def accuracies(options: Options, data: DeviceData, config: Config, repeat: int) 
     return [_accuracy(options, data, config, derive(repeat, "judge", seed)) for seed in range(options.seeds)]
 
 
-def _accuracy(options: Options, data: DeviceData, config: Config, seed: int) -> float:
+def _accuracy(options: EndToEndSettings, data: DeviceData, config: Config, seed: int) -> float:
     torch.set_num_threads(options.cores)
     space = search_spaces.get(options.space)
     recipe = TrainSettings().resolve(options.width, len(data.train), flip=data.flip)

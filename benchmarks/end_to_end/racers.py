@@ -21,7 +21,7 @@ from search_spaces.base import plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from benchmarks.end_to_end.settings import Options, RacerName
+    from benchmarks.end_to_end.settings import EndToEndSettings, RacerName
 
 _GRACE = 600.0  # seconds beyond its time that a program may take to end
 
@@ -38,7 +38,7 @@ class Course:
         folder: For run folders, logs and winners.
     """
 
-    options: Options
+    options: EndToEndSettings
     repeat: int
     images: Path
     flip: bool

@@ -12,7 +12,7 @@ from scipy import stats
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.end_to_end.settings import Options
+    from benchmarks.end_to_end.settings import EndToEndSettings
 
 BASE = "base"
 _SAME = (
@@ -21,14 +21,14 @@ _SAME = (
 )
 
 
-def terms(options: Options) -> dict[str, Any]:
+def terms(options: EndToEndSettings) -> dict[str, Any]:
     """What two races must share to be compared; of a file of images its name, wherever it lies."""
     kind, _, place = options.dataset.partition(":")
     same = {name: getattr(options, name) for name in _SAME}
     return {"dataset": f"{kind}:{Path(place).name}" if place else kind, **same}
 
 
-def read(path: Path, options: Options) -> list[dict[str, Any]]:
+def read(path: Path, options: EndToEndSettings) -> list[dict[str, Any]]:
     """The races of these terms; a half-written last line is left out."""
     rows = []
     for line in path.read_text().splitlines() if path.exists() else []:

@@ -15,7 +15,7 @@ RACERS: tuple[RacerName, ...] = ("ours", "optuna", "random")
 
 
 @dataclass(frozen=True)
-class Options:
+class EndToEndSettings:
     """The race. Programs run side by side, as many at a time as there are cores for."""
 
     dataset: str = "cifar10"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Options:
+class UserLoopSettings:
     """The user's program."""
 
     images: Path
@@ -105,7 +105,7 @@ class Pictures(Dataset[tuple[torch.Tensor, int]]):
 class Program:
     """Loaders, networks and the clock."""
 
-    options: Options
+    options: UserLoopSettings
     began: float = field(default_factory=time.perf_counter)
     epochs: int = 0
 
@@ -190,7 +190,7 @@ def transforms(
     return learn, t.Compose(end)
 
 
-def study(options: Options, space: SearchSpace) -> optuna.Study:
+def study(options: UserLoopSettings, space: SearchSpace) -> optuna.Study:
     """A study that begins with the space's named points, as ``nas.search`` does."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     if options.sampler == "random":
@@ -227,7 +227,7 @@ def winner(done: optuna.Study, epochs: int) -> Winner:
     return Winner(best.user_attrs["config"], accuracy, len(trials), epochs)
 
 
-def main(options: Options) -> None:
+def main(options: UserLoopSettings) -> None:
     """Searches, and names the winner."""
     program = Program(options)
     made = study(options, program.space)
@@ -237,4 +237,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(tyro.cli(UserLoopSettings, description=__doc__))

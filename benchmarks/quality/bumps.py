@@ -9,7 +9,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from benchmarks.quality.problems import TabularSpace, TrueError, noise_at
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from search_spaces.base import Float, Hyperparameter
 
@@ -98,10 +98,10 @@ class Bumps:
         climbs = [minimize(lambda x: -self.value(x), x, bounds=bounds, tol=1e-12) for x in starts]
         return -min(float(climb.fun) for climb in climbs)
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for a training, which takes a second an epoch."""
         error = self.true_error(config) + float(noise_at(self._noise, seed)[0])
-        return Answer((min(max(error, 0.0), 1.0),) * epochs, 1.0)
+        return SimulatedResult((min(max(error, 0.0), 1.0),) * epochs, 1.0)
 
     def true_error(self, config: Config) -> float:
         """Error without noise."""

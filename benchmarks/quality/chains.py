@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from nas.execution.simulated import Answer
+    from nas.execution.simulated import SimulatedResult
     from search_spaces.base import Config
 
 _PAIRS = 0.35  # share of the variance that lies between neighbours
@@ -92,7 +92,7 @@ class ChainFunction:
         self._own = [Chain(sizes, rng) for _ in shape.own]
         self._noise = rng.normal(0, shape.noise, (64, 3)).astype(np.float32)
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for a training; an epoch takes a second."""
         codes = self._codes(config)
         own = iter(self._own)

@@ -30,7 +30,7 @@ OURS = "ours"
 
 
 @dataclass(frozen=True)
-class Options:
+class CompareSettings:
     """What to race."""
 
     problem: tuple[str, ...] = ("nexception",)
@@ -89,7 +89,7 @@ def key(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["problem"], row["opponent"], row.get("edition", ""), row["seed"], row["evaluations"]
 
 
-def execute(options: Options) -> None:
+def execute(options: CompareSettings) -> None:
     """Runs what is missing, all opponents and problems of a seed before the next one's."""
     done = {key(row) for row in read(options.traces) if not row.get("failed")}
     wanted = [
@@ -144,7 +144,7 @@ def standing(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def main() -> None:
     """Runs what is missing and prints the tables."""
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(CompareSettings, description=__doc__)
     try:
         for name in options.opponents:
             make(name)

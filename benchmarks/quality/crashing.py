@@ -13,7 +13,7 @@ from benchmarks.quality.problems import TrueError
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
-    from nas.execution.simulated import Answer
+    from nas.execution.simulated import SimulatedResult
     from search_spaces.base import Config
 
 _STREAM = 1  # apart from what the function is drawn from
@@ -36,7 +36,7 @@ class CrashingFunction(DrawnFunction):
         weight -= np.median(weight)
         self.crashes = weight * np.sign(-weight[self.index[config_id(self.space.default)]]) > 0
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for a training, or for one epoch and a crash."""
         given = super().__call__(config, epochs, seed)
         if not self.crashes[self.index[config_id(config)]]:

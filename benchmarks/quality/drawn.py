@@ -12,7 +12,7 @@ import numpy as np
 
 import search_spaces
 from benchmarks.quality.problems import TrueError, UnnamedSpace, noise_at
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from search_spaces.base import config_id
 
@@ -64,7 +64,7 @@ USUAL = Shape()
 
 def answer(
     errors: tuple[float, float, float], noise: NDArray[np.float32], epochs: int, seconds: float
-) -> Answer:
+) -> SimulatedResult:
     """Errors are made only at the rungs; between them they stand still."""
     curve, level = [], 0.0
     for epoch in range(1, epochs + 1):
@@ -72,7 +72,7 @@ def answer(
             rung = EPOCHS.index(epoch)
             level = float(np.clip(errors[rung] + noise[rung], 0.0, 1.0))
         curve.append(level or 0.9)
-    return Answer(tuple(curve), seconds)
+    return SimulatedResult(tuple(curve), seconds)
 
 
 class DrawnFunction:
@@ -91,7 +91,7 @@ class DrawnFunction:
         self.rungs = shape.rungs(z, lambda: _field(codes, rng))
         self._noise = rng.normal(0, shape.noise, (64, 3)).astype(np.float32)
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for a training."""
         i = self.index[config_id(config)]
         low, middle, high = (float(errors[i]) for errors in self.rungs)

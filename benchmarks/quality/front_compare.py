@@ -31,7 +31,7 @@ _FEWEST = 2  # races of each that a test can be made of
 
 
 @dataclass(frozen=True)
-class Options:
+class FrontCompareSettings:
     """What to race."""
 
     problem: Literal["nasbench201-latency", "nasbench201-params", "nexception-macs", "drawn"] = "drawn"
@@ -48,7 +48,7 @@ class Options:
     """Where the figures go; what is there already is not run again."""
 
 
-def run(options: Options, opponent: str, seed: int, marks: Sequence[int]) -> dict[str, Any]:
+def run(options: FrontCompareSettings, opponent: str, seed: int, marks: Sequence[int]) -> dict[str, Any]:
     """One race: missing hypervolume, or regret, at every mark."""
     begin = time.process_time()
     problem = fronts.load(options.problem, seed if options.problem == "drawn" else 0)
@@ -98,7 +98,7 @@ def table(rows: Sequence[dict[str, Any]], marks: Sequence[int]) -> str:
 
 def main() -> None:
     """Runs what is missing and prints the table."""
-    options = tyro.cli(Options, description=__doc__)
+    options = tyro.cli(FrontCompareSettings, description=__doc__)
     makers = FRONT if options.share is None else LIMITED
     opponents = options.opponents or tuple(makers)
     marks: tuple[int, ...] = FRONT_MARKS if options.share is None else LIMIT_MARKS

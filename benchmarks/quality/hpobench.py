@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from benchmarks.quality.problems import TabularSpace, TrueError
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter
@@ -58,11 +58,11 @@ class HPOBench:
         self.name, self.space = f"hpobench-{dataset}", PerceptronSpace()
         self._rows: dict[str, dict[str, list[float]]] = Table(dataset)._dataset
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Error of one of the trainings, and the seconds it took."""
         row = self._row(config)
         pick = seed % len(row["val_acc"])
-        return Answer((1 - row["val_acc"][pick],) * epochs, row["train_time"][pick] / epochs)
+        return SimulatedResult((1 - row["val_acc"][pick],) * epochs, row["train_time"][pick] / epochs)
 
     def true_error(self, config: Config) -> float:
         """Mean error over the trainings there are."""

@@ -38,7 +38,7 @@ MARKS = (*SHORT, 160, 300)
 
 
 @dataclass(frozen=True)
-class Options:
+class LeversSettings:
     """What to race."""
 
     changes: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -79,7 +79,7 @@ def _judge(problem: str, function: int, fidelity: Fidelity) -> Problem:
     return load(problem, function, fidelity if problem == "nexception" else None)
 
 
-def execute(options: Options) -> pd.DataFrame:
+def execute(options: LeversSettings) -> pd.DataFrame:
     """Runs what is missing; gives regrets by change, function and mark."""
     options.traces.parent.mkdir(parents=True, exist_ok=True)
     where = {
@@ -126,10 +126,10 @@ def table(frame: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def main(options: Options) -> None:
+def main(options: LeversSettings) -> None:
     """Races, and prints the table."""
     print(table(execute(options)))
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(tyro.cli(LeversSettings, description=__doc__))

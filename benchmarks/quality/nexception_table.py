@@ -76,7 +76,7 @@ PARTS: dict[Part, Setting] = {
 
 
 @dataclass(frozen=True)
-class Options:
+class NexceptionTableSettings:
     """What to train."""
 
     part: Part = "table"
@@ -110,7 +110,7 @@ class Item:
     seed: int
 
 
-def items(options: Options) -> Iterator[Item]:
+def items(options: NexceptionTableSettings) -> Iterator[Item]:
     """What to train, in order: a shorter list begins a longer one."""
     space = search_spaces.get(SPACE)
     seeds = _POINT_SEEDS if options.part == "table" else 1
@@ -123,7 +123,7 @@ def items(options: Options) -> Iterator[Item]:
             yield Item("random", config, 1)
 
 
-def place(options: Options) -> DeviceData:
+def place(options: NexceptionTableSettings) -> DeviceData:
     """The images of a part: as many to learn from as to judge by, the same for every training."""
     setting = PARTS[options.part]
     images = load(
@@ -136,7 +136,7 @@ def place(options: Options) -> DeviceData:
     return DeviceData.place(images, val_fraction=share, seed=_SPLIT_SEED, device="cpu")
 
 
-def run(options: Options, data: DeviceData, item: Item) -> list[dict[str, Any]]:
+def run(options: NexceptionTableSettings, data: DeviceData, item: Item) -> list[dict[str, Any]]:
     """Trains one configuration; a row for each epoch, ``error`` None from where it diverged."""
     setting, space = PARTS[options.part], search_spaces.get(SPACE)
     geometry = replace(space.reduced(setting.width, setting.image_size), depths=(setting.blocks,))
@@ -198,7 +198,7 @@ def read(path: Path) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def known(options: Options) -> pd.DataFrame:
+def known(options: NexceptionTableSettings) -> pd.DataFrame:
     """All trainings so far, each once: those of the table and the rows since."""
     table = pd.read_parquet(options.table) if options.table.exists() else pd.DataFrame()
     for name in table.select_dtypes("category"):
@@ -207,7 +207,7 @@ def known(options: Options) -> pd.DataFrame:
     return frame.drop_duplicates([*_TRAINING, "epoch"]) if len(frame) else frame
 
 
-def execute(options: Options) -> None:
+def execute(options: NexceptionTableSettings) -> None:
     """Trains what is missing."""
     torch.set_num_threads(1)
     data = place(options)
@@ -225,7 +225,7 @@ def execute(options: Options) -> None:
         )
 
 
-def write(options: Options) -> None:
+def write(options: NexceptionTableSettings) -> None:
     """Adds the rows to the table."""
     frame = known(options)
     for name in ("part", "config_id", "origin", *search_spaces.get(SPACE).hyperparameters):
@@ -240,7 +240,7 @@ def write(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    chosen = tyro.cli(Options, description=__doc__)
+    chosen = tyro.cli(NexceptionTableSettings, description=__doc__)
     if chosen.write:
         if not chosen.rows.exists():
             sys.exit(f"{chosen.rows}: not there yet; train first")

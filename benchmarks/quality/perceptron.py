@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.quality.problems import TabularSpace, TrueError
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.util.files import replacing
 from search_spaces.base import Hyperparameter, config_id
@@ -70,12 +70,12 @@ class Perceptron:
             for name, part in frame.groupby("config_id", observed=True)
         }
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Errors of one of the trainings, standing still between the rungs; seconds are its updates."""
         errors, updates = self._rows[config_id(config)]
         rungs = errors[seed % len(errors)]
         curve = [float(rungs[max(np.searchsorted(RUNGS, e, "right") - 1, 0)]) for e in range(1, epochs + 1)]
-        return Answer(tuple(curve), float(updates))
+        return SimulatedResult(tuple(curve), float(updates))
 
     def true_error(self, config: Config) -> float:
         """Mean error over the trainings there are."""

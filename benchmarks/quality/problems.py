@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.util.errors import UserError
 from search_spaces.base import Hyperparameter, SearchSpace, config_id
@@ -108,11 +108,11 @@ class NASBench201:
         # The package's own call draws one of the seeds at random; here the trial's seed decides.
         self._rows: dict[str, dict[str, list[float]]] = Table(dataset)._dataset
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Error of one of the trainings, and the seconds it took."""
         row = self._row(config)
         pick = seed % len(row["val_acc"])
-        return Answer((1 - row["val_acc"][pick] / 100,) * epochs, row["train_time"][pick] / epochs)
+        return SimulatedResult((1 - row["val_acc"][pick] / 100,) * epochs, row["train_time"][pick] / epochs)
 
     def true_error(self, config: Config) -> float:
         """Mean error over the trainings there are."""
@@ -148,12 +148,12 @@ class NexceptionSurrogate:
         self._seconds = surrogate.seconds
         self._noise = surrogate.noise
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """The curve of one training."""
         i = self._index[config_id(config)]
         noise = noise_at(self._noise, seed)
         errors = np.clip(self._curves[i, :epochs] + noise[:epochs], 0.0, 1.0)
-        return Answer(tuple(map(float, errors)), float(self._seconds[i]))
+        return SimulatedResult(tuple(map(float, errors)), float(self._seconds[i]))
 
     def true_error(self, config: Config) -> float:
         """Error at the highest rung, without noise."""

@@ -18,7 +18,7 @@ from nas.util.seeds import derive
 if TYPE_CHECKING:
     from benchmarks.quality.others import Maker
     from benchmarks.quality.problems import TrueError
-    from nas.execution.simulated import Answer
+    from nas.execution.simulated import SimulatedResult
     from nas.optimizers.protocol import Fidelity
     from nas.run.events import Event
     from nas.run.state import SearchState
@@ -68,7 +68,7 @@ class Problem(Protocol):
         """The best there is."""
         ...
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for a training."""
         ...
 

@@ -25,7 +25,7 @@ _GRID = tuple(range(2, 81))
 
 
 @dataclass(frozen=True)
-class Options:
+class ReportSettings:
     """What to write."""
 
     traces: Path = HERE / "work" / "traces.jsonl"
@@ -116,7 +116,7 @@ def replaced(page: str, name: str, text: str) -> str:
     return re.sub(pattern, lambda match: f"{match[1]}{text}\n{match[2]}", page, flags=re.DOTALL)
 
 
-def write(options: Options) -> None:
+def write(options: ReportSettings) -> None:
     """Replaces the tables of the page and the figures."""
     if options.traces.exists():
         frame = regrets(read(options.traces), _GRID)
@@ -141,4 +141,4 @@ def write(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    write(tyro.cli(Options, description=__doc__))
+    write(tyro.cli(ReportSettings, description=__doc__))

@@ -24,7 +24,7 @@ _LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Options:
+class StandingsSettings:
     """What to write."""
 
     traces: Path = Path(__file__).parent.parent / "results" / "races.jsonl"
@@ -109,7 +109,7 @@ def _p(value: float) -> str:
     return "too few" if np.isnan(value) else f"{value:.2g}"
 
 
-def write(options: Options) -> None:
+def write(options: StandingsSettings) -> None:
     """Replaces the tables of the page."""
     rows = [row for row in standing(read(options.traces)) if row["evaluations"] == options.evaluations]
     table = means([row for row in rows if not row.get("failed")], MARKS)
@@ -121,4 +121,4 @@ def write(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    write(tyro.cli(Options, description=__doc__))
+    write(tyro.cli(StandingsSettings, description=__doc__))

@@ -13,7 +13,7 @@ from smac.acquisition.function import EI
 from smac.initial_design import SobolInitialDesign
 
 from benchmarks.quality.opponents import ours
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers import create
 from nas.optimizers.smac.kernel import correlation
 
@@ -86,7 +86,7 @@ class Thompson(_Criterion):
 
 
 def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
-    """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.smac.gaussian_process.ChoiceProcess`."""
+    """Errors ``(N,)`` drawn together from a :class:`nas.optimizers.smac.gaussian_process.GaussianProcess`."""
     points = model._kernel.points(X, model._decay)
     explained = model._whitened(model._covariance(X))
     covariance = model._signal * correlation(points, points) - explained @ explained.T
@@ -136,7 +136,7 @@ class Stopping:
         self.true_error = problem.true_error
         self._finished: list[tuple[float, float]] = []  # errors half-way and in the end
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for a training, or for its first half."""
         answer = self._problem(config, epochs, seed)
         *_, below, top = (0, *self.fidelity.rungs)
@@ -150,7 +150,7 @@ class Stopping:
             return answer
         gain = float(np.mean([middle - end for middle, end in self._finished]))
         end = max(errors[half - 1] - gain, best[1] + 1e-6)
-        return Answer((*answer.errors[:-1], end), answer.seconds * (half - below) / (top - below))
+        return SimulatedResult((*answer.errors[:-1], end), answer.seconds * (half - below) / (top - below))
 
 
 def _criterion(kind: type[_Criterion]) -> Build:

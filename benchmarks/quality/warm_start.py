@@ -30,7 +30,7 @@ Way = Literal["cold", "warm", "misled"]
 
 
 @dataclass(frozen=True)
-class Options:
+class WarmStartSettings:
     """What to race."""
 
     seeds: int = 20
@@ -59,7 +59,7 @@ def regrets(way: Way, number: int, earlier: float) -> list[float]:
     return [at(steps, mark) for mark in MARKS]
 
 
-def main(options: Options) -> None:
+def main(options: WarmStartSettings) -> None:
     """Races, and prints mean regret by mark, in points."""
     races = [(way, seed) for seed in range(options.seeds) for way in get_args(Way)]
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("forkserver")) as pool:
@@ -73,4 +73,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    main(tyro.cli(WarmStartSettings, description=__doc__))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.api import arguments, guard, spaces
 from nas.api.trials import FrontMember, Incumbent, Trial
-from nas.run import folder, standing
+from nas.run import folder, liveness
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.tracking.follower import made
@@ -58,7 +58,7 @@ def list_runs(folder: str | os.PathLike[str] = "runs") -> pd.DataFrame:
 
     found = listing.read(user_input.path("folder", Path(folder).expanduser()))
     rows = [run.to_json() for run in found.runs]
-    table = pd.DataFrame(rows, columns=[field.name for field in fields(listing.Listed)])
+    table = pd.DataFrame(rows, columns=[field.name for field in fields(listing.ListedRun)])
     table.attrs["left_out"] = found.left_out
     return table
 
@@ -95,7 +95,7 @@ class Run:
     @property
     def status(self) -> str:
         """``running``, ``stopped``, ``dead`` (killed), or, on another machine, ``copied`` or ``away``."""
-        return standing.of(self._folder, self._state()).status
+        return liveness.of(self._folder, self._state()).status
 
     @property
     def stopped(self) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nas.run.events import Event
     from nas.run.state import SearchState
     from nas.search.listener import Listener
-    from nas.search.session import Watched
+    from nas.search.session import RunningSession
 
 
 class Watcher:
@@ -39,7 +39,7 @@ class Watcher:
         self._raised: BaseException | None = None
 
     @contextlib.contextmanager
-    def view(self, watched: Watched) -> Iterator[Listener]:
+    def view(self, watched: RunningSession) -> Iterator[Listener]:
         """The view of a session, see :func:`nas.search.session.begin`."""
         with self._show(watched) as shown:
             yield _Calls(shown, lambda event, state: self._call(event, state, watched.stop))

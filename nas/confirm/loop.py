@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nas.confirm.record import Record
 from nas.execution.messages import TrialSpec
 from nas.run.events import RepeatAsked, Started
-from nas.search.conductor import Conductor
+from nas.search.trial_runner import TrialRunner
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nas.run.objectives import Objectives
     from nas.run.state import SearchState, Trial
     from nas.search.clock import Clock
-    from nas.search.cost import CostModel
+    from nas.search.duration import DurationModel
     from nas.search.listener import Listener
 
 ORIGIN = "confirmation"
@@ -52,7 +52,7 @@ class Task:
     objectives: Objectives | None = None
 
 
-class Confirmation(Conductor):
+class Confirmation(TrialRunner):
     """Trains all configurations with the first seed, then with the next, until all trainings have ended.
 
     So at any moment, all have about the same number of seeds. Results in the journal are not trained again,
@@ -65,7 +65,7 @@ class Confirmation(Conductor):
         *,
         journal: Journal,
         events: Sequence[Event],
-        cost: CostModel,
+        cost: DurationModel,
         executor: Executor,
         clock: Clock,
         listeners: Sequence[Listener] = (),

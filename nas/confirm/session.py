@@ -16,7 +16,7 @@ from nas.run.folder import CONFIRMING, Run
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
 from nas.search.clock import WallClock
-from nas.search.cost import CostModel
+from nas.search.duration import DurationModel
 from nas.search.provenance import changes, refuse_other_data, session_facts
 from nas.search.session import getting_ready, worker_settings
 from nas.search.settings import SearchSettings, refuse_foreign_space
@@ -174,7 +174,7 @@ def carry_out(
     Raises:
         UserError: If the disk cannot be written.
     """
-    cost = CostModel()
+    cost = DurationModel()
     for trial in (*searched.trials.values(), *record.Record.of(contents.events).state.trials.values()):
         if trial.finished:
             cost.observe(trial)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nas.data.pictures import Pictures
     from nas.evaluate.scores import Scores
-    from nas.export.loading import Named
+    from nas.export.loading import LoadableNetwork
 
 _LONGEST_NAME = 60  # most characters of a path in a folder's name
 
@@ -81,7 +81,7 @@ class EvaluateSettings:
             raise SettingError("crop", self.crop, "must be above 0 and at most 1")
 
     @property
-    def sets(self) -> list[ImageSet]:
+    def sets(self) -> list[EvaluationImages]:
         """Returns the datasets to evaluate on, in the order given.
 
         Raises:
@@ -94,13 +94,13 @@ class EvaluateSettings:
                 raise SettingError("data", pair[0], "is given twice; must be once")
         labels = [_label(data, suite) for data, suite in pairs]
         return [
-            ImageSet(data, suite, label if labels.count(label) == 1 else f"{label}-{place}")
+            EvaluationImages(data, suite, label if labels.count(label) == 1 else f"{label}-{place}")
             for place, ((data, suite), label) in enumerate(zip(pairs, labels, strict=True), start=1)
         ]
 
 
 @dataclass(frozen=True)
-class ImageSet:
+class EvaluationImages:
     """A dataset as the user named it, its robustness set, and a short name for a folder."""
 
     data: str
@@ -123,10 +123,10 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
-class Joint:
+class JointEvaluation:
     """All networks on all datasets: the table's rows, the datasets' names, the folder, and notes."""
 
-    lines: list[joint.Line]
+    lines: list[joint.NetworkScores]
     sets: list[str]
     output: Path
     notes: list[str]
@@ -150,7 +150,7 @@ def evaluate(settings: EvaluateSettings) -> Evaluation:
     return _judge(settings, named, model, image_set, images, folder)
 
 
-def evaluate_all(settings: EvaluateSettings) -> Joint:
+def evaluate_all(settings: EvaluateSettings) -> JointEvaluation:
     """Evaluates several networks on several datasets, after checking that all of them exist.
 
     The table is rewritten after each evaluation, so that a kill loses at most one.
@@ -165,7 +165,7 @@ def evaluate_all(settings: EvaluateSettings) -> Joint:
     named = [loading.find(text, *settings.space) for text in settings.models]
     names = _names(settings.models, [one.name for one in named])
     folder = settings.output or Path("evaluations")
-    found = Joint([], [one.label for one in settings.sets], folder, [])
+    found = JointEvaluation([], [one.label for one in settings.sets], folder, [])
     pictures = []
     for one, name in zip(named, names, strict=True):
         output.doing(f"looking at {name} and its images")
@@ -201,7 +201,7 @@ def _folder_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _line(settings: EvaluateSettings, named: Named, name: str) -> tuple[joint.Line, int]:
+def _line(settings: EvaluateSettings, named: LoadableNetwork, name: str) -> tuple[joint.NetworkScores, int]:
     """Counts a network; returns its row and its number of classes."""
     from timm.data import resolve_model_data_config
 
@@ -216,10 +216,10 @@ def _line(settings: EvaluateSettings, named: Named, name: str) -> tuple[joint.Li
         raise SettingError(
             "input_size", settings.input_size or size[-1], f"does not fit {name} ({first_line(error)})"
         ) from None
-    return joint.Line(name, stats.macs, stats.params), int(model.num_classes)
+    return joint.NetworkScores(name, stats.macs, stats.params), int(model.num_classes)
 
 
-def _create(named: Named, device: torch.device) -> Any:
+def _create(named: LoadableNetwork, device: torch.device) -> Any:
     from nas.trial.memory import out_of_memory_is
 
     with out_of_memory_is(f"{named.name}: has no room on {device}; use {setting('device', 'cpu')}"):
@@ -227,7 +227,7 @@ def _create(named: Named, device: torch.device) -> Any:
 
 
 def _read(
-    settings: EvaluateSettings, image_set: ImageSet, named: Named, num_classes: int
+    settings: EvaluateSettings, image_set: EvaluationImages, named: LoadableNetwork, num_classes: int
 ) -> tuple[Pictures, list[int] | None]:
     """Returns the images, and the network's outputs to choose among, None for all."""
     from nas.evaluate import suites
@@ -239,9 +239,9 @@ def _read(
 
 def _judge(
     settings: EvaluateSettings,
-    named: Named,
+    named: LoadableNetwork,
     model: Any,
-    image_set: ImageSet,
+    image_set: EvaluationImages,
     images: tuple[Pictures, list[int] | None],
     folder: Path,
 ) -> Evaluation:
@@ -293,7 +293,7 @@ def _judge(
     return Evaluation(scores, folder, _notes(named, found))
 
 
-def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pictures:
+def _pictures(data: str, data_dir: Path, named: LoadableNetwork, num_classes: int) -> Pictures:
     from nas.data import listing, pictures
     from nas.evaluate import suites
     from nas.export import images
@@ -324,7 +324,7 @@ def _pictures(data: str, data_dir: Path, named: Named, num_classes: int) -> Pict
     return found
 
 
-def _notes(named: Named, found: Pictures) -> list[str]:
+def _notes(named: LoadableNetwork, found: Pictures) -> list[str]:
     notes = []
     if named.path is not None and not named.trained:
         notes.append("the weights are the initial ones: this network has not been trained")

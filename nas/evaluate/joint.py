@@ -23,7 +23,7 @@ _TITLES = {"imagenet-a": "ImageNet-A", "imagenet-r": "ImageNet-R", "imagenet-ske
 
 
 @dataclass(frozen=True)
-class Line:
+class NetworkScores:
     """The row of a network.
 
     Attributes:
@@ -39,7 +39,7 @@ class Line:
     scores: dict[str, Scores] = field(default_factory=dict)
 
 
-def cells(line: Line, sets: Sequence[str]) -> dict[str, str]:
+def cells(line: NetworkScores, sets: Sequence[str]) -> dict[str, str]:
     """Formats a row: top-1 in percent, with two decimals as in the paper."""
     row = {"model": line.model, "GMACs / M params": f"{line.macs / 1e9:.1f} / {line.params / 1e6:.1f}"}
     for name in sets:
@@ -48,7 +48,7 @@ def cells(line: Line, sets: Sequence[str]) -> dict[str, str]:
     return row
 
 
-def show(lines: Sequence[Line], sets: Sequence[str]) -> None:
+def show(lines: Sequence[NetworkScores], sets: Sequence[str]) -> None:
     """Prints the table."""
     rows = [cells(line, sets) for line in lines]
     table = tables.table("top-1, %", *rows[0], words=("model",), fold=True)
@@ -57,14 +57,14 @@ def show(lines: Sequence[Line], sets: Sequence[str]) -> None:
     tables.show(table)
 
 
-def markdown(lines: Sequence[Line], sets: Sequence[str]) -> str:
+def markdown(lines: Sequence[NetworkScores], sets: Sequence[str]) -> str:
     """Formats the table as Markdown."""
     rows = [cells(line, sets) for line in lines]
     written_out = tables.markdown(list(rows[0]), (row.values() for row in rows), figures=True)
     return "\n".join(written_out) + "\n"
 
 
-def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
+def write(target: Path, lines: Sequence[NetworkScores], sets: Sequence[str]) -> None:
     """Writes table.csv, with all scores of all datasets, and table.md; earlier files are replaced.
 
     Raises:
@@ -76,7 +76,7 @@ def write(target: Path, lines: Sequence[Line], sets: Sequence[str]) -> None:
             overwrite(target / name, text)
 
 
-def _csv(lines: Sequence[Line], sets: Sequence[str]) -> str:
+def _csv(lines: Sequence[NetworkScores], sets: Sequence[str]) -> str:
     names = ("images", "top1", "top5", "loss", "ece")
     head = ["model", "macs", "params", *(f"{one}_{name}" for one in sets for name in names)]
     buffer = io.StringIO()

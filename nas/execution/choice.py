@@ -14,11 +14,11 @@ from nas.util.errors import UserError, setting
 if TYPE_CHECKING:
     from nas.execution.protocol import MeasuringExecutor
     from nas.execution.settings import MachineSettings, WorkerSettings
-    from nas.execution.share import Shared
+    from nas.execution.share import GpuSharing
 
 
 def choose(
-    machine: MachineSettings, settings: WorkerSettings, shared: Shared | None = None
+    machine: MachineSettings, settings: WorkerSettings, shared: GpuSharing | None = None
 ) -> MeasuringExecutor:
     """Makes the executor that the settings ask for; nothing is started yet.
 
@@ -41,22 +41,22 @@ def choose(
             settings = replace(settings, environment={**settings.environment, **shared.environment})
         if workers == 1:
             return LocalExecutor(settings)
-    from nas.execution.dask import sites
+    from nas.execution.dask import clusters
+    from nas.execution.dask.cluster_file import ClusterFile
     from nas.execution.dask.executor import DaskExecutor
-    from nas.execution.dask.site_file import SiteFile
 
-    site: sites.Site
+    cluster: clusters.Cluster
     if scheduler:
-        site = sites.Running(scheduler)
+        cluster = clusters.RunningScheduler(scheduler)
     elif file:
-        contents = SiteFile.read(Path(file))
-        site = sites.Batch(contents, machine.workers or contents.workers)
+        contents = ClusterFile.read(Path(file))
+        cluster = clusters.BatchSystem(contents, machine.workers or contents.workers)
     else:
-        site = sites.Machine(workers, shared)
-    return DaskExecutor(site, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
+        cluster = clusters.LocalWorkers(workers, shared)
+    return DaskExecutor(cluster, settings, say=lambda text: print(text, file=sys.stderr, flush=True))
 
 
-def count(machine: MachineSettings, shared: Shared | None = None) -> int:
+def count(machine: MachineSettings, shared: GpuSharing | None = None) -> int:
     """Number of trials at a time on this machine: as set, else by the number of visible GPUs, at least 1."""
     if machine.workers is not None:
         return machine.workers

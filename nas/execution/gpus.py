@@ -109,7 +109,7 @@ def claim(names: Sequence[str], folder: Path | None = None) -> Claim:
             plain = re.sub(r"[^\w-]", "_", name)
             path = place / f"smacnas-{os.getuid()}-gpu-{plain}-{turn}.lock"
             lock = contextlib.ExitStack()
-            with contextlib.suppress(locks.Busy):
+            with contextlib.suppress(locks.LockHeld):
                 lock.enter_context(locks.held(path, "training", 0o600, looks=1))
                 return Claim(name, lock)
     raise AssertionError("counting never ends")

@@ -19,7 +19,7 @@ from nas.execution.messages import (
     TrialPaused,
 )
 from nas.execution.process import TrialProcess
-from nas.execution.spare import Spare
+from nas.execution.spare import SpareProcess
 from nas.run import journal
 from nas.util.awake import AwakeClock, is_stopped
 from nas.util.errors import UserError
@@ -52,7 +52,7 @@ class LocalExecutor:
         self._settings = settings
         self._ahead = ahead
         self._place: TrialProcess | None = None
-        self._spare: Spare | None = None
+        self._spare: SpareProcess | None = None
         self._facts: Facts | None = None
         self._running: TrialSpec | None = None
         self._awake = AwakeClock()
@@ -73,7 +73,7 @@ class LocalExecutor:
             self.close()
             raise answer
         if not isinstance(answer, Facts):
-            reason = place.epitaph()
+            reason = place.exit_message()
             self.close()
             raise UserError(f"the trial process did not start: {reason}")
         if self._facts is not None and answer.data != self._facts.data:
@@ -81,7 +81,7 @@ class LocalExecutor:
             raise UserError(f"{self._settings.dataset}: the data changed while the search ran")
         self._facts = answer
         if self._spare is None and self._prepares(answer):
-            self._spare = Spare(self._settings, answer)
+            self._spare = SpareProcess(self._settings, answer)
         return answer
 
     def submit(self, spec: TrialSpec) -> None:
@@ -124,7 +124,7 @@ class LocalExecutor:
         if not place.alive:
             reports += self._drain(place)  # what it sent before it died
             if self._running is spec:
-                reports.append(self._lost(spec, place.epitaph()))
+                reports.append(self._lost(spec, place.exit_message()))
         elif self._awake.now() > self._deadline:
             reason = f"no end after {format_duration(spec.timeout)} ({journal.OVERTIME})"
             reports.append(self._lost(spec, reason))
@@ -179,7 +179,7 @@ class LocalExecutor:
         assert self._place is not None
         self._place.send(request)
         answer = self._place.receive()
-        return self._place.epitaph() if answer is None else answer
+        return self._place.exit_message() if answer is None else answer
 
     def close(self) -> None:
         """Ends the process at once."""

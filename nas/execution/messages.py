@@ -33,7 +33,7 @@ class MeasureCosts:
 
 
 @dataclass(frozen=True)
-class Pace:
+class MeasureSpeed:
     """Asks for the speed of a configuration, measured at the same time as in other processes.
 
     The process gets ready, sends :data:`READY`, and begins when it receives :data:`GO`.
@@ -44,7 +44,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Coming:
+class NextTrial:
     """Announces the trial that this process will probably run next, so that it can prepare."""
 
     spec: TrialSpec
@@ -183,7 +183,7 @@ class Measurement:
 
 
 @dataclass(frozen=True)
-class Paced:
+class Speed:
     """The speed of a configuration within a window of time, and the memory its process takes.
 
     Attributes:

@@ -32,11 +32,11 @@ _ANSWER = 10.0  # seconds for an answer of the daemon
 _QUIT = 5  # seconds that its servers have to end
 
 
-class NoDaemon(Exception):
+class MpsUnavailable(Exception):
     """MPS is not available; the message says why in one line."""
 
 
-class Daemon:
+class MpsDaemon:
     """A separate daemon that lives until :meth:`close` or the end of this process.
 
     Attributes:
@@ -50,10 +50,10 @@ class Daemon:
             names: Its GPUs, named as :func:`nas.execution.gpus.visible` does.
 
         Raises:
-            NoDaemon: If it does not start.
+            MpsUnavailable: If it does not start.
         """
         if shutil.which(CONTROL) is None:
-            raise NoDaemon(f"{CONTROL} is not installed")
+            raise MpsUnavailable(f"{CONTROL} is not installed")
         end_stale()
         self._names = tuple(names)
         self._folder = _new_folder()
@@ -68,7 +68,7 @@ class Daemon:
         )
         try:
             self._launch()
-        except NoDaemon:
+        except MpsUnavailable:
             self.close()
             raise
 
@@ -85,7 +85,7 @@ class Daemon:
         """Starts the daemon again after it died.
 
         Raises:
-            NoDaemon: If it does not start; later processes then run without MPS.
+            MpsUnavailable: If it does not start; later processes then run without MPS.
         """
         _kill(self._folder)
         for path in self._folder.iterdir():
@@ -123,13 +123,13 @@ class Daemon:
                 timeout=_ANSWER,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise NoDaemon(f"{CONTROL} -d: {_one_line(str(error))}") from None
+            raise MpsUnavailable(f"{CONTROL} -d: {_one_line(str(error))}") from None
         if begun.returncode != 0:
-            raise NoDaemon(f"{CONTROL} -d: {_one_line(begun.stdout) or f'code {begun.returncode}'}")
+            raise MpsUnavailable(f"{CONTROL} -d: {_one_line(begun.stdout) or f'code {begun.returncode}'}")
         deadline = time.monotonic() + _ANSWER
         while not self.alive():
             if time.monotonic() > deadline:
-                raise NoDaemon(f"the MPS daemon ended at once{self._last_words()}")
+                raise MpsUnavailable(f"the MPS daemon ended at once{self._last_words()}")
             time.sleep(0.1)
 
     def _last_words(self) -> str:
@@ -178,7 +178,7 @@ def _new_folder() -> Path:
                 return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))  # for this user only
             except OSError:
                 continue
-    raise NoDaemon(f"no folder for temporary files with a path of at most {_LONGEST} bytes (TMPDIR)")
+    raise MpsUnavailable(f"no folder for temporary files with a path of at most {_LONGEST} bytes (TMPDIR)")
 
 
 def _claim(folder: Path) -> int:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from nas.execution.faults import kind_of
-from nas.execution.messages import DEVICE, GO, READY, Paced
-from nas.trial import pace
+from nas.execution.messages import DEVICE, GO, READY, Speed
+from nas.trial import speed
 from nas.util import system
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def prepare(
     try:
         model, stats = build()
         with contextlib.closing(trainer(copy.deepcopy(model))) as throwaway, _half_of_free(device):
-            pace.warm(throwaway)
+            speed.warm(throwaway)
     except Exception as error:
         if kind_of(error) == DEVICE:
             raise
@@ -70,7 +70,7 @@ def prepare(
     return Prepared(spec.config_id, spec.seed, model, stats)
 
 
-def answer_pace(trainer: Trainer, seconds: float, pipe: Connection) -> Paced:
+def answer_speed(trainer: Trainer, seconds: float, pipe: Connection) -> Speed:
     """Gets ready to train, waits for the signal and measures the speed.
 
     Args:
@@ -84,16 +84,16 @@ def answer_pace(trainer: Trainer, seconds: float, pipe: Connection) -> Paced:
     device = trainer.data.device
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    steps = pace.warm(trainer)
+    steps = speed.warm(trainer)
     pipe.send(READY)
     while pipe.recv() != GO:
         pass
-    epoch = pace.epoch_seconds(trainer, steps, seconds)
+    epoch = speed.epoch_seconds(trainer, steps, seconds)
     peak = free = 0
     if device.type == "cuda":
         peak = torch.cuda.max_memory_reserved(device)
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    return Paced(epoch, peak, free, system.memory("/proc/self/status", "VmRSS"))
+    return Speed(epoch, peak, free, system.memory("/proc/self/status", "VmRSS"))
 
 
 @contextlib.contextmanager

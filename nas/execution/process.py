@@ -74,7 +74,7 @@ class TrialProcess:
         except (EOFError, OSError):
             return None
 
-    def epitaph(self) -> str:
+    def exit_message(self) -> str:
         """Says in one line how it ended."""
         self.process.join(5)
         code = self.process.exitcode

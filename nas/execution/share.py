@@ -28,7 +28,7 @@ _WORTH = 3600.0  # a minute of measuring pays in searches at least this long, se
 
 
 @dataclass
-class Shared:
+class GpuSharing:
     """How trials share this machine's GPUs, with the MPS daemon for it; to be closed at the end.
 
     Attributes:
@@ -46,7 +46,7 @@ class Shared:
     service: str = "none"
     cards: tuple[str, ...] = ()
     levels: tuple[Level, ...] = ()
-    _daemon: mps.Daemon | None = None
+    _daemon: mps.MpsDaemon | None = None
     _looked: float = field(default_factory=time.monotonic)
 
     @property
@@ -81,7 +81,7 @@ class Shared:
             return ""
         try:
             self._daemon.restart()
-        except mps.NoDaemon as error:
+        except mps.MpsUnavailable as error:
             self.close()
             self.trials, self.service = 1, "none"
             return f"the MPS daemon died and does not start again ({error}): one trial at a time on a GPU"
@@ -95,8 +95,11 @@ class Shared:
 
 
 def settle(
-    machine: MachineSettings, settings: WorkerSettings, kept: Shared | None = None, seconds: float = math.inf
-) -> Shared:
+    machine: MachineSettings,
+    settings: WorkerSettings,
+    kept: GpuSharing | None = None,
+    seconds: float = math.inf,
+) -> GpuSharing:
     """Decides how many trials share a GPU, and starts the MPS daemon if they need it.
 
     Args:
@@ -107,19 +110,19 @@ def settle(
     """
     names = [] if _elsewhere(machine) or machine.device == "cpu" else gpus.visible()
     if not names:
-        return Shared()
+        return GpuSharing()
     number = len(names) if machine.device in ("auto", "cuda") else 1
     asked = _asked(machine, number)
     if asked == 1:
-        return Shared(gpus=number)
-    shared = Shared(gpus=number, cards=tuple(gpus.models(names)))
+        return GpuSharing(gpus=number)
+    shared = GpuSharing(gpus=number, cards=tuple(gpus.models(names)))
     if asked is None and kept is None and seconds < _WORTH:
         length = format_duration(seconds)
         shared.reason = f"one trial at a time on a GPU: measuring how many pay takes a minute of {length}"
         return shared
     try:
         _share(shared, names, asked, settings, kept)
-    except mps.NoDaemon as error:
+    except mps.MpsUnavailable as error:
         shared.close()
         if asked is None:
             shared.trials, shared.reason = 1, f"one trial at a time on a GPU: {error}"
@@ -132,7 +135,7 @@ def settle(
     return shared
 
 
-def kept(events: Iterable[Event]) -> Shared | None:
+def kept(events: Iterable[Event]) -> GpuSharing | None:
     """Returns the result of the last session that measured, None if none did."""
     found = None
     for event in events:
@@ -141,7 +144,7 @@ def kept(events: Iterable[Event]) -> Shared | None:
     return found
 
 
-def _read(facts: dict[str, Any]) -> Shared | None:
+def _read(facts: dict[str, Any]) -> GpuSharing | None:
     """Reads a journal's fields; None if they are not as this program writes them."""
     try:
         levels = tuple(Level(int(trials), tuple(map(float, rest))) for trials, rest in facts["levels"])
@@ -150,7 +153,7 @@ def _read(facts: dict[str, Any]) -> Shared | None:
             return None
     except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
-    return Shared(choose(levels).trials, levels=levels, cards=cards)
+    return GpuSharing(choose(levels).trials, levels=levels, cards=cards)
 
 
 def _elsewhere(machine: MachineSettings) -> bool:
@@ -167,12 +170,16 @@ def _asked(machine: MachineSettings, number: int) -> int | None:
 
 
 def _share(
-    shared: Shared, names: list[str], asked: int | None, settings: WorkerSettings, before: Shared | None
+    shared: GpuSharing,
+    names: list[str],
+    asked: int | None,
+    settings: WorkerSettings,
+    before: GpuSharing | None,
 ) -> None:
     """Fills in the decision.
 
     Raises:
-        NoDaemon: If MPS is not available.
+        MpsUnavailable: If MPS is not available.
     """
     if before is not None and before.cards != shared.cards:
         before = None
@@ -180,15 +187,15 @@ def _share(
         shared.levels, shared.reason = before.levels, f"{_words(before.levels)} (as measured before)"
         return
     if gpus.MIG in shared.cards:
-        raise mps.NoDaemon("it is split up (MIG)")
+        raise mps.MpsUnavailable("it is split up (MIG)")
     if asked is None and len(set(shared.cards)) > 1:
-        raise mps.NoDaemon(f"they are of different kinds ({', '.join(sorted(set(shared.cards)))})")
+        raise mps.MpsUnavailable(f"they are of different kinds ({', '.join(sorted(set(shared.cards)))})")
     if mps.answers():
         shared.service = "found"
     elif folder := os.environ.get(mps.PIPES):
-        raise mps.NoDaemon(f"{mps.PIPES} is set to {folder}, but no MPS daemon answers there")
+        raise mps.MpsUnavailable(f"{mps.PIPES} is set to {folder}, but no MPS daemon answers there")
     else:
-        shared._daemon, shared.service = mps.Daemon(names), "private"
+        shared._daemon, shared.service = mps.MpsDaemon(names), "private"
     chosen = dict(shared.environment)
     if settings.device in ("auto", "cuda"):
         chosen["CUDA_VISIBLE_DEVICES"] = names[0]

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.execution.messages import GO, READY, Facts, Pace, Paced
-from nas.execution.mps import NoDaemon
+from nas.execution.messages import GO, READY, Facts, MeasureSpeed, Speed
+from nas.execution.mps import MpsUnavailable
 from nas.execution.process import TrialProcess
 from nas.execution.share_rule import CONTEXT_BYTES, NUMBERS, Capacity, Level, fitting, pays
 from nas.util import system
@@ -28,7 +28,7 @@ def starts(settings: WorkerSettings, environment: Mapping[str, str]) -> None:
     """Checks that a trial process finds the GPU with these environment variables.
 
     Raises:
-        NoDaemon: If it does not find one.
+        MpsUnavailable: If it does not find one.
         UserError: If the data are unusable.
     """
     with contextlib.ExitStack() as stack:
@@ -47,7 +47,7 @@ def measure(
         gpus: Number of GPUs that will share the machine's cores and memory.
 
     Raises:
-        NoDaemon: If processes do not start, or fail.
+        MpsUnavailable: If processes do not start, or fail.
         UserError: If the data are unusable.
     """
     with contextlib.ExitStack() as stack:
@@ -61,7 +61,7 @@ def measure(
             try:
                 processes += _start_more(number - len(processes), settings, environment, stack)
                 level = _level([_together(processes, config) for config in configs])
-            except NoDaemon:
+            except MpsUnavailable:
                 if number == NUMBERS[1]:
                     raise
                 break  # fewer did
@@ -80,9 +80,9 @@ def _start(
     if isinstance(answer, UserError) and not (isinstance(answer, SettingError) and answer.field == "device"):
         raise answer
     if not isinstance(answer, Facts):
-        raise NoDaemon(f"a trial process does not start under MPS ({answer or process.epitaph()})")
+        raise MpsUnavailable(f"a trial process does not start under MPS ({answer or process.exit_message()})")
     if not answer.hardware.device.startswith("cuda"):
-        raise NoDaemon("a trial process finds no GPU under MPS")
+        raise MpsUnavailable("a trial process finds no GPU under MPS")
     return process
 
 
@@ -94,35 +94,35 @@ def _start_more(
     return [one.result() for one in begun]
 
 
-def _together(processes: Sequence[TrialProcess], config: Config | str) -> list[Paced]:
+def _together(processes: Sequence[TrialProcess], config: Config | str) -> list[Speed]:
     """Makes all processes train a configuration during the same seconds."""
     for process in processes:
-        process.send(Pace(config, _WINDOW))
+        process.send(MeasureSpeed(config, _WINDOW))
     for process in processes:
         if (answer := process.receive(_PATIENCE)) != READY:
-            raise NoDaemon(_failed(process, answer))
+            raise MpsUnavailable(_failed(process, answer))
     for process in processes:
         process.send(GO)
     found = []
     for process in processes:
         answer = process.receive(_PATIENCE)
-        if not isinstance(answer, Paced):
-            raise NoDaemon(_failed(process, answer))
+        if not isinstance(answer, Speed):
+            raise MpsUnavailable(_failed(process, answer))
         found.append(answer)
     return found
 
 
 def _failed(process: TrialProcess, answer: object) -> str:
-    return f"a trial process fails under MPS ({answer or process.epitaph()})"
+    return f"a trial process fails under MPS ({answer or process.exit_message()})"
 
 
-def _level(answers: Sequence[Sequence[Paced]]) -> Level:
+def _level(answers: Sequence[Sequence[Speed]]) -> Level:
     """Averages the processes' speeds for each configuration."""
     seconds = [len(some) / sum(1 / one.epoch_seconds for one in some) for some in answers]
     return Level(len(answers[0]), tuple(seconds))
 
 
-def _room(answers: Sequence[Paced], gpus: int) -> Capacity:
+def _room(answers: Sequence[Speed], gpus: int) -> Capacity:
     return Capacity(
         gpu_bytes=min(answer.gpu_free for answer in answers) + CONTEXT_BYTES,
         gpu_each=max(answer.gpu_peak for answer in answers),

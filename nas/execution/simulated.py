@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Answer:
+class SimulatedResult:
     """The simulated result of training a configuration.
 
     Attributes:
@@ -34,7 +34,7 @@ class Answer:
 class Problem(Protocol):
     """A table, a surrogate or a formula in place of training."""
 
-    def __call__(self, config: Config, epochs: int, seed: int) -> Answer:
+    def __call__(self, config: Config, epochs: int, seed: int) -> SimulatedResult:
         """Answers for the first ``epochs`` epochs."""
         ...
 
@@ -126,7 +126,7 @@ class SimulatedExecutor:
         self._due.clear()
 
 
-def _metrics(error: float, answer: Answer) -> dict[str, float]:
+def _metrics(error: float, answer: SimulatedResult) -> dict[str, float]:
     return {
         "train_loss": error,
         "val_loss": error,
@@ -138,7 +138,7 @@ def _metrics(error: float, answer: Answer) -> dict[str, float]:
     }
 
 
-def _final(error: float, answer: Answer, begun: int, epochs: int) -> dict[str, float]:
+def _final(error: float, answer: SimulatedResult, begun: int, epochs: int) -> dict[str, float]:
     figures = _metrics(error, answer)
     return {
         **{key: figures[key] for key in ("val_loss", "train_loss", "top1", "top5")},

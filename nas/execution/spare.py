@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.execution.messages import READY, Coming, Facts
+from nas.execution.messages import READY, Facts, NextTrial
 from nas.execution.process import TrialProcess
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _LOSSES = 3  # spare processes that may be lost before there are no more
 
 
-class Spare:
+class SpareProcess:
     """Starts the second process when first needed, and hands it over when its trial starts."""
 
     def __init__(self, settings: WorkerSettings, facts: Facts) -> None:
@@ -57,7 +57,7 @@ class Spare:
         if not process.alive:
             self._lose()
         elif not self._busy and self._wanted is not None and self._told is not self._wanted:
-            process.send(Coming(self._wanted))
+            process.send(NextTrial(self._wanted))
             self._told, self._busy = self._wanted, True
 
     def take(self, spec: TrialSpec) -> TrialProcess | None:

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nas.data.images import ImageSet
-    from nas.execution.messages import Pace, Paced, TrialSpec
+    from nas.execution.messages import MeasureSpeed, Speed, TrialSpec
     from nas.execution.prefetch import Prepared
     from nas.execution.settings import WorkerSettings
     from nas.trial.loop import EpochMetrics, Result, State
@@ -68,7 +68,7 @@ _NARROW = 32  # up to this width steps are too short to gain from a second threa
 _FINAL = ("val_loss", "train_loss", "top1", "top5")
 
 
-class Bench:
+class TrialHost:
     """Everything that is kept between trials."""
 
     def __init__(self, settings: WorkerSettings, images: ImageSet, pipe: Connection) -> None:
@@ -199,13 +199,13 @@ class Bench:
         self._free()
         self._pipe.send(READY)
 
-    def pace(self, request: Pace) -> Paced | UserError:
+    def measure_speed(self, request: MeasureSpeed) -> Speed | UserError:
         """Measures the speed of a configuration beside other processes."""
         try:
             config = self._named(request.config)
             trainer = self._trainer(self._build(config, seed=0), config)
             with contextlib.closing(trainer):
-                return prefetch.answer_pace(trainer, request.seconds, self._pipe)
+                return prefetch.answer_speed(trainer, request.seconds, self._pipe)
         except Exception as error:
             return UserError(_one_line(error))
 

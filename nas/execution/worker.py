@@ -12,7 +12,7 @@ import threading
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING
 
-from nas.execution.messages import Coming, Measure, MeasureCosts, Pace, TrialSpec
+from nas.execution.messages import Measure, MeasureCosts, MeasureSpeed, NextTrial, TrialSpec
 from nas.execution.settings import WorkerSettings, named_width
 from nas.util import signals
 from nas.util.errors import UserError, setting
@@ -57,28 +57,28 @@ def serve(pipe: Connection, settings: WorkerSettings) -> None:
     """
     try:
         images = _load(settings)  # before torch is imported, so that errors are reported within a second
-        from nas.execution.trial_host import Bench
+        from nas.execution.trial_host import TrialHost
 
-        bench = Bench(settings, images, pipe)
+        host = TrialHost(settings, images, pipe)
     except UserError as error:
         pipe.send(error)
         return
-    pipe.send(bench.facts)
+    pipe.send(host.facts)
     while True:
         try:
             request = pipe.recv()
         except EOFError:
             return
         if isinstance(request, TrialSpec):
-            bench.run(request)
+            host.run(request)
         elif isinstance(request, Measure):
-            pipe.send(bench.measure(request.config))
+            pipe.send(host.measure(request.config))
         elif isinstance(request, MeasureCosts):
-            pipe.send(bench.costs(request.config))
-        elif isinstance(request, Coming):
-            bench.prepare(request.spec)
-        elif isinstance(request, Pace):
-            pipe.send(bench.pace(request))
+            pipe.send(host.costs(request.config))
+        elif isinstance(request, NextTrial):
+            host.prepare(request.spec)
+        elif isinstance(request, MeasureSpeed):
+            pipe.send(host.measure_speed(request))
 
 
 def _load(settings: WorkerSettings) -> ImageSet:

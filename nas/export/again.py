@@ -17,7 +17,7 @@ from nas.util.errors import SettingError
 from search_spaces.code import named as code_named
 
 if TYPE_CHECKING:
-    from nas.export.loading import Named
+    from nas.export.loading import LoadableNetwork
     from nas.export.settings import ExportSettings
 
 # They make another network of a configuration; a folder's is what it is.
@@ -91,7 +91,7 @@ def _described(config: dict[str, Any], settings: ExportSettings, written: list[f
     return {**config, folder.OWN_KEY: own, "pretrained_cfg": cfg}
 
 
-def _sample(settings: ExportSettings, named: Named, data_config: dict[str, Any]) -> sample.Sample:
+def _sample(settings: ExportSettings, named: LoadableNetwork, data_config: dict[str, Any]) -> sample.Sample:
     """Images to calibrate an 8-bit form on: what the network was trained on, or what the user names."""
     if not named.trained:
         raise sample.refuse_untrained()

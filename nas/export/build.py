@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nas.export.settings import ExportSettings
     from nas.export.sizes import Size
     from nas.export.source import Source
-    from nas.trial.weights import Kept
+    from nas.trial.weights import SavedWeights
     from search_spaces.base import SearchSpace
     from search_spaces.exporting import ReleasedWeights
 
@@ -241,7 +241,7 @@ def _counted(
 
 
 def _pretrained_cfg(
-    model: nn.Module, space: SearchSpace, size: Size, ends: tuple[int, int], kept: Kept | None
+    model: nn.Module, space: SearchSpace, size: Size, ends: tuple[int, int], kept: SavedWeights | None
 ) -> dict[str, Any]:
     classes, in_chans = ends
     cfg = space.exporting.pretrained_cfg(model, size.geometry, size.image_size, classes, in_chans)

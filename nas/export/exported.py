@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nas.export import source, summary
     from nas.export.forms import Form
     from nas.export.settings import ExportSettings
-    from nas.trial.weights import Kept
+    from nas.trial.weights import SavedWeights
 
 FORMAT = 1
 
@@ -53,7 +53,7 @@ def pushed(settings: ExportSettings) -> str | None:
     return hub.push(settings.output, settings.push_to_hub, private=settings.private)
 
 
-def in_words(kept: Kept, found: source.Source) -> str:
+def in_words(kept: SavedWeights, found: source.Source) -> str:
     """Describes how a search trained weights, and their validation accuracy."""
     facts = kept.facts
     return (
@@ -66,7 +66,7 @@ def own_facts(
     found: source.Source,
     own: summary.Total,
     seed: int,
-    kept: Kept | None,
+    kept: SavedWeights | None,
     released: dict[str, Any] | None,
 ) -> dict[str, Any]:
     """Returns the entries of config.json that timm does not read."""

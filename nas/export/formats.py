@@ -27,7 +27,7 @@ _EXAMPLE_BATCH = 2
 
 
 @dataclass(frozen=True)
-class Agreed:
+class Agreement:
     """How well a form agrees with the network.
 
     Attributes:
@@ -63,7 +63,7 @@ def require_onnx() -> None:
         raise SettingError("onnx", None, f"needs {', '.join(missing)}; install with: {extra('export')}")
 
 
-def write_onnx(model: nn.Module, path: Path, shape: Shape, opset: int = OPSET) -> Agreed:
+def write_onnx(model: nn.Module, path: Path, shape: Shape, opset: int = OPSET) -> Agreement:
     """Writes an ONNX file that takes any number of images, of any size if it can, and checks it.
 
     Args:
@@ -99,7 +99,7 @@ def session(path: Path) -> Answer:
     return answer
 
 
-def write_torch_export(model: nn.Module, path: Path, shape: Shape) -> Agreed:
+def write_torch_export(model: nn.Module, path: Path, shape: Shape) -> Agreement:
     """Writes a ``torch.export`` program as :func:`write_onnx` does; ``path`` ends in ``.pt2``.
 
     Raises:
@@ -121,7 +121,7 @@ def write_torch_export(model: nn.Module, path: Path, shape: Shape) -> Agreed:
     return _agreed(f"{setting('torch_export')}: the program", model, shape, [way(True), way(False)])
 
 
-def write_torchscript(model: nn.Module, path: Path, shape: Shape) -> Agreed:
+def write_torchscript(model: nn.Module, path: Path, shape: Shape) -> Agreement:
     """Writes TorchScript that ``torch.jit.load`` reads, as :func:`write_onnx` does.
 
     It is traced; scripted where a trace has the images' size in it; and traced again where neither takes
@@ -168,7 +168,7 @@ class _OneSize(torch.nn.Module):
         return self.network(image)
 
 
-def _agreed(what: str, model: nn.Module, shape: Shape, ways: Sequence[_Way]) -> Agreed:
+def _agreed(what: str, model: nn.Module, shape: Shape, ways: Sequence[_Way]) -> Agreement:
     """Writes a form in the first of these ways that gives the network's answers.
 
     Raises:
@@ -186,5 +186,5 @@ def _agreed(what: str, model: nn.Module, shape: Shape, ways: Sequence[_Way]) -> 
                 reason = f"{type(error).__name__}: {first_line(error)}"
                 raise UserError(f"{what.partition(':')[0]}: cannot be written ({reason})") from error
         else:
-            return Agreed(off, way.sizes)
+            return Agreement(off, way.sizes)
     raise AssertionError("the last way is taken or refused")

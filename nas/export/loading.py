@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Named:
+class LoadableNetwork:
     """A network that can be created.
 
     Attributes:
@@ -107,7 +107,7 @@ class Named:
         return model
 
 
-def find(text: str, *spaces: str | None) -> Named:
+def find(text: str, *spaces: str | None) -> LoadableNetwork:
     """Finds the network that a user names.
 
     Args:
@@ -121,7 +121,7 @@ def find(text: str, *spaces: str | None) -> Named:
     path = Path(text).expanduser()
     if path.is_dir():
         config = folder.read_config(path)
-        named = Named(path.resolve().name, f"local-dir:{path}", path, config, said)
+        named = LoadableNetwork(path.resolve().name, f"local-dir:{path}", path, config, said)
         if named.code is not None and not is_said(named.code, said):
             raise refusal(named.code, said, path)
         return named
@@ -131,7 +131,7 @@ def find(text: str, *spaces: str | None) -> Named:
 
     make_known()
     if timm.is_model(text.partition(".")[0]) and "/" not in text:
-        return Named(text, text, None, {})
+        return LoadableNetwork(text, text, None, {})
     close = difflib.get_close_matches(text, timm.list_models(), n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     raise UserError(f"{text}: must be an exported folder, or the name of a model that timm knows{hint}")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nas.run.confirmed_file import ConfirmedFile
     from nas.run.search_file import SearchFile
-    from nas.trial.weights import Kept
+    from nas.trial.weights import SavedWeights
 
 BY_SEARCH = "search"  # value in config.json for such weights
 
@@ -93,7 +93,7 @@ def load(search: SearchFile, config: Mapping[str, Any], path: Path) -> nn.Module
     return filled(model, weights.read(path), path)
 
 
-def filled(model: nn.Module, kept: Kept, path: Path) -> nn.Module:
+def filled(model: nn.Module, kept: SavedWeights, path: Path) -> nn.Module:
     """Loads kept weights into a network and puts it in evaluation mode.
 
     Raises:

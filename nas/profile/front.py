@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from nas.export.loading import Named
+    from nas.export.loading import LoadableNetwork
     from nas.export.sizes import Size
     from nas.run.state import Trial
 
@@ -41,7 +41,7 @@ _CLASSES, _CHANNELS = 1000, 3  # what nas.export builds at full size
 
 @dataclass(frozen=True)
 class Member:
-    """A network of a front, as :class:`nas.export.loading.Named` for what measures it.
+    """A network of a front, as :class:`nas.export.loading.LoadableNetwork` for what measures it.
 
     Attributes:
         name: Short, for people.
@@ -101,7 +101,7 @@ def members(path: Path, space: str | None = None) -> list[Member]:
     return [_member(path, front[place], objectives, space) for place in sorted(places) if place < len(front)]
 
 
-def neighbours(front: Sequence[Member]) -> list[Named]:
+def neighbours(front: Sequence[Member]) -> list[LoadableNetwork]:
     """For each network of a front one of timm's, each another: of the nearest cost, on a logarithmic scale.
 
     The cost is that of the search: its parameters if it weighed those first, else multiply-accumulates.

@@ -22,7 +22,7 @@ from nas.util.turns import in_turns
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from nas.export.loading import Named
+    from nas.export.loading import LoadableNetwork
     from nas.profile.front import Member
     from nas.profile.settings import ProfileSettings
 
@@ -98,7 +98,7 @@ class _Pixels:
 class _Subject:
     """A network on the device, whose passes are measured."""
 
-    def __init__(self, named: Named | Member, settings: ProfileSettings, pixels: _Pixels) -> None:
+    def __init__(self, named: LoadableNetwork | Member, settings: ProfileSettings, pixels: _Pixels) -> None:
         from timm.data import resolve_model_data_config
 
         self.name = named.name
@@ -155,7 +155,7 @@ def profile(
     cuda = device.type == "cuda"
     batch_size = settings.batch_size or (256 if cuda else 16)
     limit = settings.seconds or (GPU_SECONDS if cuda else CPU_SECONDS)
-    found: list[Named | Member] = [loading.find(name, *settings.space) for name in settings.models]
+    found: list[LoadableNetwork | Member] = [loading.find(name, *settings.space) for name in settings.models]
     if front:
         note("counting networks of timm, for those of the nearest cost")
         present = {one.name for one in found}
@@ -224,7 +224,7 @@ def _activations(ghost: nn.Module, size: int, channels: int) -> int:
     return total
 
 
-def _top1(named: Named | Member, settings: ProfileSettings) -> float | None:
+def _top1(named: LoadableNetwork | Member, settings: ProfileSettings) -> float | None:
     if named.name in settings.accuracies:
         return settings.accuracies[named.name]
     trained = named.config.get(folder.OWN_KEY, {}).get("trained") or {}
@@ -234,7 +234,7 @@ def _top1(named: Named | Member, settings: ProfileSettings) -> float | None:
     return None if published is None else published.top1
 
 
-def _published_size(named: Named | Member, settings: ProfileSettings) -> int | None:
+def _published_size(named: LoadableNetwork | Member, settings: ProfileSettings) -> int | None:
     """Returns the image size of the published accuracy of a network."""
     known = TABLE_3.get(named.name) if settings.published and named.path is None else None
     return None if known is None else known.image_size

@@ -27,7 +27,7 @@ from nas.util.files import overwrite, written
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.export.loading import Named
+    from nas.export.loading import LoadableNetwork
 
 _BLOCK = re.compile(r"Block|Bottleneck|InvertedResidual")  # timm's names of repeated modules
 _SHORTCUTS = ("shortcut", "skip", "downsample")  # names of shortcuts in such a block
@@ -144,12 +144,12 @@ def look(models: tuple[str, ...], input_size: int | None, spaces: tuple[str, ...
     return [_network(one, network, input_size, flows) for one, network in networks]
 
 
-def _has_flows(named: Named, network: nn.Module) -> bool:
+def _has_flows(named: LoadableNetwork, network: nn.Module) -> bool:
     """Whether a network has the layout of Xception, with an entry, a middle and an exit flow."""
     return named.timm_name == _XCEPTION or bool(getattr(network, "flows", False))
 
 
-def _network(named: Named, model: Any, input_size: int | None, flows: bool) -> Network:
+def _network(named: LoadableNetwork, model: Any, input_size: int | None, flows: bool) -> Network:
     from timm.data import resolve_model_data_config
 
     channels, size = resolve_model_data_config(model)["input_size"][:2]

@@ -43,7 +43,7 @@ class SessionStarted(Event):
         program: Version of this program.
         hardware: Hardware that trials run on.
         versions: Versions of Python and packages.
-        sharing: How trials share GPUs, from :meth:`nas.execution.share.Shared.facts`.
+        sharing: How trials share GPUs, from :meth:`nas.execution.share.GpuSharing.facts`.
     """
 
     kind: ClassVar[str] = "session"

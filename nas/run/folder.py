@@ -248,7 +248,7 @@ class Run:
             try:
                 with self.written(again="give the command again"):
                     stack.enter_context(locks.held(self.lock_file, task))
-            except locks.Busy as busy:
+            except locks.LockHeld as busy:
                 raise UserError(
                     f"{self.path}: in use by {busy.holder or 'another process'}; watch it with: "
                     f"{typed('nas.status', self.path)}"

@@ -68,7 +68,7 @@ class IncumbentFile(records.Document):
 
 
 @dataclass(frozen=True)
-class Lead:
+class IncumbentEstimate:
     """The incumbent and the estimate of its error.
 
     Attributes:
@@ -84,7 +84,9 @@ class Lead:
     interval: tuple[float, float] | None = None
 
 
-def leader(state: SearchState, max_epochs: int, objectives: Objectives | None = None) -> Lead | None:
+def leader(
+    state: SearchState, max_epochs: int, objectives: Objectives | None = None
+) -> IncumbentEstimate | None:
     """Returns the best configuration of the highest rung, None if there is none; see :func:`ranked`.
 
     Args:
@@ -99,10 +101,10 @@ def leader(state: SearchState, max_epochs: int, objectives: Objectives | None = 
     if rung.repeats:
         return next(iter(ranked(state, max_epochs)), None)
     best = min(rung.own, key=by_error_then_cost, default=None)
-    return None if best is None or best.error is None else Lead(best, best.error)
+    return None if best is None or best.error is None else IncumbentEstimate(best, best.error)
 
 
-def _within(state: SearchState, max_epochs: int, objectives: Objectives) -> Lead | None:
+def _within(state: SearchState, max_epochs: int, objectives: Objectives) -> IncumbentEstimate | None:
     found = ranked(state, max_epochs, objectives)
     if objectives.prefer == KNEE:
         best = objectives.winner(objectives.front(state, max_epochs))
@@ -111,7 +113,9 @@ def _within(state: SearchState, max_epochs: int, objectives: Objectives) -> Lead
     return next(iter(found), None)
 
 
-def ranked(state: SearchState, max_epochs: int, objectives: Objectives | None = None) -> list[Lead]:
+def ranked(
+    state: SearchState, max_epochs: int, objectives: Objectives | None = None
+) -> list[IncumbentEstimate]:
     """Ranks the configurations of the highest rung, the best first.
 
     The order is by error, or once any has further seeds by the expected error over all seeds; configurations
@@ -127,9 +131,9 @@ def ranked(state: SearchState, max_epochs: int, objectives: Objectives | None = 
     found = [
         (
             one.crashed,
-            Lead(one.trial, one.mean, len(one.errors), one.interval)
+            IncumbentEstimate(one.trial, one.mean, len(one.errors), one.interval)
             if known.repeated
-            else Lead(one.trial, one.errors[0]),
+            else IncumbentEstimate(one.trial, one.errors[0]),
         )
         for one in known.beliefs
         if objectives is None or objectives.fits(one.trial)
@@ -144,7 +148,7 @@ def by_error_then_cost(trial: Trial) -> tuple[float, float]:
     return error, trial.metrics.get("macs", float("inf"))
 
 
-def describe(lead: Lead, state: SearchState, space: SearchSpace) -> IncumbentFile:
+def describe(lead: IncumbentEstimate, state: SearchState, space: SearchSpace) -> IncumbentFile:
     """Describes the leader with its figures and those of the baseline after as many epochs."""
     trial = lead.trial
     baseline = state.baseline(trial.epochs)

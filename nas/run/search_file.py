@@ -59,7 +59,7 @@ class Hardware(records.Document):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Searched(records.Document):
+class RecordedSpace(records.Document):
     """The search space as it was when the run began.
 
     Attributes:
@@ -170,7 +170,7 @@ class SearchFile(records.Document):
     settings: Settings
     limits: Limits
     rungs: list[int]
-    space: Searched
+    space: RecordedSpace
     data: Data
     width: int
     train: dict[str, Any] | None = None

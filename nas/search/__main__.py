@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.run.search_file import SearchFile
     from nas.search.notify import Notifier
-    from nas.search.session import Outcome, View
+    from nas.search.session import SessionOutcome, View
 
 PROG = "python -m nas.search"
 
@@ -134,10 +134,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _search(
     command: Command, folder: Path | None, stored: SearchFile | None, notifier: Notifier, *, auto: bool
-) -> Outcome:
+) -> SessionOutcome:
     """Begins or continues a search, unless it has ended for good; returns its outcome."""
+    from nas.run.folded_journal import FoldedJournal
     from nas.run.folder import Run
-    from nas.run.past import Past
     from nas.search import afterwards, session
     from nas.search.view import choose
     from nas.tracking.follower import remember
@@ -150,7 +150,7 @@ def _search(
             print(f"--resume auto: continues {folder}")
         run = Run.open(folder)
         stored = afterwards.remember(run, stored or run.read_search(), command.after.then)
-        past = Past.of(run) if steps else None
+        past = FoldedJournal.of(run) if steps else None
         if past and (ended := afterwards.ended(run, stored, past.state, command.settings)):
             remember(run, command.run.log)
             return ended
@@ -162,7 +162,7 @@ def _search(
     return found
 
 
-def _begin(command: Command, view: View, *, auto: bool) -> Outcome:
+def _begin(command: Command, view: View, *, auto: bool) -> SessionOutcome:
     from nas.search import session
 
     then, log = command.after.then, command.run.log

@@ -38,7 +38,7 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
-class Outcome:
+class StepOutcome:
     """The outcome of a step.
 
     Attributes:
@@ -82,7 +82,7 @@ def _sizes(space: str) -> list[str]:
 
 def ended(
     run: Run, search: SearchFile, state: SearchState, settings: SearchSettings
-) -> session.Outcome | None:
+) -> session.SessionOutcome | None:
     """Returns the outcome of a search that has ended for good; None if it can continue.
 
     Args:
@@ -104,7 +104,7 @@ def ended(
     }
     if not over.get(state.stopped, False):
         return None
-    return session.Outcome(run, search, state, state.stopped)
+    return session.SessionOutcome(run, search, state, state.stopped)
 
 
 def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
@@ -127,7 +127,7 @@ def budget_left(search: SearchFile, state: SearchState, steps: Sequence[Step]) -
     return max(seconds - state.clock, planned, 1.0)
 
 
-def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tuple[int, str]:
+def finish(found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool) -> tuple[int, str]:
     """Runs the steps after a search, unless it was interrupted, and reports their outcomes.
 
     Args:
@@ -162,7 +162,7 @@ def finish(found: session.Outcome, steps: Sequence[Step], *, quiet: bool) -> tup
 class Afterwards:
     """The steps of a run, and their outcomes."""
 
-    def __init__(self, found: session.Outcome, steps: Sequence[Step], *, quiet: bool = False) -> None:
+    def __init__(self, found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool = False) -> None:
         """Takes the steps to run.
 
         Args:
@@ -174,7 +174,7 @@ class Afterwards:
         self._steps, self._quiet = steps, quiet
         self._file = found.run.path / "afterwards.json"
 
-    def carry_out(self) -> tuple[list[Outcome], str]:
+    def carry_out(self) -> tuple[list[StepOutcome], str]:
         """Runs the steps not yet done since the search ended; a failed one does not stop the others.
 
         Returns:
@@ -207,12 +207,12 @@ class Afterwards:
             try:
                 with self._run.written():
                     stack.enter_context(locks.held(self._run.path / ".then.lock", "what follows a search"))
-            except locks.Busy as busy:
+            except locks.LockHeld as busy:
                 raise UserError(f"{self._run.path}: in use by {busy.holder or 'another process'}") from None
             yield
 
-    def _do(self, step: Step) -> Outcome:
-        make: dict[str, Callable[[Step], Outcome]] = {
+    def _do(self, step: Step) -> StepOutcome:
+        make: dict[str, Callable[[Step], StepOutcome]] = {
             CONFIRM: self._confirm,
             REPORT: self._report,
             EXPORT: self._export,
@@ -221,23 +221,23 @@ class Afterwards:
             print(f"\nthen {step}", flush=True)
         return make[step.name](step)
 
-    def _confirm(self, step: Step) -> Outcome:
+    def _confirm(self, step: Step) -> StepOutcome:
         seconds = f"{budget_left(self._search, self._state, self._steps):.0f}s"
         args = ["--top", TOP, "--seeds", step.seeds, "--budget", seconds, *self._space()]
         code, said = self._call(step, args)
-        return Outcome(str(step), code, self._verdict() if code == 0 else said)
+        return StepOutcome(str(step), code, self._verdict() if code == 0 else said)
 
-    def _report(self, step: Step) -> Outcome:
+    def _report(self, step: Step) -> StepOutcome:
         code, said = self._call(step, [])
-        return Outcome(
+        return StepOutcome(
             str(step), code, str(self._run.path / "analysis" / "report.html") if code == 0 else said
         )
 
-    def _export(self, step: Step) -> Outcome:
+    def _export(self, step: Step) -> StepOutcome:
         size = step.argument or _sizes(self._search.named_space)[0]
         target = self._target(size)
         code, said = self._call(step, ["--geometry", size, "-o", target, *self._space()])
-        return Outcome(str(step), code, str(target) if code == 0 else said)
+        return StepOutcome(str(step), code, str(target) if code == 0 else said)
 
     def _target(self, size: str) -> Path:
         """Returns a folder that does not exist yet, since exports of earlier winners are kept."""
@@ -263,22 +263,22 @@ class Afterwards:
         lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
         return lines[-1] if lines else "done"
 
-    def _note(self, outcome: Outcome) -> None:
+    def _note(self, outcome: StepOutcome) -> None:
         with contextlib.suppress(OSError):
             open_log(self._run.log).note(f"then {outcome.step}: {outcome.line}")
 
-    def _known(self) -> list[Outcome]:
+    def _known(self) -> list[StepOutcome]:
         """Returns the steps done since the search ended; none if the record cannot be read."""
         try:
             found = orjson.loads(self._file.read_bytes())
             if found["journal"] == self._run.journal.stat().st_size:
                 wanted = {str(step) for step in self._steps}
-                return [one for values in found["steps"] if (one := Outcome(**values)).step in wanted]
+                return [one for values in found["steps"] if (one := StepOutcome(**values)).step in wanted]
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             pass
         return []
 
-    def _write(self, outcomes: Sequence[Outcome]) -> None:
+    def _write(self, outcomes: Sequence[StepOutcome]) -> None:
         size = self._run.journal.stat().st_size
         values = {"format": _VERSION, "journal": size, "steps": [asdict(one) for one in outcomes]}
         with contextlib.suppress(OSError):  # without it, steps are repeated, which does no harm

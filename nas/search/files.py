@@ -54,7 +54,7 @@ class Files:
         """Objectives and limits besides the error."""
         return None if self.costs is None else self.costs.objectives
 
-    def write_incumbent(self, lead: incumbent.Lead, state: SearchState) -> None:
+    def write_incumbent(self, lead: incumbent.IncumbentEstimate, state: SearchState) -> None:
         """Writes ``incumbent.json``."""
         try:
             self.run.write_incumbent(incumbent.describe(lead, state, self.space))

@@ -12,10 +12,10 @@ from nas.run import incumbent, rungs
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
 from nas.run.state import BASELINE, SearchState, Trial
 from nas.search import baseline, crashes, replicates
-from nas.search.conductor import Conductor
-from nas.search.cost import CostModel
+from nas.search.duration import DurationModel
 from nas.search.files import Files, Snapshots
 from nas.search.translation import outcome, suggestion
+from nas.search.trial_runner import TrialRunner
 from nas.util.seeds import derive
 from search_spaces.base import config_id
 
@@ -39,7 +39,7 @@ _SLOTS_AHEAD = 16  # slots for each trial asked ahead: few are, so that most use
 _TIMEOUT_UNKNOWN = 4 * 3600.0  # seconds
 
 
-class Search(Conductor):
+class Search(TrialRunner):
     """Asks the optimiser, runs trials, journals them and tells the optimiser, until a limit is reached.
 
     The order of calls to the optimiser depends on the journal only. With one slot the next trial is always
@@ -90,7 +90,7 @@ class Search(Conductor):
         self._optimizer = optimizer
         self._costs = costs
         self._replicates = replicates
-        self._cost = CostModel()
+        self._cost = DurationModel()
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser has nothing to propose before a pending outcome
         self._announced = 0
@@ -352,7 +352,7 @@ class Search(Conductor):
         if self._begins != before:
             self.note(rungs.judged(self.state, self._fidelity.rungs).said())
 
-    def _leader(self) -> incumbent.Lead | None:
+    def _leader(self) -> incumbent.IncumbentEstimate | None:
         return incumbent.leader(self.state, self._fidelity.max_epochs, self._files.objectives)
 
     def _crown(self) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nas.run.folder import Run
     from nas.run.state import SearchState
     from nas.search.listener import Listener
-    from nas.search.session import View, Watched
+    from nas.search.session import RunningSession, View
 
 END, CRASHES, NO_IMPROVEMENT = "end", "crashes", "no_improvement"
 _SERIES = 3  # crashes in a row before a notification; the search ends after five of one kind
@@ -64,7 +64,7 @@ class Notifier:
     command: str = ""
     after: float | None = None
     _run: Run | None = None
-    _watched: Watched | None = None
+    _watched: RunningSession | None = None
     _improved: float = 0.0  # search clock
     _waits: int = 0  # how many times ``after`` has passed since then
     _told_of_crashes: bool = False
@@ -105,7 +105,7 @@ class Notifier:
             return view
 
         @contextlib.contextmanager
-        def shown(watched: Watched) -> Iterator[Listener]:
+        def shown(watched: RunningSession) -> Iterator[Listener]:
             with view(watched) as inner:
                 self.begin(watched)
                 yield _Both(inner, self)
@@ -113,7 +113,7 @@ class Notifier:
 
         return shown
 
-    def begin(self, watched: Watched) -> None:
+    def begin(self, watched: RunningSession) -> None:
         """Sets the search to watch from now on."""
         self._run, self._watched = watched.run, watched
         leader = watched.state.incumbent

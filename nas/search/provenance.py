@@ -39,7 +39,7 @@ def describe(settings: SearchSettings, facts: Facts) -> SearchFile:
         settings=settings.recorded(),
         limits=search_file.Limits(seconds=settings.budget.seconds, trials=settings.budget.trials),
         rungs=list(settings.fidelity.rungs),
-        space=search_file.Searched(
+        space=search_file.RecordedSpace(
             name=space.name,
             size=_size(space.size),
             fingerprint=space.fingerprint,

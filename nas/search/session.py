@@ -21,9 +21,9 @@ from nas.execution.share import kept, settle
 from nas.optimizers import check, create
 from nas.run import steps
 from nas.run.events import SessionStarted
+from nas.run.folded_journal import FoldedJournal
 from nas.run.folder import Run
 from nas.run.journal import Journal
-from nas.run.past import Past
 from nas.run.search_file import SearchFile
 from nas.search import costing
 from nas.search import warm_start as warm
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from nas.execution.protocol import Executor, MeasuringExecutor
-    from nas.execution.share import Shared
+    from nas.execution.share import GpuSharing
     from nas.optimizers.protocol import Optimizer
     from nas.run.objectives import Objectives
     from nas.run.state import SearchState
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from nas.search.listener import Listener
     from search_spaces.base import SearchSpace
 
-    View = Callable[["Watched"], contextlib.AbstractContextManager[Listener]]
+    View = Callable[["RunningSession"], contextlib.AbstractContextManager[Listener]]
 
 
 @dataclass(frozen=True)
-class Watched:
+class RunningSession:
     """A running session, as views see it."""
 
     run: Run
@@ -68,7 +68,7 @@ class Watched:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SessionOutcome:
     """The outcome of a session.
 
     Attributes:
@@ -157,13 +157,13 @@ def begin(
     filled: bool = False,
     then: Sequence[str] = (),
     log: str = NONE,
-) -> Outcome:
+) -> SessionOutcome:
     """Begins a new run and searches until it stops.
 
     Args:
         path: The folder to create.
         settings: All settings.
-        view: Called with :class:`Watched`; returns a context manager that yields a listener.
+        view: Called with :class:`RunningSession`; returns a context manager that yields a listener.
         filled: The folder exists and holds the images and nothing else.
         then: Steps that follow the search, as typed; part of the time budget is reserved for them.
         log: The experiment tracker that shows the search.
@@ -194,7 +194,7 @@ def begin(
             if costs is not None:
                 costs.counter.keep_in(run.costs_jsonl)
             follower.remember(run, log)
-            past = Past.of(run)
+            past = FoldedJournal.of(run)
             notes = facts.notes if costs is None else (*facts.notes, *costs.notes)
             session = Session(run, settings, space, search, past, executor, shared, notes, costs)
             return session.carry_out(view)
@@ -205,10 +205,10 @@ def resume(
     settings: SearchSettings,
     view: View,
     stored: SearchFile | None = None,
-    past: Past | None = None,
+    past: FoldedJournal | None = None,
     *,
     log: str | None = None,
-) -> Outcome:
+) -> SessionOutcome:
     """Continues a run from the end of its journal and searches until it stops.
 
     Args:
@@ -229,7 +229,7 @@ def resume(
         log = follower.remembered(run) if log is None else log
         require(log)
         if past is None or not past.is_all(run):
-            past = Past.of(run)  # so that damage is found before anything starts
+            past = FoldedJournal.of(run)  # so that damage is found before anything starts
         before = kept(past.contents.events)
         with run.written():
             run.sweep()
@@ -261,8 +261,8 @@ def _place(
     objectives: Objectives | None,
     checkpoints: Path,
     weights: Path,
-    before: Shared | None = None,
-) -> Iterator[tuple[Shared, MeasuringExecutor, contextlib.ExitStack]]:
+    before: GpuSharing | None = None,
+) -> Iterator[tuple[GpuSharing, MeasuringExecutor, contextlib.ExitStack]]:
     """Opens what runs the trials, and a stack for what ends before it."""
     workers = costing.trial_settings(settings, objectives, worker_settings(settings, checkpoints, weights))
     machine = costing.machine_settings(settings)
@@ -311,13 +311,13 @@ class Session:
     settings: SearchSettings
     space: SearchSpace
     search: SearchFile
-    past: Past
+    past: FoldedJournal
     executor: Executor
-    shared: Shared
+    shared: GpuSharing
     notes: Sequence[str]
     costs: SearchCosts | None = None
 
-    def carry_out(self, view: View) -> Outcome:
+    def carry_out(self, view: View) -> SessionOutcome:
         """Searches until it stops."""
         output.doing("getting the optimiser ready")
         with self.run.written():
@@ -331,7 +331,7 @@ class Session:
                 journal = stack.enter_context(Journal(self.run.journal, self.past.contents.size))
             loop = self._loop(optimizer, journal, listeners)
             output.doing("")
-            watched = Watched(self.run, self.search, loop.state, loop.used, loop.stop)
+            watched = RunningSession(self.run, self.search, loop.state, loop.used, loop.stop)
             listeners.append(stack.enter_context(view(watched)))
             for note in self.notes:
                 loop.note(note)
@@ -340,7 +340,7 @@ class Session:
             facts = {**session_facts(self.run, self.search), **self.shared.facts()}
             with signals.handled(loop.stop), output.impatient():
                 reason = loop.run(SessionStarted("", 0.0, **facts))
-            return Outcome(self.run, self.search, loop.state, reason)
+            return SessionOutcome(self.run, self.search, loop.state, reason)
 
     def _optimizer(self) -> Optimizer:
         settings, seed = self.settings, derive(self.settings.choice.seed, "optimizer")

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from nas.search.listener import Listener
-    from nas.search.session import Watched
+    from nas.search.session import RunningSession
     from nas.view.snapshot import Snapshot
 
 
-def choose(*, quiet: bool) -> Callable[[Watched], AbstractContextManager[Listener]]:
+def choose(*, quiet: bool) -> Callable[[RunningSession], AbstractContextManager[Listener]]:
     """Returns the suitable view: a live panel on a terminal, lines elsewhere, nothing if quiet."""
     if quiet:
         return _silent
@@ -27,7 +27,7 @@ def choose(*, quiet: bool) -> Callable[[Watched], AbstractContextManager[Listene
 
 
 @contextlib.contextmanager
-def _live(watched: Watched) -> Iterator[Listener]:
+def _live(watched: RunningSession) -> Iterator[Listener]:
     from nas.view.live import LiveView
     from nas.view.snapshot import take
 
@@ -41,7 +41,7 @@ def _live(watched: Watched) -> Iterator[Listener]:
 
 
 @contextlib.contextmanager
-def _lines(watched: Watched) -> Iterator[Listener]:
+def _lines(watched: RunningSession) -> Iterator[Listener]:
     from nas.view.logfile import LineWriter
 
     writer = LineWriter(sys.stdout, Objectives.of(watched.search))
@@ -50,7 +50,7 @@ def _lines(watched: Watched) -> Iterator[Listener]:
 
 
 @contextlib.contextmanager
-def _silent(watched: Watched) -> Iterator[Listener]:  # noqa: ARG001 - one signature for all views
+def _silent(watched: RunningSession) -> Iterator[Listener]:  # noqa: ARG001 - one signature for all views
     from nas.view.logfile import Silence
 
     yield Silence()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from nas.run import journal, standing
+from nas.run import journal, liveness
 from nas.run.events import NewIncumbent, SessionStarted, SessionStopped
 from nas.run.folder import CONFIRMING, Run
 from nas.run.state import SearchState
@@ -47,11 +47,11 @@ class Confirmed:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedRun:
     """One run of a folder.
 
     Attributes:
-        status: The status of :class:`nas.run.standing.Standing`, or ``confirming``.
+        status: The status of :class:`nas.run.liveness.Liveness`, or ``confirming``.
         stop_reason: Why it stopped, "" otherwise.
         used_seconds: Seconds of the time budget used so far.
         trial_limit: Maximum number of trials, None without one.
@@ -86,10 +86,10 @@ class Listed:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RunList:
     """The runs of a folder, running ones first, then the latest; and those that cannot be read, with why."""
 
-    runs: list[Listed]
+    runs: list[ListedRun]
     left_out: list[tuple[str, str]]
 
     def to_json(self) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def _is_run(path: Path) -> bool:
     return Run(path).search_json.exists() and Run(path).journal.exists()
 
 
-def read(folder: Path) -> Listing:
+def read(folder: Path) -> RunList:
     """Lists the runs of a folder.
 
     Args:
@@ -134,22 +134,22 @@ def read(folder: Path) -> Listing:
             left_out.append((one_line(path.name), one_line(said)))
         except OSError as error:
             left_out.append((one_line(path.name), f"cannot be read ({error.strerror})"))
-    return Listing(sorted(runs, key=_order), left_out)
+    return RunList(sorted(runs, key=_order), left_out)
 
 
-def _order(run: Listed) -> tuple[bool, float]:
-    busy = run.status in (standing.RUNNING, BEING_CONFIRMED)
+def _order(run: ListedRun) -> tuple[bool, float]:
+    busy = run.status in (liveness.RUNNING, BEING_CONFIRMED)
     at = run.begun if busy else run.last
     return not busy, -(from_iso(at) if at else 0.0)
 
 
-def _listed(run: Run) -> Listed:
+def _listed(run: Run) -> ListedRun:
     search = run.read_search()
     found = _Skimmed.of(run)
-    now = standing.of(run, found.state)
-    used = found.clock + (now.silent_seconds if now.status == standing.RUNNING and found.last else 0.0)
+    now = liveness.of(run, found.state)
+    used = found.clock + (now.silent_seconds if now.status == liveness.RUNNING and found.last else 0.0)
     being_confirmed = (locks.holder(run.lock_file) or "").endswith(CONFIRMING)
-    return Listed(
+    return ListedRun(
         name=one_line(run.name),
         path=str(run.path),
         status=BEING_CONFIRMED if being_confirmed else now.status,

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nas.confirm.view import spread
-from nas.run.standing import COPIED, DEAD, RUNNING, STOPPED
+from nas.run.liveness import COPIED, DEAD, RUNNING, STOPPED
 from nas.status.listing import BEING_CONFIRMED
 from nas.util.quantities import format_duration
 from nas.util.timestamps import from_iso, moment
@@ -21,14 +21,14 @@ from nas.view.panel import STATUS_STYLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from nas.status.listing import Confirmed, Listed, Listing
+    from nas.status.listing import Confirmed, ListedRun, RunList
 
 _FIGURES = {"last", "time", "trials", "best top-1", "confirmed"}
 _ROOMY = 130  # columns
 _FOR_READERS = 200  # columns without a terminal: names are complete, for grep
 
 
-def show(listing: Listing, folder: Path) -> None:
+def show(listing: RunList, folder: Path) -> None:
     """Prints the runs of a folder, and those that were left out."""
     console = Console()
     if not console.is_terminal:
@@ -38,7 +38,7 @@ def show(listing: Listing, folder: Path) -> None:
         console.print(Text(f"left out: {folder / name}: {reason}", "yellow"), soft_wrap=True)
 
 
-def draw(listing: Listing, width: int) -> Table:
+def draw(listing: RunList, width: int) -> Table:
     """Draws a table with one row per run.
 
     Args:
@@ -56,7 +56,7 @@ def draw(listing: Listing, width: int) -> Table:
     return table
 
 
-def _cells(run: Listed) -> dict[str, Text]:
+def _cells(run: ListedRun) -> dict[str, Text]:
     return {
         "run": Text(run.name, "bold" if run.status == RUNNING else ""),
         "state": Text(_state(run), STATUS_STYLE.get(run.status, "green")),
@@ -70,7 +70,7 @@ def _cells(run: Listed) -> dict[str, Text]:
     }
 
 
-def _state(run: Listed) -> str:
+def _state(run: ListedRun) -> str:
     if run.status == RUNNING:
         return f"running, ends by {moment(run.budget_seconds - run.used_seconds)}"
     return {
@@ -85,7 +85,7 @@ def _at(text: str) -> str:
     return f"{datetime.fromtimestamp(from_iso(text)):%Y-%m-%d %H:%M}" if text else "–"
 
 
-def _trials(run: Listed) -> str:
+def _trials(run: ListedRun) -> str:
     limit = "" if run.trial_limit is None else f" of {run.trial_limit}"
     crashed = f", {run.crashed} crashed" if run.crashed else ""
     return f"{run.finished}{limit}{crashed}"

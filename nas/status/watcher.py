@@ -46,14 +46,14 @@ class Watcher:
         Raises:
             UserError: If the journal is damaged.
         """
-        from nas.run import standing
+        from nas.run import liveness
         from nas.view import snapshot
 
         self._catch_up()
-        now = standing.of(self._run, self._state)
+        now = liveness.of(self._run, self._state)
         self._catch_up()  # what it wrote before it ended, if it ended meanwhile
         used = self._state.clock
-        if now.status == standing.RUNNING and self.lines:
+        if now.status == liveness.RUNNING and self.lines:
             used += now.silent_seconds
         return snapshot.take(
             self._state, self._search, name=self._run.name, status=now.status, used=used, seen=now

@@ -16,7 +16,7 @@ from nas.util.errors import SettingError, UserError, first_line
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nas.tracking.process import Teller
+    from nas.tracking.process import TrackerUpdater
 
 PROG = "python -m nas.tracking"
 
@@ -46,7 +46,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from nas.run.folder import Run
     from nas.tracking import place
     from nas.tracking.follower import LOCK, remember, remembered
-    from nas.tracking.process import Teller
+    from nas.tracking.process import TrackerUpdater
     from nas.util import locks
 
     run = Run.open(command.run)
@@ -62,13 +62,13 @@ def main(args: Sequence[str] | None = None) -> int:
             print(place.described(log, run.path), flush=True)
             os.environ.update(place.environment(log, run.path))
             output.doing("telling the tracker")
-            _tell(Teller(run, print))
-    except locks.Busy as busy:
+            _tell(TrackerUpdater(run, print))
+    except locks.LockHeld as busy:
         raise UserError(f"{run.path}: shown by {busy.holder or 'another process'} at the moment") from None
     return 0
 
 
-def _tell(teller: Teller) -> None:
+def _tell(teller: TrackerUpdater) -> None:
     try:
         teller.all_of_it()
     except UserError:

@@ -29,7 +29,7 @@ _OTHER = 90  # seconds that an earlier search's process may take to end
 _NICENESS = 10
 
 
-class Teller:
+class TrackerUpdater:
     """Tells a run's tracker what is journaled, and tries again what it did not take."""
 
     def __init__(self, run: Run, say: Callable[[str], None]) -> None:
@@ -115,7 +115,7 @@ def follow(run: Run, say: Callable[[str], None]) -> bool:
     Returns:
         Whether the tracker has it all.
     """
-    teller = Teller(run, say)
+    teller = TrackerUpdater(run, say)
     while not _ended():
         teller.look()
     threading.Thread(target=_end_in_time, daemon=True).start()
@@ -150,7 +150,7 @@ def main() -> int:
     try:
         with locks.held(run.path / LOCK, "tracking", looks=_OTHER * 20):
             whole = follow(run, say)
-    except locks.Busy as busy:
+    except locks.LockHeld as busy:
         say(f"told by {busy.holder or 'another process'} already")
         return 0
     except UserError as error:

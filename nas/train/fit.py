@@ -25,7 +25,7 @@ _FEWEST_PLAIN = 100
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedRecipe:
     """A recipe and the reason for it."""
 
     recipe: Recipe
@@ -42,7 +42,7 @@ def place(run: Run, output: Path) -> Path:
     return output / run.name
 
 
-def choose(model: str, wanted: str, space: str | None = None, output: Path | None = None) -> Fit:
+def choose(model: str, wanted: str, space: str | None = None, output: Path | None = None) -> FittedRecipe:
     """Chooses the recipe for a network.
 
     Args:
@@ -55,9 +55,9 @@ def choose(model: str, wanted: str, space: str | None = None, output: Path | Non
         UserError: If there is no such recipe.
     """
     if wanted == PAPER:
-        return Fit(recipes.published(_geometry(model)), "Table 1's of the paper, as asked")
+        return FittedRecipe(recipes.published(_geometry(model)), "Table 1's of the paper, as asked")
     if wanted not in (AUTO, SEARCH):
-        return Fit(recipes.read(Path(wanted).expanduser()), f"{wanted}, as asked")
+        return FittedRecipe(recipes.read(Path(wanted).expanduser()), f"{wanted}, as asked")
     path = Path(model).expanduser()
     if is_run(model):
         run = Run.open(path)
@@ -69,14 +69,16 @@ def choose(model: str, wanted: str, space: str | None = None, output: Path | Non
     if not file.is_file():
         if wanted == SEARCH:
             raise _none(model)
-        return Fit(recipes.published(model), "Table 1's of the paper, which is for networks of full size")
+        return FittedRecipe(
+            recipes.published(model), "Table 1's of the paper, which is for networks of full size"
+        )
     own = _config(path).get(folder.OWN_KEY, {})
     if own.get(folder.RECIPE_OF) == SEARCH:
         chosen = own.get(folder.CHOSEN)
         return _by_search(recipes.read(file), chosen if isinstance(chosen, list) else ())
     if wanted == SEARCH:
         raise _none(model)
-    return Fit(recipes.read(file), f"{file}, which came with the network")
+    return FittedRecipe(recipes.read(file), f"{file}, which came with the network")
 
 
 def shortfall(recipe: Recipe, updates: int) -> str:
@@ -103,7 +105,7 @@ def shortfall(recipe: Recipe, updates: int) -> str:
     return f"the recipe wants a longer training: {', and '.join(problems)}; take {advice}"
 
 
-def _of_run(run: Run, space: str | None) -> Fit:
+def _of_run(run: Run, space: str | None) -> FittedRecipe:
     """Returns the recipe of a run's best network."""
     search = run.read_search()
     name = search.named_space
@@ -114,12 +116,12 @@ def _of_run(run: Run, space: str | None) -> Fit:
     return _by_search(recipes.of_search(search), ())
 
 
-def _by_search(recipe: Recipe, chosen: Iterable[str]) -> Fit:
+def _by_search(recipe: Recipe, chosen: Iterable[str]) -> FittedRecipe:
     """Returns the search's recipe, naming the settings that the search chose for the network."""
     fields = [_FIELDS.get(name, name) for name in chosen]
     values = [f"{name} {getattr(recipe, name):g}" for name in fields if hasattr(recipe, name)]
     theirs = f"; with what it chose for this network: {', '.join(values)}" if values else ""
-    return Fit(recipe, f"{_SEARCHED}{theirs}")
+    return FittedRecipe(recipe, f"{_SEARCHED}{theirs}")
 
 
 _SEARCHED = "the search's own, which its reduced networks were trained by"

@@ -49,7 +49,7 @@ _KEY = "last"
 
 
 @dataclass(frozen=True)
-class Work:
+class SharedWork:
     """Everything that all seeds share.
 
     Attributes:
@@ -85,7 +85,7 @@ class Work:
     notes: tuple[str, ...] = ()
 
 
-def run(work: Work, folder: Path, seed: int) -> dict[str, Any]:
+def run(work: SharedWork, folder: Path, seed: int) -> dict[str, Any]:
     """Trains with one seed, or reads the result of a finished training.
 
     Returns:
@@ -101,7 +101,7 @@ def run(work: Work, folder: Path, seed: int) -> dict[str, Any]:
 
 
 class _Run:
-    def __init__(self, work: Work, folder: Path, seed: int) -> None:
+    def __init__(self, work: SharedWork, folder: Path, seed: int) -> None:
         self._work = work
         self._folder = folder
         self._seed = seed

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from nas.data.pictures import Pictures
-    from nas.export.loading import Named
+    from nas.export.loading import LoadableNetwork
     from nas.train.settings import TrainCommandSettings
 
 SUMMARY = "summary.json"
@@ -132,7 +132,7 @@ def summarise(name: str, results: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _work(
-    named: Named,
+    named: LoadableNetwork,
     settings: TrainCommandSettings,
     recipe: Recipe,
     pictures: Pictures,
@@ -140,7 +140,7 @@ def _work(
     accelerator: Accelerator,
     *,
     weights: bool,
-) -> one_seed.Work:
+) -> one_seed.SharedWork:
     from timm.data import resolve_model_data_config
 
     from nas.data import transforms
@@ -168,7 +168,7 @@ def _work(
         license_ = settings.license or str(began_with or "apache-2.0")
         _publish(target, model, result, named, settings, recipe, pictures, data_config, license_)
 
-    return one_seed.Work(
+    return one_seed.SharedWork(
         name=named.name,
         accelerator=accelerator,
         device=device,
@@ -192,7 +192,9 @@ def _work(
     )
 
 
-def _data_config(config: dict[str, Any], named: Named, settings: TrainCommandSettings) -> dict[str, Any]:
+def _data_config(
+    config: dict[str, Any], named: LoadableNetwork, settings: TrainCommandSettings
+) -> dict[str, Any]:
     channels, *size = config["input_size"]
     if channels not in (1, 3):
         raise UserError(
@@ -208,7 +210,7 @@ def _publish(
     target: Path,
     model: nn.Module,
     result: dict[str, Any],
-    named: Named,
+    named: LoadableNetwork,
     settings: TrainCommandSettings,
     recipe: Recipe,
     pictures: Pictures,
@@ -247,7 +249,7 @@ def _beside(code: Path, staging: Path) -> None:
     shutil.copyfile(code, staging / code.name)
 
 
-def _check_classes(named: Named, pictures: Pictures, settings: TrainCommandSettings) -> None:
+def _check_classes(named: LoadableNetwork, pictures: Pictures, settings: TrainCommandSettings) -> None:
     if named.path is None or settings.new_head:
         return
     has, wants = named.config.get("num_classes"), len(pictures.class_names)
@@ -279,14 +281,14 @@ def _held(output: Path, accelerator: Accelerator) -> Iterator[None]:
             with written(setting("output", output), "must be a folder"):
                 output.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locks.held(output / ".lock", "training"))
-        except locks.Busy:
+        except locks.LockHeld:
             raise SettingError(
                 "output", output, "another training writes there; must be another folder"
             ) from None
         yield
 
 
-def _same_training(named: Named, work: one_seed.Work, *, weights: bool) -> None:
+def _same_training(named: LoadableNetwork, work: one_seed.SharedWork, *, weights: bool) -> None:
     """Records what is trained, or refuses to continue something else.
 
     Raises:

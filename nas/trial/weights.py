@@ -26,7 +26,7 @@ class WeightsNotWritten(OSError):
 
 
 @dataclass(frozen=True, eq=False)
-class Kept:
+class SavedWeights:
     """A network's weights as they were validated.
 
     Attributes:
@@ -133,7 +133,7 @@ def file_sizes(folder: Path) -> dict[str, int]:
     return sizes
 
 
-def read(path: Path) -> Kept:
+def read(path: Path) -> SavedWeights:
     """Reads a file that :meth:`WeightStore.save` wrote.
 
     Raises:
@@ -144,7 +144,7 @@ def read(path: Path) -> Kept:
     try:
         with safe_open(path, framework="pt") as file:
             facts = _checked(json.loads((file.metadata() or {})[_FACTS]))
-            return Kept({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 - no dict
+            return SavedWeights({name: file.get_tensor(name) for name in file.keys()}, facts)  # noqa: SIM118 - no dict
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         refusal = disk_error(error)
         reason = first_line(error) if refusal is None else refusal.strerror

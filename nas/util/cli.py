@@ -142,7 +142,7 @@ def _code(main: Callable[[], int], prog: str, spinner: Spinner) -> int:
         return EXIT_BAD_INPUT
     except KeyboardInterrupt:
         return signals.EXIT_CODES[signals.INTERRUPTED]
-    except signals.Ended as ended:
+    except signals.Terminated as ended:
         return signals.EXIT_CODES[str(ended)]
     except SystemExit as exit_:  # --help
         return exit_.code if isinstance(exit_.code, int) else 0

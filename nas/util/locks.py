@@ -32,7 +32,7 @@ _TAKING_OVER = 60.0  # seconds to replace a dead holder's file, before that proc
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL}
 
 
-class Busy(Exception):
+class LockHeld(Exception):
     """Another process holds the lock.
 
     Attributes:
@@ -55,7 +55,7 @@ def held(path: Path, what: str, mode: int = 0o644, *, looks: int = 3) -> Iterato
         looks: Number of tries, since asking for the holder takes the lock for a moment.
 
     Raises:
-        Busy: If another process has it.
+        LockHeld: If another process has it.
         OSError: If the file cannot be written.
     """
     me = f"process {os.getpid()} on {socket.gethostname()}, {what}"
@@ -74,9 +74,9 @@ def held(path: Path, what: str, mode: int = 0o644, *, looks: int = 3) -> Iterato
             )
             stack.enter_context(substitute.held(me))
         elif not got:
-            raise Busy(_said(file))
+            raise LockHeld(_said(file))
         elif (other := substitute.holder()) is not None:  # held from a machine without locks on this folder
-            raise Busy(other)
+            raise LockHeld(other)
         os.ftruncate(file, 0)
         os.pwrite(file, me.encode(), 0)
         stack.enter_context(_beating(lambda: os.utime(path)))
@@ -231,14 +231,14 @@ class _Substitute:
             with contextlib.suppress(OSError):
                 if _age(turn) > _TAKING_OVER:
                     turn.rmdir()  # for the next process
-            raise Busy(self.holder() or "") from None
+            raise LockHeld(self.holder() or "") from None
         try:
             living = self.holder()
             if living is not None:
-                raise Busy(living)
+                raise LockHeld(living)
             self.path.unlink(missing_ok=True)
             if not self._make(mark):  # another process came while there was no file
-                raise Busy(self.holder() or "")
+                raise LockHeld(self.holder() or "")
         finally:
             turn.rmdir()
 

@@ -33,7 +33,7 @@ ENDING = {
 _ONCE = 1.0  # seconds: `timeout`, systemd and a closing terminal send the same request more than once
 
 
-class Ended(BaseException):
+class Terminated(BaseException):
     """A signal requests the end of a command that has nothing to finish; ``finally`` blocks run."""
 
 
@@ -68,11 +68,11 @@ def raised() -> Iterator[None]:
     """Lets SIGTERM and SIGHUP end a command like Ctrl-C, with clean-up.
 
     Raises:
-        Ended: At any point inside the block.
+        Terminated: At any point inside the block.
     """
 
     def handle(number: int, _: FrameType | None) -> NoReturn:
-        raise Ended(ENDING[signal.Signals(number)])
+        raise Terminated(ENDING[signal.Signals(number)])
 
     with _set((signal.SIGTERM, signal.SIGHUP), handle):
         yield

@@ -14,7 +14,7 @@ _WARM_UP_SHARE = 0.25  # of the available time; a first pass may compile kernels
 _SPEAK_EVERY = 5.0  # seconds
 
 
-class Timed(Protocol):
+class TimedNetwork(Protocol):
     """A network that can be timed."""
 
     @property
@@ -28,7 +28,7 @@ class Timed(Protocol):
 
 
 @dataclass
-class Lane:
+class TimedPasses:
     """One network's passes of one kind.
 
     Attributes:
@@ -39,7 +39,7 @@ class Lane:
         wanted: Number of passes to time.
     """
 
-    subject: Timed
+    subject: TimedNetwork
     limit: float
     wanted: int
     spent: float = 0.0
@@ -72,7 +72,7 @@ class Lane:
 
 
 def in_turns(
-    subjects: Sequence[Timed],
+    subjects: Sequence[TimedNetwork],
     batch_size: int,
     limits: Sequence[float],
     *,
@@ -96,7 +96,7 @@ def in_turns(
     Returns:
         The seconds of every timed pass, by network.
     """
-    lanes = [Lane(subject, limit, repeats) for subject, limit in zip(subjects, limits, strict=True)]
+    lanes = [TimedPasses(subject, limit, repeats) for subject, limit in zip(subjects, limits, strict=True)]
     for lane in lanes if warm_up else ():
         note(f"{lane.subject.name}: {what}, warming up")
         lane.warm_up(batch_size, warm_up)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
-from nas.run.standing import RUNNING
+from nas.run.liveness import RUNNING
 from nas.util.quantities import format_duration
 from nas.util.timestamps import from_iso
 from nas.view import panel

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.text import Text
 
-from nas.run.standing import AWAY, COPIED, DEAD, RUNNING, STOPPED
+from nas.run.liveness import AWAY, COPIED, DEAD, RUNNING, STOPPED
 from nas.util.quantities import format_count, format_duration
 from nas.util.timestamps import moment
 from nas.view import front
@@ -21,7 +21,7 @@ from nas.view.spark import spark
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from nas.view.snapshot import Leader, RunningTrial, Snapshot
+    from nas.view.snapshot import IncumbentSummary, RunningTrial, Snapshot
 
 _MOST_TRIALS = 8  # running trials that fit a terminal
 _MOST_CURVES = 3  # up to this many running trials there is room for their curves
@@ -114,7 +114,7 @@ def _trial(trial: RunningTrial) -> Bar:
     )
 
 
-def _curve(trial: RunningTrial, leader: Leader | None) -> Indented:
+def _curve(trial: RunningTrial, leader: IncumbentSummary | None) -> Indented:
     """Draws top-1 by epoch; a full block is the incumbent's top-1, or the trial's if that is higher."""
     leading = None if leader is None else 1 - leader.error
     text = Text(f"{spark(trial.curve, leading)}  {100 * trial.curve[0]:.2f}% to {100 * trial.curve[-1]:.2f}%")
@@ -160,7 +160,7 @@ def _leader(snapshot: Snapshot) -> RenderableType:
     return Group(line, Indented(below))
 
 
-def _against_baseline(leader: Leader) -> str:
+def _against_baseline(leader: IncumbentSummary) -> str:
     if leader.baseline_error is None:
         return "no baseline to compare with"
     if not leader.changes:
@@ -168,7 +168,7 @@ def _against_baseline(leader: Leader) -> str:
     return f"{100 * (leader.baseline_error - leader.error):+.2f} points on the baseline"
 
 
-def _size(leader: Leader) -> str:
+def _size(leader: IncumbentSummary) -> str:
     own = f"{format_count(leader.params)} params, {format_count(leader.macs)} MACs"
     if leader.baseline_params is None or leader.baseline_macs is None or not leader.changes:
         return own

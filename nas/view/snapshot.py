@@ -15,8 +15,8 @@ from search_spaces.hyperparameters import differences
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from nas.run.liveness import Liveness
     from nas.run.search_file import SearchFile
-    from nas.run.standing import Standing
     from nas.run.state import SearchState, Trial
     from nas.view.front import FrontView
 
@@ -54,7 +54,7 @@ class Rung:
 
 
 @dataclass(frozen=True)
-class Leader:
+class IncumbentSummary:
     """The incumbent, and the baseline after as many epochs."""
 
     trial: int
@@ -77,7 +77,7 @@ class Snapshot:
     """The present state of a search.
 
     Attributes:
-        status: See :class:`nas.run.standing.Standing`.
+        status: See :class:`nas.run.liveness.Liveness`.
         stop_reason: Why it stopped, "" otherwise.
         training_share: Share of the time of all workers in which they trained or validated, 0..1.
         optimizer_share: Share of the time that the optimiser took, most of it while trials ran.
@@ -104,7 +104,7 @@ class Snapshot:
     sessions: int
     running: list[RunningTrial]
     rungs: list[Rung]
-    incumbent: Leader | None
+    incumbent: IncumbentSummary | None
     training_share: float
     optimizer_share: float
     crash_reasons: list[str]
@@ -130,7 +130,7 @@ def take(
     name: str,
     status: str,
     used: float,
-    seen: Standing | None = None,
+    seen: Liveness | None = None,
 ) -> Snapshot:
     """Takes a snapshot.
 
@@ -230,14 +230,14 @@ def _rungs(state: SearchState, rungs: Sequence[int]) -> list[Rung]:
     return table
 
 
-def _leader(state: SearchState, search: SearchFile) -> Leader | None:
+def _leader(state: SearchState, search: SearchFile) -> IncumbentSummary | None:
     if state.incumbent is None:
         return None
     trial = state.trials[state.incumbent]
     baseline = state.baseline(trial.epochs)
     error, seeds, interval = state.estimate
     assert error is not None
-    return Leader(
+    return IncumbentSummary(
         trial=trial.trial,
         config_id=trial.config_id,
         epochs=trial.epochs,

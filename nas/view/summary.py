@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from nas.run.folder import Run
-    from nas.run.incumbent import Lead
+    from nas.run.incumbent import IncumbentEstimate
     from nas.run.search_file import SearchFile
     from nas.run.state import SearchState, Trial
 
@@ -72,13 +72,13 @@ def ranking(state: SearchState) -> list[Trial]:
     return sorted(best.values(), key=lambda t: (-t.epochs, _error(t, leads), t.trial))
 
 
-def _leads(state: SearchState) -> dict[int, Lead]:
+def _leads(state: SearchState) -> dict[int, IncumbentEstimate]:
     """Returns the estimates for the configurations of the highest rung, by trial."""
     highest = max((trial.epochs for trial in state.trials.values()), default=0)
     return {lead.trial.trial: lead for lead in ranked(state, highest)}
 
 
-def _error(trial: Trial, leads: Mapping[int, Lead]) -> float:
+def _error(trial: Trial, leads: Mapping[int, IncumbentEstimate]) -> float:
     if trial.trial in leads:
         return leads[trial.trial].error
     return 1.0 if trial.error is None else trial.error
@@ -106,7 +106,7 @@ def confirmed_commands(run: Run) -> list[str]:
     return [known.report, known.export]
 
 
-def _table(trials: list[Trial], leads: Mapping[int, Lead], default: Mapping[str, Any]) -> Table:
+def _table(trials: list[Trial], leads: Mapping[int, IncumbentEstimate], default: Mapping[str, Any]) -> Table:
     repeated = any(lead.interval is not None for lead in leads.values())
     names = ("", "trial", "epochs", "top-1", *(["seeds"] if repeated else []), "params", "MACs")
     table = tables.table("best networks (validation)", *names, words=())

@@ -12,7 +12,7 @@ import pytest
 import search_spaces
 from analysis.deepcave import environment
 from analysis.deepcave.bridge import evaluate
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.util.errors import UserError
@@ -143,10 +143,10 @@ def test_a_request_that_cannot_be_answered_says_why(answers: dict[str, Any], nam
     assert "\n" not in answers[name]["error"]
 
 
-def only_pool_and_kernel(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def only_pool_and_kernel(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """The last of three choices is the best, so an encoding that moves it is noticed."""
     error = {"max": 0.60, "blur": 0.50, "conv": 0.10}[config["pool"]] + 0.02 * (config["kernel_mid"] == 9)
-    return Answer((error + seed % 100 * 1e-5,) * epochs, seconds=1.0)
+    return SimulatedResult((error + seed % 100 * 1e-5,) * epochs, seconds=1.0)
 
 
 def test_ablation_asks_its_forest_in_the_encoding_it_learned(simulate: Any) -> None:
@@ -162,10 +162,10 @@ def test_ablation_asks_its_forest_in_the_encoding_it_learned(simulate: Any) -> N
 def test_fanova_agrees_with_an_additive_truth(simulate: Any) -> None:
     effects = {"bottleneck": 0.3, "se": 0.2, "stem": 0.1}
 
-    def additive(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def additive(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         base = {name: SPACE[name].default for name in effects}
         error = 0.2 + sum(effect * (config[name] != base[name]) for name, effect in effects.items())
-        return Answer((error + seed % 100 * 1e-5,) * epochs, seconds=1.0)
+        return SimulatedResult((error + seed % 100 * 1e-5,) * epochs, seconds=1.0)
 
     simulation = simulate("additive", problem=additive, optimizer="random", trials=150)
     simulation.run()

@@ -19,7 +19,7 @@ from analysis.deepcave.exporter import snapshot
 from analysis.frames import Run, load
 from analysis.importance import Settings, by_budget, engines, importances, marginals
 from analysis.report.__main__ import main
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.settings import OptimizerSettings
 from nas.run.folder import Run as Folder
 from nas.run.state import SearchState
@@ -28,12 +28,12 @@ from nas.util.errors import UserError
 MIXED = Path(__file__).parents[1] / "search_spaces" / "mixed_space.py"
 
 
-def error(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def error(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """The stem matters most, then the width by its logarithm; dropout and decay do a little."""
     final = 0.2 + 0.2 * (config["stem"] == "conv") + 0.08 * abs(math.log2(config["width"] / 32))
     final += 0.05 * abs(config["dropout"] - 0.2) + 0.01 * ("decay" in config)
     errors = tuple(min(final + 0.3 / epoch, 1.0) for epoch in range(1, epochs + 1))
-    return Answer(errors, seconds=1.0 + config["width"] / 8, params=1e4 * config["width"], macs=1e6)
+    return SimulatedResult(errors, seconds=1.0 + config["width"] / 8, params=1e4 * config["width"], macs=1e6)
 
 
 @pytest.fixture(scope="module")

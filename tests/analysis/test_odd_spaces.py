@@ -8,7 +8,7 @@ from typing import Any
 from analysis.figures.network import parts
 from analysis.frames import load
 from analysis.report.__main__ import main
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 
 SPACE = """
 from search_spaces.base import Hyperparameter, SearchSpace
@@ -25,8 +25,10 @@ class ResNet(SearchSpace):
 """
 
 
-def error(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-    return Answer(tuple(0.2 + 0.3 / (1 + epoch) for epoch in range(epochs)), 1.0, params=1e4, macs=1e6)
+def error(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+    return SimulatedResult(
+        tuple(0.2 + 0.3 / (1 + epoch) for epoch in range(epochs)), 1.0, params=1e4, macs=1e6
+    )
 
 
 def test_it_is_shown_as_what_it_is(simulate: Any, tmp_path: Path, capsys: Any) -> None:

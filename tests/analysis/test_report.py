@@ -25,7 +25,7 @@ from analysis.report.__main__ import main
 from nas.confirm import candidates, session
 from nas.confirm.loop import Task
 from nas.confirm.view import verdict
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.run import journal
 from nas.run.confirmed_file import ConfirmedFile
 from nas.run.events import SessionStarted
@@ -239,8 +239,10 @@ def confirm(path: Path) -> ConfirmedFile:
     chosen = candidates.choose(searched, search.space.default, 9, 2, path)
     clock = SimulatedClock()
 
-    def problem(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-        return Answer(tuple(0.3 + 0.1 / (1 + epoch) + (seed % 7) / 100 for epoch in range(epochs)), 10.0)
+    def problem(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+        return SimulatedResult(
+            tuple(0.3 + 0.1 / (1 + epoch) + (seed % 7) / 100 for epoch in range(epochs)), 10.0
+        )
 
     with journal.Journal(run.confirm_journal, 0) as file:
         found, _ = session.carry_out(

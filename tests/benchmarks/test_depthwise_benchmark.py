@@ -44,7 +44,7 @@ def test_a_way_that_fails_is_shown_and_the_others_are_timed(monkeypatch):
 def test_quick_run(capsys, monkeypatch):
     monkeypatch.setattr(depthwise, "ceilings", lambda *_: (1e11, 1e10))  # the real one copies for seconds
     monkeypatch.setattr(depthwise, "_CALLS_SECONDS", {"cpu": 1e-4})
-    depthwise.main(depthwise.Options(device="cpu", quick=True, kernels=(3, 9), side=16))
+    depthwise.main(depthwise.DepthwiseSettings(device="cpu", quick=True, kernels=(3, 9), side=16))
     said = capsys.readouterr().out
     assert "width 16, batch 8, ms" in said
     assert "| 8, 48, 4, 4 | 9, 1 | weight gradient |" in said
@@ -55,4 +55,4 @@ def test_quick_run(capsys, monkeypatch):
 @pytest.mark.parametrize("flag", ["batch", "turns", "threads"])
 def test_numbers_out_of_range_are_refused(flag):
     with pytest.raises(UserError, match=f"--{flag} -1: must be at least"):
-        depthwise.main(depthwise.Options(device="cpu", quick=True, **{flag: -1}))
+        depthwise.main(depthwise.DepthwiseSettings(device="cpu", quick=True, **{flag: -1}))

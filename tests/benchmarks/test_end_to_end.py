@@ -15,9 +15,8 @@ import pytest
 import search_spaces
 from benchmarks.end_to_end import images, results
 from benchmarks.end_to_end.racers import Course, command, race
-from benchmarks.end_to_end.settings import RACERS, Options
-from benchmarks.end_to_end.user_loop import Options as UserOptions
-from benchmarks.end_to_end.user_loop import asked, study, winner
+from benchmarks.end_to_end.settings import RACERS, EndToEndSettings
+from benchmarks.end_to_end.user_loop import UserLoopSettings, asked, study, winner
 from benchmarks.quality.optuna_samplers import suggested
 from nas.util.errors import SettingError, UserError
 from search_spaces.points import COST_ENDS, named_points
@@ -39,7 +38,7 @@ SHORT: dict[str, Any] = {
 
 
 def test_winners_are_judged_on_images_that_no_program_got(tmp_path: Path) -> None:
-    options = Options(**SHORT)
+    options = EndToEndSettings(**SHORT)
     given, other = images.given(options, 0), images.given(options, 1)
     assert len(given.labels) == 400
     assert given.fingerprint != other.fingerprint
@@ -54,7 +53,7 @@ def test_winners_are_judged_on_images_that_no_program_got(tmp_path: Path) -> Non
 
 
 def test_every_program_gets_the_same(tmp_path: Path) -> None:
-    course = Course(Options(**SHORT), 3, tmp_path / "images.npz", flip=False, folder=tmp_path)
+    course = Course(EndToEndSettings(**SHORT), 3, tmp_path / "images.npz", flip=False, folder=tmp_path)
     for racer in RACERS:
         flags = command(racer, course)
         values = {flag: flags[i + 1] for i, flag in enumerate(flags[:-1]) if flag.startswith("--")}
@@ -68,7 +67,7 @@ def test_every_program_gets_the_same(tmp_path: Path) -> None:
 
 def test_optuna_begins_with_the_spaces_named_points() -> None:
     space = search_spaces.get("nexception")
-    made = study(UserOptions(Path("x"), Path("y")), space)
+    made = study(UserLoopSettings(Path("x"), Path("y")), space)
     wanted = [config for name, config in named_points(space).items() if name not in COST_ENDS]
     for config in wanted:
         trial = made.ask()
@@ -126,24 +125,26 @@ def test_the_table_says_who_is_ahead_and_how_sure_that_is() -> None:
 
 
 def test_races_of_other_terms_are_not_counted(tmp_path: Path) -> None:
-    options = Options(**SHORT)
+    options = EndToEndSettings(**SHORT)
     row = {"repeat": 0, "terms": results.terms(options), "racers": {}, "base": []}
     (tmp_path / "r").write_text(json.dumps(row) + "\n" + json.dumps({**row, "repeat": 1})[:30])
     assert results.read(tmp_path / "r", options) == [row]
-    assert results.read(tmp_path / "r", Options(**{**SHORT, "minutes": 2.0})) == []
-    places = [results.terms(Options(**{**SHORT, "dataset": f"npz:{place}/a.npz"})) for place in ("x", "y")]
+    assert results.read(tmp_path / "r", EndToEndSettings(**{**SHORT, "minutes": 2.0})) == []
+    places = [
+        results.terms(EndToEndSettings(**{**SHORT, "dataset": f"npz:{place}/a.npz"})) for place in ("x", "y")
+    ]
     assert places[0] == places[1] != results.terms(options)
 
 
 @pytest.mark.parametrize(("name", "value"), [("minutes", 0.0), ("seeds", -1), ("cores", 4096)])
 def test_settings_that_make_no_race_are_refused(name: str, value: float) -> None:
     with pytest.raises(SettingError, match=name):
-        Options(**{**SHORT, name: value})
+        EndToEndSettings(**{**SHORT, name: value})
 
 
 def test_a_program_that_fails_is_named_with_what_it_said(tmp_path: Path) -> None:
     (tmp_path / "images.npz").write_bytes(b"no archive")
-    options = Options(**{**SHORT, "racers": ("optuna",)})
+    options = EndToEndSettings(**{**SHORT, "racers": ("optuna",)})
     with pytest.raises(UserError, match="optuna: named no winner; .*images.npz|optuna: named no winner"):
         race(Course(options, 0, tmp_path / "images.npz", flip=False, folder=tmp_path))
 

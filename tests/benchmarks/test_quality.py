@@ -14,7 +14,7 @@ from smac.acquisition.function import EI
 
 from benchmarks.quality import levers, proxy, surrogate, variants
 from benchmarks.quality.compare import at, read, regrets
-from benchmarks.quality.nexception_table import Options, items, known, write
+from benchmarks.quality.nexception_table import NexceptionTableSettings, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import NexceptionSurrogate
 from benchmarks.quality.race import race, search
@@ -22,7 +22,7 @@ from benchmarks.quality.registry import load
 from benchmarks.quality.report import markdown, summary
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.smac.candidates import Candidates
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from nas.util.errors import UserError
 from search_spaces.base import config_id
 
@@ -80,7 +80,7 @@ def test_the_surrogate_ranks_configurations_it_has_not_seen() -> None:
 def test_the_table_is_what_its_list_says() -> None:
     frame = pd.read_parquet(surrogate.TABLE)
     table = frame[frame.part == "table"]
-    listed = {(config_id(item.config), item.seed) for item in items(Options(configs=2000))}
+    listed = {(config_id(item.config), item.seed) for item in items(NexceptionTableSettings(configs=2000))}
     assert set(table[["config_id", "seed"]].itertuples(index=False, name=None)) <= listed
     assert table.groupby(["config_id", "seed"], observed=True).epoch.apply(list).map(len).eq(18).all()
     assert Path(surrogate.TABLE).stat().st_size < 5e6
@@ -120,7 +120,7 @@ def test_other_rungs_can_be_raced(problem: NexceptionSurrogate) -> None:
 
 def test_trainings_are_added_to_the_table_without_the_rows_it_was_made_of(tmp_path: Path) -> None:
     shutil.copy(surrogate.TABLE, tmp_path / "table.parquet")
-    options = Options(table=tmp_path / "table.parquet", rows=tmp_path / "rows.jsonl")
+    options = NexceptionTableSettings(table=tmp_path / "table.parquet", rows=tmp_path / "rows.jsonl")
     before = known(options)
     assert len(before) == len(pd.read_parquet(surrogate.TABLE))  # on a fresh clone, nothing is trained again
     old = before[before.config_id == before.config_id.iloc[0]].iloc[:18]
@@ -162,7 +162,9 @@ def test_levers_are_compared_function_by_function() -> None:
 
 
 def test_a_change_of_rungs_is_raced_and_kept(tmp_path: Path) -> None:
-    options = levers.Options(functions=1, rungs=(6, 18), evaluations=10, processes=1, traces=tmp_path / "t")
+    options = levers.LeversSettings(
+        functions=1, rungs=(6, 18), evaluations=10, processes=1, traces=tmp_path / "t"
+    )
     frame = levers.execute(options)
     assert frame.mark.tolist() == [10]
     assert frame.regret.between(0, 0.3).all()
@@ -205,7 +207,7 @@ def test_frugal_choice_learns_what_is_dear() -> None:
     drawn = space.sample(60, 0)
     for config in drawn:
         frugal.note(rows.encode(config).get_array(), 1.0 + int(config["kernel_mid"]))
-    model = ChoiceProcess(space.configspace())
+    model = GaussianProcess(space.configspace())
     X = np.array([rows.encode(config).get_array() for config in drawn])
     model.train(X, np.linspace(0.4, 0.5, 60))
     plain = EI()

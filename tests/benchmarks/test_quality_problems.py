@@ -13,7 +13,7 @@ import pytest
 from benchmarks.quality import compare, gate, standings
 from benchmarks.quality.bumps import Bumps
 from benchmarks.quality.chains import ChainFunction, SmallSpace
-from benchmarks.quality.compare import Options, edition, execute, read
+from benchmarks.quality.compare import CompareSettings, edition, execute, read
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.neighbours import Evolution, LocalSearch, exchanges
 from benchmarks.quality.opponents import make
@@ -198,7 +198,7 @@ def test_optuna_is_asked_as_its_users_would() -> None:
 def test_races_are_kept_and_only_ours_is_run_again_when_its_code_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = Options(("small",), ("ours", "random"), 1, 4, 1, tmp_path / "races.jsonl")
+    options = CompareSettings(("small",), ("ours", "random"), 1, 4, 1, tmp_path / "races.jsonl")
     execute(options)
     first = read(options.traces)
     assert [row["opponent"] for row in first] == ["ours", "random"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-FEW = program.Options(images=16, classes=2, batch_size=8, epochs=2, workers=0, image_size=32)
+FEW = program.TrainAgainstTimmSettings(images=16, classes=2, batch_size=8, epochs=2, workers=0, image_size=32)
 
 
 def test_speeds_leave_out_the_first_epoch_and_losses_are_means() -> None:
@@ -55,4 +55,4 @@ def test_the_files_are_like_imagenets_and_timms_loop_learns_from_them(tmp_path: 
 
 def test_a_network_that_timm_does_not_know_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nosuchnet"):
-        program.timms(program.Options(model="nosuchnet"), tmp_path)
+        program.timms(program.TrainAgainstTimmSettings(model="nosuchnet"), tmp_path)

@@ -18,13 +18,13 @@ from benchmarks import configurations, contest
 from benchmarks.occupancy import Occupancy
 from benchmarks.plain import Loop
 from benchmarks.search_utilisation import _covered
-from benchmarks.trial import Enough, Epoch, Place, Workplace, batch_size
+from benchmarks.trial import Epoch, StopWatching, TrialSetup, TrialWatcher, batch_size
 from benchmarks.workload import SPACE
 from nas.execution import trial_host
 from nas.util.errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SMALL = Place(16, 3, batch_size=16, threads=1)
+SMALL = TrialSetup(16, 3, batch_size=16, threads=1)
 
 
 @pytest.mark.parametrize("reference", [False, True])
@@ -42,23 +42,23 @@ def test_a_watched_trial_is_one_of_the_search(monkeypatch: pytest.MonkeyPatch, r
     def watch(epoch: Epoch) -> None:
         epochs.append(epoch)
         if len(epochs) == 2:
-            raise Enough
+            raise StopWatching
 
-    place = Place(16, 3, batch_size=16, threads=1, reference=reference)
-    workplace = Workplace(place)
-    workplace.watch(SPACE.points["xception"], watch)
+    place = TrialSetup(16, 3, batch_size=16, threads=1, reference=reference)
+    watcher = TrialWatcher(place)
+    watcher.watch(SPACE.points["xception"], watch)
     (call,) = calls
     assert (call["layers"] is None) == reference
     assert len({epoch.images for epoch in epochs}) == 1
     assert epochs[0].images in (48, 64)  # classes are split evenly
     assert 0 < epochs[0].done < epochs[1].done
-    assert workplace.notes == []
+    assert watcher.notes == []
 
 
 def test_a_trial_that_crashes_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    workplace = Workplace(SMALL)
+    watcher = TrialWatcher(SMALL)
     with pytest.raises(RuntimeError, match="the trial crashed: .*stem"):
-        workplace.watch({**SPACE.default, "stem": "nonesuch"}, lambda _: None)
+        watcher.watch({**SPACE.default, "stem": "nonesuch"}, lambda _: None)
 
 
 def test_the_batch_is_that_of_a_search_on_all_images() -> None:
@@ -111,7 +111,9 @@ def test_the_plain_loop_trains(amp: str) -> None:
 
 
 def test_random_configurations_come_to_a_harmonic_mean(tmp_path: Path) -> None:
-    options = configurations.Options(count=3, steps=2, plain_every=2, batch_size=16, json=tmp_path / "f.json")
+    options = configurations.ConfigurationsSettings(
+        count=3, steps=2, plain_every=2, batch_size=16, json=tmp_path / "f.json"
+    )
     found = configurations.main(options)
     rates = [row["rate"] for row in found["rows"]]
     assert found["rate"] == pytest.approx(3 / sum(1 / rate for rate in rates))
@@ -123,11 +125,13 @@ def test_random_configurations_come_to_a_harmonic_mean(tmp_path: Path) -> None:
 
 
 def test_nothing_in_time_is_no_figure() -> None:
-    found = configurations.main(configurations.Options(count=3, steps=2, batch_size=16, minutes=-1))
+    found = configurations.main(
+        configurations.ConfigurationsSettings(count=3, steps=2, batch_size=16, minutes=-1)
+    )
     assert found["configurations"] == 0
     assert math.isnan(found["rate"])
     with pytest.raises(UserError, match="--epochs 1: must be at least 2"):
-        configurations.Options(epochs=1)
+        configurations.ConfigurationsSettings(epochs=1)
 
 
 def test_time_that_trials_share_counts_once() -> None:

@@ -19,7 +19,7 @@ from rich.console import Console
 from nas.confirm import __main__ as confirm
 from nas.confirm import candidates, record, session, view
 from nas.confirm.loop import Task
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.export import source
 from nas.run import journal
 from nas.run.confirmed_file import ConfirmedFile
@@ -32,14 +32,14 @@ from nas.util.seeds import derive
 from nas.view.logfile import Silence
 from search_spaces.base import config_id
 
-Problem = Callable[[dict[str, Any], int, int], Answer]
+Problem = Callable[[dict[str, Any], int, int], SimulatedResult]
 
 
-def noisy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def noisy(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """Errors that depend on the configuration and, more than that, on the seed."""
     base = 0.2 + 0.01 * (int(config_id(config), 16) % 10)
     last = base + 0.05 * (seed % 97) / 97
-    return Answer(tuple(last + 0.1 / (1 + epoch) for epoch in range(epochs)), seconds=10.0)
+    return SimulatedResult(tuple(last + 0.1 / (1 + epoch) for epoch in range(epochs)), seconds=10.0)
 
 
 @contextlib.contextmanager
@@ -99,7 +99,7 @@ def run(finished_run: Path, tmp_path: Path) -> Path:
 def test_the_best_and_the_baseline_are_trained_with_the_same_fresh_seeds(run: Path) -> None:
     seen: dict[int, set[str]] = {}
 
-    def watched(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def watched(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         assert epochs == 9
         seen.setdefault(seed, set()).add(config_id(config))
         return noisy(config, epochs, seed)
@@ -192,10 +192,10 @@ def test_a_crash_keeps_from_winning_and_is_tried_once_more(run: Path) -> None:
         run,
     )[0]
 
-    def failing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def failing(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         if config == best.config and seed == derive(0, "confirm", 2):
-            return Answer((None,) * epochs, seconds=10.0)
-        return Answer((0.1 if config == best.config else 0.3,) * epochs, seconds=10.0)
+            return SimulatedResult((None,) * epochs, seconds=10.0)
+        return SimulatedResult((0.1 if config == best.config else 0.3,) * epochs, seconds=10.0)
 
     found, reason = execute(run, failing)
     assert reason == "done"
@@ -204,7 +204,7 @@ def test_a_crash_keeps_from_winning_and_is_tried_once_more(run: Path) -> None:
     assert row.errors == [0.1, None, 0.1]
     assert found.winner != best.config_id
     assert found.complete
-    found, _ = execute(run, lambda config, epochs, seed: Answer((0.1,) * epochs, 10.0))
+    found, _ = execute(run, lambda config, epochs, seed: SimulatedResult((0.1,) * epochs, 10.0))
     assert trained(run)[best.config_id, 2] == [None, 0.1]
     assert found.winner == best.config_id
 
@@ -273,7 +273,10 @@ def test_the_confirmed_winner_is_exported(run: Path) -> None:
         3,
         run,
     )[2]
-    execute(run, lambda config, epochs, _: Answer((0.1 if config == last.config else 0.3,) * epochs, 10.0))
+    execute(
+        run,
+        lambda config, epochs, _: SimulatedResult((0.1 if config == last.config else 0.3,) * epochs, 10.0),
+    )
     after = source.find(str(run))
     assert after.config == last.config != before.config
     assert after.note == f"the confirmed winner, trial {last.trial}: lowest mean error over 3 seeds"

@@ -13,7 +13,7 @@ from nas.data.images import checked
 from nas.execution import messages
 from nas.execution.messages import EpochDone, Measurement, Note, TrialEnded, TrialPaused, TrialSpec
 from nas.execution.settings import WorkerSettings
-from nas.execution.trial_host import Bench
+from nas.execution.trial_host import TrialHost
 from nas.trial.settings import TrainSettings
 from nas.util.errors import UserError
 
@@ -81,9 +81,9 @@ def spec(config=NEXCEPTION, epochs=2, **more):
 
 def trial(settings, images, order, pipe=None):
     pipe = pipe or Pipe()
-    bench = Bench(settings, images, pipe)
-    bench.run(order)
-    return pipe.sent[-1], pipe, bench
+    host = TrialHost(settings, images, pipe)
+    host.run(order)
+    return pipe.sent[-1], pipe, host
 
 
 CASES = {
@@ -103,11 +103,11 @@ def test_a_trial_runs_pauses_and_goes_on_to_the_same_end(
 ):
     gpu = fake_cuda()
     settings = replace(settings, train=TrainSettings(**{"batch_size": 12, **train}), cuda_graphs=graphs)
-    whole, pipe, bench = trial(settings, images, spec(config))
+    whole, pipe, host = trial(settings, images, spec(config))
     assert isinstance(whole, TrialEnded)
     assert whole.error is not None, whole.reason
     assert pipe.notes == []
-    assert bench.facts.hardware.device == "cuda:0 (Pretended GPU)"
+    assert host.facts.hardware.device == "cuda:0 (Pretended GPU)"
     assert whole.metrics["peak_memory"] > 4 * whole.metrics["params"]
     assert "empty_cache" in gpu.calls
 
@@ -123,28 +123,28 @@ def test_a_trial_runs_pauses_and_goes_on_to_the_same_end(
 
 def test_a_gpu_with_a_number(fake_cuda, settings, images):
     fake_cuda(count=2)
-    ended, _, bench = trial(replace(settings, device="cuda:1"), images, spec(epochs=1))
+    ended, _, host = trial(replace(settings, device="cuda:1"), images, spec(epochs=1))
     assert ended.error is not None, ended.reason
-    assert str(bench.facts.hardware.device).startswith("cuda:1")
+    assert str(host.facts.hardware.device).startswith("cuda:1")
     assert torch.cuda.max_memory_allocated(0) == 0 < torch.cuda.max_memory_allocated(1)
 
 
 def test_the_plan_s_and_the_width_s_own_choice(fake_cuda, settings, images):
     fake_cuda()
     for graphs in (False, True):
-        bench = Bench(replace(settings, cuda_graphs=graphs), images, Pipe())
-        found = bench.measure(NEXCEPTION)
+        host = TrialHost(replace(settings, cuda_graphs=graphs), images, Pipe())
+        found = host.measure(NEXCEPTION)
         assert isinstance(found, Measurement)
         assert found.train_seconds > 0 < found.checkpoint_bytes
-    assert Bench(replace(settings, width="auto"), images, Pipe()).facts.width == SPACE.presets["paper"]
+    assert TrialHost(replace(settings, width="auto"), images, Pipe()).facts.width == SPACE.presets["paper"]
 
 
 def test_memory_that_is_far_too_short_is_a_crash_with_its_reason(fake_cuda, settings, images):
     gpu = fake_cuda()
-    whole, _, bench = trial(settings, images, spec(XCEPTION, epochs=1))
+    whole, _, host = trial(settings, images, spec(XCEPTION, epochs=1))
     gpu.memory.size = int(0.1 * whole.metrics["peak_memory"])
-    bench.run(replace(spec(XCEPTION, epochs=1), config_id="b2"))
-    ended = bench._pipe.sent[-1]
+    host.run(replace(spec(XCEPTION, epochs=1), config_id="b2"))
+    ended = host._pipe.sent[-1]
     assert ended.error is None
     assert ended.reason.startswith("OutOfMemoryError: CUDA out of memory")
 
@@ -168,4 +168,4 @@ def test_a_checkpoint_that_fails_for_a_reason_of_the_program_is_named_and_costs_
 def test_graphs_want_a_gpu(fake_cuda, settings, images):
     fake_cuda(count=0)
     with pytest.raises(UserError, match="cuda_graphs: the device is cpu"):
-        Bench(replace(settings, cuda_graphs=True), images, Pipe())
+        TrialHost(replace(settings, cuda_graphs=True), images, Pipe())

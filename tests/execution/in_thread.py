@@ -38,7 +38,7 @@ class InThread(TrialProcess):
     def wait(self, timeout: float) -> None:
         wait([self.pipe], timeout)
 
-    def epitaph(self) -> str:
+    def exit_message(self) -> str:
         self._thread.join(5)
         return f"the trial process ended with code 1: {self._failed}"
 

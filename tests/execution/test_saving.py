@@ -15,7 +15,7 @@ from nas.data.images import checked
 from nas.execution import trial_host as bench_module
 from nas.execution.messages import EpochDone, Note, TrialEnded, TrialSpec
 from nas.execution.saving import Saver
-from nas.execution.trial_host import Bench
+from nas.execution.trial_host import TrialHost
 from nas.trial.checkpoint import CheckpointNotWritten, CheckpointStore
 from nas.trial.snapshot import Snapshot
 from tests.execution.small_workers import settings
@@ -126,9 +126,9 @@ def test_no_end_is_reported_before_its_checkpoint_is_on_the_disk(
             if isinstance(report, EpochDone) and report.epoch == SPEC.epochs:
                 threading.Timer(0.3, store.gate.set).start()
 
-    bench = Bench(settings(tmp_path), images, Pipe())  # type: ignore[arg-type]
-    bench._saver = Saver(store, print, beside=True)
-    bench.run(SPEC)
+    host = TrialHost(settings(tmp_path), images, Pipe())  # type: ignore[arg-type]
+    host._saver = Saver(store, print, beside=True)
+    host.run(SPEC)
     torch.set_num_threads(threads)
     name = f"{SPEC.config_id}-2.pt"
     assert seen == [

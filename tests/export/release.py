@@ -19,7 +19,7 @@ def excite(chs: int) -> nn.Module:
     return SqueezeExcite(chs, act_layer=nn.GELU, norm_layer=nn.BatchNorm2d)
 
 
-class Named(nn.Module):
+class LoadableNetwork(nn.Module):
     """Layers under names, run one after another, with a shortcut around them."""
 
     def __init__(self, layers: dict[str, nn.Module], skip: dict[str, nn.Module] | None = None) -> None:
@@ -37,18 +37,18 @@ class Named(nn.Module):
         return x + shortcut
 
 
-def down(in_chs: int, middle: int, out_chs: int) -> Named:
+def down(in_chs: int, middle: int, out_chs: int) -> LoadableNetwork:
     rep = nn.Sequential(
         *(SeparableConv2d(in_chs, middle, 5), nn.BatchNorm2d(middle), nn.GELU()),
         *(SeparableConv2d(middle, out_chs, 5), nn.BatchNorm2d(out_chs)),
         *(nn.MaxPool2d(3, 1, 1), BlurPool2d(out_chs, filt_size=3, stride=2)),
     )
     skip = {"skip": nn.Conv2d(in_chs, out_chs, 1, 2, bias=False), "skipbn": nn.BatchNorm2d(out_chs)}
-    return Named({"rep": rep, "block_end": excite(out_chs)}, skip)
+    return LoadableNetwork({"rep": rep, "block_end": excite(out_chs)}, skip)
 
 
-def middle(chs: int) -> Named:
-    return Named(
+def middle(chs: int) -> LoadableNetwork:
+    return LoadableNetwork(
         {
             "sepconv1": SeparableConv2d(chs, 3 * chs, 5),
             "norm1": nn.BatchNorm2d(3 * chs),

@@ -16,7 +16,7 @@ import search_spaces
 from benchmarks import trial
 from nas.data.images import ImageSet, checked
 from nas.execution.messages import EpochDone, Note, TrialEnded, TrialSpec
-from nas.execution.trial_host import Bench
+from nas.execution.trial_host import TrialHost
 from nas.trial.settings import TrainSettings
 from search_spaces.base import config_id
 
@@ -57,13 +57,13 @@ def _run(device: str, tmp_path: Path) -> Trial:
         **changes: Any,
     ) -> Reports:
         images = bright(5 * batch)
-        place = trial.Place(width, 1, device, batch, threads=1, reference=reference)
+        place = trial.TrialSetup(width, 1, device, batch, threads=1, reference=reference)
         told = trial.settings(place, tmp_path, max_epochs=EPOCHS)
         train = TrainSettings(batch_size=batch, **changes)
         told = replace(told, train=train, val_fraction=0.2, cuda_graphs=graphs)
         reports = Reports()
-        bench = Bench(told, images, reports)  # type: ignore[arg-type]
-        bench.run(TrialSpec(1, config_id(config), config, EPOCHS, seed=3, timeout=600.0))
+        host = TrialHost(told, images, reports)  # type: ignore[arg-type]
+        host.run(TrialSpec(1, config_id(config), config, EPOCHS, seed=3, timeout=600.0))
         return reports
 
     return run

@@ -15,7 +15,7 @@ from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.evidence import TrainingData
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from search_spaces.base import Config, SearchSpace, config_id, plain
 
 
@@ -69,13 +69,13 @@ def test_the_model_learns_once_for_trials_asked_at_a_time(
     space: SearchSpace, driver: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learnt = []
-    learn = ChoiceProcess.learn
+    learn = GaussianProcess.learn
 
-    def counted(self: ChoiceProcess, data: TrainingData, seed: int = 0) -> None:
+    def counted(self: GaussianProcess, data: TrainingData, seed: int = 0) -> None:
         learnt.append(len(data.errors))
         learn(self, data, seed)
 
-    monkeypatch.setattr(ChoiceProcess, "learn", counted)
+    monkeypatch.setattr(GaussianProcess, "learn", counted)
     settings = OptimizerSettings(initial_configs=4, random_probability=0.0, min_trials=4)
     run = driver(create("smac", space, Fidelity(9, 9, 3), 0, settings))
     run.serial(4)

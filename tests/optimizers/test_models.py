@@ -14,7 +14,7 @@ from smac.model.random_forest.random_forest import RandomForest
 from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.evidence import Evidence, TrainingData
 from nas.optimizers.smac.forest import Forest
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from nas.optimizers.smac.maximizer import PoolSearch
 from search_spaces.base import SearchSpace
 
@@ -75,7 +75,7 @@ def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace)
             return RBF(1 / np.sqrt(2))(X[:, :n], Y[:, :n]) * Matern(1.0, nu=2.5)(X[:, n:], Y[:, n:])
 
     data, probes = process_data(mixed)
-    ours = ChoiceProcess(mixed)
+    ours = GaussianProcess(mixed)
     ours.tune(data)
     ours.learn(data)
     noise = ours._factor[0]
@@ -103,7 +103,7 @@ def test_the_process_predicts_what_scikit_learns_does(mixed: ConfigurationSpace)
 
 def test_distances_are_those_of_the_values(space: SearchSpace) -> None:
     configspace = space.configspace()
-    process = ChoiceProcess(configspace)
+    process = GaussianProcess(configspace)
     rows = Candidates(configspace).sample(30, np.random.RandomState(1))
     names = list(configspace)
     for name, codes in zip(names, process._kernel.coded(rows), strict=True):
@@ -117,7 +117,7 @@ def test_distances_are_those_of_the_values(space: SearchSpace) -> None:
 def test_the_process_finds_out_what_matters(space: SearchSpace) -> None:
     configspace = space.configspace()
     data, probes = process_data(configspace)
-    process = ChoiceProcess(configspace)
+    process = GaussianProcess(configspace)
     process.tune(data)
     process.learn(data)
     decay = process._decay
@@ -152,7 +152,7 @@ def test_the_slope_of_the_likelihood_is_exact(numbers: tuple[bool, ...]) -> None
 def test_many_trials_do_not_make_a_model_that_takes_minutes(space: SearchSpace) -> None:
     configspace = space.configspace()
     data, probes = process_data(configspace, 3000)
-    process = ChoiceProcess(configspace)
+    process = GaussianProcess(configspace)
     process.tune(data)
     process.learn(data)
     assert len(process._points.choices) == 400
@@ -250,7 +250,7 @@ def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(sp
         if number < 40:
             high = 0.3 + 0.05 * row[kernel] + 0.1 * row[stem] + 0.005 * rng.randn()
             evidence.add(row, 9, high)
-    process = ChoiceProcess(space.configspace())
+    process = GaussianProcess(space.configspace())
     process.tune(evidence.training_data())
     process.learn(evidence.training_data())
     mean = process.means(rows[40:])
@@ -259,7 +259,7 @@ def test_what_only_higher_rungs_show_is_expected_of_those_that_were_not_there(sp
 
 def test_a_rung_that_was_not_there_when_the_model_was_tuned(space: SearchSpace) -> None:
     curves: list[dict[int, float | None]] = [{1: 0.5 + 0.01 * n} for n in range(12)]
-    process = ChoiceProcess(space.configspace())
+    process = GaussianProcess(space.configspace())
     process.tune(evidence_of(space, curves)[0].training_data())
     curves[0][3] = 0.3
     evidence, rows = evidence_of(space, curves)

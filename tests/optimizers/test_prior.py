@@ -16,7 +16,7 @@ from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.acquisition import LogImprovement
 from nas.optimizers.smac.candidates import Candidates
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from nas.util.errors import UserError
 from search_spaces.base import Config, SearchSpace
 
@@ -82,7 +82,7 @@ def test_a_setting_that_is_no_text_is_refused() -> None:
 def test_trials_outweigh_it(space: SearchSpace) -> None:
     rows = ROWS.unseen(60, set(), np.random.RandomState(0))
     errors = np.array([true_error(dict(ROWS.decode(row))) for row in rows])
-    model = ChoiceProcess(space.configspace())
+    model = GaussianProcess(space.configspace())
     model.train(rows[:40], errors[:40])
     prior = read("activation=relu:100")
     plain, believed = (LogImprovement(p) for p in (read("activation=relu:1"), prior))

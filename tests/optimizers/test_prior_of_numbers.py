@@ -15,7 +15,7 @@ from nas.optimizers.protocol import Fidelity, Outcome
 from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.acquisition import LogImprovement
 from nas.optimizers.smac.candidates import Candidates
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from nas.util.errors import UserError
 from search_spaces.base import Config, Float, Hyperparameter, Integer, SearchSpace
 
@@ -146,7 +146,7 @@ def test_what_makes_no_sense_is_refused_by_name(text: str, words: str) -> None:
 def test_trials_outweigh_it_and_even_odds_are_none() -> None:
     rows = ROWS.unseen(60, set(), np.random.RandomState(0))
     errors = np.array([error(dict(ROWS.decode(row))) for row in rows])
-    model = ChoiceProcess(SPACE.configspace())
+    model = GaussianProcess(SPACE.configspace())
     model.train(rows[:40], errors[:40])
     texts = ("dropout=0..0.5:3,depth=1..6:7", "dropout=0.4..0.5:100")
     even, believed = (LogImprovement(read(text)) for text in texts)

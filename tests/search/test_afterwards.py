@@ -60,8 +60,8 @@ def run(simulate: Callable[..., Any]) -> Run:
     return Run(search.path)
 
 
-def stopped(run: Run, reason: str) -> session.Outcome:
-    return session.Outcome(run, run.read_search(), SearchState.of(run.read_journal().events), reason)
+def stopped(run: Run, reason: str) -> session.SessionOutcome:
+    return session.SessionOutcome(run, run.read_search(), SearchState.of(run.read_journal().events), reason)
 
 
 def ending(run: Run, wanted: SearchSettings) -> str:

@@ -18,7 +18,7 @@ from analysis.importance.by_objective import by_objective
 from analysis.tradeoffs import effects, objectives, volume_over_time
 from nas.api.runs import open_run
 from nas.confirm import candidates
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.optimizers import create
 from nas.optimizers.objectives import Costs
 from nas.optimizers.protocol import Fidelity
@@ -46,11 +46,11 @@ def kernels(config: Config) -> float:
     return 1e6 * (config["kernel_mid"] + config["kernel_down"])  # type: ignore[operator]
 
 
-def problem(config: Config, epochs: int, seed: int) -> Answer:
+def problem(config: Config, epochs: int, seed: int) -> SimulatedResult:
     """The wider the kernels the better, so that accuracy has its price."""
     answer = synthetic(config, epochs, seed)
     errors = tuple(None if e is None else min(e + 0.4 - kernels(config) / 5e7, 1.0) for e in answer.errors)
-    return Answer(errors, answer.seconds, answer.params, kernels(config))
+    return SimulatedResult(errors, answer.seconds, answer.params, kernels(config))
 
 
 def saved(config: Config) -> float:

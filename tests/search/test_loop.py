@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 import search_spaces
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.run import journal
 from nas.run.events import SessionStarted
@@ -74,8 +74,8 @@ def test_the_search_beats_the_baseline_and_writes_the_winner(
 
 
 def test_only_the_highest_rung_crowns(simulate: Callable[..., Any]) -> None:
-    def flattering(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-        return Answer(tuple(0.1 + 0.05 * epoch for epoch in range(epochs)), 1.0)  # longer is worse
+    def flattering(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+        return SimulatedResult(tuple(0.1 + 0.05 * epoch for epoch in range(epochs)), 1.0)  # longer is worse
 
     simulation = simulate(problem=flattering, trials=20)
     simulation.run()
@@ -158,10 +158,10 @@ def test_the_budget_counts_all_sessions_and_nothing_starts_that_cannot_finish(
 
 
 def test_crashes_are_recorded_and_the_search_goes_on(simulate: Callable[..., Any]) -> None:
-    def crashing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def crashing(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         if config["se"] and config["norm"] == "layer":
-            return Answer((None,) * epochs, 1.0)
-        return Answer(tuple(0.5 for _ in range(epochs)), 1.0)
+            return SimulatedResult((None,) * epochs, 1.0)
+        return SimulatedResult(tuple(0.5 for _ in range(epochs)), 1.0)
 
     simulation = simulate(problem=crashing, trials=40)
     assert simulation.run() == "trials"
@@ -172,8 +172,8 @@ def test_crashes_are_recorded_and_the_search_goes_on(simulate: Callable[..., Any
 
 
 def test_the_same_crash_five_times_in_a_row_stops_the_search(simulate: Callable[..., Any]) -> None:
-    def broken(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-        return Answer((None,) * epochs, 1.0)
+    def broken(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+        return SimulatedResult((None,) * epochs, 1.0)
 
     simulation = simulate(problem=broken)
     assert simulation.run() == "crashes"

@@ -12,7 +12,7 @@ import tyro
 from analysis import agreement
 from analysis.frames import load
 from analysis.report import findings
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.run import journal
@@ -23,10 +23,10 @@ from nas.search.settings import SearchSettings
 from tests.conftest import noise, synthetic, true_error
 
 
-def opposed(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def opposed(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """The better in the end, the worse at first."""
     final = true_error(config) + 0.01 * (noise(seed) - 0.5)
-    return Answer(tuple(final if epoch == 9 else 0.9 - final for epoch in range(1, epochs + 1)), 1.0)
+    return SimulatedResult(tuple(final if epoch == 9 else 0.9 - final for epoch in range(1, epochs + 1)), 1.0)
 
 
 class Notes:
@@ -78,7 +78,7 @@ def test_they_are_taken_up_again(simulate: Callable[..., Any]) -> None:
     """The first configurations to reach the end mislead; the others do not."""
     calls: list[str] = []
 
-    def at_first(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def at_first(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         calls.append(str(config)) if str(config) not in calls else None
         return (opposed if calls.index(str(config)) < 9 else synthetic)(config, epochs, seed)
 

@@ -10,7 +10,7 @@ import pytest
 
 import search_spaces
 from nas.execution.messages import Report, TrialEnded
-from nas.execution.simulated import Answer, SimulatedExecutor
+from nas.execution.simulated import SimulatedExecutor, SimulatedResult
 from nas.run import journal
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
@@ -25,9 +25,9 @@ def state_of(path: Path) -> SearchState:
     return SearchState.of(journal.read(Run(path).journal).events)
 
 
-def toy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def toy(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     final = 0.1 * config["kernel_size"] + 0.05 * config["bias"] + 0.02 * len(config["act"])
-    return Answer(tuple(final / 2 + 0.3 / epoch for epoch in range(1, epochs + 1)), 1.0)
+    return SimulatedResult(tuple(final / 2 + 0.3 / epoch for epoch in range(1, epochs + 1)), 1.0)
 
 
 @pytest.mark.parametrize("optimizer", ["smac", "hyperband", "random"])
@@ -52,9 +52,11 @@ def test_of_a_small_space_the_most_promising_go_on_first(simulate: Callable[...,
 
 
 def test_what_crashes_in_a_small_space_keeps_nothing_from_its_end(simulate: Callable[..., Any]) -> None:
-    def harmful(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def harmful(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         answer = toy(config, epochs, seed)
-        return Answer((*answer.errors[:1], *(None,) * (epochs - 1)), 1.0) if config["bias"] else answer
+        return (
+            SimulatedResult((*answer.errors[:1], *(None,) * (epochs - 1)), 1.0) if config["bias"] else answer
+        )
 
     simulation = simulate(problem=harmful, space=TOY, trials=None)
     assert simulation.run() == "exhausted"
@@ -87,9 +89,9 @@ HALVES: dict[str, Callable[[dict[str, Any]], bool]] = {
 
 @pytest.mark.parametrize("half", HALVES)
 def test_half_of_a_space_may_crash_and_is_soon_avoided(simulate: Callable[..., Any], half: str) -> None:
-    def problem(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def problem(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         answer = synthetic(config, epochs, seed)
-        return Answer((None,) * epochs, answer.seconds) if HALVES[half](config) else answer
+        return SimulatedResult((None,) * epochs, answer.seconds) if HALVES[half](config) else answer
 
     simulation = simulate(problem=problem, trials=80)
     assert simulation.run() == "trials"
@@ -128,10 +130,14 @@ def test_a_check_that_goes_well_lets_the_search_go_on(simulate: Callable[..., An
     default = search_spaces.get("nexception").default
     trainings = [0]
 
-    def odd(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def odd(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         trainings[0] += 1
         answer = synthetic(config, epochs, seed)
-        return Answer((None,) * epochs, 1.0) if 20 < trainings[0] <= 30 and config != default else answer
+        return (
+            SimulatedResult((None,) * epochs, 1.0)
+            if 20 < trainings[0] <= 30 and config != default
+            else answer
+        )
 
     simulation = simulate(problem=odd, trials=60)
     assert simulation.run() == "trials"

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 import search_spaces
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.run.folder import Run
 from nas.search import notify
 from nas.search.notify import Notifier, check
-from nas.search.session import Watched
+from nas.search.session import RunningSession
 from nas.util.errors import UserError
 from nas.view.logfile import Silence
 
@@ -41,7 +41,7 @@ def told() -> list[Told]:
 
 
 @contextlib.contextmanager
-def silent(watched: Watched) -> Iterator[Silence]:
+def silent(watched: RunningSession) -> Iterator[Silence]:
     yield Silence()
 
 
@@ -49,7 +49,7 @@ def searched(simulation: Any, notifier: Notifier, *, until: int | None = None) -
     """A simulated search that is watched as a real one is."""
     search, journal = simulation.search()
     run = Run(simulation.path)
-    watched = Watched(run, run.read_search(), search.state, search.used, search.stop)
+    watched = RunningSession(run, run.read_search(), search.state, search.used, search.stop)
     with journal, notifier.watching(silent)(watched) as listener:
         search._listeners = (listener,)
         from nas.run.events import SessionStarted
@@ -59,13 +59,13 @@ def searched(simulation: Any, notifier: Notifier, *, until: int | None = None) -
     return run
 
 
-def always_crashing(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def always_crashing(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     fine = config == search_spaces.get("nexception").default
-    return Answer(tuple(0.5 if fine else None for _ in range(epochs)), seconds=10.0)
+    return SimulatedResult(tuple(0.5 if fine else None for _ in range(epochs)), seconds=10.0)
 
 
-def level(config: dict[str, Any], epochs: int, seed: int) -> Answer:
-    return Answer((0.5,) * epochs, seconds=10.0)
+def level(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+    return SimulatedResult((0.5,) * epochs, seconds=10.0)
 
 
 def test_the_first_series_of_crashes_is_told_once(simulate: Callable[..., Any]) -> None:

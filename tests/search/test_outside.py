@@ -16,7 +16,7 @@ import pytest
 
 from nas.execution.messages import Halted, Report, TrialEnded, TrialSpec
 from nas.execution.simulated import SimulatedExecutor
-from nas.run import journal, standing
+from nas.run import journal, liveness
 from nas.run.causes import from_outside
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
@@ -170,8 +170,8 @@ def killed(simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Pat
     return Path(simulation.path)
 
 
-def seen(run: Path) -> standing.Standing:
-    return standing.of(Run(run), state_of(run))
+def seen(run: Path) -> liveness.Liveness:
+    return liveness.of(Run(run), state_of(run))
 
 
 def drawn(run: Path) -> str:
@@ -179,20 +179,20 @@ def drawn(run: Path) -> str:
 
 
 def test_a_killed_run_is_dead_where_it_was_and_where_it_was_moved(killed: Path, tmp_path: Path) -> None:
-    assert seen(killed).status == standing.DEAD
+    assert seen(killed).status == liveness.DEAD
     moved = killed.rename(tmp_path / "moved")
-    assert seen(moved).status == standing.DEAD
+    assert seen(moved).status == liveness.DEAD
     assert drawn(moved) == "dead: it was killed; --resume continues it"
 
 
 def test_a_copy_is_called_one(killed: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(killed, tmp_path / "copy")
-    assert seen(copy).status == standing.COPIED
+    assert seen(copy).status == liveness.COPIED
     assert "killed" not in drawn(copy)
     assert "copy" in drawn(copy)
     with Run(killed).lock():  # the original goes on
-        assert seen(killed).status == standing.RUNNING
-        assert seen(copy).status == standing.COPIED
+        assert seen(killed).status == liveness.RUNNING
+        assert seen(copy).status == liveness.COPIED
 
 
 def test_on_another_machine_it_is_not_known_whether_it_runs(
@@ -201,7 +201,7 @@ def test_on_another_machine_it_is_not_known_whether_it_runs(
     home = socket.gethostname()
     monkeypatch.setattr(socket, "gethostname", lambda: "elsewhere")
     found = seen(killed)
-    assert (found.status, found.host) == (standing.AWAY, home)
+    assert (found.status, found.host) == (liveness.AWAY, home)
     assert f"last heard of on {home}" in drawn(killed)
     assert "killed" not in drawn(killed)
 
@@ -219,7 +219,7 @@ def test_a_clock_that_is_hours_off_changes_no_duration(
         snapshot = watcher.Watcher(killed).look()
     assert snapshot.status == "running"
     assert used <= snapshot.used_seconds < used + 60
-    away = standing.of(Run(killed), state_of(killed))
+    away = liveness.of(Run(killed), state_of(killed))
     assert away.silent_seconds >= 0
 
 
@@ -237,9 +237,9 @@ def test_a_running_search_is_shown_to_the_second(killed: Path) -> None:
 
 def test_every_standing_can_be_drawn(killed: Path) -> None:
     search = Run(killed).read_search()
-    for word in (standing.RUNNING, standing.STOPPED, standing.DEAD, standing.COPIED, standing.AWAY):
+    for word in (liveness.RUNNING, liveness.STOPPED, liveness.DEAD, liveness.COPIED, liveness.AWAY):
         found = take(
-            state_of(killed), search, name="r", status=word, used=1.0, seen=standing.Standing(word, "h", 9.0)
+            state_of(killed), search, name="r", status=word, used=1.0, seen=liveness.Liveness(word, "h", 9.0)
         )
         assert panel.standing(found)
         json.dumps(found.to_json())

@@ -11,8 +11,8 @@ import pytest
 from nas.execution.messages import Facts
 from nas.execution.simulated import SimulatedClock, SimulatedExecutor
 from nas.run import journal
+from nas.run.folded_journal import FoldedJournal
 from nas.run.folder import Run
-from nas.run.past import Past
 from nas.run.state import SearchState
 from nas.search import __main__ as search
 from nas.search import afterwards, session
@@ -92,9 +92,9 @@ def test_what_was_written_meanwhile_is_read(simulate: Callable[..., Any]) -> Non
     simulation = simulate(trials=4, optimizer="random")
     simulation.run()
     run = Run(simulation.path)
-    past = Past.of(run)
+    past = FoldedJournal.of(run)
     assert past.is_all(run)
     with run.journal.open("ab") as file:
         file.write(b"{")
     assert not past.is_all(run)
-    assert not Past.of(run).is_all(run), "its length may be that of the line written over it"
+    assert not FoldedJournal.of(run).is_all(run), "its length may be that of the line written over it"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from analysis.frames import load
 from analysis.tradeoffs import front, objectives
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.run import incumbent
 from nas.run.folder import Run
@@ -29,11 +29,11 @@ from tests.search.test_costing import kernels, search, search_costs, state
 LIMIT = 15e6
 
 
-def noisy(config: Config, epochs: int, seed: int) -> Answer:
+def noisy(config: Config, epochs: int, seed: int) -> SimulatedResult:
     """Wider kernels are better by about as much as seeds differ."""
     final = 0.5 - kernels(config) / 1e8 + 0.06 * (noise(seed, *sorted(config.items())) - 0.5)
     errors = tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1))
-    return Answer(errors, 1.0, 1, kernels(config))
+    return SimulatedResult(errors, 1.0, 1, kernels(config))
 
 
 def searched(path: Path, costs: SearchCosts, trials: int) -> Run:

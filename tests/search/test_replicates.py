@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.run import incumbent, journal
@@ -33,20 +33,20 @@ def state_of(path: Path) -> SearchState:
     return SearchState.of(journal.read(Run(path).journal).events)
 
 
-def noisy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def noisy(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """Differences between the best are small against what a seed does."""
     final = 0.3 + 0.3 * true_error(config) + 0.06 * (noise(seed, *sorted(config.items())) - 0.5)
-    return Answer(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
+    return SimulatedResult(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
 
 
-def quiet(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def quiet(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     final = true_error(config) + 1e-3 * noise(*sorted(config.items()))
-    return Answer(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
+    return SimulatedResult(tuple(final + 0.3 / (1 + epoch) for epoch in range(1, epochs + 1)), seconds=1.0)
 
 
-def toy(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def toy(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     final = 0.05 * config["kernel_size"] + 0.02 * config["bias"] + 0.1 * noise(seed, *sorted(config.items()))
-    return Answer(tuple(final + 0.3 / epoch for epoch in range(1, epochs + 1)), 1.0)
+    return SimulatedResult(tuple(final + 0.3 / epoch for epoch in range(1, epochs + 1)), 1.0)
 
 
 def ledger(path: Path) -> list[tuple[Any, ...]]:
@@ -89,7 +89,7 @@ def test_repeats_cost_little_where_there_is_no_noise(simulate: Callable[..., Any
 def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(simulate: Callable[..., Any]) -> None:
     seen: list[tuple[int, int]] = []
 
-    def watched(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+    def watched(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
         seen.append((epochs, seed))
         return noisy(config, epochs, seed)
 

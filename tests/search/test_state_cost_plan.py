@@ -21,7 +21,7 @@ from nas.run.folder import Run
 from nas.run.search_file import Data, Hardware
 from nas.run.state import SearchState, Trial
 from nas.search import plan, plan_view
-from nas.search.cost import CostModel
+from nas.search.duration import DurationModel
 from nas.search.settings import BudgetSettings, SearchSettings
 from search_spaces.base import config_id
 
@@ -64,7 +64,7 @@ def true_seconds(config: dict[str, Any]) -> float:
 
 def test_the_cost_of_unseen_configurations_is_predicted_on_the_safe_side() -> None:
     space = search_spaces.get("nexception")
-    model = CostModel()
+    model = DurationModel()
     assert model.seconds("x", space.default, 9) == 0.0
     seen, unseen = space.sample(80, seed=0)[:40], space.sample(80, seed=0)[40:]
     for config in seen:
@@ -85,7 +85,7 @@ def test_the_cost_of_a_number_never_seen_is_predicted_by_its_size() -> None:
     def seconds(config: dict[str, Any]) -> float:
         return 0.01 * config["width"] / config.get("patch", 1)
 
-    model = CostModel()
+    model = DurationModel()
     for _ in range(60):
         config = draw()
         model.observe(trained(config, seconds(config)))
@@ -97,7 +97,7 @@ def test_the_cost_of_a_number_never_seen_is_predicted_by_its_size() -> None:
 
 def test_a_configuration_seen_before_is_predicted_by_its_own_speed() -> None:
     space = search_spaces.get("nexception")
-    model = CostModel()
+    model = DurationModel()
     for index, config in enumerate(space.sample(20, seed=1)):
         model.observe(trained(config, 1.0 + 10 * (index == 3)))
     slow = space.sample(20, seed=1)[3]
@@ -105,7 +105,7 @@ def test_a_configuration_seen_before_is_predicted_by_its_own_speed() -> None:
 
 
 def test_crashed_trials_teach_nothing_about_cost() -> None:
-    model = CostModel()
+    model = DurationModel()
     trial = trained(search_spaces.get("nexception").default, 5.0)
     trial.status = "crashed"
     model.observe(trial)

@@ -22,7 +22,7 @@ import search_spaces
 from nas.data import pictures, sources
 from nas.execution.dask import site_file
 from nas.execution.salvaged import with_salvage
-from nas.execution.simulated import Answer, SimulatedClock, SimulatedExecutor
+from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.export import folder, recipe, sizes, source
 from nas.optimizers.prior import Prior
 from nas.run import journal, repair
@@ -209,7 +209,7 @@ def _read_search(data: bytes, place: Path) -> object:
 
 def _read_salvaged(data: bytes, place: Path) -> object:
     (place / "salvaged.jsonl").write_bytes(data)
-    nothing = SimulatedExecutor(lambda config, epochs, seed: Answer((), 1.0), SimulatedClock())
+    nothing = SimulatedExecutor(lambda config, epochs, seed: SimulatedResult((), 1.0), SimulatedClock())
     return with_salvage(nothing, Run(place))
 
 

@@ -150,7 +150,7 @@ def test_no_word_of_a_run_speaks_to_the_terminal(
     ],
 )
 def test_yaml_is_plain_values(tmp_path: Path, trace: Path, document: str, text: str) -> None:
-    from nas.execution.dask.site_file import SiteFile
+    from nas.execution.dask.cluster_file import SiteFile
     from nas.export import recipe, sizes
     from nas.export.source import Source
 

@@ -33,7 +33,7 @@ def cut(finished: Path, to: Path, size: int) -> None:
     os.truncate(to / "trials.jsonl", size)
 
 
-def only(folder: Path) -> listing.Listed:
+def only(folder: Path) -> listing.ListedRun:
     found = listing.read(folder)
     assert found.left_out == []
     return found.runs[0]

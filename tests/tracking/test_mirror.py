@@ -17,12 +17,12 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from nas.execution.simulated import Answer
+from nas.execution.simulated import SimulatedResult
 from nas.run.folder import Run
 from nas.run.state import SearchState
 from nas.tracking import place, process
 from nas.tracking.follower import remember
-from nas.tracking.process import Teller
+from nas.tracking.process import TrackerUpdater
 from tests.conftest import Simulation, noise, synthetic
 from tests.tracking import readers
 from tests.tracking.readers import differences, expected
@@ -45,11 +45,11 @@ def equal(a: float, b: float) -> bool:
     return a == b
 
 
-def some_crash(config: dict[str, Any], epochs: int, seed: int) -> Answer:
+def some_crash(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
     """One in four crashes in its second epoch, whatever the seed."""
     answer = synthetic(config, epochs, seed)
     fails = config["stem"] != "conv" and noise(*sorted(config.items())) < 0.5
-    return Answer((*answer.errors[:1], None), answer.seconds) if fails else answer
+    return SimulatedResult((*answer.errors[:1], None), answer.seconds) if fails else answer
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def never(text: str) -> None:
 
 
 def told(run: Run) -> None:
-    assert Teller(run, never).end()
+    assert TrackerUpdater(run, never).end()
 
 
 @settings(max_examples=8, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # a smaller one says no more
@@ -93,7 +93,7 @@ def test_killed_at_any_lines_tensorboard_holds_each_trial_once(
     run = copied(searched, tmp_path_factory.mktemp("cut") / "run", "tensorboard", cuts[0])
     for lines in cuts:
         cut(searched, run, lines)
-        teller = Teller(run, never)
+        teller = TrackerUpdater(run, never)
         teller.look()
         if data.draw(st.booleans()):  # or else it is killed
             assert teller.end()
@@ -124,7 +124,7 @@ def test_killed_twice_mlflow_holds_each_trial_once(searched: Run, tmp_path: Path
 
     run = copied(searched, tmp_path / "run", "mlflow", 12)
     uri = with_store(run, empty_store)
-    Teller(run, never).look()
+    TrackerUpdater(run, never).look()
     cut(searched, run, 40)
     told(run)
     early = readers.mlflow(uri, tracked_id(run))
@@ -222,7 +222,7 @@ def test_a_tracker_that_fails_is_told_everything_later(
 
     monkeypatch.setattr(process, "opened", opened)
     monkeypatch.setattr(process, "_WAIT", 0.0)
-    teller = Teller(run, said.append)
+    teller = TrackerUpdater(run, said.append)
     teller.look()
     assert said == ["tensorboard does not take it (no server); the search goes on, it is tried again"]
     teller.look()
@@ -235,7 +235,7 @@ def test_a_tracker_that_fails_is_told_everything_later(
 
 def test_a_search_that_waits_sends_nothing_twice(searched: Run, tmp_path: Path) -> None:
     run = copied(searched, tmp_path / "run", "tensorboard")
-    teller = Teller(run, never)
+    teller = TrackerUpdater(run, never)
     teller.look()
     sizes = {path: path.stat().st_size for path in run.path.rglob("events.out*")}
     teller.look()

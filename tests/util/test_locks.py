@@ -81,7 +81,7 @@ def test_one_process_at_a_time_and_the_others_are_told_who(tmp_path: Path, error
     process = holding(path, error)
     who = f"process {process.pid} on "
     assert (locks.holder(path) or "").startswith(who)
-    with pytest.raises(locks.Busy) as busy, locks.held(path, "confirming"):
+    with pytest.raises(locks.LockHeld) as busy, locks.held(path, "confirming"):
         pass
     assert busy.value.holder.startswith(who)
     assert busy.value.holder.endswith(", searching")
@@ -152,7 +152,7 @@ def test_whose_process_is_dead_is_found_out(
         with locks.held(path, "searching"):
             assert f"process {os.getpid()} on" in (locks.holder(path) or "")
     else:
-        with pytest.raises(locks.Busy), locks.held(path, "searching"):
+        with pytest.raises(locks.LockHeld), locks.held(path, "searching"):
             pass
     process.kill()
     process.wait(30)
@@ -165,7 +165,7 @@ def test_a_half_written_lock_is_somebodys_for_a_while(
     path = tmp_path / ".lock"
     path.touch()
     (tmp_path / ".lock.held").write_text('{"who": "proc')
-    with pytest.raises(locks.Busy), locks.held(path, "searching"):
+    with pytest.raises(locks.LockHeld), locks.held(path, "searching"):
         pass
     aged(path, 700)
     with locks.held(path, "searching"):
@@ -204,7 +204,7 @@ def test_a_search_that_was_replaced_while_it_stood_still_ends(
 def test_machines_with_and_without_locks_see_each_other(tmp_path: Path) -> None:
     path = tmp_path / ".lock"
     process = holding(path, errno.ENOLCK)
-    with pytest.raises(locks.Busy), locks.held(path, "searching"):  # here flock works
+    with pytest.raises(locks.LockHeld), locks.held(path, "searching"):  # here flock works
         pass
     process.communicate(timeout=30)
 

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from nas.view import panel
-from nas.view.snapshot import Leader, Rung, RunningTrial, Snapshot
+from nas.view.snapshot import IncumbentSummary, Rung, RunningTrial, Snapshot
 
-LEADER = Leader(
+LEADER = IncumbentSummary(
     trial=12,
     config_id="c0ffee",
     epochs=9,

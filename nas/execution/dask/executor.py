@@ -16,9 +16,9 @@ from distributed.scheduler import KilledWorker
 
 from nas import __version__
 from nas.execution.dask import worker
+from nas.execution.dask.connection import SchedulerConnection
 from nas.execution.dask.jobs import Job, Member, beside, blameless, crowded, seats, thin_out
-from nas.execution.dask.link import Link
-from nas.execution.dask.messages import Offer, Outcome, PlaceGone, Ready, Task, difference
+from nas.execution.dask.messages import Outcome, Ready, Task, TrialAbandoned, WorkerSetup, difference
 from nas.execution.dask.stores import Stores
 from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
 from nas.util.errors import UserError, first_line
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from distributed import Future
 
-    from nas.execution.dask.sites import Site
+    from nas.execution.dask.clusters import Cluster
     from nas.execution.messages import Facts, Measurement, Report, TrialSpec
     from nas.execution.settings import WorkerSettings
     from search_spaces.base import Config
@@ -54,24 +54,24 @@ class DaskExecutor:
     * Workers that join later get trials as soon as their data are loaded and found to be the same.
     """
 
-    def __init__(self, site: Site, settings: WorkerSettings, say: Callable[[str], None]) -> None:
+    def __init__(self, cluster: Cluster, settings: WorkerSettings, say: Callable[[str], None]) -> None:
         """Prepares without connecting; :meth:`start` connects.
 
         Args:
-            site: Where scheduler and workers come from.
+            cluster: Where scheduler and workers come from.
             settings: Settings of the trial processes.
             say: Called with one line for each thing that happens before :meth:`poll` can report it.
         """
-        self._site = site
+        self._cluster = cluster
         self._settings = settings.resolved()
         self._stores = Stores(self._settings)
         folder = self._settings.checkpoints
         above = next(parent for parent in folder.parents[1:] if parent.is_dir())  # a new run has no folder
-        self._token = above / f".{folder.parent.name}.seen"
-        self._word = secrets.token_hex(8)
+        self._token_file = above / f".{folder.parent.name}.seen"
+        self._token = secrets.token_hex(8)
         self._key = f"smacnas {socket.gethostname()}:{folder.parent}"
         self._say = say
-        self._link = Link(site, self._key, lambda event: self._inbox.put(("said", event, None)))
+        self._client = SchedulerConnection(cluster, self._key, lambda it: self._inbox.put(("said", it, None)))
         self._members: dict[str, Member] = {}
         self._jobs: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
@@ -90,7 +90,7 @@ class DaskExecutor:
     @property
     def wanted(self) -> int:
         """Number of workers expected, as far as is known now."""
-        return max(self._site.workers, len(self._members))
+        return max(self._cluster.workers, len(self._members))
 
     def start(self) -> Facts:
         """Connects to the scheduler and waits for the first worker; the others join while trials run.
@@ -99,11 +99,11 @@ class DaskExecutor:
             UserError: If the scheduler is not there, or no worker can load the data.
         """
         try:
-            self._link.connect()
+            self._client.connect()
         except OSError as error:
-            raise UserError(f"{self._site.name} does not answer ({error})") from None
-        if self._site.warning:
-            self._say(self._site.warning)
+            raise UserError(f"{self._cluster.name} does not answer ({error})") from None
+        if self._cluster.warning:
+            self._say(self._cluster.warning)
         told = False
         held: list[Report] = []  # for the log, which does not exist yet
         begun = time.monotonic()
@@ -113,7 +113,7 @@ class DaskExecutor:
             if members and all(member.status == "refused" for member in members):
                 raise UserError(next(iter(members)).refusal)
             if not told and not members and time.monotonic() - begun > _PATIENCE:
-                self._say(f"waiting for {self._site.waits_for}; Ctrl-C gives up")
+                self._say(f"waiting for {self._cluster.waits_for}; Ctrl-C gives up")
                 told = True
         self._reports = held
         return self._facts
@@ -145,7 +145,7 @@ class DaskExecutor:
         self._pausing = True
         self._assign()
         busy = [address for address, member in self._members.items() if member.status == "busy"]
-        self._link.call(worker.pause, frozenset(job.attempt for job in self._jobs.values()), workers=busy)
+        self._client.call(worker.pause, frozenset(job.attempt for job in self._jobs.values()), workers=busy)
 
     def measure(self, config: Config | str) -> Measurement:
         """Times a few steps of a configuration on one of the workers.
@@ -165,17 +165,17 @@ class DaskExecutor:
 
     def _answer(self, question: Callable[..., T], config: Config | str) -> T:
         free = next(member for member in self._members.values() if member.status == "free")
-        answer: T = self._link.task(free.address, question, config).result()
+        answer: T = self._client.task(free.address, question, config).result()
         return answer
 
     def close(self) -> None:
-        """Leaves the workers and ends those that the site started; running trials are lost."""
+        """Leaves the workers and ends those that the cluster started; running trials are lost."""
         self._jobs.clear()
         self._waiting.clear()
-        self._link.call(worker.leave, workers=list(self._members))
+        self._client.call(worker.leave, workers=list(self._members))
         self._forget()
-        self._site.close()
-        self._token.unlink(missing_ok=True)
+        self._cluster.close()
+        self._token_file.unlink(missing_ok=True)
 
     # The scheduler
 
@@ -183,14 +183,14 @@ class DaskExecutor:
         """Updates which workers there are."""
         self._looked = time.monotonic()
         try:
-            if not self._link.up:
-                self._link.connect()
-                self._note(f"{self._site.name} is back")
-            there = self._link.workers()
+            if not self._client.connected:
+                self._client.connect()
+                self._note(f"{self._cluster.name} is back")
+            there = self._client.workers()
         except OSError:
             self._scheduler_lost()
             return
-        if said := self._site.refresh():
+        if said := self._cluster.refresh():
             self._note(said)
         for member in list(self._members.values()):
             if there.get(member.address) != member.identity:
@@ -200,13 +200,13 @@ class DaskExecutor:
             self._invite(new)
         if time.monotonic() - self._greeted > _HELLO:
             self._greeted = time.monotonic()
-            self._link.call(worker.hear, workers=list(self._members))
+            self._client.call(worker.hear, workers=list(self._members))
 
     def _scheduler_lost(self) -> None:
-        if self._link.up:
+        if self._client.connected:
             running = [job for job in self._jobs.values() if job.member is not None]
             self._note(
-                f"{self._site.name} is gone: the search waits for it, and runs its {len(running)} running "
+                f"{self._cluster.name} is gone: the search waits for it, and runs its {len(running)} running "
                 "trials again from their checkpoints"
             )
             for job in running:
@@ -218,18 +218,18 @@ class DaskExecutor:
         for member in self._members.values():
             member.status = "gone"
         self._members.clear()
-        self._link.cut()
+        self._client.disconnect()
 
     # Workers
 
     def _invite(self, members: list[Member]) -> None:
         with contextlib.suppress(OSError):  # then no worker sees it, and checkpoints are sent instead
-            self._token.write_text(self._word)
-        offer = Offer(self._settings, self._token, self._word, Path.cwd(), __version__)
-        self._link.call(worker.leave, workers=[member.address for member in members])
+            self._token_file.write_text(self._token)
+        setup = WorkerSetup(self._settings, self._token_file, self._token, Path.cwd(), __version__)
+        self._client.call(worker.leave, workers=[member.address for member in members])
         for member in members:
             self._members[member.address] = member
-            self._call_back(member, self._link.task(member.address, worker.join, offer))
+            self._call_back(member, self._client.task(member.address, worker.join, setup))
 
     def _call_back(self, member: Member, future: Future) -> None:
         member.future = future
@@ -238,10 +238,10 @@ class DaskExecutor:
     def _joined(self, member: Member, future: Future) -> None:
         member.future, member.status = None, "refused"
         if all(other.status != "joining" for other in self._members.values()):
-            self._token.unlink(missing_ok=True)
+            self._token_file.unlink(missing_ok=True)
         try:
             ready: Ready = future.result()
-        except (PlaceGone, KilledWorker):
+        except (TrialAbandoned, KilledWorker):
             self._members.pop(member.address, None)  # the next check invites it again
         except Exception as error:
             self._refuse(member, first_line(error))
@@ -276,19 +276,19 @@ class DaskExecutor:
             del self._jobs[trial]
             self._reports.append(TrialPaused(trial))
         members = self._members.values()
-        if self._site.one_each:
+        if self._cluster.one_each:
             thin_out(members)
         for job, member in seats(self._waiting, members, self._jobs.values()):
             self._waiting.remove(job)
-            parcel = None if member.shared else self._stores.packed(job.spec)
+            checkpoint = None if member.shared else self._stores.packed(job.spec)
             self._attempts += 1
             job.attempt = f"{job.spec.trial}.{self._attempts}"
             job.member = member
             member.status = "busy"
             # Only the search knows every running trial, so only the search may delete checkpoints.
             alone = bool(job.alone) or not crowded(member, members)
-            task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, parcel)
-            job.future = self._link.task(member.address, worker.run, task)
+            task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, checkpoint)
+            job.future = self._client.task(member.address, worker.run, task)
             self._call_back(member, job.future)
 
     def _read(self, timeout: float) -> None:
@@ -334,7 +334,7 @@ class DaskExecutor:
             return
         try:
             outcome: Outcome = future.result()
-        except PlaceGone:
+        except TrialAbandoned:
             self._members.pop(member.address, None)
             self._again(job)
         except KilledWorker:
@@ -369,7 +369,7 @@ class DaskExecutor:
         if end.fault == DEVICE:
             # MPS accepts new processes only after all processes that were there at the fault have ended.
             near = beside(member, self._members.values())
-            self._link.call(worker.renew, workers=[other.address for other in near if other.status == "free"])
+            self._client.call(worker.renew, workers=[one.address for one in near if one.status == "free"])
         self._note(
             f"trial {end.trial}: {end.reason}; others used its GPU, so it is no crash: it runs again, alone"
         )

@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Offer:
+class WorkerSetup:
     """What a worker must know to join a search.
 
     Attributes:
         settings: Settings of the trial process; ``checkpoints`` is an absolute path on the search's machine.
-        token: A file on the search's machine.
-        word: Its content. A worker that can read it shares the run's folder.
+        token_file: A file on the search's machine.
+        token: Its content. A worker that can read it shares the run's folder.
         folder: Where the search was started; relative paths and the user's modules are resolved from there.
         program: The search's version; a worker of another version may train something else.
     """
 
     settings: WorkerSettings
-    token: Path
-    word: str
+    token_file: Path
+    token: str
     folder: Path
     program: str
 
@@ -47,7 +47,7 @@ class Ready:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class SentFile:
     """A checkpoint or a network's weights, sent between machines that share no folder."""
 
     name: str
@@ -61,12 +61,12 @@ class Task:
     Attributes:
         spec: The trial.
         attempt: Identifies the attempt; late messages of an earlier attempt are ignored.
-        parcel: The configuration's checkpoint, None if there is none or the folder is shared.
+        checkpoint: The configuration's checkpoint, None if there is none or the folder is shared.
     """
 
     spec: TrialSpec
     attempt: str
-    parcel: Parcel | None = None
+    checkpoint: SentFile | None = None
 
 
 @dataclass(frozen=True)
@@ -76,17 +76,17 @@ class Outcome:
     Attributes:
         end: The trial's end.
         epochs: Every epoch of the attempt, including those announced while it ran.
-        parcel: The checkpoint it left, None if the folder is shared.
+        checkpoint: The checkpoint it left, None if the folder is shared.
         weights: The finished network's weights; None if there are none or the folder is shared.
     """
 
     end: TrialEnded | TrialPaused
     epochs: tuple[EpochDone, ...]
-    parcel: Parcel | None = None
-    weights: Parcel | None = None
+    checkpoint: SentFile | None = None
+    weights: SentFile | None = None
 
 
-class PlaceGone(Exception):
+class TrialAbandoned(Exception):
     """The trial process was abandoned while a trial ran in it, through no fault of the trial."""
 
 

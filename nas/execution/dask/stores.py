@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nas.execution.dask.messages import Parcel
+from nas.execution.dask.messages import SentFile
 from nas.trial.checkpoint import CheckpointStore
 from nas.trial.weights import WeightStore
 
@@ -25,10 +25,10 @@ class Stores:
         self._checkpoints = CheckpointStore(folder, settings.quota_bytes, weights=weights)
         self._weights = WeightStore(weights or folder / "weights", settings.quota_bytes)
 
-    def packed(self, spec: TrialSpec) -> Parcel | None:
+    def packed(self, spec: TrialSpec) -> SentFile | None:
         """Returns the checkpoint that a trial continues, for a worker that cannot read it; None if new."""
         found = self._checkpoints.get(spec.config_id, spec.epochs)
-        return None if found is None else Parcel(*found)
+        return None if found is None else SentFile(*found)
 
     def unpack(self, outcome: Outcome) -> None:
         """Stores what a worker sent.
@@ -36,8 +36,8 @@ class Stores:
         Raises:
             OSError: If it cannot be written.
         """
-        if outcome.parcel is not None:
-            self._checkpoints.put(outcome.parcel.name, outcome.parcel.data)
+        if outcome.checkpoint is not None:
+            self._checkpoints.put(outcome.checkpoint.name, outcome.checkpoint.data)
         if outcome.weights is not None:
             self._weights.put(outcome.weights.name, outcome.weights.data)
 

@@ -20,7 +20,7 @@ from distributed.utils import sync
 
 from nas import __version__
 from nas.execution import gpus
-from nas.execution.dask.messages import Outcome, Parcel, PlaceGone, Ready
+from nas.execution.dask.messages import Outcome, Ready, SentFile, TrialAbandoned
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import EpochDone, Halted, TrialEnded, TrialPaused
 from nas.trial.checkpoint import CheckpointStore
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from distributed import Worker
 
-    from nas.execution.dask.messages import Offer, Task
+    from nas.execution.dask.messages import Task, WorkerSetup
     from nas.execution.messages import Facts, Measurement, Report
     from search_spaces.base import Config
 
@@ -44,14 +44,14 @@ _SILENCE = 300.0  # seconds without a heartbeat (one every 30) after which the s
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-class Place(WorkerPlugin):
+class TrialPlugin(WorkerPlugin):
     """The trial process of one worker for one search.
 
     A plugin, so that Dask ends it with the worker. Whatever a trial does to its process
     (:mod:`nas.execution.local`), the worker survives.
     """
 
-    def __init__(self, key: str, offer: Offer) -> None:
+    def __init__(self, key: str, setup: WorkerSetup) -> None:
         """Prepares; :meth:`open` starts the process.
 
         Args:
@@ -59,7 +59,7 @@ class Place(WorkerPlugin):
             offer: What the worker must know to join.
         """
         self._key = key
-        self._offer = offer
+        self._setup = setup
         self._gone = threading.Event()
         self._busy = threading.Lock()
         self._paused: set[str] = set()
@@ -108,15 +108,15 @@ class Place(WorkerPlugin):
         Raises:
             UserError: If the data or device are unusable, or this worker's version differs from the search's.
         """
-        if self._offer.program != __version__:
-            raise UserError(f"it has version {__version__} of this program, the search {self._offer.program}")
+        if self._setup.program != __version__:
+            raise UserError(f"it has version {__version__} of this program, the search {self._setup.program}")
         threading.Thread(target=self._watch, daemon=True).start()
         with self._work():
-            settings = self._offer.settings
+            settings = self._setup.settings
             shared = self._shares_folder()
             if shared:
-                os.chdir(self._offer.folder)
-                sys.path.insert(0, str(self._offer.folder))
+                os.chdir(self._setup.folder)
+                sys.path.insert(0, str(self._setup.folder))
             else:
                 self._scratch = Path(worker.local_directory) / "checkpoints"
                 weights = None if settings.weights is None else self._scratch / "weights"
@@ -134,14 +134,14 @@ class Place(WorkerPlugin):
         """Runs a trial to its end and announces its epochs while it runs.
 
         Raises:
-            PlaceGone: If the process was abandoned, through no fault of the trial.
+            TrialAbandoned: If the process was abandoned, through no fault of the trial.
         """
         with self._work():
             executor = self._executor
             if executor is None:
-                raise PlaceGone
-            if self._scratch is not None and task.parcel is not None:
-                self._store(self._scratch).put(task.parcel.name, task.parcel.data)
+                raise TrialAbandoned
+            if self._scratch is not None and task.checkpoint is not None:
+                self._store(self._scratch).put(task.checkpoint.name, task.checkpoint.data)
             self._submit(executor, task)
             epochs: list[EpochDone] = []
             asked = False
@@ -156,7 +156,7 @@ class Place(WorkerPlugin):
                         epochs.append(report)
                     if not isinstance(report, Halted):
                         worker.log_event(self._key, _announcement(task, report))
-            raise PlaceGone
+            raise TrialAbandoned
 
     def renew(self) -> None:
         """Ends an idle trial process; the next trial starts another."""
@@ -189,7 +189,7 @@ class Place(WorkerPlugin):
         """
         with self._work():
             if self._executor is None:
-                raise PlaceGone
+                raise TrialAbandoned
             return self._executor.measure(config)
 
     def costs(self, config: Config) -> dict[str, float]:
@@ -200,7 +200,7 @@ class Place(WorkerPlugin):
         """
         with self._work():
             if self._executor is None:
-                raise PlaceGone
+                raise TrialAbandoned
             return self._executor.costs(config)
 
     def _gpu(self, facts: Facts) -> str:
@@ -211,26 +211,26 @@ class Place(WorkerPlugin):
 
     def _shares_folder(self) -> bool:
         try:
-            return self._offer.token.read_text() == self._offer.word
+            return self._setup.token_file.read_text() == self._setup.token
         except (OSError, ValueError):
             return False
 
-    def _pack(self, task: Task) -> tuple[Parcel | None, Parcel | None]:
+    def _pack(self, task: Task) -> tuple[SentFile | None, SentFile | None]:
         """Returns the checkpoint and weights that an attempt left, if the search cannot read them itself."""
         if self._scratch is None:
             return None, None
         made = (task.spec.config_id, task.spec.epochs)
-        quota = self._offer.settings.quota_bytes
+        quota = self._setup.settings.quota_bytes
         packed = (
             self._store(self._scratch).get(*made),
             WeightStore(self._scratch / "weights", quota).get(*made),
         )
         shutil.rmtree(self._scratch, ignore_errors=True)  # the next worker to train it may be another
-        checkpoint, weights = (None if one is None else Parcel(*one) for one in packed)
+        checkpoint, weights = (None if one is None else SentFile(*one) for one in packed)
         return checkpoint, weights
 
     def _store(self, folder: Path) -> CheckpointStore:
-        return CheckpointStore(folder, self._offer.settings.quota_bytes)
+        return CheckpointStore(folder, self._setup.settings.quota_bytes)
 
     @contextlib.contextmanager
     def _work(self) -> Iterator[None]:
@@ -263,25 +263,25 @@ def _announcement(task: Task, report: Report) -> dict[str, Any]:
 # Functions that the search calls as tasks, which run in the worker's thread.
 
 
-def join(key: str, offer: Offer) -> Ready:
+def join(key: str, setup: WorkerSetup) -> Ready:
     """Starts a trial process for the search on this worker.
 
     Raises:
         UserError: If this worker cannot take part.
     """
     worker = get_worker()
-    sync(worker.loop, worker.plugin_add, plugin=Place(key, offer), name=key, catch_errors=False)
-    return _place(key, worker).open(worker)
+    sync(worker.loop, worker.plugin_add, plugin=TrialPlugin(key, setup), name=key, catch_errors=False)
+    return _plugin(key, worker).open(worker)
 
 
 def run(key: str, task: Task) -> Outcome:
     """Runs a trial.
 
     Raises:
-        PlaceGone: If the process was abandoned, through no fault of the trial.
+        TrialAbandoned: If the process was abandoned, through no fault of the trial.
     """
     worker = get_worker()
-    return _place(key, worker).run(task, worker)
+    return _plugin(key, worker).run(task, worker)
 
 
 def measure(key: str, config: Config | str) -> Measurement:
@@ -290,7 +290,7 @@ def measure(key: str, config: Config | str) -> Measurement:
     Raises:
         UserError: If the network cannot be trained here.
     """
-    return _place(key, get_worker()).measure(config)
+    return _plugin(key, get_worker()).measure(config)
 
 
 def costs(key: str, config: Config) -> dict[str, float]:
@@ -299,7 +299,7 @@ def costs(key: str, config: Config) -> dict[str, float]:
     Raises:
         UserError: If it cannot be measured here.
     """
-    return _place(key, get_worker()).costs(config)
+    return _plugin(key, get_worker()).costs(config)
 
 
 # Functions that the search calls beside the tasks; a running trial does not delay them.
@@ -308,19 +308,19 @@ def costs(key: str, config: Config) -> dict[str, float]:
 def hear(key: str, dask_worker: Worker) -> None:
     """Tells the worker that the search is alive."""
     if key in dask_worker.plugins:
-        _place(key, dask_worker).hear()
+        _plugin(key, dask_worker).hear()
 
 
 def pause(key: str, attempts: frozenset[str], dask_worker: Worker) -> None:
     """Asks running trials to stop at their epoch's end."""
     if key in dask_worker.plugins:
-        _place(key, dask_worker).pause(attempts)
+        _plugin(key, dask_worker).pause(attempts)
 
 
 def renew(key: str, dask_worker: Worker) -> None:
     """Replaces an idle trial process that a fault of its GPU has made useless."""
     if key in dask_worker.plugins:
-        _place(key, dask_worker).renew()
+        _plugin(key, dask_worker).renew()
 
 
 async def leave(key: str, dask_worker: Worker) -> None:
@@ -329,8 +329,8 @@ async def leave(key: str, dask_worker: Worker) -> None:
         await dask_worker.plugin_remove(key)
 
 
-def _place(key: str, worker: Worker) -> Place:
-    place = worker.plugins.get(key)
-    if not isinstance(place, Place):
-        raise PlaceGone
-    return place
+def _plugin(key: str, worker: Worker) -> TrialPlugin:
+    plugin = worker.plugins.get(key)
+    if not isinstance(plugin, TrialPlugin):
+        raise TrialAbandoned
+    return plugin

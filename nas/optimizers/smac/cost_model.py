@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from nas.optimizers.smac.candidates import Candidates, keys
 from nas.optimizers.smac.evidence import TrainingData
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from search_spaces.base import plain
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CostModel:
         self._candidates, self._costs = candidates, costs
         names = dict.fromkeys((*costs.objectives, *costs.limits))
         self.names = tuple(name for name in names if name not in costs.measured)
-        self._processes = {name: ChoiceProcess(space) for name in self.names}
+        self._processes = {name: GaussianProcess(space) for name in self.names}
         self._counted: dict[bytes, Exact] = {}
         # Objective and limit ask for the same candidates, one after the other.
         self._predicted: dict[str, tuple[Vector, Vector, Vector]] = {}

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import norm
 
 from nas.optimizers.smac.evidence import TrainingData
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 
 if TYPE_CHECKING:
     from ConfigSpace import ConfigurationSpace
@@ -29,7 +29,7 @@ class CrashModel:
 
     def __init__(self, configspace: ConfigurationSpace) -> None:
         """Starts without data."""
-        self._process = ChoiceProcess(configspace)
+        self._process = GaussianProcess(configspace)
 
     def learn(self, rows: Vector, crashed: NDArray[np.bool_]) -> None:
         """Learns anew from configurations ``(N, D)`` and whether each crashed ``(N,)``; nothing is random."""

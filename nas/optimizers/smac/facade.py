@@ -19,7 +19,7 @@ from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.constrained import FeasibleSearch, FeasibleSelector, FrontSearch
 from nas.optimizers.smac.forest import Forest
 from nas.optimizers.smac.front import ExpectedHypervolume
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 from nas.optimizers.smac.maximizer import PoolSearch
 from nas.optimizers.smac.selector import DerivedSelector
 
@@ -166,7 +166,7 @@ def make_facade(
     return QuietFacade(
         scenario,
         target_function=None,
-        model=Forest(scenario) if forest else ChoiceProcess(space),
+        model=Forest(scenario) if forest else GaussianProcess(space),
         acquisition_function=acquisition,
         acquisition_maximizer=maximizer(scenario, candidates, **costly),
         initial_design=_InitialDesign(scenario, initial),

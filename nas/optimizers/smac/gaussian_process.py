@@ -61,7 +61,7 @@ def _on_one_thread(method: Callable[P, T]) -> Callable[P, T]:
     return limited
 
 
-class ChoiceProcess(Learner, AbstractModel):
+class GaussianProcess(Learner, AbstractModel):
     """Gaussian process regression with the kernel of :class:`nas.optimizers.smac.kernel.Kernel`.
 
     Length scales, signal and noise are the most likely ones under weak priors, found from one start by L-BFGS
@@ -108,7 +108,7 @@ class ChoiceProcess(Learner, AbstractModel):
         """Expected errors ``(N,)``: much cheaper than with their variances."""
         return self._unscaled(self._covariance(rows) @ self._weights)
 
-    def _train(self, X: Vector, y: Vector) -> ChoiceProcess:
+    def _train(self, X: Vector, y: Vector) -> GaussianProcess:
         data = TrainingData.of(X, y.ravel())
         self.tune(data)
         self.learn(data)

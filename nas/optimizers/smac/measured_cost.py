@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.optimizers.smac.evidence import Evidence
-from nas.optimizers.smac.gaussian_process import ChoiceProcess
+from nas.optimizers.smac.gaussian_process import GaussianProcess
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +28,7 @@ class MeasuredCost:
 
     def __init__(self, space: ConfigurationSpace, rungs: Sequence[int]) -> None:
         """Starts with nothing measured."""
-        self._process = ChoiceProcess(space)
+        self._process = GaussianProcess(space)
         self._evidence = Evidence(rungs)
         self._tuned_at = self._learnt = 0
         self._tune_on: TrainingData | None = None

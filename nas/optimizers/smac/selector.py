@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from nas.optimizers.smac.evidence import TrainingData
     from nas.optimizers.smac.forest import Forest
-    from nas.optimizers.smac.gaussian_process import ChoiceProcess
+    from nas.optimizers.smac.gaussian_process import GaussianProcess
     from nas.optimizers.smac.maximizer import PoolSearch
 
     Vector = NDArray[np.float64]
@@ -43,7 +43,7 @@ class DerivedSelector(ConfigSelector):
     followed without a break.
     """
 
-    _model: Forest | ChoiceProcess
+    _model: Forest | GaussianProcess
     _acquisition_function: AbstractAcquisitionFunction
     _acquisition_maximizer: PoolSearch
 

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from analysis.studies.live import LiveStorage, Mirror
 from analysis.studies.study import Study
 from analysis.studies.trials import frozen
-from nas.run import standing
+from nas.run import liveness
 from nas.run.folder import Run
 from nas.run.state import SearchState, Trial
 from nas.util.errors import UserError
@@ -126,7 +126,7 @@ def test_a_half_written_line_is_waited_for(copy: Path, lines: list[bytes]) -> No
 
 def test_a_promoted_trial_goes_on(copy: Path, lines: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "analysis.studies.following.standing.of", lambda run, state: standing.Standing(standing.RUNNING)
+        "analysis.studies.following.liveness.of", lambda run, state: liveness.Liveness(liveness.RUNNING)
     )
     storage = LiveStorage()
     mirror = Mirror(Run.open(copy), "run", storage)
@@ -161,8 +161,8 @@ def test_what_trains_is_running_until_the_search_dies(
 ) -> None:
     alive = True
     monkeypatch.setattr(
-        "analysis.studies.following.standing.of",
-        lambda run, state: standing.Standing(standing.RUNNING if alive else standing.DEAD),
+        "analysis.studies.following.liveness.of",
+        lambda run, state: liveness.Liveness(liveness.RUNNING if alive else liveness.DEAD),
     )
     storage = LiveStorage()
     mirror = Mirror(Run.open(copy), "run", storage)

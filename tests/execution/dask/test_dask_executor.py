@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
+from nas.execution.dask.clusters import RunningScheduler
 from nas.execution.dask.executor import DaskExecutor
-from nas.execution.dask.sites import Running
 from nas.execution.messages import EpochDone, Note, Report, TrialEnded, TrialPaused, TrialSpec
 from nas.execution.settings import WorkerSettings
 from nas.trial import weights
@@ -28,7 +28,7 @@ HERE = str(Path(__file__).parent)
 def executor(cluster: Any, tmp_path: Path) -> Iterator[DaskExecutor]:
     sys.path.insert(0, HERE)
     (tmp_path / "run").mkdir()
-    made = DaskExecutor(Running(cluster.address), dying(tmp_path / "run"), say=print)
+    made = DaskExecutor(RunningScheduler(cluster.address), dying(tmp_path / "run"), say=print)
     yield made
     made.close()
     sys.path.remove(HERE)

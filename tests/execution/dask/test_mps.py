@@ -22,7 +22,7 @@ def holder() -> subprocess.Popen[str]:
     code = (
         "import sys, time; from pathlib import Path; from nas.execution import mps\n"
         f"mps._places = lambda: [Path({places!r})]\n"
-        "daemon = mps.Daemon(['GPU-aaaa']); print(daemon.folder, daemon._guardian.pid, flush=True)\n"
+        "daemon = mps.MpsDaemon(['GPU-aaaa']); print(daemon.folder, daemon._guardian.pid, flush=True)\n"
         "time.sleep(600)"
     )
     return subprocess.Popen(
@@ -31,7 +31,7 @@ def holder() -> subprocess.Popen[str]:
 
 
 def test_it_is_started_for_the_run_s_gpus_and_ended_with_its_folder(driver: Driver) -> None:
-    daemon = mps.Daemon(["GPU-aaaa", "GPU-bbbb"])
+    daemon = mps.MpsDaemon(["GPU-aaaa", "GPU-bbbb"])
     assert daemon.alive()
     assert len(driver.daemons()) == 1
     (start,) = driver.asked("start")
@@ -46,7 +46,7 @@ def test_it_is_started_for_the_run_s_gpus_and_ended_with_its_folder(driver: Driv
 
 def test_numbers_of_gpus_are_not_numbered_anew(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,3")
-    daemon = mps.Daemon(["2", "3"])
+    daemon = mps.MpsDaemon(["2", "3"])
     daemon.close()
     assert driver.asked("start")[0].split()[2] == "-"
 
@@ -54,7 +54,7 @@ def test_numbers_of_gpus_are_not_numbered_anew(driver: Driver, monkeypatch: pyte
 def test_a_daemon_that_ignores_quit_is_ended_by_force(
     driver: Driver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    daemon = mps.Daemon(["GPU-aaaa"])
+    daemon = mps.MpsDaemon(["GPU-aaaa"])
     driver.set("deaf")
     monkeypatch.setattr(mps, "_QUIT", 0)
     monkeypatch.setattr(mps, "_ANSWER", 3.0)
@@ -84,7 +84,7 @@ def test_one_that_was_left_behind_is_ended_by_the_next_search_and_one_in_use_is_
     stale.kill()
     stale.wait()
     assert len(driver.daemons()) == 2
-    daemon = mps.Daemon(["GPU-aaaa"])
+    daemon = mps.MpsDaemon(["GPU-aaaa"])
     assert not Path(folder).exists()
     assert other.exists()
     assert len(driver.daemons()) == 2  # the living search's, and this one's
@@ -95,7 +95,7 @@ def test_one_that_was_left_behind_is_ended_by_the_next_search_and_one_in_use_is_
 
 
 def test_one_that_died_is_started_again(driver: Driver) -> None:
-    daemon = mps.Daemon(["GPU-aaaa"])
+    daemon = mps.MpsDaemon(["GPU-aaaa"])
     driver.kill_daemons()
     until(lambda: not daemon.alive())
     daemon.restart()
@@ -113,8 +113,8 @@ def test_why_there_is_none_is_one_line_and_nothing_stays_behind(
 ) -> None:
     driver.set(trouble)
     monkeypatch.setattr(mps, "_ANSWER", 3.0)
-    with pytest.raises(mps.NoDaemon, match=reason) as error:
-        mps.Daemon(["GPU-aaaa"])
+    with pytest.raises(mps.MpsUnavailable, match=reason) as error:
+        mps.MpsDaemon(["GPU-aaaa"])
     assert "\n" not in str(error.value)
     assert not list(mps._places()[0].iterdir())
 
@@ -122,8 +122,8 @@ def test_why_there_is_none_is_one_line_and_nothing_stays_behind(
 def test_without_the_program_there_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     assert not mps.answers()
-    with pytest.raises(mps.NoDaemon, match="nvidia-cuda-mps-control is not installed"):
-        mps.Daemon(["GPU-aaaa"])
+    with pytest.raises(mps.MpsUnavailable, match="nvidia-cuda-mps-control is not installed"):
+        mps.MpsDaemon(["GPU-aaaa"])
 
 
 def test_a_long_folder_for_temporary_files_is_not_used(
@@ -133,12 +133,12 @@ def test_a_long_folder_for_temporary_files_is_not_used(
     long = tmp_path / ("long" * 25)
     long.mkdir()
     monkeypatch.setattr(mps, "_places", lambda: [long, short])
-    daemon = mps.Daemon(["GPU-aaaa"])
+    daemon = mps.MpsDaemon(["GPU-aaaa"])
     assert daemon.folder.parent == short
     daemon.close()
     monkeypatch.setattr(mps, "_places", lambda: [long])
-    with pytest.raises(mps.NoDaemon, match="TMPDIR"):
-        mps.Daemon(["GPU-aaaa"])
+    with pytest.raises(mps.MpsUnavailable, match="TMPDIR"):
+        mps.MpsDaemon(["GPU-aaaa"])
 
 
 def test_what_only_looks_like_one_is_left_alone(driver: Driver) -> None:

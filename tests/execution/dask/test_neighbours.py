@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.execution.dask.clusters import RunningScheduler
 from nas.execution.dask.executor import DaskExecutor
 from nas.execution.dask.jobs import Job, Member, seats
 from nas.execution.dask.messages import Outcome
-from nas.execution.dask.sites import Running
 from nas.execution.messages import DEVICE, MEMORY, EpochDone, Note, TrialEnded, TrialSpec
 from nas.search.session import worker_settings
 from nas.search.settings import SearchSettings
@@ -50,8 +50,8 @@ def executor(tmp_path: Path) -> DaskExecutor:
     """Four workers, two to a GPU, with a trial each; a fifth waits."""
     (tmp_path / "run").mkdir()
     settings = worker_settings(SearchSettings(), tmp_path / "run" / "checkpoints")
-    made = DaskExecutor(Running("tcp://127.0.0.1:1"), settings, say=print)
-    made._link = Line()  # type: ignore[assignment]
+    made = DaskExecutor(RunningScheduler("tcp://127.0.0.1:1"), settings, say=print)
+    made._client = Line()  # type: ignore[assignment]
     for number in range(4):
         name = f"w{number}"
         made._members[name] = Member(name, name, status="free", gpu=f"host GPU-{number // 2}")
@@ -61,7 +61,7 @@ def executor(tmp_path: Path) -> DaskExecutor:
 
 
 def given_to(executor: DaskExecutor) -> list[tuple[str, int, bool]]:
-    line: Any = executor._link
+    line: Any = executor._client
     return [(address, one.trial, one.alone) for address, one in line.given]
 
 
@@ -94,7 +94,7 @@ def test_a_fault_of_the_device_is_nobody_s_crash_until_a_trial_has_it_alone(exec
     assert address in ("w0", "w1")
     assert alone
     assert executor._jobs[5].member is None
-    line: Any = executor._link
+    line: Any = executor._client
     assert line.called == [("renew", []), ("renew", ["w0"])]  # MPS waits for all that were there
     end(executor, suspect, fault=DEVICE)
     assert ends(executor) == {suspect: None}  # alone and once more: its own crash
@@ -124,7 +124,7 @@ def test_one_that_lacked_memory_beside_others_runs_alone_to_its_end(executor: Da
 
 
 def test_without_mps_one_worker_of_a_gpu_goes_on(executor: DaskExecutor) -> None:
-    executor._site.one_each = True  # type: ignore[misc]
+    executor._cluster.one_each = True  # type: ignore[misc]
     for trial in (1, 3):
         end(executor, trial, error=0.5)
     assert executor.slots == 2

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.execution import choice, gpus, mps, share, share_measure
+from nas.execution.dask.clusters import LocalWorkers
 from nas.execution.dask.executor import DaskExecutor
-from nas.execution.dask.sites import Machine
 from nas.execution.local import LocalExecutor
 from nas.execution.process import TrialProcess
 from nas.execution.settings import MachineSettings, WorkerSettings
@@ -108,7 +108,7 @@ def use(short_folder: Path) -> Iterator[Any]:
     """Settles, and closes at the end."""
     with contextlib.ExitStack() as stack:
 
-        def settle(machine: MachineSettings, settings: WorkerSettings, *rest: Any) -> share.Shared:
+        def settle(machine: MachineSettings, settings: WorkerSettings, *rest: Any) -> share.GpuSharing:
             return stack.enter_context(contextlib.closing(share.settle(machine, settings, *rest)))
 
         yield settle
@@ -246,7 +246,7 @@ def test_without_mps_trials_do_not_share_and_one_line_says_why(
     trials: int,
 ) -> None:
     def fails(*_: object) -> None:
-        raise mps.NoDaemon("a trial process finds no GPU under MPS")
+        raise mps.MpsUnavailable("a trial process finds no GPU under MPS")
 
     if trouble == "missing":
         (driver.state / "bin" / "nvidia-cuda-mps-control").unlink()
@@ -300,7 +300,7 @@ def test_a_daemon_that_dies_is_replaced_or_trials_go_on_one_at_a_time(
 ) -> None:
     monkeypatch.setattr(share, "_LOOK", 0.0)
     shared = use(MachineSettings(), settings)
-    site = Machine(8, shared)
+    site = LocalWorkers(8, shared)
     assert site.refresh() == ""
     driver.kill_daemons()
     assert "started again" in site.refresh()
@@ -369,7 +369,7 @@ def test_processes_are_timed_in_the_same_seconds(
             process.receive()
         answers = share_measure._together(processes, {"fault": "none"})
         assert all(answer.epoch_seconds > 0 and answer.resident > 50_000_000 for answer in answers)
-        with pytest.raises(mps.NoDaemon, match="out of memory"):
+        with pytest.raises(mps.MpsUnavailable, match="out of memory"):
             share_measure._together(processes, {"fault": "memory"})
-        with pytest.raises(mps.NoDaemon, match="SIGSEGV"):
+        with pytest.raises(mps.MpsUnavailable, match="SIGSEGV"):
             share_measure._together(processes, {"fault": "segfault"})

@@ -21,7 +21,7 @@ _OURS = {"security", "scheduler_options", "silence_logs", "asynchronous", "n_wor
 
 
 @dataclass(frozen=True)
-class SiteFile:
+class ClusterFile:
     """The content of a cluster's file.
 
     Attributes:
@@ -41,7 +41,7 @@ class SiteFile:
     tls: str | dict[str, str] | None
 
     @classmethod
-    def read(cls, path: Path) -> SiteFile:
+    def read(cls, path: Path) -> ClusterFile:
         """Reads a file.
 
         Raises:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Past:
+class FoldedJournal:
     """The journal before a session.
 
     Attributes:
@@ -26,7 +26,7 @@ class Past:
     state: SearchState
 
     @classmethod
-    def of(cls, run: Run) -> Past:
+    def of(cls, run: Run) -> FoldedJournal:
         """Reads and folds the journal of a run.
 
         Raises:

@@ -11,30 +11,30 @@ if TYPE_CHECKING:
 
     from distributed import Client, Future
 
-    from nas.execution.dask.sites import Site
+    from nas.execution.dask.clusters import Cluster
 
 _ANSWER = 10.0  # seconds within which a scheduler answers
 
 
-class Link:
-    """A client of a site's scheduler that can be dropped and connected again."""
+class SchedulerConnection:
+    """A client of a scheduler that can be dropped and connected again."""
 
-    def __init__(self, site: Site, key: str, heard: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, cluster: Cluster, key: str, heard: Callable[[dict[str, Any]], None]) -> None:
         """Prepares without connecting.
 
         Args:
-            site: The site of the scheduler.
+            cluster: Where the scheduler comes from.
             key: Name of the search, unique among searches that use the same workers.
             heard: Called from one of Dask's threads with every event that workers log under this key.
         """
-        self._site = site
+        self._cluster = cluster
         self._key = key
         self._heard = heard
         self._client: Client | None = None
         self._scheduler = ""
 
     @property
-    def up(self) -> bool:
+    def connected(self) -> bool:
         """Whether the client is connected, as far as is known."""
         return self._client is not None
 
@@ -45,11 +45,11 @@ class Link:
             OSError: If it does not answer.
             UserError: If it can never be reached.
         """
-        self._client = self._site.connect()
+        self._client = self._cluster.connect()
         self._scheduler = ""
         self._client.subscribe_topic(self._key, lambda event: self._heard(event[1]))
 
-    def cut(self) -> None:
+    def disconnect(self) -> None:
         """Drops the connection; futures of its tasks are then useless."""
         client, self._client = self._client, None
         if client is not None:

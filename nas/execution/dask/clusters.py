@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from dask_jobqueue.core import JobQueueCluster
 
-    from nas.execution.dask.site_file import SiteFile
-    from nas.execution.share import Shared
+    from nas.execution.dask.cluster_file import ClusterFile
+    from nas.execution.share import GpuSharing
 
 _ANSWER = 5.0  # seconds within which a scheduler answers
 _RESUBMIT = 60.0  # seconds between checks for jobs that ended and are still needed
@@ -39,7 +39,7 @@ _SETTINGS = {
 }
 
 
-class Site(Protocol):
+class Cluster(Protocol):
     """A scheduler and how to reach it."""
 
     @property
@@ -68,7 +68,7 @@ class Site(Protocol):
         ...
 
     def connect(self) -> Client:
-        """Connects to the scheduler, after starting it if it is the site's own.
+        """Connects to the scheduler, after starting it if it is the cluster's own.
 
         Raises:
             UserError: If it can never be reached.
@@ -85,18 +85,18 @@ class Site(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends what the site started."""
+        """Ends what the cluster started."""
         ...
 
 
-class Machine:
+class LocalWorkers:
     """Worker processes on this machine, with a scheduler inside the search, bound to loopback."""
 
     name = "Dask on this machine"
     warning = ""
     waits_for = "the worker processes"
 
-    def __init__(self, workers: int, shared: Shared | None = None) -> None:
+    def __init__(self, workers: int, shared: GpuSharing | None = None) -> None:
         """Prepares that number of worker processes, which share GPUs as ``shared`` says."""
         self.workers = workers
         self.one_each = False
@@ -134,7 +134,7 @@ class Machine:
                 self._cluster.close(timeout=_ANSWER)
 
 
-class Running:
+class RunningScheduler:
     """A scheduler that the user started; its workers are those that join it."""
 
     waits_for = "a worker to join it"
@@ -195,13 +195,13 @@ class Running:
         """Does nothing: the scheduler belongs to the user."""
 
 
-class Batch:
+class BatchSystem:
     """Jobs of a batch system, one or more workers each; the scheduler is inside the search."""
 
     waits_for = "the batch system to start the first job"
     one_each = False
 
-    def __init__(self, file: SiteFile, workers: int) -> None:
+    def __init__(self, file: ClusterFile, workers: int) -> None:
         """Takes a cluster's file and the number of workers to start."""
         self._file = file
         self.workers = workers

@@ -19,7 +19,7 @@ _MOST_CHOICES = 8  # a hyperparameter with more different numbers than this coun
 _REFIT = 1.1  # refit when the history has grown by a tenth, so that all fits of a run cost O(n) together
 
 
-class CostModel:
+class DurationModel:
     """Ridge regression of log seconds per epoch on the one-hot configuration, plus a constant time.
 
     A hyperparameter with many different values so far counts as a range, by its size.

@@ -28,7 +28,7 @@ _POLL = 0.25  # seconds within which a signal or the deadline is noticed
 _GRACE = 45.0  # seconds that a running trial has to reach the end of its epoch when the search ends
 
 
-class Conductor(ABC):
+class TrialRunner(ABC):
     """Runs an executor and journals its reports until all trials are done or it is asked to stop.
 
     Subclasses decide which trials run and what follows from their ends.

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nas.execution import choice, gpus
-from nas.execution.dask import sites
+from nas.execution.dask import clusters
+from nas.execution.dask.cluster_file import ClusterFile
 from nas.execution.dask.executor import DaskExecutor
-from nas.execution.dask.site_file import SiteFile
 from nas.execution.local import LocalExecutor
 from nas.execution.settings import MachineSettings
 from nas.util.errors import UserError
 
-EXAMPLES = sorted((Path(sites.__file__).parent / "examples").glob("*.yaml"))
+EXAMPLES = sorted((Path(clusters.__file__).parent / "examples").glob("*.yaml"))
 
 LISTING = """GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aaaa)
   MIG 3g.20gb     Device  0: (UUID: MIG-1111)
@@ -84,13 +84,13 @@ def test_one_worker_is_the_plain_executor(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def machine() -> Iterator[sites.Machine]:
-    made = sites.Machine(2)
+def machine() -> Iterator[clusters.LocalWorkers]:
+    made = clusters.LocalWorkers(2)
     yield made
     made.close()
 
 
-def test_nothing_of_dask_on_this_machine_can_be_reached_from_another(machine: sites.Machine) -> None:
+def test_nothing_of_dask_on_this_machine_can_be_reached_from_another(machine: clusters.LocalWorkers) -> None:
     client = machine.connect()
     client.wait_for_workers(2, timeout=60)
     family = [psutil.Process(), *psutil.Process().children(recursive=True)]
@@ -102,21 +102,21 @@ def test_nothing_of_dask_on_this_machine_can_be_reached_from_another(machine: si
 
 
 def test_who_lets_others_in_is_told_what_that_means() -> None:
-    assert "can run programs as you" in sites.Running("tcp://192.0.2.7:8786").warning
-    assert sites.Running("tls://192.0.2.7:8786").warning == ""
-    assert sites.Running("tcp://localhost:8786").warning == ""
+    assert "can run programs as you" in clusters.RunningScheduler("tcp://192.0.2.7:8786").warning
+    assert clusters.RunningScheduler("tls://192.0.2.7:8786").warning == ""
+    assert clusters.RunningScheduler("tcp://localhost:8786").warning == ""
 
 
 @pytest.mark.parametrize("address", ["here", "http://a:1", "tcp://a", "tcp://:8786", "tcp://a:port"])
 def test_a_scheduler_needs_an_address(address: str) -> None:
     with pytest.raises(UserError, match="must be tcp://HOST:PORT"):
-        sites.Running(address)
+        clusters.RunningScheduler(address)
 
 
 def test_a_scheduler_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sites, "_ANSWER", 0.5)
+    monkeypatch.setattr(clusters, "_ANSWER", 0.5)
     with pytest.raises(UserError, match="no scheduler answers there") as error:
-        sites.Running("tcp://127.0.0.1:1").connect()
+        clusters.RunningScheduler("tcp://127.0.0.1:1").connect()
     assert "\n" not in str(error.value)
 
 
@@ -128,7 +128,7 @@ def test_the_examples_make_job_scripts_of_one_process_a_trial(path: Path, tmp_pa
     values.pop("tls")
     local = tmp_path / path.name
     local.write_text(yaml.safe_dump(values))
-    cluster = SiteFile.read(local).cluster()
+    cluster = ClusterFile.read(local).cluster()
     try:
         script = cluster.job_script()
         assert "distributed.cli.dask_worker tcp://127.0.0.1:" in script
@@ -147,7 +147,7 @@ def test_the_examples_make_job_scripts_of_one_process_a_trial(path: Path, tmp_pa
 def test_there_is_an_example_of_every_batch_system() -> None:
     assert [path.stem for path in EXAMPLES] == ["lsf", "pbs", "slurm"]
     for path in EXAMPLES:
-        assert SiteFile.read(path).tls == "temporary"
+        assert ClusterFile.read(path).tls == "temporary"
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_wrong_file_is_one_line_that_names_the_key(text: str, message: str, tm
     path = tmp_path / "site.yaml"
     path.write_text(text)
     with pytest.raises(UserError) as error:
-        SiteFile.read(path)
+        ClusterFile.read(path)
     assert message in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
@@ -181,7 +181,7 @@ def test_an_unknown_option_of_a_job_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "site.yaml"
     path.write_text("system: slurm\njob: {cores: 1, memory: 1GB, colour: red}\nscheduler: {host: 127.0.0.1}")
     with pytest.raises(UserError, match="colour") as error:
-        SiteFile.read(path).cluster()
+        ClusterFile.read(path).cluster()
     assert "\n" not in str(error.value)
 
 
@@ -189,7 +189,6 @@ def test_the_search_itself_needs_no_torch() -> None:
     import subprocess
     import sys
 
-    code = (
-        "import nas.execution.dask.executor, nas.execution.dask.sites, sys; sys.exit('torch' in sys.modules)"
-    )
+    modules = "nas.execution.dask.executor, nas.execution.dask.clusters"
+    code = f"import {modules}, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={**os.environ}).returncode == 0

@@ -17,7 +17,7 @@ RUNNING, STOPPED, DEAD, COPIED, AWAY = "running", "stopped", "dead", "copied", "
 
 
 @dataclass(frozen=True)
-class Standing:
+class Liveness:
     """Whether a run is running, stopped or dead.
 
     Attributes:
@@ -32,7 +32,7 @@ class Standing:
     silent_seconds: float = 0.0
 
 
-def of(run: Run, state: SearchState) -> Standing:
+def of(run: Run, state: SearchState) -> Liveness:
     """Determines whether a run is running, stopped or dead, as seen from this machine.
 
     Args:
@@ -40,16 +40,16 @@ def of(run: Run, state: SearchState) -> Standing:
         state: Its state.
     """
     if run.is_locked():
-        return Standing(RUNNING, silent_seconds=_silence(run))
+        return Liveness(RUNNING, silent_seconds=_silence(run))
     if state.stopped or not state.sessions:
-        return Standing(STOPPED if state.stopped else DEAD)
+        return Liveness(STOPPED if state.stopped else DEAD)
     last = state.sessions[-1]
     host, age = last.host, max(time.time() - run.journal.stat().st_mtime, 0.0)
     if host and host != socket.gethostname():
-        return Standing(AWAY, host, age)
+        return Liveness(AWAY, host, age)
     home, here = last.folder, run.identity()
     copied = home is not None and all(home.get(key) != value for key, value in here.items())
-    return Standing(COPIED if copied else DEAD, host, age)
+    return Liveness(COPIED if copied else DEAD, host, age)
 
 
 def _silence(run: Run) -> float:
