@@ -25,7 +25,7 @@ _MANY = 8  # number of values from which quartiles are more robust than a standa
 _QUARTILES = 1.349  # standard deviations that a normal distribution's quartiles are apart
 _REPEATABLE = 0.8  # of the errors' variance at the highest rung, what another seed would show again
 _FEWEST = 3  # configurations known at both rungs before a rung may be left out
-_LATEST = 500  # configurations that count: what tells the best apart may be other than what did at first
+LATEST = 500  # configurations that count: what tells the best apart may be other than what did at first
 _NOTHING = 0.15  # correlations up to here are called none: the rung is of no use to the model either
 
 
@@ -68,13 +68,14 @@ def judge(rungs: Sequence[int], curves: Iterable[Sequence[float]]) -> Judgement:
 
     Args:
         rungs: Epochs, rising, each as many times the one below.
-        curves: By configuration its errors by rung, not finite where there is none.
+        curves: By configuration its errors by rung, not finite where there is none; the last 500 count.
     """
-    known = list(curves)[-_LATEST:]
+    known = list(curves)[-LATEST:]
     correlations, pairs = [], []
     for rung in range(len(rungs) - 1):
-        both = [(c[rung], c[-1]) for c in known if math.isfinite(c[rung]) and math.isfinite(c[-1])]
-        correlations.append(correlation([c[rung] for c in known if math.isfinite(c[rung])], both))
+        seen = [(c[rung], c[-1]) for c in known if math.isfinite(c[rung])]
+        both = [pair for pair in seen if math.isfinite(pair[1])]
+        correlations.append(correlation([low for low, _ in seen], both))
         pairs.append(len(both))
     least = least_worthwhile(rungs)
     first = _lowest(correlations, pairs, least)
@@ -100,22 +101,24 @@ def correlation(population: Sequence[float], pairs: Sequence[tuple[float, float]
         pairs: Errors at the lower and the highest rung of those that are known at both.
     """
     zz = zy = yy = 0.0
-    scale = _spread(population)
+    ordered = sorted(population)
+    scale = _spread(ordered)
     if scale > 0 and len(pairs) > 1:
         low, high = zip(*pairs, strict=True)
-        z = _centred([value / scale for value in _within(low, population)])
-        y = _centred([value / scale for value in _within(high, high)])
+        z = _centred([value / scale for value in _within(low, ordered)])
+        y = _centred([value / scale for value in _within(high, sorted(high))])
         zz, zy, yy = (_product(a, b) for a, b in ((z, z), (z, y), (y, y)))
     freedom = max(len(pairs) - 1, 0)
+    log_shares = [_SHARE_MEAN + _SHARE_SD * deviation for deviation in _SHARES]
+    shares = [(math.exp(log), freedom * log, d**2) for log, d in zip(log_shares, _SHARES, strict=True)]
     logs = []
     for r in _CORRELATIONS:
         left = 1 - r * r
         prior = _AGREES * math.log1p(r) + _DIFFERS * math.log1p(-r) - 0.5 * freedom * math.log(left)
-        for deviation in _SHARES:
-            log_share = _SHARE_MEAN + _SHARE_SD * deviation
-            share = math.exp(log_share)
-            squares = yy / share**2 - 2 * r * zy / share + r * r * zz
-            logs.append(prior - freedom * log_share - 0.5 * (squares / left + deviation**2))
+        across, own = 2 * r * zy, r * r * zz
+        for share, free, off in shares:
+            squares = yy / share**2 - across / share + own
+            logs.append(prior - free - 0.5 * (squares / left + off))
     most = max(logs)
     weights = [math.exp(log - most) for log in logs]
     total = sum(r * w for r, w in zip((r for r in _CORRELATIONS for _ in _SHARES), weights, strict=True))
@@ -129,7 +132,8 @@ def _product(a: Sequence[float], b: Sequence[float]) -> float:
 def _within(values: Sequence[float], population: Sequence[float]) -> list[float]:
     """Values, those far out taken for less far: a network that learns nothing says little of the others."""
     middle, reach = statistics.median(population), _OUTLIER * _spread(population)
-    return [min(max(value, middle - reach), middle + reach) for value in values]
+    least, most = middle - reach, middle + reach
+    return [min(max(value, least), most) for value in values]
 
 
 def _spread(values: Sequence[float]) -> float:

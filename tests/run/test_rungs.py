@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import random
 
+import numpy as np
 import pytest
 
-from nas.run.rungs import correlation, judge, least_worthwhile
+from nas.optimizers.smac.evidence import Evidence
+from nas.run.rungs import LATEST, correlation, judge, least_worthwhile
 
 RUNGS = (5, 15, 45)
 
@@ -83,3 +85,12 @@ def test_it_is_said_in_plain_words(shares: tuple[float, float], words: str) -> N
 def test_it_is_said_that_rungs_tell_enough() -> None:
     said = judge(RUNGS, curves((0.8, 0.9), 30)).said()
     assert said == "5 epochs tell enough of 45 here: configurations begin at 5 epochs"
+
+
+def test_the_latest_configurations_alone_count() -> None:
+    first, later = curves((-0.8, -0.5), LATEST), curves((0.8, 0.9), LATEST, seed=1)
+    evidence = Evidence(RUNGS)
+    for place, (low, middle, top) in enumerate([*first, *later]):
+        evidence.add(np.array([float(place)]), 45, top, curve={5: low, 15: middle})
+    assert evidence.of_rungs() == judge(RUNGS, [*first, *later]) == judge(RUNGS, later)
+    assert evidence.of_rungs().first == 0

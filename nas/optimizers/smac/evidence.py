@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from nas.optimizers.smac.candidates import key
-from nas.run.rungs import judge
+from nas.run.rungs import LATEST, judge
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -188,7 +188,8 @@ class Evidence:
     def of_rungs(self) -> Judgement:
         """What the results say of the rungs."""
         _, *epochs = self._rungs
-        return judge(epochs, self._errors[: len(self._places), 1:].tolist())
+        count = len(self._places)
+        return judge(epochs, self._errors[max(count - LATEST, 0) : count, 1:].tolist())
 
     def _measure(self, place: int, rung: int, error: float) -> None:
         """Takes an error: the first, or one more seed, by which the mean moves (Welford 1962)."""
