@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     Record = list[tuple[Suggestion, Outcome]]
 
 _SIZES = (50, 200, 1000, 3000)
+_RANDOM = 1 - 1e-9  # at 1 there is no model, and so no rungs learnt: other brackets
 CASES = {"5, 15, 45 epochs": Fidelity(5, 45, 3), "45 epochs only": Fidelity(45, 45, 3)}
 
 
@@ -64,7 +65,7 @@ def made_up_costs(space: SearchSpace, n: int) -> Costs | None:
 
 def random_history(space: SearchSpace, fidelity: Fidelity, trials: int, costs: Costs | None = None) -> Record:
     """Trials of the same brackets with random configurations: a history that costs no model."""
-    optimizer = create("smac", space, fidelity, 0, OptimizerSettings(random_probability=1), costs=costs)
+    optimizer = create("smac", space, fidelity, 0, OptimizerSettings(random_probability=_RANDOM), costs=costs)
     return [step(optimizer)[:2] for _ in range(trials)]
 
 

@@ -108,6 +108,22 @@ def test_those_preferred_are_distinct_and_of_the_best_rank(found: Any, n: int) -
     assert sorted(by_rank[chosen]) == sorted(by_rank)[: len(chosen)]
 
 
+@quick
+@given(points, st.integers(1, 12), st.integers(1, 6))
+def test_those_preferred_have_the_best_ranks_among_all_rivals(found: Any, k: int, n: int) -> None:
+    by_rank = ranks(found)[:k]
+    chosen = preferred(found[:k], found, found[:0], n)
+    assert sorted(by_rank[chosen]) == sorted(by_rank)[: len(chosen)]
+
+
+@quick
+@given(points, st.integers(0, 14))
+def test_once_enough_are_ranked_all_others_share_the_next_rank(found: Any, enough: int) -> None:
+    by_rank, cut = ranks(found), ranks(found, enough)
+    last = next(rank for rank in range(len(found)) if np.sum(by_rank <= rank) >= min(enough, len(found)))
+    assert cut.tolist() == np.minimum(by_rank, last + 1).tolist()
+
+
 def test_of_equals_the_one_far_from_those_chosen_goes_on() -> None:
     line = np.array([[0.0, 4.0], [1.0, 3.0], [2.0, 2.0], [4.0, 0.0]])
     assert preferred(line, line, line[:0], 2) == [0, 3]
