@@ -32,13 +32,13 @@ REFERENCE = "ours, reference"
 
 @dataclass(frozen=True)
 class Method:
-    """A way of training.
+    """A way of training that is timed.
 
     Attributes:
         name: What people call it; ours begin with "ours", loops without images of their own end in "no data".
         threads: CPU threads.
         processes: How many train at once.
-        amp: Of the plain loop.
+        amp: Mixed precision of the plain loop.
     """
 
     name: str
@@ -49,12 +49,12 @@ class Method:
 
 @dataclass(frozen=True)
 class Conditions:
-    """What is the same for every way.
+    """Conditions that are the same for every method.
 
     Attributes:
         device: cpu, cuda or cuda:N.
         seconds: Length of a turn, and never less than three steps.
-        batch_size: Images a step; None: the width's own.
+        batch_size: Images per step; None for the width's default.
     """
 
     device: str
@@ -63,11 +63,11 @@ class Conditions:
 
 
 class Speed(NamedTuple):
-    """What a turn came to.
+    """The result of a turn.
 
     Attributes:
-        by_clock: Images a second.
-        by_cpu: Images a CPU second, that of workers included.
+        by_clock: Images per second.
+        by_cpu: Images per CPU second, including the time of workers.
         validation: Share of an epoch's time that validation took, estimation of batch norms included.
     """
 
@@ -77,7 +77,7 @@ class Speed(NamedTuple):
 
 
 def ways(device: str) -> list[Method]:
-    """What can be compared."""
+    """Returns the methods that can be compared on a device."""
     cores = len(os.sched_getaffinity(0))
     ours = [Method("ours", cores), Method(REFERENCE, cores)]
     plain = [Method("plain", cores), Method("plain, no data", cores)]
@@ -89,10 +89,10 @@ def ways(device: str) -> list[Method]:
 
 
 def chosen(names: Iterable[str], device: str) -> list[Method]:
-    """The ways of these names, or all of them.
+    """Returns the methods of these names, or all of them.
 
     Raises:
-        UserError: If the device has none of a name.
+        UserError: If the device has no method of a name.
     """
     there = {way.name: way for way in ways(device)}
     for name in names:
@@ -103,7 +103,7 @@ def chosen(names: Iterable[str], device: str) -> list[Method]:
 
 
 class Contest:
-    """One process for each way of training, or as many as it trains at once."""
+    """The processes of all methods: one for each, or as many as it trains at once."""
 
     def __init__(self, compared: Iterable[Method], conditions: Conditions, turns: int) -> None:
         """Starts the processes."""
@@ -131,7 +131,7 @@ class Contest:
             process.join()
 
     def speeds(self, point: str, width: int) -> tuple[dict[str, list[Speed]], list[str]]:
-        """Has every way train a network.
+        """Has every method train a network.
 
         Returns:
             Turn by turn, the speed of every way that can train it; and what there is to say about it, such
@@ -173,7 +173,7 @@ class Contest:
 
 @dataclass(frozen=True)
 class _Answer:
-    """A training process's: ready, a turn's speed, or why it failed."""
+    """The answer of a training process: ready, a turn's speed, or why it failed."""
 
     speed: Speed | None = None
     notes: tuple[str, ...] = ()

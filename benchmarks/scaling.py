@@ -111,7 +111,7 @@ class SimulatedRun:
         return Run.open(self.folder / "run")
 
     def search(self) -> tuple[Search, Journal, CountingExecutor]:
-        """Begins, or takes up what lies in the folder."""
+        """Begins a search, or resumes the one in the folder."""
         space = search_spaces.get("nexception")
         path = self.folder / "run"
         run = Run.open(path) if path.exists() else Run.create(path, described(), {})
@@ -135,7 +135,7 @@ class SimulatedRun:
 
 
 class HastyJournal(Journal):
-    """Does not wait for the disk: for journals whose making is not what is timed."""
+    """Does not wait for the disk: for journals whose writing is not timed."""
 
     def append(self, event: Event, *, durable: bool = True) -> None:  # noqa: ARG002
         """Writes an event."""
@@ -149,7 +149,7 @@ def described() -> SearchFile:
 
 
 def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
-    """One row: how busy so many workers are kept."""
+    """Returns a row of the table: how busy a number of workers is kept."""
     with tempfile.TemporaryDirectory() as folder:
         simulated = SimulatedRun(Path(folder), workers, trials, seconds_per_epoch)
         search, file, executor = simulated.search()

@@ -45,9 +45,9 @@ class Epoch:
     """An epoch of a watched trial.
 
     Attributes:
-        images: Trained on.
-        train_seconds: By the trial's own clock.
-        val_seconds: Of estimating batch norms and validating, likewise.
+        images: Number of images trained on.
+        train_seconds: Training time by the trial's own clock.
+        val_seconds: Time to estimate batch norms and validate, likewise.
         done: Seconds since the trial was handed over.
     """
 
@@ -63,11 +63,11 @@ class TrialSetup:
 
     Attributes:
         width: Width of the reduced network.
-        steps: Of an epoch.
+        steps: Steps per epoch.
         device: cpu, cuda or cuda:N.
-        batch_size: Images a step; None: the width's own.
+        batch_size: Images per step; None for the width's default.
         threads: CPU threads, None for all cores.
-        reference: Leave out every faster way of computing the same.
+        reference: Whether to leave out all faster layers.
     """
 
     width: int
@@ -79,14 +79,14 @@ class TrialSetup:
 
 
 def batch_size(width: int, wanted: int | None = None) -> int:
-    """Images a step of a search on CIFAR-10, unless others are wanted."""
+    """Returns the batch size of a search on CIFAR-10, unless another one is given."""
     return TrainSettings(batch_size=wanted).resolve(width, TRAINING_IMAGES).batch_size
 
 
 def settings(
     setup: TrialSetup, folder: Path, *, dataset: str = "random", max_epochs: int = 1
 ) -> WorkerSettings:
-    """What a trial process is told that trains on random images."""
+    """Returns the settings of a trial process that trains on random images."""
     return WorkerSettings(
         space=SPACE.name,
         width=str(setup.width),
@@ -111,7 +111,7 @@ class TrialWatcher:
     """Runs trials as a trial process does, on random images, and reports their epochs.
 
     Attributes:
-        notes: What trials had to say, such as why a step was not recorded.
+        notes: Messages of the trials, such as why a step was not recorded.
     """
 
     def __init__(self, setup: TrialSetup) -> None:
@@ -126,7 +126,7 @@ class TrialWatcher:
 
     @property
     def notes(self) -> list[str]:
-        """Every one once, without the trial's number."""
+        """Each note once, without the trial's number."""
         return list(dict.fromkeys(self._pipe.notes))
 
     def watch(self, config: Config, on_epoch: Callable[[Epoch], None], seed: int = 0) -> None:
@@ -153,7 +153,7 @@ class TrialWatcher:
 
 @dataclass
 class _Pipe:
-    """Stands where the pipe to the search is; never asks for a pause."""
+    """Takes the place of the pipe to the search; never asks for a pause."""
 
     on_report: Callable[[object], None] = lambda _: None
     notes: list[str] = field(default_factory=list)

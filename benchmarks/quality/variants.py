@@ -55,7 +55,7 @@ class _Criterion(EI):
 
 
 class LowerBound(_Criterion):
-    """So many standard deviations below the mean (GP-UCB, arXiv 0912.3995)."""
+    """The mean minus a number of standard deviations (GP-UCB, arXiv 0912.3995)."""
 
     def _compute(self, X: Vector) -> Vector:
         mean, deviation = self._predicted(X)
@@ -63,7 +63,7 @@ class LowerBound(_Criterion):
 
 
 class Probability(_Criterion):
-    """Probability to be better than the best by so many standard deviations of noise."""
+    """Probability of beating the best by a number of standard deviations of noise."""
 
     def _compute(self, X: Vector) -> Vector:
         mean, deviation = self._predicted(X)
@@ -95,7 +95,7 @@ def _draw(model: Any, X: Vector, rng: np.random.Generator) -> Vector:
 
 
 class Frugal(_Criterion):
-    """Expected improvement by the power of expected seconds (arXiv 1206.2944, section 3.2).
+    """Expected improvement divided by a power of expected seconds (arXiv 1206.2944, section 3.2).
 
     Seconds are predicted by a ridge regression of their logarithm on the choices.
     """
@@ -107,7 +107,7 @@ class Frugal(_Criterion):
         self._logs: list[float] = []
 
     def note(self, row: Vector, seconds: float) -> None:
-        """Takes what a trial's epoch took."""
+        """Records how long a trial's epoch took."""
         self._rows.append(self._coded(row[None])[0])
         self._logs.append(float(np.log(seconds)))
 

@@ -1,4 +1,4 @@
-"""What a tracker is told of a search and of each trial, in no tracker's own words."""
+"""A search and its trials in a form that suits every tracker."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RESULT = "result"  # before what a trial came to: learning curves have metrics o
 
 @dataclass(frozen=True)
 class Point:
-    """Metrics of a moment, in seconds since 1970."""
+    """Metrics at one time, in seconds since 1970."""
 
     time: float
     values: Mapping[str, float]
@@ -39,7 +39,7 @@ class Entry:
 
     Attributes:
         key: Names it within the run.
-        name: What people read.
+        name: Its name for people.
         kind: ``search``, ``trial``, ``baseline``, ``replicate``, ``check`` or ``confirmation``.
         began: Seconds since 1970.
         settings: The configuration, or the search's settings; facts that are known from the start.
@@ -48,7 +48,7 @@ class Entry:
             stopped.
         reason: Why it crashed.
         ended: Seconds since 1970, None before.
-        results: What it came to.
+        results: Its final metrics.
     """
 
     key: str
@@ -71,14 +71,14 @@ class Entry:
 def of_trial(
     trial: Trial, times: Mapping[int, float], *, confirmation: bool, running: bool, searched: int | None
 ) -> Entry:
-    """A trial's entry.
+    """Returns a trial's entry.
 
     Args:
         trial: The trial.
         times: When each of its epochs ended, seconds since 1970.
         confirmation: Whether ``nas.confirm`` trains it.
-        running: Whether whoever trains it is alive.
-        searched: The trial that it trains again with another seed, None for none.
+        running: Whether the process that trains it is alive.
+        searched: The trial that it repeats with another seed; None if it repeats none.
     """
     kind = "trial" if not trial.repeat and trial.origin != BASELINE else trial.origin
     began = from_iso(trial.started or trial.ended)
@@ -138,13 +138,13 @@ def _results(trial: Trial) -> dict[str, float]:
 def of_search(
     name: str, search: SearchFile, state: SearchState, curve: Mapping[int, Point], *, running: bool
 ) -> Entry:
-    """The search's own entry.
+    """Returns the search's own entry.
 
     Args:
         name: The run's name.
         search: What ``search.json`` holds.
         state: The journal's fold.
-        curve: What has become of it, by finished trials.
+        curve: Its metrics by number of finished trials.
         running: Whether it goes on.
     """
     facts = {
@@ -171,7 +171,7 @@ def of_search(
 
 
 def _plain(values: Mapping[str, Any], prefix: str = "") -> dict[str, Value]:
-    """Nested values with dotted names; what is None is left out."""
+    """Flattens nested values to dotted names; leaves out None."""
     found: dict[str, Value] = {}
     for name, value in values.items():
         if isinstance(value, dict):

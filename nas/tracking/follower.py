@@ -1,4 +1,4 @@
-"""The search's side: another process tells the tracker, so that nothing it does can slow or end a search."""
+"""The search's side: a separate process serves the tracker, which can then never slow or end a search."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def remember(run: Run, log: str) -> None:
     """Notes which tracker a run is shown in; under the same id as before, if it was shown in one.
 
     Raises:
-        UserError: If what was noted cannot be read, or not be written.
+        UserError: If the note cannot be read or written.
     """
     found = run.read_tracking()
     if found is None and log == NONE:
@@ -48,7 +48,7 @@ def remember(run: Run, log: str) -> None:
 
 
 def remembered(run: Run) -> str:
-    """The tracker that a run is shown in, ``none`` if it is in none.
+    """Returns the tracker that a run is shown in, ``none`` if there is none.
 
     Raises:
         UserError: If that cannot be read.
@@ -59,11 +59,11 @@ def remembered(run: Run) -> str:
 
 @contextlib.contextmanager
 def following(run: Run, note: Callable[[str], None]) -> Iterator[Follower | None]:
-    """Has the run's tracker told of what is journaled meanwhile, if the run has one.
+    """Keeps the run's tracker informed inside the block, if the run has one.
 
     Args:
         run: The run.
-        note: Called with each line that there is to say.
+        note: Called with each message, one line.
 
     Yields:
         A listener; None for a run without a tracker.
@@ -95,12 +95,12 @@ def _unsaid(_: str) -> None:
 
 
 def made(run: Run, model: Path | None = None, note: Callable[[str], None] = _unsaid) -> None:
-    """Shows what was made of a run, if the run is shown in a tracker.
+    """Adds an export or report to the run's tracker, if it has one.
 
     Args:
         run: The run.
-        model: The folder that a network of it was exported to; None: the report was written.
-        note: Called with each line that there is to say.
+        model: The folder of an exported network; None for the report.
+        note: Called with each message, one line.
     """
     try:
         found = run.read_tracking()
@@ -118,7 +118,7 @@ def made(run: Run, model: Path | None = None, note: Callable[[str], None] = _uns
 
 
 class Follower:
-    """A search's listener that only looks after the process which reads the journal for the tracker."""
+    """A search's listener that only looks after the process that reads the journal for the tracker."""
 
     def __init__(self, run: Run, log: str, note: Callable[[str], None]) -> None:
         """Starts it.
@@ -153,7 +153,7 @@ class Follower:
         """Does nothing."""
 
     def tick(self) -> None:
-        """Passes on what it said."""
+        """Passes on the process's messages."""
         with contextlib.suppress(OSError):
             self._said += self._out.read() or b""
         *lines, self._said = self._said.split(b"\n")
@@ -169,7 +169,7 @@ class Follower:
         return f"nothing is lost, send it with: {typed('nas.tracking', self._run.path, python=interpreter())}"
 
     def close(self) -> None:
-        """Gives it some time for the rest."""
+        """Gives the process some time to finish."""
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

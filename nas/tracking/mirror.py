@@ -1,4 +1,4 @@
-"""Keeps a tracker equal to a run's journals, which are the only truth."""
+"""Keeps a tracker in step with a run's journals, the only source of truth."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class _Book:
         state: Its fold.
         times: When epochs ended, by trial and epoch, of trials that have to be sent.
         searched: The first trial, by the number of a further training of it.
-        due: Trials of which there is something to tell, in order.
+        due: Trials with news for the tracker, in order.
     """
 
     tail: Tail
@@ -55,7 +55,7 @@ class _Book:
                 self.times.setdefault(event.trial, {})[event.epoch] = from_iso(event.time)
 
     def entry(self, number: int, *, running: bool) -> Entry:
-        """A trial's entry."""
+        """Returns a trial's entry."""
         return entries.of_trial(
             self.state.trials[number],
             self.times.get(number, {}),
@@ -66,9 +66,9 @@ class _Book:
 
 
 class Mirror:
-    """Reads what a run's journals say and tells a tracker, once.
+    """Reads a run's journals and sends each piece of news to a tracker once.
 
-    What the tracker could not take is due again: nothing depends on when it is told.
+    What the tracker could not take is sent again: nothing depends on when it is sent.
     """
 
     def __init__(self, run: Run) -> None:
@@ -118,12 +118,12 @@ class Mirror:
 
         Args:
             tracker: Whom to tell.
-            live: Somebody works on the run; else what was not ended in order was killed.
+            live: Whether somebody works on the run; if not, trials that did not end were killed.
         """
         state = self._books[0].state
         if not live:
             self._close()
-            for book in self._books:  # what is open stands otherwise than it did
+            for book in self._books:  # the state of open trials has changed
                 book.due |= {one.trial: None for one in book.state.open_trials() if one.attempts}
         running = live and not state.stopped
         tracker.send(entries.of_search(self._run.name, self._search, state, self._curve, running=running))
@@ -142,7 +142,7 @@ class Mirror:
             book.due = dict.fromkeys(begun)
 
     def artifacts(self) -> dict[str, Path]:
-        """Files and folders that belong to the run, by their names."""
+        """Returns files and folders that belong to the run, by their names."""
         run, tracked = self._run, self._run.read_tracking()
         files = (run.incumbent_json, run.front_json, run.confirmed_json, run.report)
         found = {path.name: path for path in files if path.is_file()}
@@ -160,7 +160,7 @@ def _is_model(path: Path) -> bool:
 
 
 def _standing(state: SearchState) -> dict[str, float]:
-    """How a search stands, in figures."""
+    """Returns how far a search has come, in figures."""
     found = {
         "trials": float(state.finished),
         "crashes": float(len(state.crashed)),

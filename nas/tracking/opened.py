@@ -1,4 +1,4 @@
-"""A run's tracker, opened."""
+"""Opening a run's tracker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a tracker keeps what it is told: in the run folder, unless the user's environment says otherwise."""
+"""Where a tracker stores its data: in the run folder, unless the user's environment says otherwise."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEO
 
 
 def folder(log: str, run: Path) -> Path:
-    """The tracker's folder within a run."""
+    """Returns the tracker's folder within a run."""
     return run / log
 
 
 def mlflow_uri(run: Path) -> str:
-    """MLflow's store: the user's, or a database in the run folder."""
+    """Returns MLflow's store: the user's, or a database in the run folder."""
     return os.environ.get(_URI) or f"sqlite:///{(folder(MLFLOW, run) / 'mlflow.db').resolve()}"
 
 
 def wandb_mode() -> str:
-    """Weights & Biases' mode: what the user set, else offline; online for who gives a key."""
+    """Returns Weights & Biases' mode: what the user set, else online if there is an API key, else offline."""
     return os.environ.get(_WANDB_MODE) or ("online" if os.environ.get(_WANDB_KEY) else OFFLINE)
 
 
 def environment(log: str, run: Path) -> dict[str, str]:
-    """What the tracker's process needs in its environment and the user has not set."""
+    """Returns environment variables that the tracker's process needs and the user has not set."""
     home = folder(log, run).resolve()
     wanted = {**_SILENT, **_IMPATIENT}
     if log not in (TENSORBOARD, MLFLOW):
@@ -50,7 +50,7 @@ def environment(log: str, run: Path) -> dict[str, str]:
 
 
 def described(log: str, run: Path) -> str:
-    """Where a run is shown and what to type to see it, in a line."""
+    """Returns one line on where a run is shown and what to type to see it."""
     if log == TENSORBOARD:
         home = folder(log, run)
         command = typed("tensorboard.main", "--logdir", home, python=interpreter())

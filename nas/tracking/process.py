@@ -30,14 +30,14 @@ _NICENESS = 10
 
 
 class TrackerUpdater:
-    """Tells a run's tracker what is journaled, and tries again what it did not take."""
+    """Sends a run's journaled events to its tracker, and retries what it did not take."""
 
     def __init__(self, run: Run, say: Callable[[str], None]) -> None:
         """Takes the run.
 
         Args:
             run: The run.
-            say: Called with a line when the tracker begins to fail, and when it is well again.
+            say: Called with a line when the tracker begins to fail, and when it works again.
         """
         tracked = run.read_tracking()
         assert tracked is not None
@@ -58,7 +58,7 @@ class TrackerUpdater:
             self._try(lambda: self.tell(live=True))
 
     def end(self) -> bool:
-        """Tells what has become of everything; whether the tracker has it all.
+        """Sends how everything ended; returns whether the tracker has it all.
 
         Raises:
             UserError: If a journal is damaged.

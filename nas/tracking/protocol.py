@@ -1,4 +1,4 @@
-"""What a tracker has to be able to do."""
+"""The protocol of trackers, and the record of what was sent to one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Tracker(Protocol):
     """Takes entries as they grow.
 
-    An entry may be sent any number of times; the tracker finds out what of it is new. Opened again after a
+    An entry may be sent any number of times; the tracker finds out what is new in it. Opened again after a
     kill at any moment, it goes on with what it has. Any error may be raised: it is then closed, opened again
     and told everything once more.
     """
@@ -28,14 +28,14 @@ class Tracker(Protocol):
         ...
 
     def close(self) -> None:
-        """Ends; what was not ended stays as it was told last."""
+        """Closes the tracker; unfinished entries stay as they were last sent."""
         ...
 
 
 class Sent:
     """Keys of entries that were sent to their end, in a file.
 
-    A half-written line makes the next one another's: both entries are sent once more, which does no harm.
+    A half-written line spoils the next one too: both entries are then sent once more, which does no harm.
     """
 
     def __init__(self, path: Path) -> None:

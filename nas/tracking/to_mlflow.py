@@ -36,7 +36,7 @@ _METRICS = 1000
 
 
 class _Run:
-    """One run of MLflow and what it has been told."""
+    """One run of MLflow and what it was sent."""
 
     def __init__(self, client: MlflowClient, found: Any) -> None:
         self._client, self.id = client, found.info.run_id
@@ -48,11 +48,11 @@ class _Run:
 
     @property
     def whole(self) -> bool:
-        """Whether it was told its end."""
+        """Whether its end was sent."""
         return self._status in ("FINISHED", "FAILED")
 
     def update(self, entry: Entry) -> None:
-        """Tells what is new."""
+        """Sends what is new."""
         params = {name: _text(value) for name, value in entry.settings.items()}
         new = [Param(name, value) for name, value in params.items() if name not in self._params]
         for part in _parts(new, _AT_A_TIME):
@@ -85,7 +85,7 @@ class _Run:
         steps |= set(entry.curve)
 
     def _steps(self, entry: Entry) -> set[int]:
-        """Steps of which the run has every metric; of a new run there is nothing to look up."""
+        """Returns the steps for which the run has every metric; none, without a request, for a new run."""
         if self._sent is None:
             names = {name for point in entry.curve.values() for name in point.values} & self._keys
             have = {
@@ -106,7 +106,7 @@ class _Run:
             self._tags |= new
 
     def file(self, name: str, path: Path) -> None:
-        """Uploads a file or folder, unless it is there as it is."""
+        """Uploads a file or folder, unless the same one is there."""
         stats = [one.stat() for one in ([path] if path.is_file() else sorted(path.rglob("*")))]
         mark = f"{sum(stat.st_size for stat in stats)}-{max((stat.st_mtime_ns for stat in stats), default=0)}"
         tag = f"{_FILE}.{name}"
@@ -123,13 +123,13 @@ class MLflow:
     """Writes to the store that the environment names, or to a database in the run folder."""
 
     def __init__(self, uri: str, artifacts: Path | None, run_id: str, experiment: str) -> None:
-        """Opens the store and finds what is there of this run.
+        """Opens the store and finds what it has of this run.
 
         Args:
             uri: The store.
-            artifacts: Where a new experiment keeps its files, None for where the store does.
+            artifacts: Where a new experiment keeps its files; None for the store's own place.
             run_id: The run's own id.
-            experiment: Name of the experiment, made if it is not there.
+            experiment: Name of the experiment, created if missing.
         """
         if uri.startswith("sqlite:///") and artifacts is not None:
             artifacts.mkdir(parents=True, exist_ok=True)

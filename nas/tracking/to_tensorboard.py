@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class _Folder:
-    """The events of one entry, written again from the start, since an earlier process's may be incomplete."""
+    """The events of one entry, written from the start: an earlier process may have left half of them."""
 
     def __init__(self, path: Path, entry: Entry) -> None:
         for old in path.glob("events.out.tfevents.*"):
@@ -116,7 +116,7 @@ class TensorBoard:
             self._whole.add(entry.key)
 
     def artifacts(self, found: Mapping[str, Path]) -> None:
-        """Says where they are: TensorBoard keeps no files."""
+        """Writes where they are: TensorBoard stores no files."""
         if found and self._search is not None:
             places = {name: str(path.resolve()) for name, path in found.items()}
             self._open[SEARCH].text("files", _table(places), self._search)
@@ -128,5 +128,5 @@ class TensorBoard:
 
 
 def _table(values: Mapping[str, object]) -> str:
-    """Markdown's table of names and values."""
+    """Returns a Markdown table of names and values."""
     return "\n".join(markdown(("name", "value"), ((name, str(value)) for name, value in values.items())))

@@ -26,8 +26,8 @@ _FINE = (SUCCESS, "budget", "trials", "exhausted", PAUSED)
 class Wandb:
     """Runs whose ids are the run folder's own id and the entry's key.
 
-    Offline, what an earlier process has not ended is written again: its file may end anywhere, and a server
-    takes a run's file as a whole. Online, the server says how far a run has come.
+    Offline, entries that an earlier process left unfinished are written again: its file may end anywhere, and
+    a server takes a run's file as a whole. Online, the server says how far a run has come.
     """
 
     def __init__(self, home: Path, run_id: str, group: str, mode: str) -> None:
@@ -95,7 +95,7 @@ class Wandb:
 
 
 class _Run:
-    """One run of the library and what it has been told."""
+    """One run of the library and what it was sent."""
 
     def __init__(self, run: Any) -> None:
         self._run = run
@@ -104,7 +104,7 @@ class _Run:
         self._state = ""
 
     def update(self, entry: Entry) -> None:
-        """Tells what is new."""
+        """Sends what is new."""
         if entry.settings != self._settings:
             self._settings = entry.settings
             self._run.config.update(dict(entry.settings), allow_val_change=True)

@@ -20,7 +20,7 @@ _SQUEEZES = {
 
 
 def parts(config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
-    """The reduced network of the search from input to output; every norm is a batch norm."""
+    """Returns the boxes of the reduced network, from input to output; every norm is a batch norm."""
     geometry = reduced(max(width, MIN_WIDTH), image_size)
     unit, size = geometry.width, -(-image_size // 2)
     late = config["activation"].removeprefix("relu_")
@@ -69,5 +69,5 @@ def _conv(kind: str, chs: int, act: str = "") -> str:
 
 
 def _times(choice: str, depth: int) -> str:
-    """Expansion of the blocks one after another, the last for all that follow."""
+    """Returns the expansion of each block in turn; the last number holds for all that follow."""
     return "×" + "-".join(choice.split("-")[:depth])

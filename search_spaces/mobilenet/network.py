@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FIRST = 2  # units of the first block, which does not expand: 16 channels in all three papers
 LAST = 40  # units of the last block: 320 channels (MobileNetV2, Table 2; EfficientNet, Table 1)
 FEATURES = 160  # units before the classifier: 1280 features in all three papers
-LAST_EXPANSION = 6  # of the last block, or of what MobileNetV3 keeps of it (section 5.1)
+LAST_EXPANSION = 6  # of the last block, or of the part that MobileNetV3 keeps (section 5.1)
 SQUEEZE = 0.25  # arXiv:1905.02244, section 5.3; arXiv:1905.11946, as released
 EARLY = 2  # searched stages, besides the first block, where MobileNetV3 has ReLU (Table 1)
 
@@ -88,7 +88,7 @@ def _stages(config: Mapping[str, Any], geometry: Geometry) -> list[list[dict[str
 
 
 def _last(config: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
-    """Before the features: a block, or only its first convolution where they come after the pooling."""
+    """Describes the last block; if the features follow the pooling, only its first convolution."""
     if config["head"] == "after_pooling":
         return {
             "block_type": "cn",
@@ -109,18 +109,18 @@ def _last(config: Mapping[str, Any], geometry: Geometry) -> dict[str, Any]:
 
 
 def expansions_of(choice: str, depth: int) -> list[float]:
-    """Expansion of each block of a stage: the choice's numbers, the last of them for all further blocks."""
+    """Returns the expansion of each block of a stage; the choice's last number holds for all others."""
     numbers = [float(number) for number in choice.split("-")]
     return [numbers[min(place, len(numbers) - 1)] for place in range(depth)]
 
 
 def _early(config: Mapping[str, Any]) -> type[nn.Module] | None:
-    """Activation of the first blocks; None for the network's own."""
+    """Returns the activation of the first blocks; None for the network's own."""
     return nn.ReLU if config["activation"].startswith("relu_") else None
 
 
 def _squeeze(choice: str, expansion: float) -> Any:
-    """Squeeze-and-excitation as EfficientNet was released, or as MobileNetV3 (section 5.3) has it."""
+    """Returns squeeze-and-excitation as in EfficientNet's release, or as in MobileNetV3 (section 5.3)."""
     if choice == "none":
         return None
     if choice == "input":

@@ -14,7 +14,7 @@ class Geometry:
     """Size of one network.
 
     Attributes:
-        name: How people call it.
+        name: Its name for people.
         image_size: Height and width of the images it is meant for, pixels; at least ``reduction``.
         width: Channels that one unit of the configuration's widths stands for; the papers' are 8.
         strides: Strides of the first block of each of the five searched stages. The stem's is 2.
@@ -49,13 +49,15 @@ MOBILE = Geometry("mobile", 224, 8, (2, 2, 2, 1, 2))
 
 
 def reduced(width: int, image_size: int = 32) -> Geometry:
-    """The small network that a search trains: two of the strides, so that an 8x8 image ends as a 1x1 map.
+    """Returns the geometry of the small network that a search trains.
+
+    It has two of the strides, so that an 8x8 image ends as a 1x1 map.
 
     Args:
         width: Channels of one unit of the configuration's widths, at least 4.
         image_size: Height and width of the images, pixels, at least 8.
 
     Raises:
-        UserError: If one of them is too small or no integer.
+        UserError: If one of them is too small or not an integer.
     """
     return Geometry(f"reduced_{width}", image_size, width, (2, 1, 2, 1, 1))

@@ -137,7 +137,7 @@ class MobileNetSpace(SearchSpace):
     def points(self) -> dict[str, Config]:
         """The three papers' networks (Table 2 of MobileNetV2, Table 1 of the others), and both ends.
 
-        ``cheapest`` is so in multiply-accumulates: features after the pooling take more parameters.
+        ``cheapest`` has the fewest multiply-accumulates; features after the pooling take more parameters.
         """
         v3 = {"activation": "relu_hard_swish", "head": "after_pooling", "stem_width": 2, "se_0": "none"}
         b0 = {"activation": "swish", "head": "before_pooling", "stem_width": 4, "se_0": "input"}
@@ -154,7 +154,7 @@ class MobileNetSpace(SearchSpace):
         )
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
-        """Fewer strides; width, the channels of a unit, at least 4."""
+        """Returns a geometry with fewer strides; width, the channels of a unit, at least 4."""
         return sizes.reduced(width, image_size)
 
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:

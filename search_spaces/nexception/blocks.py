@@ -1,4 +1,4 @@
-"""Stem and residual block, as one configuration shapes them."""
+"""Stem, residual block and tail, as a configuration shapes them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Choices:
 
     @property
     def norm_layer(self) -> type[nn.Module]:
-        """Class of the norms: takes the number of channels."""
+        """Class of the norms; it is called with the number of channels."""
         return get_norm_layer(NORM_LAYERS[self.norm])
 
     def act_layer(self, inplace: bool = True) -> nn.Module:

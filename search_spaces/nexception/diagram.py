@@ -16,7 +16,7 @@ _POOLS = {"max": "max pool 3×3, /2", "blur": "max pool 3×3, blur /2", "conv": 
 
 
 def parts(config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
-    """The reduced network of the search (NEXcepTion, section 3) from input to output."""
+    """Returns the boxes of the reduced network (NEXcepTion, section 3), from input to output."""
     geometry = reduced(max(width, MIN_WIDTH), image_size)
     halved = [image_size]
     while len(halved) < 4:

@@ -1,4 +1,4 @@
-"""NEXcepTion's networks outside a search: layouts, Xception beside them, the authors' weights and recipes."""
+"""NEXcepTion's networks outside a search: layouts, Xception as reference, released weights, recipes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from search_spaces.exporting import ReleasedWeights
     from search_spaces.hyperparameters import Config
 
-_STEP = 8  # widths are multiples of it, as kernels on GPUs like them
+_STEP = 8  # widths are multiples of it, which suits GPU kernels
 
 
 class NEXcepTionExporting(Exporting):
@@ -80,10 +80,10 @@ class NEXcepTionExporting(Exporting):
         return [Reference("xception", self.space.points["xception"], XCEPTION)]
 
     def read_geometry(self, path: Path) -> Geometry:
-        """Any widths and depths, as an exported config.json has them.
+        """Reads any widths and depths, in the form of an exported config.json.
 
         Raises:
-            UserError: If the file holds none.
+            UserError: If the file holds no geometry.
         """
         values = read_yaml(path, "geometry")
         try:

@@ -23,7 +23,7 @@ class Geometry:
     of stride 2 between them, no exit.
 
     Attributes:
-        name: How people call it.
+        name: Its name for people.
         image_size: Height and width of the images it is meant for, pixels. Others work too, down to
             ``reduction``.
         pyramid: ConvNeXt's layout instead of Xception's.
@@ -73,12 +73,12 @@ class Geometry:
         return 2 ** (len(self.widths) + (1 if self.pyramid else 2))
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file; :meth:`from_json` is the inverse."""
+        """Returns plain values for a JSON file; :meth:`from_json` is the inverse."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Geometry:
-        """Reads what :meth:`to_json` gave.
+        """Reads what :meth:`to_json` returned.
 
         Raises:
             UserError: If a key is missing, unknown or of another type.
@@ -128,12 +128,12 @@ NEXCEPTION_TP = Geometry(
 
 
 def idle_choices(geometry: Geometry) -> tuple[str, ...]:
-    """Choices of the space that shape no layer here: a pyramid's downsampling is ConvNeXt's (Table 4)."""
+    """Returns choices that have no effect here: a pyramid's downsampling is ConvNeXt's (Table 4)."""
     return ("kernel_down", "pool") if geometry.pyramid else ()
 
 
 def reduced(width: int, image_size: int = 32) -> Geometry:
-    """The small network that a search trains (NEXcepTion, section 3).
+    """Returns the geometry of the small network that a search trains (NEXcepTion, section 3).
 
     One downsampling block in the entry flow and four middle blocks instead of three and eight. At
     width 512 its stem, middle, exit and tail have NEXcepTion-T's channels. The strides are the same
@@ -144,7 +144,7 @@ def reduced(width: int, image_size: int = 32) -> Geometry:
         image_size: Height and width of the images, pixels, at least 8.
 
     Raises:
-        UserError: If one of them is too small or no integer.
+        UserError: If one of them is too small or not an integer.
     """
     if type(width) is not int or width < MIN_WIDTH:
         raise UserError(f"width {width!r}: must be an integer of at least {MIN_WIDTH}")
@@ -164,7 +164,7 @@ def reduced(width: int, image_size: int = 32) -> Geometry:
 
 
 def named(name: str) -> Geometry:
-    """Gives a full-size geometry by its name.
+    """Returns a full-size geometry by its name.
 
     Raises:
         UserError: If there is none of that name.

@@ -23,7 +23,7 @@ class NEXcepTion(StagedNetwork):
 
     Args:
         config: A valid configuration of the ``nexception`` space. In a pyramid its ``kernel_down``
-            and ``pool`` have no say: the layers between stages are ConvNeXt's (NEXcepTion, Table 4).
+            and ``pool`` have no effect: the layers between stages are ConvNeXt's (NEXcepTion, Table 4).
         geometry: Widths and depths.
         num_classes: Width of the classifier; 0 for none.
         in_chans: Image channels.
@@ -76,7 +76,7 @@ class NEXcepTion(StagedNetwork):
 def _xception_stages(
     choices: Choices, geometry: Geometry, in_chs: int, drop_path_rate: float
 ) -> list[nn.Sequential]:
-    """Entry and middle flow, and the exit block as the last stage."""
+    """Builds entry and middle flow, and the exit block as the last stage."""
     stages: list[nn.Sequential] = []
     for width, depth in zip(geometry.widths, geometry.depths, strict=True):
         # The stem has just applied an activation.
@@ -95,7 +95,7 @@ def _xception_stages(
 def _pyramid_stages(
     choices: Choices, geometry: Geometry, in_chs: int, drop_path_rate: float
 ) -> list[nn.Sequential]:
-    """ConvNeXt's stages (arXiv:2201.03545) of NEXcepTion blocks (NEXcepTion, section 4)."""
+    """Builds ConvNeXt's stages (arXiv:2201.03545) of NEXcepTion blocks (NEXcepTion, section 4)."""
     rates = iter(cast("list[float]", calculate_drop_path_rates(drop_path_rate, sum(geometry.depths))))
     stages: list[nn.Sequential] = []
     for width, depth in zip(geometry.widths, geometry.depths, strict=True):
@@ -109,13 +109,13 @@ def _pyramid_stages(
 
 
 def _middle_block(choices: Choices, width: int, drop_path: float) -> Block:
-    """Three convolutions at one width; the first three times as wide if it is a bottleneck."""
+    """Builds a block of three convolutions of one width; in a bottleneck the first is three times as wide."""
     inner = 3 * width if choices.bottleneck else width
     return Block(choices, (width, inner, width, width), choices.kernel_mid, False, True, drop_path)
 
 
 def _feature_info(geometry: Geometry, stem_chs: int) -> list[dict[str, Any]]:
-    """The last module at every resolution, for timm's ``features_only``."""
+    """Lists the last module at every resolution, for timm's ``features_only``."""
     first = 4 if geometry.pyramid else 2
     stages = [
         {"num_chs": width, "reduction": 4 * 2**i, "module": f"stages.{i}"}

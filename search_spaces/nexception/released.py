@@ -1,6 +1,6 @@
 """The weights that NEXcepTion's authors released, under the names that their files give them.
 
-Their networks are ours: what differs is what the layers are called. A file is what timm's ``train.py`` saves,
+Their networks are the same as ours; only the layers' names differ. A file is what timm's ``train.py`` saves,
 a mapping with the weights under ``state_dict``, or that mapping alone. Where they lie: docs/publish.md.
 """
 
@@ -66,11 +66,11 @@ def read(path: Path, config: Config, geometry: Geometry) -> ReleasedWeights:
 
 
 def released_name(key: str, *, pyramid: bool) -> str:
-    """What the release calls a weight of ours.
+    """Returns the release's name of one of our weights.
 
     Args:
         key: Our name, as in ``state_dict``.
-        pyramid: Whether the network is one (NEXcepTion-TP).
+        pyramid: Whether the network is a pyramid (NEXcepTion-TP).
     """
     room, place, *rest = key.split(".")
     if room == "stem":
@@ -110,7 +110,7 @@ def _shapes(geometry: Geometry, num_classes: int) -> dict[str, tuple[int, ...]]:
 
 
 def _misfit(theirs: Mapping[str, Tensor], geometry: Geometry) -> str | None:
-    """The first thing that keeps the weights from being this network's, None if they are."""
+    """Returns the first reason why the weights do not fit this network, None if they do."""
     classifier = theirs.get(released_name(_CLASSIFIER, pyramid=geometry.pyramid))
     classes = len(classifier) if classifier is not None and classifier.ndim else 1
     wanted = {

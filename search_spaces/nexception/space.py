@@ -156,7 +156,7 @@ class NEXcepTionSpace(SearchSpace):
         )
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
-        """Four middle blocks and one entry block (NEXcepTion, section 3); width at least 16."""
+        """Returns four middle blocks and one entry block (NEXcepTion, section 3); width at least 16."""
         return geometry.reduced(width, image_size)
 
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:

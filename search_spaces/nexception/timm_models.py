@@ -1,6 +1,6 @@
 """The published networks as timm models: import this module, then ``timm.create_model("nexception_t")``.
 
-``nexception`` is the one behind all: it takes any configuration of the search space and any geometry,
+``nexception`` underlies all of them: it takes any configuration of the search space and any geometry,
 and is what the folders that ``nas.export`` writes name as their architecture. So after this import
 ``timm.create_model("local-dir:DIR", pretrained=True)`` loads such a folder.
 """
@@ -28,7 +28,7 @@ _SMALL = 64  # images up to this size in pixels are not cropped
 
 
 def pretrained_cfg(geometry: Geometry, num_classes: int = 1000, in_chans: int = 3) -> dict[str, Any]:
-    """What timm wants to know of a network: input, crop, names of the first and last layer."""
+    """Returns timm's metadata of a network: input, crop, names of the first and last layer."""
     size = geometry.image_size
     side = math.ceil(size / geometry.reduction)
     return {
@@ -105,7 +105,7 @@ def nexception(
         **kwargs: timm's: num_classes, in_chans, drop_rate, drop_path_rate, features_only, ...
 
     Raises:
-        UserError: If the configuration or the geometry is none.
+        UserError: If the configuration or the geometry is invalid.
     """
     point = search_spaces.get(SPACE).points["nexception"] if config is None else config
     size = NEXCEPTION_T if geometry is None else Geometry.from_json(geometry)

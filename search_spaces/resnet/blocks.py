@@ -35,28 +35,28 @@ class Choices:
 
     @property
     def norm_layer(self) -> type[nn.Module]:
-        """Class of the norms: takes the number of channels."""
+        """Class of the norms; it is called with the number of channels."""
         return get_norm_layer(NORM_LAYERS[self.norm])
 
     def act_layer(self) -> nn.Module:
-        """An activation that may overwrite its input."""
+        """Builds an activation that may overwrite its input."""
         layer: nn.Module = create_act_layer(self.activation, inplace=True)
         return layer
 
     def conv_norm(
         self, in_chs: int, out_chs: int, kernel: int = 1, stride: int = 1, *, depthwise: bool = False
     ) -> list[nn.Module]:
-        """A convolution and its norm, where a batch norm takes the place of the bias."""
+        """Builds a convolution and its norm; a batch norm replaces the bias."""
         conv = _conv(in_chs, out_chs, kernel, stride, depthwise=depthwise, bias=self.norm != "batch")
         return [conv, self.norm_layer(out_chs)]
 
     def stage_chs(self, narrow: int) -> int:
-        """Channels between the blocks of a stage, given those of a block's narrow layers."""
+        """Returns the channels between the blocks of a stage, given those of a block's narrow layers."""
         return EXPANSION * narrow if self.block == "bottleneck" else narrow
 
 
 def stem(choices: Choices, in_chans: int, chs: int, stride: int) -> nn.Sequential:
-    """First layers: ``(B, in_chans, H, W)`` to ``(B, chs, H / stride, W / stride)``.
+    """Builds the first layers: ``(B, in_chans, H, W)`` to ``(B, chs, H / stride, W / stride)``.
 
     ``conv`` is ResNet's (arXiv:1512.03385, Table 1), for small images 3x3 and without pooling, as in its
     section 4.2; ``patchify`` is ConvNeXt's (arXiv:2201.03545, section 2.2).
@@ -69,7 +69,7 @@ def stem(choices: Choices, in_chans: int, chs: int, stride: int) -> nn.Sequentia
 
 
 def between(choices: Choices, in_chs: int, out_chs: int) -> nn.Sequential:
-    """A separate downsampling layer (arXiv:2201.03545, section 2.6)."""
+    """Builds a separate downsampling layer (arXiv:2201.03545, section 2.6)."""
     return nn.Sequential(choices.norm_layer(in_chs), nn.Conv2d(in_chs, out_chs, 2, 2))
 
 
@@ -113,7 +113,7 @@ class Block(nn.Module):
 
 
 def _places(block: str, in_chs: int, narrow: int) -> list[tuple[int, int, bool]]:
-    """A block's three convolutions: channels before and after, and whether it is the spatial one."""
+    """Lists a block's three convolutions: channels before and after, and whether it is the spatial one."""
     wide = EXPANSION * narrow
     if block == "bottleneck":
         return [(in_chs, narrow, False), (narrow, narrow, True), (narrow, wide, False)]
@@ -125,7 +125,7 @@ def _places(block: str, in_chs: int, narrow: int) -> list[tuple[int, int, bool]]
 def _conv(
     in_chs: int, out_chs: int, kernel: int, stride: int, *, depthwise: bool = False, bias: bool = True
 ) -> nn.Conv2d:
-    """A convolution whose map is as large as its input's by stride; patches do not overlap."""
+    """Builds a convolution that divides the map's sides by the stride; patches do not overlap."""
     padding = 0 if kernel == stride else kernel // 2
     groups = in_chs if depthwise else 1
     return nn.Conv2d(in_chs, out_chs, kernel, stride, padding, groups=groups, bias=bias)

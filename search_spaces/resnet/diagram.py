@@ -14,9 +14,9 @@ _EXPANSION = 4  # as search_spaces.resnet.blocks has it, which imports torch
 
 
 def parts(config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
-    """The reduced network of the search from input to output.
+    """Returns the boxes of the reduced network, from input to output.
 
-    What begins with "first:" is there once in a stage, in or before its first block; "(/2)" is its stride.
+    Lines that begin with "first:" occur once in a stage, in or before its first block; "(/2)" is a stride.
     """
     geometry = reduced(max(width, MIN_WIDTH), image_size)
     first = round(config["width"] * geometry.width / BASE)
@@ -46,7 +46,7 @@ def parts(config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
 
 
 def _block(config: Mapping[str, Any]) -> str:
-    """A dense convolution stays in ResNet's block."""
+    """Returns the kind of block; a dense convolution stays in ResNet's."""
     return str(config.get("block", "bottleneck"))
 
 

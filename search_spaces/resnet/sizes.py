@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nas.util.errors import UserError
 
 MIN_WIDTH = 8
-BASE = 64  # ResNet's channels after the stem (arXiv:1512.03385, Table 1): the choice that means `width`
+BASE = 64  # ResNet's channels after the stem (arXiv:1512.03385, Table 1): the choice that stands for `width`
 
 
 @dataclass(frozen=True)
@@ -15,12 +15,12 @@ class Geometry:
     """Size of one network.
 
     Attributes:
-        name: How people call it.
+        name: Its name for people.
         image_size: Height and width of the images it is meant for, pixels; at least ``reduction``.
         width: Channels of the first stage where the configuration's ``width`` is 64; others in proportion.
         stem_stride: 4, or 2 for small images.
         depths: Blocks of every stage at ResNet's ratio of stages.
-        depths_swin: The same at the Swin Transformer's ratio, which ConvNeXt has.
+        depths_swin: The same at the Swin Transformer's ratio, which ConvNeXt uses.
     """
 
     name: str
@@ -57,15 +57,16 @@ SMALL = Geometry("small", 224, BASE, 4, (3, 4, 23, 3), (3, 3, 27, 3))
 
 
 def reduced(width: int, image_size: int = 32) -> Geometry:
-    """The small network that a search trains: a third of the last three stages, a stem of stride 2.
+    """Returns the geometry of the small network that a search trains.
 
-    The strides are the same for every image size: an 8x8 image ends as a 1x1 map, a 32x32 image as 4x4.
+    It has a third of the last three stages and a stem of stride 2. The strides are the same for every image
+    size: an 8x8 image ends as a 1x1 map, a 32x32 image as 4x4.
 
     Args:
         width: Channels of the first stage where the configuration's ``width`` is 64; at least 8.
         image_size: Height and width of the images, pixels, at least 8.
 
     Raises:
-        UserError: If one of them is too small or no integer.
+        UserError: If one of them is too small or not an integer.
     """
     return Geometry(f"reduced_{width}", image_size, width, 2, (1, 2, 1), (1, 3, 1))

@@ -1,4 +1,4 @@
-"""ResNet with the design decisions of "A ConvNet for the 2020s", one by one to choose."""
+"""ResNet with the design decisions of "A ConvNet for the 2020s", each a separate choice."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def _choice(name: str, choices: tuple[Any, ...], meaning: str, section: str, *, ordered: bool = False) -> Any:
-    """A choice of the roadmap; ResNet-50 has the first of its values."""
+    """Builds a choice of the roadmap; ResNet-50 has the first of its values."""
     meta = {"meaning": meaning, "source": f"ConvNeXt (arXiv:2201.03545) {section}"}
     return Categorical(name, choices, default=choices[0], ordered=ordered, meta=meta)
 
@@ -132,7 +132,7 @@ class ResNetSpace(SearchSpace):
         return {"resnet50": self.default, "convnext_tiny": self.validate(convnext)}
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
-        """Three stages of a third of the blocks; width at least 8."""
+        """Returns a geometry of three stages with a third of the blocks; width at least 8."""
         return sizes.reduced(width, image_size)
 
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:

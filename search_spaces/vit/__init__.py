@@ -1,1 +1,1 @@
-"""Vision transformers: DeiT-S and the choices later papers made otherwise."""
+"""Vision transformers: DeiT-S and what later papers changed about it."""

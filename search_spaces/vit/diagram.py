@@ -14,7 +14,7 @@ _NARROWEST = 8  # as search_spaces.vit.network has it, which imports torch
 
 
 def parts(config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:
-    """The reduced network of the search from input to output."""
+    """Returns the boxes of the reduced network, from input to output."""
     geometry = reduced(max(width, MIN_WIDTH), image_size)
     chs, patch = geometry.channels(config["width"]), config["patch"] // geometry.patch_divisor
     side = -(-image_size // patch)

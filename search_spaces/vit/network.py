@@ -67,7 +67,7 @@ class Tokens(nn.Module):
         embed_dim: ``C``.
         bias: Whether the last convolution has one.
         stem: ``patch`` or ``conv``.
-        **kwargs: What else timm tells its own layer: how to lay out tokens, which is always the same here.
+        **kwargs: timm's further arguments, on the layout of tokens, which is always the same here.
     """
 
     def __init__(
@@ -96,11 +96,11 @@ class Tokens(nn.Module):
         self.proj = nn.Conv2d(in_chans, embed_dim, side, side, bias=bias)
 
     def feat_ratio(self) -> int:
-        """Pixels of the image that a token spans on a side."""
+        """Returns the side of the image patch that a token covers, pixels."""
         return self.patch_size[0]
 
     def dynamic_feat_size(self, img_size: tuple[int, int]) -> tuple[int, int]:
-        """Rows and columns of tokens of an image of any size."""
+        """Returns the rows and columns of tokens for an image of any size."""
         patch = self.patch_size[0]
         return math.ceil(img_size[0] / patch), math.ceil(img_size[1] / patch)
 

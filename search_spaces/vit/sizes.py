@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from nas.util.errors import UserError
 
 MIN_WIDTH = 48  # a head of the narrowest network then has 2 channels
-BASE = 384  # DeiT-S's channels (arXiv:2012.12877, Table 1): the choice that means `width`
+BASE = 384  # DeiT-S's channels (arXiv:2012.12877, Table 1): the choice that stands for `width`
 HEADS = 12  # widths are multiples of it, so that every choice of heads divides them
 LEAST_IMAGE = 8
 
@@ -17,7 +17,7 @@ class Geometry:
     """Size of one network.
 
     Attributes:
-        name: How people call it.
+        name: Its name for people.
         image_size: Height and width of the images it is meant for, pixels.
         width: Channels where the configuration's ``width`` is 384; others in proportion.
         depth_unit: Blocks that one unit of the configuration's ``depth`` stands for.
@@ -43,7 +43,7 @@ class Geometry:
             raise UserError(f"image size {self.image_size!r}: must be an integer of at least {LEAST_IMAGE}")
 
     def channels(self, width: int) -> int:
-        """Channels that a configuration's ``width`` stands for."""
+        """Returns the channels that a configuration's ``width`` stands for."""
         return HEADS * round(width * self.width / BASE / HEADS)
 
 
@@ -52,15 +52,16 @@ DEIT_S = Geometry("small", 224, BASE, 2, 1)
 
 
 def reduced(width: int, image_size: int = 32) -> Geometry:
-    """The small network that a search trains: narrower, half as deep, a quarter of a patch's side.
+    """Returns the geometry of the small network that a search trains.
 
-    A 32x32 image becomes 16, 64 or 256 patches, an 8x8 image 1, 4 or 16.
+    It is narrower and half as deep, and its patches are a quarter as wide. A 32x32 image becomes 16, 64 or
+    256 patches, an 8x8 image 1, 4 or 16.
 
     Args:
         width: Channels where the configuration's ``width`` is 384; at least 48.
         image_size: Height and width of the images, pixels, at least 8.
 
     Raises:
-        UserError: If one of them is too small or no integer.
+        UserError: If one of them is too small or not an integer.
     """
     return Geometry(f"reduced_{width}", image_size, width, 1, 4)

@@ -1,4 +1,4 @@
-"""Vision transformers around DeiT-S: what later papers chose otherwise, one by one."""
+"""Vision transformers around DeiT-S: what later papers changed, one choice each."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ class ViTSpace(SearchSpace):
         )
 
     def reduced(self, width: int, image_size: int = 32) -> Geometry:
-        """Narrower, half as deep, with smaller patches; width at least 48."""
+        """Returns a geometry that is narrower, half as deep and has smaller patches; width at least 48."""
         return sizes.reduced(width, image_size)
 
     def diagram(self, config: Mapping[str, Any], width: int, image_size: int) -> list[Part]:

@@ -1,4 +1,4 @@
-"""Expected improvement by its logarithm, with what a user believes."""
+"""The logarithm of expected improvement, weighted by a user's prior."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ _FADES_AFTER = 10.0  # finished trials; the beta of piBO for searches of 100 (ar
 
 
 class LogImprovement(EI):
-    """The logarithm of expected improvement, which tells candidates apart that promise next to nothing.
+    """The logarithm of expected improvement, which still ranks candidates that promise almost nothing.
 
-    As computed by Ament et al. (LogEI, arXiv 2310.20708, equation 9). With a prior it is that of
-    ``EI prior^(10 / n)``: its weight falls with every trial, so what trials say outweighs a wrong belief.
+    As computed by Ament et al. (LogEI, arXiv 2310.20708, equation 9). With a prior it is the
+    logarithm of ``EI prior^(10 / n)``: the prior's weight falls with every trial, so that results outweigh a
+    wrong belief.
     """
 
     def __init__(self, prior: Prior | None = None, *, log: bool = False) -> None:
-        """Takes what a user believes; ``log``: the model's errors are logarithms, as a forest's are."""
+        """Takes a user's prior; ``log``: the model predicts logarithms of errors, as a forest does."""
         super().__init__(log=log)
         self._prior = prior
         self._finished = 1
@@ -51,7 +52,7 @@ class LogImprovement(EI):
 
 
 def log_improvement(u: Vector) -> Vector:
-    """Logarithm of ``phi(u) + u Phi(u)``: expected improvement in standard deviations."""
+    """Returns the logarithm of ``phi(u) + u Phi(u)``: expected improvement in standard deviations."""
     near, far = np.maximum(u, _FAR), np.minimum(u, _FAR)
     above = np.log(np.exp(-near * near / 2) / _ROOT + near * ndtr(near))
     # phi(u) (1 - |u| Phi(u) / phi(u)), the ratio by the scaled complement of the error function.
@@ -61,12 +62,12 @@ def log_improvement(u: Vector) -> Vector:
 
 
 def logarithm(values: Vector) -> Vector:
-    """Logarithms; of nothing, that of next to nothing."""
+    """Returns logarithms; zero counts as the smallest positive number."""
     return np.asarray(np.log(np.maximum(values, _TINY)))
 
 
 def log_weight(prior: Prior | None, rows: Vector, finished: int) -> Vector:
-    """The logarithm of what improvement is multiplied by ``(N,)``, by finished trials; 0 without a prior."""
+    """Returns the logarithm of the prior's factor ``(N,)`` after some finished trials; 0 without a prior."""
     if prior is None:
         return np.zeros(len(rows))
     return prior.log_density(rows) * (_FADES_AFTER / finished)

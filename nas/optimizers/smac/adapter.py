@@ -161,11 +161,11 @@ class SmacOptimizer:
         self._selector.observe(self._candidates.encode(config), epochs, error)
 
     def lowest_rung(self) -> int:
-        """The least epochs that a new configuration is trained for at first, by the results so far."""
+        """Returns the epochs of the rung at which new configurations begin, given the results so far."""
         return self._rungs[self._selector.lowest]
 
     def promotable(self) -> set[str]:
-        """Config ids that may yet be asked at a higher rung; crashed ones never are."""
+        """Returns ids of configurations that may yet be asked at a higher rung; crashed ones never are."""
         return {self._id(config) for config in self._brackets.promotable()}
 
     def save(self, folder: Path) -> None:
@@ -228,7 +228,7 @@ class SmacOptimizer:
         return self._feasible, self._tradeoff
 
     def _fitting(self, configs: Sequence[Configuration]) -> list[Configuration]:
-        """Those that keep the known limits."""
+        """Returns the configurations that keep the known limits."""
         if self._feasible is None or not configs:
             return list(configs)
         fits = self._feasible.model.fitting([config.get_array() for config in configs])

@@ -24,7 +24,7 @@ class Preference(Protocol):
     def __call__(
         self, configs: Sequence[Configuration], errors: Sequence[float], budget: float, n: int
     ) -> list[int]:
-        """Gives places of at most ``n`` of a finished group's configurations."""
+        """Returns the indices of at most ``n`` of a finished group's configurations."""
         ...
 
 
@@ -34,7 +34,7 @@ def _least(configs: Sequence[Configuration], errors: Sequence[float], budget: fl
 
 
 def _poor(configs: Sequence[Configuration], errors: Sequence[float], n: int) -> Configuration | None:
-    """The last but one by error of those beyond the best ``n``: the last may have learnt nothing at all."""
+    """Returns the second-worst configuration beyond the best ``n``: the worst may have learnt nothing."""
     beyond = sorted(range(len(errors)), key=errors.__getitem__)[n:]
     return configs[beyond[-2:][0]] if beyond else None
 
@@ -54,7 +54,7 @@ class _Group(list["Configuration"]):
     Attributes:
         asked: How many, from the first, have been asked.
         decided: How many, from the first, have finished.
-        contrast: The poor one that goes on with the best, so that it shows how much the rungs tell.
+        contrast: The poor one that goes on with the best, to show how well the rungs agree.
     """
 
     asked = 0
@@ -97,7 +97,7 @@ class StepwiseHalving(SuccessiveHalving):
 
     @property
     def selector(self) -> DerivedSelector:
-        """What gives the next configuration."""
+        """The selector, which provides the next configuration."""
         return cast("DerivedSelector", self.config_selector)
 
     def __post_init__(self) -> None:
@@ -117,7 +117,7 @@ class StepwiseHalving(SuccessiveHalving):
                 yield trial
 
     def waiting(self) -> TrialInfo | None:
-        """Gives a trial of the brackets so far that has not been asked, the highest rung's first."""
+        """Returns a trial of the open brackets that has not been asked, from the highest rung first."""
         self.settle()
         for place, groups in sorted(self._tracker.items(), key=self._height, reverse=True):
             for _, configs in groups:
@@ -148,14 +148,14 @@ class StepwiseHalving(SuccessiveHalving):
         return True
 
     def _open(self) -> tuple[_Group, int]:
-        """Begins a bracket; gives its first group and how many configurations that is to hold."""
+        """Begins a bracket; returns its first group and the number of configurations it will hold."""
         bracket, stage = self._get_next_bracket(), self.first_stage()
         group, size = _Group(), self._n_configs_in_stage[bracket][stage]
         self._tracker[bracket, stage].append((self._get_next_order_seed(), group))
         return group, size
 
     def _begins_at_the_top(self, config: Configuration) -> bool:
-        """Whether it is trained to the end at once: the very first, where rungs are to be compared."""
+        """Whether a configuration is trained to the end at once: the very first, if rungs are compared."""
         if not self.compares_rungs or self._contrasting is not None or self._filling is None:
             return False
         group, size = self._filling
@@ -173,7 +173,7 @@ class StepwiseHalving(SuccessiveHalving):
         return True
 
     def _left_behind(self) -> list[tuple[Configuration, int]]:
-        """Configurations that could go on from a stage of the first bracket, which has all rungs."""
+        """Returns those left behind at a stage of the first bracket, which has all rungs."""
         found = []
         for config in self.runhistory.get_configs():
             steps = [self._status(config, self._keys[0, stage]) for stage in range(self._max_iterations[0])]
@@ -187,7 +187,7 @@ class StepwiseHalving(SuccessiveHalving):
     def decides_by_pending(self) -> bool:
         """Whether the next configuration would open a bracket while another's promotions are undecided.
 
-        Or while it is: what the rungs are worth, by the first bracket.
+        Also true while the first bracket has not yet shown what the rungs are worth.
         """
         if self._filling is not None:
             return False
@@ -198,7 +198,7 @@ class StepwiseHalving(SuccessiveHalving):
         )
 
     def promotable(self) -> list[Configuration]:
-        """Gives the configurations that may yet be asked at a higher rung than they have finished."""
+        """Returns the configurations that may yet be asked at a higher rung than they have finished."""
         found = []
         for place, groups in self._tracker.items():
             last = self._is_last(*place)

@@ -65,7 +65,7 @@ class Candidates:
         """Takes a space.
 
         Raises:
-            UserError: If its conditions are too entangled to say how many configurations there are.
+            UserError: If its conditions are too entangled to count the configurations.
         """
         self._space = space
         self._hps = list(space.values())
@@ -107,12 +107,12 @@ class Candidates:
         return np.array(rows[:n]).reshape(-1, len(self._hps))
 
     def neighbours(self, rows: Vector, rng: np.random.RandomState) -> Vector:
-        """Gives the rows that differ from one in a single hyperparameter.
+        """Returns the rows that differ from a given one in a single hyperparameter.
 
         Where that makes others active, these get values at random; what rules forbid is left out.
 
         Args:
-            rows: One ``(D,)`` or several ``(M, D)``, each after another's neighbours.
+            rows: One ``(D,)`` or several ``(M, D)``, whose neighbours are concatenated.
             rng: Source of randomness.
 
         Returns:
@@ -140,11 +140,11 @@ class Candidates:
         return self._rules.settle(near[moved], lambda j, n: self._rules.spare(j, n, rng))
 
     def numbers(self, rows: Vector) -> NDArray[np.bool_]:
-        """Where rows ``(N, D)`` hold numbers that can be moved a little ``(N, D)``."""
+        """Returns a mask ``(N, D)`` of the values in rows that are numbers and can be moved a little."""
         return self._numbers & ~np.isnan(rows)
 
     def settled(self, rows: Vector, rng: np.random.RandomState) -> Vector:
-        """Makes configurations of rows ``(N, D)`` whose numbers were moved, where rules allow them."""
+        """Rounds rows ``(N, D)`` whose numbers were moved to configurations; leaves out what rules forbid."""
         rows = rows.copy()
         for j in np.flatnonzero(self._numbers).tolist():
             active = ~np.isnan(rows[:, j])
@@ -162,7 +162,7 @@ class Candidates:
         configuration read from a journal is in no way different from one just drawn.
 
         Raises:
-            UserError: If they are none of this space.
+            UserError: If they are not a configuration of this space.
         """
         config: Config = plain(values)
         try:
@@ -175,18 +175,18 @@ class Candidates:
 
 
 def is_number(hp: Any) -> bool:
-    """Whether it is a float or an integer of many values: what is near is alike."""
+    """Whether a hyperparameter is a float or an integer of many values, whose neighbours behave alike."""
     many = isinstance(hp, IntegerHyperparameter) and hp.size > FEW_LEVELS
     return many or isinstance(hp, FloatHyperparameter)
 
 
 def key(row: Vector) -> bytes:
-    """Names a row; equal rows give equal names."""
+    """Returns a row's key; equal rows have equal keys."""
     return row.tobytes()
 
 
 def keys(rows: Vector) -> list[bytes]:
-    """Names many rows ``(N, D)``, faster than one after another."""
+    """Returns the keys of many rows ``(N, D)``, faster than one by one."""
     rows = np.ascontiguousarray(rows, dtype=np.float64)
     if not rows.size:
         return [b""] * len(rows)
@@ -203,7 +203,7 @@ def distinct(rows: Iterable[Vector], seen: Container[bytes]) -> list[Vector]:
 
 
 def _reflected(values: Vector) -> Vector:
-    """Values of the unit interval: what is beyond an end comes back from it."""
+    """Reflects values that left the unit interval at its ends."""
     values = np.abs(values)
     return np.clip(np.where(values > 1.0, 2.0 - values, values), 0.0, 1.0)
 

@@ -19,14 +19,13 @@ _STEP = 1e-6  # of a finite difference, in the unit interval
 
 
 def climb(score: Callable[[Sequence[Vector]], Vector], rows: Vector, free: NDArray[np.bool_]) -> Vector:
-    """Moves numbers to where the score is higher, by L-BFGS from where they are.
+    """Moves numbers to where the score is higher, by L-BFGS from their present values.
 
-    All rows are one point, the sum of their scores is what is climbed, as in BoTorch (arXiv 1910.06403), and
-    the gradient is by finite differences: then all that is needed is one call with all of them. So it
-    serves any score.
+    All rows are optimised as one point, by the sum of their scores, as in BoTorch (arXiv 1910.06403). The
+    gradient is taken by finite differences, in one call of the score for all rows, so any score will do.
 
     Args:
-        score: Gives what rows are worth ``(M,)``, a logarithm best.
+        score: Returns the scores of rows ``(M,)``, preferably logarithms.
         rows: Where to begin ``(N, D)``.
         free: Which of their values may move within the unit interval ``(N, D)``.
 

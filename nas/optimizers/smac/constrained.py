@@ -34,8 +34,8 @@ _STARTS = 8  # of the front, whose neighbours are candidates
 class FeasibleSearch(PoolSearch):
     """A pool search whose choice keeps all limits.
 
-    Improvement counts by the probability that the limits are kept, which for a cost that can be counted is
-    nearly 0 or 1; then the best few are counted exactly.
+    Improvement is multiplied by the probability that the limits are kept, which is nearly 0 or 1 for a cost
+    that can be counted; then the best few are counted exactly.
     """
 
     _batches: tuple[int, ...] = _BATCHES
@@ -64,7 +64,7 @@ class FeasibleSearch(PoolSearch):
         return order[:0], scores[:0]
 
     def _counted(self, rows: list[Vector]) -> Vector:
-        """Logarithm of improvement by configurations' exact costs; minus infinity beyond a limit."""
+        """Returns the logarithm of improvement with exact costs; minus infinity beyond a limit."""
         if not rows:
             return np.empty(0)
         fits = self._feasible.model.fitting(rows)

@@ -29,7 +29,7 @@ _LEAST_COST = 1e-12  # costs go by their logarithm
 class CostModel:
     """Exact costs of some configurations, and a Gaussian process of each cost's logarithm for the others.
 
-    Counting a cost takes milliseconds a configuration, so that of thousands of candidates only a few can be
+    Counting a cost takes milliseconds per configuration, so only a few of thousands of candidates can be
     counted; the Gaussian processes say which.
     """
 
@@ -53,11 +53,11 @@ class CostModel:
         return [self._counted[name] for name in names]
 
     def fitting(self, rows: Sequence[Vector] | Vector) -> list[bool]:
-        """Whether configurations keep the limits; counts them."""
+        """Returns whether configurations keep the limits; counts them."""
         return [self._costs.fits(costs) for costs in self.exact(rows)]
 
     def excess(self, rows: Sequence[Vector] | Vector) -> Vector:
-        """By how much configurations exceed the limits, on a logarithmic scale ``(N,)``; counts them."""
+        """Returns how far configurations exceed the limits, on a logarithmic scale ``(N,)``; counts them."""
         return np.array(
             [
                 max((logs(costs[n]) - logs(limit) for n, limit in self._limits(costs)), default=0.0)
@@ -77,7 +77,7 @@ class CostModel:
             process.learn(data)
 
     def predict(self, name: str, rows: Vector) -> tuple[Vector, Vector]:
-        """Mean and standard deviation ``(N,)`` of a cost's logarithm."""
+        """Returns mean and standard deviation ``(N,)`` of a cost's logarithm."""
         known = self._predicted.get(name)
         if known is None or not np.array_equal(known[0], rows):
             mean, variance = self._processes[name].predict(rows)
@@ -86,7 +86,7 @@ class CostModel:
         return known[1], known[2]
 
     def probability(self, rows: Vector) -> Vector:
-        """How likely configurations keep the limits ``(N,)``."""
+        """Returns the probability ``(N,)`` that configurations keep the limits."""
         likely = np.ones(len(rows))
         for name, limit in self._costs.limits.items():
             if name in self._processes:

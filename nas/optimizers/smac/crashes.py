@@ -1,4 +1,4 @@
-"""How likely a configuration is to crash, learnt from those that did and those that did not."""
+"""The probability that a configuration crashes, learnt from those that did and did not."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class CrashModel:
         self._process.learn(data)
 
     def survival(self, rows: Vector) -> Vector:
-        """Probability ``(N,)`` that configurations ``(N, D)`` do not crash."""
+        """Returns the probability ``(N,)`` that configurations ``(N, D)`` do not crash."""
         mean, variance = self._process.predict(rows)
         assert variance is not None
         return np.asarray(norm.cdf((_EVEN - mean) / np.sqrt(variance))).ravel()

@@ -36,9 +36,9 @@ class TrainingData(NamedTuple):
             what was measured below ``(N,)``.
         configs: Which measurements are of one configuration ``(N,)``.
         levels: Rungs by number, 0 the lowest that was seen ``(N,)``.
-        gains: What is left of a measurement's noise variance on that scale, by how many seeds it is the mean
-            of ``(N,)``.
-        further: Seeds beyond the first that a measurement is the mean of ``(N,)``.
+        gains: Factor on each measurement's noise variance: how much of it is left on that scale, given the
+            number of seeds averaged ``(N,)``.
+        further: Number of seeds beyond the first that a measurement averages ``(N,)``.
         scatter: Sum of their squared deviations from it, on that scale ``(N,)``.
     """
 
@@ -52,14 +52,14 @@ class TrainingData(NamedTuple):
 
     @classmethod
     def of(cls, rows: Vector, errors: Vector) -> TrainingData:
-        """One measurement of every configuration, all at one rung."""
+        """Builds data with one measurement of every configuration, all at one rung."""
         count = np.arange(len(rows))
         none = np.zeros(len(rows))
         return cls(rows, errors, count, np.zeros_like(count), np.ones(len(rows)), np.zeros_like(count), none)
 
     @property
     def last(self) -> NDArray[np.bool_]:
-        """Whether a measurement is its configuration's at the highest rung it reached ``(N,)``."""
+        """Returns whether each measurement is at the highest rung its configuration reached ``(N,)``."""
         top = np.zeros(int(np.max(self.configs)) + 1, dtype=np.int64)
         np.maximum.at(top, self.configs, self.levels)
         return np.asarray(self.levels == top[self.configs])
@@ -126,11 +126,11 @@ class Learner(ABC):
 class Evidence:
     """Finished trials by configuration; all rungs are used together.
 
-    Most configurations are only seen at low rungs. From those that were promoted one sees how errors
-    go on from rung to rung: by a straight line, held near slope 1 while there are few. Promotion
+    Most configurations are only seen at low rungs. The promoted ones show how errors
+    change from rung to rung: along a straight line, held near slope 1 while there are few. Promotion
     selects by the lower error alone, so the line is not biased by it. A crashed configuration counts
     as the worst, whatever rung it crashed at; it is never promoted, so a model of high rungs only
-    would propose the like again and again.
+    would propose similar ones again and again.
 
     Attributes:
         finished: Trials so far.
@@ -169,8 +169,8 @@ class Evidence:
         Args:
             row: Its configuration ``(D,)``.
             epochs: Those of a rung.
-            error: None: it crashed.
-            blameless: For an external reason.
+            error: Its error; None if it crashed.
+            blameless: Whether it crashed for an external reason.
             curve: Its errors after fewer epochs, by epochs; those of rungs count.
         """
         place = self._place(row)

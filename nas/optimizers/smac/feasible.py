@@ -53,9 +53,9 @@ class Feasible:
         Args:
             space: What is searched.
             candidates: The same space, as rows.
-            costs: Limits, and what they are of.
+            costs: The costs and their limits.
             anchors: Configurations to begin with, such as the cheapest.
-            seed: Of everything random.
+            seed: Seed of all random draws.
         """
         self.model = CostModel(space, candidates, costs)
         self.limited = any(name in self.model.names for name in costs.limits)
@@ -137,7 +137,7 @@ class Feasible:
         return np.array(distinct([*self._probes, *rows], ()))
 
     def _spares(self, seen: Container[bytes]) -> list[Vector]:
-        """What is known to keep the limits and was not seen."""
+        """Returns configurations known to keep the limits and not yet seen."""
         self._reserve = [row for row in self._reserve if key(row) not in seen]
         return self._reserve
 
@@ -145,7 +145,7 @@ class Feasible:
         return rows[self.model.probability(rows) > _HOPELESS] if len(rows) else rows
 
     def _fitting(self, seen: Mapping[bytes, Configuration]) -> list[Vector]:
-        """What is known to keep the limits."""
+        """Returns configurations known to keep the limits."""
         probes = [
             row for row, fits in zip(self._probes, self.model.fitting(self._probes), strict=True) if fits
         ]

@@ -51,7 +51,7 @@ def _libraries() -> ThreadpoolController:
 
 
 def _on_one_thread(method: Callable[P, T]) -> Callable[P, T]:
-    """Matrices are small, and other threads would take cores from training, spinning."""
+    """Limits linear algebra to one thread: matrices are small, and spinning threads slow down training."""
 
     @wraps(method)
     def limited(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -143,12 +143,12 @@ class GaussianProcess(Learner, AbstractModel):
 
 
 def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
-    """At most ``n`` of them, evenly."""
+    """Returns at most ``n`` of them, evenly spaced."""
     return order if len(order) <= n else order[np.linspace(0, len(order) - 1, n).round().astype(int)]
 
 
 def _telling(data: TrainingData) -> TrainingData:
-    """The measurements that say most about length scales and rungs: whole curves, then single points."""
+    """Returns the most informative measurements for scales and rungs: whole curves, then single points."""
     order = np.argsort(data.errors, kind="stable")
     order = order[data.last[order]]  # configurations, best first
     promoted = np.bincount(data.configs)[data.configs[order]] > 1
@@ -158,7 +158,7 @@ def _telling(data: TrainingData) -> TrainingData:
 
 
 def _most_likely(distances: Vector, numbers: Mask, data: TrainingData) -> tuple[Vector, Vector, float]:
-    """Maximum a posteriori of decay by hyperparameter ``(D,)``, signal by level and noise."""
+    """Finds the maximum a posteriori of decay by hyperparameter ``(D,)``, signal by level and noise."""
     loss, start, reach = _likelihood(distances, numbers, data)
     bounds = list(zip(start - reach, start + reach, strict=True))
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": _STEPS})

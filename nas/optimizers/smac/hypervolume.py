@@ -20,7 +20,7 @@ _DENSITY = 1 / np.sqrt(2 * np.pi)
 
 
 def hypervolume(points: Vector, reference: Vector) -> float:
-    """Volume that points ``(N, M)`` dominate, up to a reference ``(M,)``; all objectives are to be low."""
+    """Returns the volume that points ``(N, M)`` dominate, up to a reference ``(M,)``; lower is better."""
     points = points[(points < reference).all(1)]
     if not len(points):
         return 0.0
@@ -39,15 +39,15 @@ def hypervolume(points: Vector, reference: Vector) -> float:
 class Boxes:
     """The volume that a front does not dominate, cut at its points into boxes without a lower end.
 
-    They are the same for all candidates, so they are worked out once.
+    They are the same for all candidates, so they are computed once.
     """
 
     def __init__(self, front: Vector, reference: Vector) -> None:
-        """Cuts.
+        """Cuts the volume into boxes.
 
         Args:
-            front: Points ``(F, M)``, M at most 3 or it takes long.
-            reference: Up to where volume counts ``(M,)``.
+            front: Points ``(F, M)``; slow for M above 3.
+            reference: The point up to which volume counts ``(M,)``.
         """
         front = front[(front < reference).all(1)]
         front = front[nondominated(front)]
@@ -71,9 +71,9 @@ def expected_improvement(front: Vector, reference: Vector, means: Vector, deviat
     CEC 2011). An objective that is known has deviation 0.
 
     Args:
-        front: Points ``(F, M)``, M at most 3 or it takes long.
-        reference: Up to where volume counts ``(M,)``.
-        means: Of candidates ``(N, M)``.
+        front: Points ``(F, M)``; slow for M above 3.
+        reference: The point up to which volume counts ``(M,)``.
+        means: Predicted means of the candidates ``(N, M)``.
         deviations: Standard deviations of the same ``(N, M)``.
     """
     return Boxes(front, reference).expected_improvement(means, deviations)

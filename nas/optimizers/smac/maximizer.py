@@ -62,14 +62,14 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         n_points: int,
         survival: Callable[[Vector], Vector] | None = None,
     ) -> list[tuple[float, Configuration]]:
-        """Gives the best unseen configurations found, best first.
+        """Returns the best unseen configurations found, best first.
 
         Args:
             seen: Keys of rows that are not to be proposed again.
-            n_points: How many to give at most.
-            survival: The probability that configurations ``(N, D)`` do not crash ``(N,)``: what they promise
-                is multiplied by it, as by the probability of feasibility in constrained expected improvement
-                (Gardner et al., ICML 2014). None: nothing is known to crash.
+            n_points: How many to return at most.
+            survival: The probability ``(N,)`` that configurations ``(N, D)`` do not crash: expected
+                improvement is multiplied by it, as by the probability of feasibility in constrained
+                expected improvement (Gardner et al., ICML 2014). None: nothing is known to crash.
         """
         self._survival = survival
         pool = [*self._drawn(_POOL, seen)]
@@ -106,7 +106,7 @@ class PoolSearch(AbstractAcquisitionMaximizer):
         return self._candidates.unseen(n, seen, self._rng)
 
     def _best(self, pool: Sequence[Vector], scores: Vector, n: int) -> tuple[NDArray[np.int64], Vector]:
-        """Places in the pool of the best, and what they are worth, best first."""
+        """Returns the indices in the pool of the best, and their scores, best first."""
         del pool
         order = np.argsort(-scores, kind="stable")[:n]
         return order, scores[order]

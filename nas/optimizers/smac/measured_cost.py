@@ -41,7 +41,7 @@ class MeasuredCost:
             self._tuned_at, self._tune_on = finished, self._evidence.training_data()
 
     def predict(self, rows: Vector) -> tuple[Vector, Vector] | None:
-        """Mean and standard deviation ``(N,)`` of the logarithm; None while too little was measured."""
+        """Returns mean and deviation ``(N,)`` of the logarithm; None while too little was measured."""
         if self._evidence.finished < _LEAST:
             return None
         if self._learnt != self._evidence.finished:

@@ -1,4 +1,4 @@
-"""Which of several points is better where each has several objectives, all to be low."""
+"""Comparison of points with several objectives, all minimised."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _MARGIN = 0.1
 
 
 def nondominated(points: Vector) -> Mask:
-    """Which points are non-dominated: none is better in one objective and as good in all others ``(N,)``.
+    """Returns which points are non-dominated ``(N,)``.
+
+    Another point dominates one if it is better in one objective and no worse in the others.
 
     Args:
         points: ``(N, M)``; of equal points all stay.
@@ -83,15 +85,15 @@ def scaled(points: Vector, by: Vector) -> Vector:
 
 
 def preferred(points: Vector, rivals: Vector, taken: Vector, n: int) -> list[int]:
-    """The ``n`` of some points to go on with, as in MO-ASHA (arXiv 2106.12639).
+    """Chooses ``n`` points to continue with, as in MO-ASHA (arXiv 2106.12639).
 
-    By rank among all rivals; of equal rank the one farthest from those that go on already (epsilon-net), the
-    first the one of least first objective.
+    They are chosen by rank among all rivals; at equal rank, the one farthest from those already chosen comes
+    first (epsilon-net), beginning with the lowest first objective.
 
     Args:
         points: To choose from ``(N, M)``.
-        rivals: All that were measured in the same way, these points among them ``(K, M)``.
-        taken: Those among them that were chosen earlier ``(T, M)``.
+        rivals: All points measured in the same way, including these ``(K, M)``.
+        taken: Rivals chosen earlier ``(T, M)``.
         n: How many to choose; there may be fewer.
     """
     unit = np.ptp(rivals, axis=0) if len(rivals) else np.ones(points.shape[1])
@@ -112,7 +114,7 @@ def preferred(points: Vector, rivals: Vector, taken: Vector, n: int) -> list[int
 
 
 def spread(points: Vector, n: int) -> NDArray[Any]:
-    """Places of at most ``n`` points that cover all ``(N, M)``: the ends, then the farthest from those."""
+    """Returns the indices of at most ``n`` points that cover all ``(N, M)``: the ends, then the farthest."""
     if len(points) <= n:
         return np.arange(len(points))
     unit = scaled(points, points)

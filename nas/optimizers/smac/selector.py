@@ -163,7 +163,7 @@ class DerivedSelector(ConfigSelector):
         return rows[lucky[0] if len(lucky) else np.argmax(chances)]
 
     def _unseen(self, n: int, rng: np.random.RandomState) -> Vector:
-        """Random configurations ``(<= n, D)`` that were not yielded."""
+        """Draws random configurations ``(<= n, D)`` that were not yielded."""
         return self._candidates.unseen(n, self._yielded, rng)
 
     def _survival(self) -> Callable[[Vector], Vector] | None:
@@ -196,7 +196,7 @@ class DerivedSelector(ConfigSelector):
         return self._scaled(self._evidence.training_data(self._telling))
 
     def _scaled(self, data: TrainingData) -> TrainingData:
-        """Errors as the model takes them best: docs/quality.md."""
+        """Returns errors on the scale that suits the model best: docs/quality.md."""
         return data.warped() if len(self._rungs) > 1 or self._model.logarithmic else data.tempered()
 
     def _inform(self) -> None:

@@ -1,4 +1,4 @@
-"""Costs besides the error: of what was tried, expected of candidates, and what they mean for promotion."""
+"""Costs besides the error: those of tried configurations, predictions for candidates, and promotion."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Tradeoff:
 
     Attributes:
         objectives: Costs that are to be low.
-        weighs: Whether anything but the error counts.
+        active: Whether anything but the error counts.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Tradeoff:
     def prefer(
         self, configs: Sequence[Configuration], errors: Sequence[float], budget: float, n: int
     ) -> list[int]:
-        """Who is promoted of a finished group: at most ``n``, none beyond a limit.
+        """Chooses who is promoted from a finished group: at most ``n``, none beyond a limit.
 
         Args:
             configs: The group.
-            errors: Theirs.
+            errors: Their errors.
             budget: The rung, in epochs.
             n: How many may go on.
         """
