@@ -191,7 +191,7 @@ class _Substitute:
         """Holds the lock inside the block.
 
         Raises:
-            Busy: If another process does.
+            LockHeld: If another process does.
         """
         mark = _Mark.mine(who)
         if not self._make(mark):

@@ -67,9 +67,9 @@ def test_the_batch_is_that_of_a_search_on_all_images() -> None:
 
 
 @contextmanager
-def process_of(way: contest.Way) -> Iterator[Connection]:
+def process_of(way: contest.Method) -> Iterator[Connection]:
     near, far = Pipe()
-    terms = contest.Terms("cpu", 0.01, 16)
+    terms = contest.Conditions("cpu", 0.01, 16)
     thread = threading.Thread(target=contest.train, args=(far, way, terms), daemon=True)
     thread.start()
     yield near
@@ -80,7 +80,7 @@ def process_of(way: contest.Way) -> Iterator[Connection]:
 
 @pytest.mark.parametrize("name", ["ours", contest.REFERENCE, "plain, no data"])
 def test_a_process_answers_turn_by_turn_and_survives_a_network_that_fails(name: str) -> None:
-    with process_of(contest.Way(name, 1)) as pipe:
+    with process_of(contest.Method(name, 1)) as pipe:
         for width, fails in ((16, False), (3, True), (16, False)):
             pipe.send(("xception", width))
             answer = pipe.recv()

@@ -20,7 +20,7 @@ from safetensors.numpy import save
 
 import search_spaces
 from nas.data import pictures, sources
-from nas.execution.dask import site_file
+from nas.execution.dask import cluster_file
 from nas.execution.salvaged import with_salvage
 from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.export import folder, recipe, sizes, source
@@ -270,7 +270,7 @@ def targets() -> dict[str, tuple[st.SearchStrategy[Any], Parser]]:
             _file("g.yaml", lambda path: sizes.find(str(path), source.Source(point, {}))),
         ),
         "recipe": (documents(yaml.safe_load(recipe.Recipe().to_yaml()), _yaml), _file("r.yaml", recipe.read)),
-        "cluster": (documents(cluster, _yaml), _file("c.yaml", site_file.SiteFile.read)),
+        "cluster": (documents(cluster, _yaml), _file("c.yaml", cluster_file.ClusterFile.read)),
         "configuration": (documents(point, _json), _file("c.json", lambda path: source.find(str(path)))),
         "config.json": (documents(architecture, _json), _file("config.json", _exported)),
         "weights": (mutated(_weights()) | st.binary(max_size=40), _file("w.safetensors", weights.read)),

@@ -150,7 +150,7 @@ def test_no_word_of_a_run_speaks_to_the_terminal(
     ],
 )
 def test_yaml_is_plain_values(tmp_path: Path, trace: Path, document: str, text: str) -> None:
-    from nas.execution.dask.cluster_file import SiteFile
+    from nas.execution.dask.cluster_file import ClusterFile
     from nas.export import recipe, sizes
     from nas.export.source import Source
 
@@ -159,7 +159,7 @@ def test_yaml_is_plain_values(tmp_path: Path, trace: Path, document: str, text: 
     read: dict[str, Callable[[], object]] = {
         "recipe": lambda: recipe.read(path),
         "geometry": lambda: sizes.find(str(path), Source({}, {})),
-        "cluster": lambda: SiteFile.read(path),
+        "cluster": lambda: ClusterFile.read(path),
     }
     with pytest.raises(UserError, match=r"file\.yaml"):
         read[document]()

@@ -30,8 +30,8 @@ from tests.tracking.readers import differences, expected
 LOOK_AND_DIE = """
 import os, pathlib, sys
 from nas.run.folder import Run
-from nas.tracking.process import Teller
-Teller(Run(pathlib.Path(sys.argv[1])), print).look()
+from nas.tracking.process import TrackerUpdater
+TrackerUpdater(Run(pathlib.Path(sys.argv[1])), print).look()
 os.kill(os.getpid(), 9)
 """
 
