@@ -1,6 +1,6 @@
 """How much of a training step goes into selecting, augmenting and normalising its images.
 
-Takes some seconds; prints one line a width and batch size.
+Takes some seconds; prints one line per width and batch size.
 """
 
 from __future__ import annotations

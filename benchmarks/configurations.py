@@ -1,6 +1,6 @@
 """Random configurations of the space, one after another in a warm process, as a search meets them.
 
-Each is handed to the search's own workplace and trained for a few short epochs. ``img/s`` is the speed of
+Each is handed to a trial host, as in a search, and trained for a few short epochs. ``img/s`` is the speed of
 the later ones, their harmonic mean over all configurations what bounds the trials of a search. ``before
 its first epoch`` is how long the end of the first epoch is late: from handing the configuration over,
 less a later epoch's length, the making of the network, kernels and recordings for its shapes therefore
@@ -65,7 +65,7 @@ class ConfigurationsSettings:
 
 
 def ours(watcher: TrialWatcher, config: Config, wanted: int) -> dict[str, float]:
-    """Trains a configuration as a trial; its speed, and how late its first epoch ended."""
+    """Trains a configuration as a trial; returns its speed, and how late its first epoch ended."""
     epochs: list[Epoch] = []
 
     def count(epoch: Epoch) -> None:
@@ -85,7 +85,7 @@ def ours(watcher: TrialWatcher, config: Config, wanted: int) -> dict[str, float]
 
 
 def plain(options: ConfigurationsSettings, device: torch.device, config: Config) -> float:
-    """Images a second of the plain loop, over half as many steps as an epoch of ours has."""
+    """Returns images per second of the plain loop, over half as many steps as in one of our epochs."""
     amp: Amp = "off" if device.type == "cpu" else "fp16"
     steps = Loop(device, amp, with_data=False, wanted_batch=options.batch_size).steps(config, options.width)
     for _ in range(_PLAIN_WARM_UP):
@@ -98,7 +98,7 @@ def plain(options: ConfigurationsSettings, device: torch.device, config: Config)
 
 
 def summary(rows: list[dict[str, float]]) -> dict[str, float]:
-    """What the configurations come to; NaN where nothing was measured."""
+    """Summarises all configurations; NaN where nothing was measured."""
     compared = [row for row in rows if "plain" in row]
     before = [row["before"] for row in rows[1:]]
     rate, most = harmonic(rows, "rate"), harmonic(rows, "most")
@@ -120,7 +120,7 @@ def harmonic(rows: list[dict[str, float]], key: str) -> float:
 
 
 def main(options: ConfigurationsSettings) -> dict[str, Any]:
-    """Prints a line for each configuration and what they come to; returns all figures."""
+    """Prints a line for each configuration and a summary; returns all figures."""
     began = time.monotonic()
     device = find_device(options.device)
     dtype = number_type(device)

@@ -1,4 +1,4 @@
-"""Ways of training in turns: a process each, told network after network, that answers turn by turn."""
+"""Methods of training that take turns: each has a process that trains one network after another."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Method:
     """A way of training that is timed.
 
     Attributes:
-        name: What people call it; ours begin with "ours", loops without images of their own end in "no data".
+        name: Its name; ours begin with "ours", loops without images of their own end in "no data".
         threads: CPU threads.
         processes: How many train at once.
         amp: Mixed precision of the plain loop.
@@ -134,8 +134,7 @@ class Contest:
         """Has every method train a network.
 
         Returns:
-            Turn by turn, the speed of every way that can train it; and what there is to say about it, such
-            as why another one cannot.
+            By method, the speed of every turn, for those that can train it; and notes, such as why one cannot.
         """
         self._notes = []
         speeds: dict[str, list[Speed]] = {
@@ -152,7 +151,7 @@ class Contest:
         return speeds, list(dict.fromkeys(self._notes))
 
     def _ask(self, name: str, request: object) -> list[Speed] | None:
-        """Answers of all processes of a way; None if one of them fails, which is noted."""
+        """Returns the answers of all processes of a method; None if one of them fails, which is noted."""
         answers: list[_Answer] = []
         for pipe in self._teams[name]:
             with suppress(OSError):
@@ -181,7 +180,7 @@ class _Answer:
 
 
 class _Talk:
-    """A training process's side."""
+    """The training process's end of the pipe."""
 
     def __init__(self, pipe: Connection, seconds: float) -> None:
         self._pipe = pipe
@@ -197,14 +196,14 @@ class _Talk:
         return found
 
     def ready(self, notes: Iterable[str] = ()) -> None:
-        """Says that all is warm; returns when the first turn begins, or raises :class:`StopWatching`."""
+        """Reports that all is warm; returns when the first turn begins, or raises :class:`StopWatching`."""
         self._answer(_Answer(notes=tuple(notes)))
 
     def add(self, images: int, steps: int, training: float, validation: float = 0.0) -> None:
         """Counts steps that just ended; at a turn's end, answers and waits for the next one.
 
         Raises:
-            Enough: If something else is wanted.
+            StopWatching: If the next request is another one.
         """
         self._images += images
         self._steps += steps

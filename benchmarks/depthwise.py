@@ -1,6 +1,6 @@
-"""Every way to compute every depthwise convolution of the reduced networks, against each other and the bytes.
+"""Compares all ways to compute the depthwise convolutions of the reduced networks, and the memory bound.
 
-Prints a table, one row a shape and pass, of milliseconds, and marks where the rule of
+Prints a table of milliseconds, one row per shape and pass, and marks where the rule of
 ``nas.trial.kernels.depthwise.rule`` does not choose the fastest: if that is so on a quiet device, the
 rule is to be changed.
 """
@@ -55,7 +55,7 @@ class DepthwiseSettings:
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """auto: bfloat16 on a GPU, float32 on a CPU."""
     turns: int = 7
-    """Ways take turns so many times; the median counts."""
+    """Number of turns of each way; the median counts."""
     threads: int = 0
     """CPU threads; 0: as PyTorch likes."""
     quick: bool = False
@@ -64,14 +64,14 @@ class DepthwiseSettings:
 
 @dataclass(frozen=True)
 class Row:
-    """What one pass of one shape took.
+    """The time of one pass of one shape.
 
     Attributes:
         problem: The shape.
         of: The pass.
         chosen: The way of the rule.
         ms: Milliseconds by way.
-        failed: Ways that raised, and what.
+        failed: Ways that raised an error, and which.
         floor: Milliseconds that reading and writing maps once takes.
     """
 
@@ -84,7 +84,7 @@ class Row:
 
     @property
     def better(self) -> str:
-        """The way that is faster than the rule's, if one is."""
+        """The way that is faster than the rule's, if there is one."""
         fastest = min(self.ms, key=lambda name: self.ms[name])
         slow = self.ms.get(self.chosen, float("inf")) > _NOISE * self.ms[fastest]
         return fastest if slow else ""
@@ -194,7 +194,7 @@ def _in_turns(
 
 
 def _time(call: Callable[[], object], repeats: int, device: torch.device) -> float:
-    """Milliseconds a call."""
+    """Returns milliseconds per call."""
     if device.type == "cuda":
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
         synchronize(device)
@@ -211,7 +211,7 @@ def _time(call: Callable[[], object], repeats: int, device: torch.device) -> flo
 
 
 def table(rows: Iterable[Row], names: Iterable[str]) -> str:
-    """Markdown: a line a shape and pass, milliseconds, with what the rule should have chosen."""
+    """Returns a Markdown table: one row per shape and pass, with what the rule should have chosen."""
     names = list(names)
     head = ["(B, C, H, W)", "kernel, stride", "pass", *names, "bytes floor", "rule", "faster"]
     lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]

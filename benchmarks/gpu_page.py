@@ -1,4 +1,4 @@
-"""The GPU's half of ``docs/performance.md``: what was wanted, and what ``make gpu`` measured."""
+"""The GPU's half of ``docs/performance.md``: targets, and what ``make gpu`` measured."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ class Row:
 
 
 def rows(found: Mapping[str, Any], sizes: Sizes) -> list[Row]:
-    """The table: one row for each figure that is wanted, measured or not.
+    """Returns the table: one row for each target, measured or not.
 
     Args:
-        found: What stages wrote, by name; those that wrote nothing are missing.
+        found: Figures of the stages, by name; stages without any are missing.
         sizes: Of the stages.
     """
     return [
@@ -142,7 +142,7 @@ def _loops(found: Mapping[str, Any], sizes: Sizes) -> Iterable[Row]:
 
 
 def tests_line(outcome: Outcome | None) -> str:
-    """What came of the tests, in a line."""
+    """Returns the result of the tests, in one line."""
     if outcome is None:
         return f"Tests: {_OPEN}."
     verdicts = outcome.verdicts
@@ -155,11 +155,11 @@ def tests_line(outcome: Outcome | None) -> str:
 def page(
     done: Mapping[str, tuple[Stage, Outcome]], found: Mapping[str, Any], sizes: Sizes, left: Iterable[Stage]
 ) -> str:
-    """The whole half.
+    """Returns the GPU's half of the page.
 
     Args:
         done: Stages that ran, by name.
-        found: What they wrote, by name.
+        found: Their figures, by name.
         sizes: Of the stages.
         left: Stages that did not run yet.
     """

@@ -51,10 +51,10 @@ class Stage:
     """A program to run.
 
     Attributes:
-        name: Of its figures.
-        title: Of its section of the page.
-        words: After ``python -m``.
-        seconds: Of twelve minutes, its own.
+        name: Name of its figures.
+        title: Title of its section of the page.
+        words: The command after ``python -m``.
+        seconds: Its share of twelve minutes.
     """
 
     name: str
@@ -65,11 +65,11 @@ class Stage:
 
 @dataclass
 class Outcome:
-    """What came of a stage.
+    """The result of a stage.
 
     Attributes:
         code: Its exit status, None if its time was over.
-        seconds: It took.
+        seconds: Time it took.
         printed: All of its output.
     """
 
@@ -88,7 +88,7 @@ class Outcome:
 
 
 def stages(device: str, sizes: Sizes) -> list[Stage]:
-    """All stages, in order; what is wanted most comes first."""
+    """Returns all stages, the most important first."""
     cuda = device.startswith("cuda")
     plain = "plain fp16" if cuda else "plain"
     points = ("costliest", "nexception", "xception", "cheapest")
@@ -147,9 +147,9 @@ def run(stage: Stage, json: Path, limit: float) -> Outcome:
     """Runs a stage, shows what it prints, and ends it with all its processes when its time is over.
 
     Args:
-        stage: Which.
+        stage: The stage.
         json: File for its figures; tests have none.
-        limit: Seconds.
+        limit: Time limit, seconds.
     """
     words = [*stage.words]
     if stage.name != "tests":
@@ -181,7 +181,7 @@ def _show(process: subprocess.Popen[str], printed: list[str]) -> None:
 
 
 def _end(process: subprocess.Popen[Any]) -> None:
-    """Ends a process and all of its group; first it is asked to."""
+    """Ends a process and all of its group, politely at first."""
     if process.poll() is None:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)

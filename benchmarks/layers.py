@@ -1,7 +1,7 @@
-"""What the layers between convolutions cost, fast and plain, forward and backward, layer by layer.
+"""Times the layers between convolutions, fast and plain, forward and backward.
 
 Both ways take turns on the same numbers, on a GPU as CUDA graphs, as in a trial. The floor is what reading
-and writing the maps costs at the speed of a copy, in as few passes as the layer can do with.
+and writing the maps costs at the speed of a copy, in the fewest passes that the layer needs.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ class Layer:
 
     Attributes:
         name: For people.
-        build: Makes it for a number of channels.
-        passes: Maps read and written, forward and backward, in as few passes as it can do with; a halved
-            map counts as a quarter.
+        build: Builds it for a number of channels.
+        passes: Maps read and written, forward and backward, at the least; a halved map counts as a
+            quarter.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How much of the time a GPU computes, as its driver says."""
+"""The share of time in which a GPU computes, according to its driver."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _EVERY = 200  # milliseconds; the driver's own samples are a sixth of a second t
 
 
 class Occupancy:
-    """Asks ``nvidia-smi`` all along the block in which share of its samples a kernel was running.
+    """Samples from ``nvidia-smi``, during the block, the share of time in which a kernel was running.
 
     Without it, or where it has no answer (parts of a GPU have none), nothing is known.
     """
 
     def __init__(self, device: str) -> None:
-        """Of ``cuda`` or ``cuda:N``; any other device has none."""
+        """Takes ``cuda`` or ``cuda:N``; any other device has no occupancy."""
         kind, _, number = device.partition(":")
         names = gpus.visible() if kind == "cuda" and shutil.which("nvidia-smi") else []
         query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits"]
@@ -45,7 +45,7 @@ class Occupancy:
             self._process.wait()
 
     def between(self, begin: float, end: float) -> float:
-        """The mean share in which a kernel was running, 0 to 1; NaN if nothing is known.
+        """Returns the mean share of time in which a kernel was running, 0 to 1; NaN if nothing is known.
 
         Args:
             begin: Seconds since the epoch, as of ``time.time``.

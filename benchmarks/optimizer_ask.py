@@ -4,7 +4,7 @@ Run with ``OMP_NUM_THREADS=1 python benchmarks/optimizer_ask.py``; it prints a M
 objective is made up and instant, trials come one at a time. ``ask`` counts every proposal,
 promotions too; ``new`` only those of new configurations by the model, the forest's training
 included where an outcome made it due. ``--space benchmarks/wide_space.py:Wide`` times another space,
-``--costs 1`` (or 2) a search of a front, whose costs are made up and counted in no time, and half of the
+``--costs 1`` (or 2) a search of a front, whose costs are made up and take no time to count; half of the
 configurations exceed the limit on the first. ``--processor`` gives processor time, for a shared machine.
 """
 
@@ -47,7 +47,7 @@ def outcome_of(config: Config, epochs: int) -> Outcome:
 
 
 def made_up_costs(space: SearchSpace, n: int) -> Costs | None:
-    """Costs that every choice has a part in; None for ``n`` 0."""
+    """Returns made-up costs to which every choice contributes; None for ``n`` 0."""
     names = ("macs", "params")[:n]
 
     def known(configs: Sequence[Config]) -> list[dict[str, float]]:
@@ -64,7 +64,7 @@ def made_up_costs(space: SearchSpace, n: int) -> Costs | None:
 
 
 def random_history(space: SearchSpace, fidelity: Fidelity, trials: int, costs: Costs | None = None) -> Record:
-    """Trials of the same brackets with random configurations: a history that costs no model."""
+    """Returns trials of the same brackets with random configurations: a history without fitting models."""
     optimizer = create("smac", space, fidelity, 0, OptimizerSettings(random_probability=_RANDOM), costs=costs)
     return [step(optimizer)[:2] for _ in range(trials)]
 
@@ -72,7 +72,7 @@ def random_history(space: SearchSpace, fidelity: Fidelity, trials: int, costs: C
 def step(
     optimizer: Optimizer, clock: Callable[[], float] = time.perf_counter
 ) -> tuple[Suggestion, Outcome, float]:
-    """Asks and tells one trial; gives the seconds of the ask as well."""
+    """Asks and tells one trial; also returns the seconds of the ask."""
     begin = clock()
     suggestion = optimizer.ask()
     seconds = clock() - begin
@@ -90,7 +90,7 @@ def measure(
     costs: Costs | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Gives seconds: replay, then median of asks, and median and maximum of new configurations."""
+    """Returns seconds: replay, then median of asks, and median and maximum of new configurations."""
     optimizer = create("smac", space, fidelity, 0, costs=costs)
     begin = clock()
     for suggestion, outcome in history:

@@ -2,7 +2,7 @@
 
 Takes about half an hour on two cores, which must have nothing else to do. Replaces what stands between
 ``<!-- cpu -->`` and ``<!-- /cpu -->`` by the table of measured figures and by what each benchmark printed.
-Of ``paper`` width a CPU trains small batches only: whole ones take it a minute a step. A GPU's part is
+At ``paper`` width a CPU trains small batches only: full ones take a minute per step. A GPU's part is
 written by ``benchmarks.gpu``.
 """
 
@@ -97,7 +97,7 @@ def measure(options: PerformanceSettings) -> tuple[dict[str, str], str]:
 
 
 def trainings() -> dict[str, train_throughput.TrainThroughputSettings]:
-    """What is trained, by title: all widths, and of ``paper`` width a batch that fits a CPU."""
+    """Returns what is trained, by title: all widths, and ``paper`` width with a batch that suits a CPU."""
     tiny, small, paper = (SPACE.presets[name] for name in ("tiny", "small", "paper"))
     return {
         "Training": train_throughput.TrainThroughputSettings(widths=(tiny, small), turns=3, seconds=1.0),
@@ -108,7 +108,7 @@ def trainings() -> dict[str, train_throughput.TrainThroughputSettings]:
 
 
 def speeds(results: list[dict[str, Any]]) -> dict[str, str]:
-    """What training reached at each width and batch, from the worst to the best network, by name."""
+    """Returns training's speed at each width and batch, from the slowest to the fastest network."""
     figures = {}
     for preset, width in SPACE.presets.items():
         found = [result for result in results if result["width"] == width]
@@ -138,7 +138,7 @@ def asks() -> dict[str, float]:
 
 
 class _Tee(io.TextIOBase):
-    """Writes to the terminal as well."""
+    """Also writes to the terminal."""
 
     def __init__(self, copy: io.StringIO) -> None:
         self._copy = copy

@@ -1,4 +1,4 @@
-"""The training loop that most people would write with timm: what a trial's speed is compared with."""
+"""The training loop that most people would write with timm, with which a trial's speed is compared."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Loop:
         device: Where it trains.
         amp: Automatic mixed precision; fp16 with a loss scaler, as timm's own script has it.
         with_data: DataLoader workers with RandAugment on PIL images; else one batch that lies on the device.
-        wanted_batch: Images a step; None: the width's own.
+        wanted_batch: Images per step; None for the width's default.
     """
 
     device: torch.device
@@ -91,7 +91,7 @@ def _loader_batches(batch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 
 
 class _Pictures(torch.utils.data.Dataset[Any]):
-    """Images as a folder of pictures gives them, without the decoding."""
+    """Images as an image folder returns them, without the decoding."""
 
     def __init__(self, transform: Callable[[Any], torch.Tensor]) -> None:
         self._images, self._labels = random_images(TRAINING_IMAGES)

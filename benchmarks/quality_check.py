@@ -1,4 +1,4 @@
-"""Does what makes training faster make it worse? Equal epochs on a fixed set of configurations.
+"""Checks that faster training is not worse: equal epochs on a fixed set of configurations.
 
 Trains ten configurations on real images three times from the same seeds: plainly, and twice with the
 faster gradients of large depthwise convolutions (``nas.trial.kernels.depthwise``). Prints accuracies, the
@@ -57,7 +57,7 @@ class QualityCheckSettings:
 def top1(
     options: QualityCheckSettings, data: DeviceData, config: Mapping[str, Any], fast: bool
 ) -> tuple[float, Any]:
-    """Trains a configuration; gives its validation accuracy and its weights."""
+    """Trains a configuration; returns its validation accuracy and its weights."""
     recipe = TrainSettings().resolve(options.width, len(data.train), flip=data.flip)
     torch.manual_seed(derive(0, "init"))
     geometry = SPACE.reduced(options.width, data.train.images.shape[-1])

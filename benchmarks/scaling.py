@@ -1,4 +1,4 @@
-"""What many workers and long journals cost: ``python -m benchmarks.scaling`` makes docs/scaling.md's tables.
+"""Many workers and long journals: ``python -m benchmarks.scaling`` makes docs/scaling.md's tables.
 
 The search is real: loop, journal on disk, SMAC, promotions. Trials are simulated: their time is
 skipped, while every second the search itself takes passes on the clock, and keeps workers waiting.
@@ -166,7 +166,7 @@ def measure_workers(workers: int, trials: int, seconds_per_epoch: float) -> str:
 
 
 def measure_journal(sizes: list[int]) -> Iterator[str]:
-    """One row a size: how long it takes to read, show and resume a run of so many trials.
+    """Yields one row per number of trials: how long it takes to read, show and resume such a run.
 
     The real loop makes them, one run growing through all sizes.
     """

@@ -1,10 +1,10 @@
-"""A whole search of short trials: how much of its wall time the device trains, and trials an hour.
+"""A whole search of short trials: the share of wall time in which the device trains, and trials per hour.
 
 Runs ``python -m nas.search`` on random images and reads its journal. Between the first trial's start and
 the last one's end, ``steps`` is the share of wall time spent in training and validation steps, ``trial
 under way`` the share with a trial under way, ``validation`` the share of the steps' time that validation
-and the estimation of batch norms took. ``idle`` is what the driver of a GPU says of the same time: the
-share in which no kernel ran. With several searches at once, each with one thread and its own seed, shares
+and the estimation of batch norms took. ``idle`` is the share of the same time in which no kernel ran,
+according to the GPU's driver. With several searches at once, each with one thread and its own seed, shares
 are means, trials an hour and images a second add up; with several trials at once in one search
 (``--trials-per-gpu``) ``steps`` is the mean over them.
 """
@@ -87,7 +87,7 @@ def search(options: SearchUtilisationSettings, folder: Path, seed: int) -> subpr
 
 
 def shares(run: Path) -> dict[str, float]:
-    """What a run's journal says of its use of the device; nothing if no trial came to its end."""
+    """Computes a run's use of the device from its journal; empty if no trial ended."""
     events = journal.read(run / "trials.jsonl").events
     state = SearchState.of(events)
     done = [trial for trial in state.trials.values() if trial.finished and not trial.cached]
@@ -115,7 +115,7 @@ def shares(run: Path) -> dict[str, float]:
 
 
 def _covered(spans: Iterable[tuple[float, float]]) -> float:
-    """Length of the time that at least one of the spans covers."""
+    """Returns the length of the union of time spans."""
     total, until = 0.0, -math.inf
     for begin, end in sorted(spans):
         total += max(end - max(begin, until), 0.0)
@@ -149,7 +149,7 @@ def main(options: SearchUtilisationSettings) -> dict[str, Any]:
 
 
 def measured(options: SearchUtilisationSettings, number: int) -> dict[str, float]:
-    """Figures of so many searches at once.
+    """Measures a number of searches at once.
 
     Raises:
         UserError: If one ended with an error.

@@ -66,7 +66,7 @@ def start(options: SoakSettings, folder: Path) -> subprocess.Popen[bytes]:
 
 
 def sample(search: subprocess.Popen[bytes], run: Path) -> dict[str, float]:
-    """Finished trials, and resident memory of the search and of its children, bytes."""
+    """Returns finished trials, and resident memory of the search and of its children, bytes."""
     journal = run / "trials.jsonl"
     ended = journal.read_bytes().count(b'"event":"ended"') if journal.exists() else 0
     children = sum(_resident(pid) for pid in _children(search.pid))
@@ -92,7 +92,7 @@ def _resident(pid: int) -> int:
 
 
 def growth(samples: list[dict[str, float]], who: str) -> tuple[float, float, float]:
-    """Bytes a thousand trials over the second half of the samples, with the ends of a 95 % interval."""
+    """Returns bytes per thousand trials over the second half of the samples, with a 95 % interval."""
     half = [s for s in samples if s["trials"] >= samples[-1]["trials"] / 2 and s[who]]
     slope, _, low, high = theilslopes([s[who] for s in half], [s["trials"] for s in half])
     return 1000 * slope, 1000 * low, 1000 * high

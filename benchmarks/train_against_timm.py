@@ -1,10 +1,10 @@
-"""``nas.train`` against timm's own training loop: images a second and the loss, on files like ImageNet's.
+"""``nas.train`` against timm's own training loop: images per second and loss, on files like ImageNet's.
 
 Both train the same network from the same initial weights by Table 1's recipe (LAMB, RandAugment, Mixup,
 CutMix, binary cross-entropy), in turns, each in a process of its own. The files are synthetic: of
 ImageNet's usual size and quality, their class in colours and stripes.
 
-timm's ``train.py`` is no part of its package. The loop here is put together as that script does it, of
+timm's ``train.py`` is no part of its package. The loop here is assembled as in that script, from
 timm's own pieces: ``create_dataset``, ``create_loader`` with its prefetcher, ``FastCollateMixup``,
 ``create_optimizer_v2``, ``create_scheduler_v2`` (as with ``--sched-on-updates``, which ``nas.train`` does
 too), ``BinaryCrossEntropy``. Both draw other crops, augmentations and partners for mixing, so the losses
@@ -124,7 +124,7 @@ def table(found: dict[str, Any]) -> str:
 
 
 def make_files(folder: Path, options: TrainAgainstTimmSettings) -> int:
-    """Writes JPEG files, one folder a class; returns their bytes."""
+    """Writes JPEG files, one folder per class; returns their size, bytes."""
     from PIL import Image
 
     random = np.random.default_rng(0)
@@ -188,10 +188,10 @@ def _finished(program: list[str]) -> str:
 
 
 def timms(options: TrainAgainstTimmSettings, folder: Path) -> dict[str, Any]:
-    """timm's ``train.py``, of timm's own pieces: rates and mean losses of the epochs.
+    """Runs the equivalent of timm's ``train.py``; returns speeds and mean losses of the epochs.
 
     Raises:
-        UserError: If timm refuses.
+        UserError: If timm rejects a setting.
     """
     import timm
     import torch

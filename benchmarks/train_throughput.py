@@ -1,6 +1,6 @@
-"""Images a second of training, against the loop most people would write with timm.
+"""Training speed in images per second, against the loop most people would write with timm.
 
-``ours`` is what a trial does, images, deterministic kernels and all: the search's own workplace is handed
+``ours`` is what a trial does, images, deterministic kernels and all: a trial host is handed
 the network, and epochs are read off the trial's own clock (``benchmarks.trial``). ``ours, N at once``, on
 a CPU, are N trials of one thread each; ``ours, reference`` is a trial with ``--reference``. ``plain`` (a)
 is a loop with DataLoader workers, RandAugment on PIL images, eager and channels first, in float32 and, on
@@ -9,8 +9,8 @@ device. The update rule, LAMB, is the same everywhere; ratios are those of the f
 apart, to the fastest of (a) and of (b).
 
 Every way of training is a process of its own; they take turns, and the ratios are medians over the
-turns, so that whatever else the machine does meets all alike. ``by CPU time`` compares images a CPU
-second, ours and plain with its workers: what the clock would say of a CPU that is busy all the time.
+turns, so that other load on the machine affects all alike. ``by CPU time`` compares images per CPU
+second, ours against plain with its workers: what the clock would show on a CPU that is busy all the time.
 ``validation`` is its share of an epoch as long as a turn, estimation of batch norms included: on few
 images more than in a search, whose own share ``benchmarks.search_utilisation`` reads from its journal.
 The roofline is the larger of the floors of operations and bytes (``benchmarks.workload.floors``) at the

@@ -1,8 +1,8 @@
 """Compares training recipes and schedules on real images: where the defaults in ``nas.trial`` come from.
 
 Each study trains a few configurations of the space with each of its variants and appends a row for
-every rung to a CSV file; what is there already is not trained again. Without ``--study`` it only
-prints what the file holds. ``docs/training.md`` shows the commands and discusses the outcome.
+every rung to a CSV file; rows that it has are not trained again. Without ``--study`` it only
+prints the file's results. ``docs/training.md`` shows the commands and discusses the outcome.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ atexit.register(gc.unfreeze)  # a trial host freezes; libraries complain of what
 
 
 class StopWatching(BaseException):
-    """Raised while a trial is watched: ends it. No Exception, which would be the trial's own crash."""
+    """Raised to end a watched trial. Not an Exception, which would count as the trial's own crash."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Epoch:
 
 @dataclass(frozen=True)
 class TrialSetup:
-    """Where and on what trials are watched.
+    """Device and workload of watched trials.
 
     Attributes:
         width: Width of the reduced network.

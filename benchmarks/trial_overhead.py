@@ -1,8 +1,8 @@
-"""What a trial costs beyond its training steps, part by part, and how much of a search that leaves idle.
+"""The time of a trial beyond its training steps, part by part, and how idle that leaves a search.
 
 The parts are the calls that the trial process makes, each timed on its own (medians); the first rows are
-measured from outside, through the executor that a search uses. CPU time is what counts for the parts on a
-CPU that other programs use as well.
+measured from outside, through the executor that a search uses. On a CPU shared with other programs, the
+parts' CPU time is what counts.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def through_executor(options: TrialOverheadSettings, folder: Path) -> tuple[floa
 
 
 def parts(options: TrialOverheadSettings, folder: Path) -> Iterator[tuple[str, Cost]]:
-    """Times what a one-epoch trial consists of; yields names and costs."""
+    """Times the parts of a one-epoch trial; yields their names and costs."""
     torch.set_num_threads(options.threads)
     device = torch.device(options.device)
     images = checked("random", *random_images(options.images))

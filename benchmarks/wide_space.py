@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def wide(floats: bool) -> ConfigurationSpace:
-    """Eight times a category with an integer that hangs on it and a float, and six ordinals.
+    """Builds eight groups of a category, an integer conditional on it and a float; and six ordinals.
 
     Args:
-        floats: Whether the floats are there; as many ordinals more otherwise.
+        floats: Whether to include the floats; if not, as many more ordinals replace them.
     """
     space = ConfigurationSpace()
     for number in range(8):
@@ -44,7 +44,7 @@ class Wide(SearchSpace):
 
 
 class Finite(SearchSpace):
-    """The same without floats: its size is a number."""
+    """The same without floats, so its size is finite."""
 
     space = wide(floats=False)
 

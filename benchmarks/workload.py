@@ -42,20 +42,20 @@ _UPDATES = 9
 
 
 def random_images(n: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Random pixels ``(n, 32, 32, 3)`` and labels ``(n,)``: speed does not depend on what is shown."""
+    """Returns random pixels ``(n, 32, 32, 3)`` and labels ``(n,)``: speed does not depend on the content."""
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (n, SIDE, SIDE, 3), dtype=np.uint8), np.arange(n) % CLASSES
 
 
 def network(wanted: str | Config, width: int, seed: int = 0) -> nn.Module:
-    """The reduced network of a configuration, or of one of the space's named points."""
+    """Builds the reduced network of a configuration, or of one of the space's named points."""
     torch.manual_seed(seed)
     config = SPACE.points[wanted] if isinstance(wanted, str) else wanted
     return SPACE.build(config, SPACE.reduced(width, SIDE), CLASSES, 3, 0.0)
 
 
 def seconds(run: Callable[[], object], device: torch.device, times: int = 5) -> float:
-    """Wall seconds of a call: the median of some, after one that is not counted."""
+    """Returns wall seconds of a call: the median of some, after one that is not counted."""
     run()
     found = []
     for _ in range(times):
@@ -68,7 +68,7 @@ def seconds(run: Callable[[], object], device: torch.device, times: int = 5) -> 
 
 
 def ceilings(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
-    """What the device reaches at best: FLOP/s of a matrix product, bytes/s read and written by a copy."""
+    """Measures the device's best: FLOP/s of a matrix product, bytes/s read and written by a copy."""
     size = _MATRIX[device.type]
     one, other = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     flops = 2 * size**3 / seconds(lambda: one @ other, device, 3)
@@ -78,16 +78,16 @@ def ceilings(device: torch.device, dtype: torch.dtype) -> tuple[float, float]:
 
 
 def floors(model: nn.Module, batch_size: int, bytes_a_number: int) -> tuple[float, float]:
-    """Operations and bytes that a training step cannot do without, layer by layer.
+    """Computes the least operations and bytes of a training step, layer by layer.
 
     Backward costs twice the operations of forward. Bytes: every layer that is not a container reads its
     inputs and writes its outputs once forward and twice backward, from memory; a device whose cache
     holds them, or that fuses layers, moves fewer.
 
     Args:
-        model: On the CPU.
-        batch_size: Images a step.
-        bytes_a_number: Of an activation.
+        model: A network on the CPU.
+        batch_size: Images per step.
+        bytes_a_number: Size of an activation's element.
 
     Returns:
         FLOPs (two for each multiply-accumulate) and bytes.
@@ -110,21 +110,21 @@ def floors(model: nn.Module, batch_size: int, bytes_a_number: int) -> tuple[floa
 
 
 def number_type(device: torch.device) -> torch.dtype:
-    """What a trial's activations are on a device."""
+    """Returns the data type of a trial's activations on a device."""
     return torch.bfloat16 if wants_bf16("auto", device) else torch.float32
 
 
 def roofline(
     wanted: str | Config, width: int, batch_size: int, limits: tuple[float, float], dtype: torch.dtype
 ) -> dict[str, float]:
-    """Floors of a step, in seconds, and the images a second that the larger one allows.
+    """Returns floors of a step, in seconds, and the images per second that the larger one allows.
 
     Args:
         wanted: As for :func:`network`.
-        width: As there.
-        batch_size: Images a step.
+        width: As for :func:`network`.
+        batch_size: Images per step.
         limits: The ceilings, of :func:`ceilings`.
-        dtype: Of an activation.
+        dtype: Data type of activations.
     """
     flops, moved = floors(network(wanted, width), batch_size, dtype.itemsize)
     operations, bytes_ = flops / limits[0], moved / limits[1]
@@ -133,7 +133,7 @@ def roofline(
 
 
 def machine(device: torch.device) -> dict[str, Any]:
-    """Command, date, hardware and versions, for the record."""
+    """Returns command, date, hardware and versions, for the record."""
     return {
         "command": " ".join(["python", "-m", f"benchmarks.{Path(sys.argv[0]).stem}", *sys.argv[1:]]),
         "date": date.today().isoformat(),
@@ -143,7 +143,7 @@ def machine(device: torch.device) -> dict[str, Any]:
 
 
 def write_json(path: Path | None, found: object) -> None:
-    """Writes figures, if a file was asked for; a reader sees whole ones at any moment."""
+    """Writes figures, if a file was asked for; readers never see a half-written one."""
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
@@ -151,7 +151,7 @@ def write_json(path: Path | None, found: object) -> None:
 
 
 def replaced(page: str, mark: str, text: str) -> str:
-    """The page with ``text`` between a mark and its end.
+    """Returns the page with ``text`` between a mark and its end.
 
     Raises:
         ValueError: If the page has no such marks.
@@ -164,7 +164,7 @@ def replaced(page: str, mark: str, text: str) -> str:
 
 
 def command(main: Callable[[Options], object], options: type[Options], description: str | None) -> None:
-    """Runs a benchmark from the command line; what is wrong with it is one line."""
+    """Runs a benchmark from the command line; a user's error is one line."""
     prog = f"python -m benchmarks.{Path(sys.argv[0]).stem}"
 
     def run() -> int:

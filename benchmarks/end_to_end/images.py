@@ -1,4 +1,4 @@
-"""The images of a race: what programs get, and what winners are judged on."""
+"""The images of a race: those that programs get, and those that winners are judged on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def given(options: EndToEndSettings, repeat: int) -> ImageSet:
-    """What every program of a repeat gets: another stratified draw each time."""
+    """Returns the images that every program of a repeat gets: a fresh stratified draw each time."""
     return load(
         options.dataset,
         data_dir=options.data_dir,
@@ -35,7 +35,7 @@ def write(images: ImageSet, path: Path) -> None:
 
 
 def judged(options: EndToEndSettings, images: ImageSet, repeat: int) -> DeviceData:
-    """To learn from: as many of the given images as a trial has. To judge by: the test part, seen by none."""
+    """Returns training images, as many as a trial has, and the test part, which no program has seen."""
     test = load_test(options.dataset, data_dir=options.data_dir)
     rng = np.random.default_rng(repeat)
     test = test.take(np.sort(rng.permutation(len(test.labels))[: options.test]))

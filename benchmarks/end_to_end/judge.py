@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 def accuracies(options: EndToEndSettings, data: DeviceData, config: Config, repeat: int) -> list[float]:
-    """Test accuracy with each fresh seed; 0 where the training diverges.
+    """Returns test accuracy with each fresh seed; 0 where the training diverges.
 
-    The seeds are the same for all configurations of a repeat, and none that a program has used.
+    The seeds are the same for all configurations of a repeat; no program has used them.
     """
     return [_accuracy(options, data, config, derive(repeat, "judge", seed)) for seed in range(options.seeds)]
 

@@ -31,9 +31,9 @@ class Course:
     """Where a repeat is raced.
 
     Attributes:
-        options: Of the race.
+        options: Settings of the race.
         repeat: Its number, and every program's seed.
-        images: The archive that all get.
+        images: The archive that all programs get.
         flip: Whether mirrored images still belong to their class.
         folder: For run folders, logs and winners.
     """
@@ -46,7 +46,7 @@ class Course:
 
 
 def command(racer: RacerName, course: Course) -> list[str]:
-    """What a user would type."""
+    """Returns the command that a user would type."""
     options = course.options
     common = {
         "space": options.space,
@@ -83,9 +83,9 @@ def command(racer: RacerName, course: Course) -> list[str]:
 
 
 def race(course: Course) -> dict[str, Winner]:
-    """Runs all programs; gives the winner that each has named.
+    """Runs all programs; returns the winner that each has named.
 
-    As many run at a time as there are cores for. Who runs beside whom changes from repeat to repeat.
+    As many run at a time as there are cores; which ones run side by side changes between repeats.
 
     Raises:
         UserError: If one of them fails.

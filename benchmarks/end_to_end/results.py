@@ -1,4 +1,4 @@
-"""What the races came to."""
+"""Results of the races."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAME = (
 
 
 def terms(options: EndToEndSettings) -> dict[str, Any]:
-    """What two races must share to be compared; of a file of images its name, wherever it lies."""
+    """Returns what two races must share to be compared; of an image file only its name."""
     kind, _, place = options.dataset.partition(":")
     same = {name: getattr(options, name) for name in _SAME}
     return {"dataset": f"{kind}:{Path(place).name}" if place else kind, **same}
@@ -44,7 +44,7 @@ def read(path: Path, options: EndToEndSettings) -> list[dict[str, Any]]:
 def table(rows: Sequence[dict[str, Any]], racers: Sequence[str]) -> str:
     """Markdown: what each program did and named, and its winner's accuracy with fresh seeds.
 
-    The p-value is of a two-sided paired t-test over repeats against ours; there is none of fewer than three.
+    The p-value is of a two-sided paired t-test over repeats against ours; fewer than three have none.
     """
     lines = [
         "| program | trials | epochs | its own figure | fresh seeds, test images | p against ours |",

@@ -71,13 +71,13 @@ class UserLoopSettings:
 
 @dataclass(frozen=True)
 class Winner:
-    """What the program names.
+    """The winner that the program names.
 
     Attributes:
-        config: The best trial's.
-        accuracy: Its accuracy on the images chosen by.
-        trials: Trials begun.
-        epochs: Epochs trained in all.
+        config: The best trial's configuration.
+        accuracy: Its accuracy on the validation images.
+        trials: Number of trials begun.
+        epochs: Total number of epochs trained.
     """
 
     config: Config
@@ -150,7 +150,7 @@ class Program:
         return accuracy
 
     def accuracies(self, model: torch.nn.Module) -> Iterator[float]:
-        """Trains to the highest rung; gives the accuracy after each epoch."""
+        """Trains to the highest rung; yields the accuracy after each epoch."""
         from timm.optim import create_optimizer_v2
 
         recipe: Recipe = self.recipe
@@ -170,7 +170,7 @@ class Program:
 
     @torch.no_grad()
     def accuracy(self, model: torch.nn.Module) -> float:
-        """Share of the images chosen by that are named right."""
+        """Returns the share of validation images classified correctly."""
         model.eval()
         right = 0
         for images, labels in self.judge:
@@ -181,7 +181,7 @@ class Program:
 def transforms(
     mean: NDArray[np.float64], std: NDArray[np.float64], side: int, *, flip: bool
 ) -> tuple[Callable[[Any], torch.Tensor], Callable[[Any], torch.Tensor]]:
-    """To learn from and to judge by."""
+    """Returns the transforms for training and validation."""
     from torchvision import transforms as t
 
     end = [t.ToTensor(), t.Normalize(mean.tolist(), np.maximum(std, 1 / 255).tolist())]

@@ -1,7 +1,7 @@
 """Random functions over spaces of any size, whose best configuration is known exactly.
 
-A value is a sum over hyperparameters in a random order: what each choice is worth, and what it is worth
-beside its neighbour's. So the best of 10^15 configurations is found by dynamic programming (Viterbi, 1967).
+A value is a sum over hyperparameters in a random order: an effect of each choice, and an interaction with
+its neighbour's choice. So the best of 10^15 configurations is found by dynamic programming (Viterbi, 1967).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Chain:
     """A sum along a chain of hyperparameters, mean 0 and variance 1 over all configurations."""
 
     def __init__(self, sizes: Sequence[int], rng: np.random.Generator) -> None:
-        """Draws the order of the chain and what choices and neighbours are worth."""
+        """Draws the order of the chain, the effects and the interactions."""
         self._order = rng.permutation(len(sizes))
         ordered = [sizes[i] for i in self._order]
         singles = [_centred(rng.exponential() * rng.normal(size=size)) for size in ordered]

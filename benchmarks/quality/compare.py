@@ -48,13 +48,13 @@ class CompareSettings:
 
 
 def at(steps: Sequence[tuple[float, float]], mark: float) -> float:
-    """Regret after so many full evaluations; before the first incumbent, that of the first."""
+    """Returns the regret after some full evaluations; before the first incumbent, that of the first."""
     reached = [regret for paid, regret in steps if paid <= mark]
     return reached[-1] if reached else steps[0][1]
 
 
 def edition(opponent: str) -> str:
-    """Names the code of the default search by a hash, as it changes from day to day; "" for the others."""
+    """Returns a hash of the default search's code, which changes with its versions; "" for the others."""
     if opponent.partition(":")[0] != OURS:
         return ""
     digest = hashlib.sha256()
@@ -85,7 +85,7 @@ def run(problem: str, opponent: str, seed: int, evaluations: float) -> dict[str,
 
 
 def key(row: dict[str, Any]) -> tuple[Any, ...]:
-    """What tells a race from another."""
+    """Returns what identifies a race."""
     return row["problem"], row["opponent"], row.get("edition", ""), row["seed"], row["evaluations"]
 
 

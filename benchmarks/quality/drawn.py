@@ -33,12 +33,12 @@ _LOSS = (0.22, 0.09, 0.0)  # how much the error is higher at each rung
 
 @dataclass(frozen=True)
 class Shape:
-    """What the rungs of 2, 6 and 18 epochs see of a function; sizes are in its standard deviations.
+    """How the rungs of 2, 6 and 18 epochs relate to a function; sizes are in its standard deviations.
 
     Attributes:
-        share: How much of the highest rung's function.
-        own: How much of a function that only this rung sees.
-        floor: Low rungs cannot tell configurations apart that are better than this.
+        share: Weight of the highest rung's function.
+        own: Weight of a function that only this rung sees.
+        floor: Below this error low rungs cannot tell configurations apart.
         noise: Standard deviation between seeds, as an error.
     """
 

@@ -42,7 +42,7 @@ TABLE = HERE / "nexception_table.parquet"
 Part = Literal["table", "width32", "width64", "width128", "deep", "images", "pixels"]
 _SPLIT_SEED = 0
 _SAMPLE_SEED = 20
-_REPEATED = 5  # one configuration in so many is trained with a second seed
+_REPEATED = 5  # every fifth configuration is trained with a second seed
 _POINT_SEEDS = 3
 _TRAINING = ["part", "config_id", "seed"]  # the columns that name one
 

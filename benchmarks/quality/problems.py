@@ -1,4 +1,4 @@
-"""What the optimisers are judged on: answers from tables, for the real search loop in simulated time."""
+"""Problems on which optimisers are judged: answers from tables, for the real search in simulated time."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class UnnamedSpace(TabularSpace):
 
 @dataclass(frozen=True)
 class TrueError:
-    """What a configuration is worth at the highest rung.
+    """The true errors of configurations at the highest rung.
 
     Attributes:
-        best: The least there is.
+        best: The lowest one.
         full_seconds: Mean seconds of a training at the highest rung, over all configurations.
     """
 

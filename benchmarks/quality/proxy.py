@@ -1,7 +1,7 @@
-"""Do cheap trials rank networks as dear ones do, and are the paper's findings seen? What the table says.
+"""Whether cheap trials rank networks as expensive ones do, and whether the paper's findings hold there.
 
-``python -m benchmarks.quality.proxy`` prints rank correlations between settings, seeds and epochs, what each
-choice is worth by the surrogate, and NEXcepTion against Xception.
+``python -m benchmarks.quality.proxy`` prints, from the table, rank correlations between settings, seeds and
+epochs, each choice's effect according to the surrogate, and NEXcepTion against Xception.
 """
 
 from __future__ import annotations

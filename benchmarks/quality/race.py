@@ -80,7 +80,7 @@ class Problem(Protocol):
 def race(
     problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1, replicates: float = 0.0
 ) -> list[tuple[float, float]]:
-    """Runs one search; gives when the incumbent changed, in full evaluations, and its regret.
+    """Runs one search; returns when the incumbent changed, in full evaluations, and its regret.
 
     Arguments are those of :func:`search`.
     """
@@ -90,12 +90,12 @@ def race(
 def search(
     problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1, replicates: float = 0.0
 ) -> tuple[SearchState, list[tuple[float, float]]]:
-    """Runs one search; gives all of it, and when the incumbent changed with its regret.
+    """Runs one search; returns its state, and when the incumbent changed with its regret.
 
     Args:
         problem: Table or surrogate.
         maker: Makes the optimiser.
-        seed: Of optimiser and trainings.
+        seed: Seed of optimiser and trainings.
         evaluations: Simulated time, in mean trainings at the highest rung.
         slots: Trials at the same time.
         replicates: Share of the epochs that goes to further seeds of the best.

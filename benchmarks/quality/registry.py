@@ -24,9 +24,9 @@ class Entry:
 
     Attributes:
         kind: What is hard about it.
-        make: Makes it; of drawn functions, the one of a seed, which is the race's.
+        make: Makes it for a race's seed, on which drawn functions depend.
         meaning: One line for people.
-        aside: Whether no setting may be chosen by it: it shows what is claimed of the others.
+        aside: Whether it is kept aside: no setting may be chosen by it, so that it can test claims.
     """
 
     kind: Kind

@@ -42,7 +42,7 @@ class Curves:
     Attributes:
         configs: The configurations.
         curves: Error after each epoch, mean over seeds, ``(N, E)``.
-        seconds: Of an epoch, ``(N,)``, NaN where they were not measured.
+        seconds: Time of an epoch, ``(N,)``, NaN where it was not measured.
         noise: Differences between the curves of two seeds, scaled to the noise of one, ``(M, E)``.
     """
 
@@ -119,7 +119,7 @@ def predict(model: Model, configs: Sequence[Config], targets: Array, others: Seq
 
 
 def cross_validate(data: Curves, model: Model) -> dict[str, float]:
-    """How a model does on configurations left out: rank correlation and error at the last epoch."""
+    """Evaluates a model on held-out configurations: rank correlation and error at the last epoch."""
     order = np.random.default_rng(0).permutation(len(data.configs))
     found = np.zeros(len(order))
     for fold in range(_FOLDS):

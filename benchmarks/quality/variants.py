@@ -213,7 +213,7 @@ def _sobol(n: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
 
 
 def _belief(choices: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
-    """A prior for so many choices of the best configuration; of the worst one where negative."""
+    """Builds a prior for a number of choices of the best configuration; if negative, of the worst one."""
     sign = 1 if choices > 0 else -1
     known = min(problem.space.enumerate(), key=lambda config: sign * problem.true_error(config))
     names = np.random.default_rng(seed).permutation(list(known))[: abs(int(choices))]

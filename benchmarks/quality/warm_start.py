@@ -1,7 +1,7 @@
 """Does ``--warm-start`` help, and what if the earlier run misleads?
 
 ``python -m benchmarks.quality.warm_start`` races the default search on NAS-Bench-201's CIFAR-100: cold, with
-what a search on CIFAR-10 has found, and with the same turned upside down, the best called the worst.
+what a search on CIFAR-10 has found, and with those errors inverted, so that the best appears worst.
 """
 
 from __future__ import annotations

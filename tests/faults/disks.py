@@ -88,7 +88,7 @@ def truncated(lab: Lab, times: int, seed: int = 0) -> Row:
 
 
 def damaged(lab: Lab, size: int, times: int, seed: int = 0) -> Row:
-    """Flips one bit, or overwrites so many bytes, in the middle of a journal; repairs it; goes on."""
+    """Flips one bit, or overwrites some bytes, in the middle of a journal; repairs it; goes on."""
     what = "one bit flipped" if size == 0 else f"{size} bytes overwritten"
     row = Row(f"{what} in the journal", "refused, line named; repaired; resumes, trains nothing but the lost")
     draw = random.Random(seed)

@@ -58,7 +58,7 @@ def at_random(lab: Lab, kills: int, seed: int = 0) -> Row:
 
 
 def points(lab: Lab, most: int | None) -> dict[str, list[tuple[str, int]]]:
-    """Where to kill: by kind of file, (operation, how-many-th), at most so many of each pair."""
+    """Returns where to kill: by kind of file, (operation, count), at most ``most`` of each pair."""
     chosen: dict[str, list[tuple[str, int]]] = {}
     for (operation, kind), count in sorted(lab.operations.items()):
         numbers = list(range(1, count + 1))
@@ -146,7 +146,7 @@ def by_signal(lab: Lab, number: signal.Signals, times: int) -> Row:
 
 
 def wait_for(run: Path, lines: int) -> None:
-    """Waits until a run's journal has so many lines."""
+    """Waits until a run's journal has a number of lines."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if Run(run).journal.exists() and Run(run).journal.read_bytes().count(b"\n") >= lines:

@@ -108,7 +108,7 @@ class Search:
         os.killpg(self.pid, number)
 
     def over(self, timeout: float) -> bool:
-        """Waits for its end, but no longer than so many seconds."""
+        """Waits for its end, at most ``timeout`` seconds."""
         poll = select.poll()
         poll.register(self._handle, select.POLLIN)
         return bool(poll.poll(1000 * timeout))

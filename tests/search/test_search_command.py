@@ -64,7 +64,7 @@ def ledger(run: Path) -> list[tuple[Any, ...]]:
 
 
 def wait_for(run: Path, events: int) -> None:
-    """Waits until the journal has so many lines."""
+    """Waits until the journal has a number of lines."""
     deadline = time.monotonic() + 120
     path = run / "trials.jsonl"
     while time.monotonic() < deadline:

@@ -56,7 +56,7 @@ def test_the_published_recipe_runs_as_it_is(run, networks, tmp_path, figures):
 
 
 def kill_at(updates, network, output, args):
-    """Starts a training and kills it once it has written a checkpoint of so many updates."""
+    """Starts a training and kills it once it has written a checkpoint after a number of updates."""
     command = [sys.executable, "-m", "nas.train", str(network), "--data", "digits", "-o", str(output), *args]
     process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
     deadline = time.monotonic() + 120
