@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from benchmarks.quality.neighbours import Evolution, LocalSearch
 from benchmarks.quality.optuna_samplers import OptunaGp, OptunaTpe
 from benchmarks.quality.others import Other, drawn, patient
+from benchmarks.quality.priorband import PriorBand
 from nas.optimizers import create
 from nas.optimizers.protocol import Suggestion
 from nas.optimizers.settings import OptimizerSettings
@@ -212,6 +213,7 @@ OPPONENTS: dict[str, Maker] = {
     "tpe": patient(OptunaTpe),
     "gp": patient(OptunaGp),
     "dehb": patient(Dehb),
+    "priorband": patient(PriorBand),
     "asha": patient(Asha),
     "local": patient(LocalSearch),
     "evolution": patient(Evolution),

@@ -88,7 +88,8 @@ class Spinner:
         frame = self._frames[int(now / _FRAME) % len(self._frames)]
         seconds = now - self._since
         line = f"{frame} {self._text}" + (f"  {seconds:.0f} s" if seconds >= 1 else "")
-        self._write(_ERASE + self._encoded(line[: shutil.get_terminal_size().columns - 1]) + b"\r")
+        width = shutil.get_terminal_size().columns or 80  # Python 3.10 gives 0 for a terminal of unknown size
+        self._write(_ERASE + self._encoded(line[: width - 1]) + b"\r")
         self._shown = True
 
     def _tell(self) -> None:
