@@ -134,7 +134,7 @@ class Contest:
         """Has every method train a network.
 
         Returns:
-            By method, the speed of every turn, for those that can train it; and notes, such as why one cannot.
+            By method, the speed of every turn, for those that can train it; and notes on why one cannot.
         """
         self._notes = []
         speeds: dict[str, list[Speed]] = {
