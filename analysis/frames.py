@@ -145,6 +145,11 @@ class Run:
         default = self.default
         return [name for name in self.hyperparameters if config[name] != default[name]]
 
+    def changes(self, row: Mapping[str, Any] | pd.Series) -> str:
+        """Describes a trial's differences from the base architecture."""
+        words = [f"{name} {levels.shown(row[name])}" for name in self.differing(row)]
+        return ", ".join(words) or "the base architecture"
+
     def budget(self, epochs: int) -> pd.DataFrame:
         """Returns the measured trials of one rung."""
         return self.measured[self.measured["epochs"] == epochs]

@@ -16,23 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from analysis.frames import Run
-
-
-@contextlib.contextmanager
-def folder(run: Run) -> Iterator[Path]:
-    """Creates the run's analysis folder; errors of the disk inside the block become one line.
-
-    Raises:
-        UserError: If it cannot be created or written.
-    """
-    with writable(run.analysis) as path:
-        yield path
-
 
 @contextlib.contextmanager
 def writable(path: Path) -> Iterator[Path]:
-    """Creates a folder, like :func:`folder`.
+    """Creates a folder; errors of the disk inside the block become one line.
 
     Raises:
         UserError: If it cannot be created or written.

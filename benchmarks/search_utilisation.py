@@ -17,7 +17,6 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +29,7 @@ from nas.run.events import Epoch
 from nas.run.state import SearchState
 from nas.util.errors import UserError
 from nas.util.machine import find_device
+from nas.util.timestamps import from_iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -109,8 +109,8 @@ def shares(run: Path) -> dict[str, float]:
         "images_a_second": len(epochs) * images / span,
         "ask_seconds": state.ask_seconds / len(state.trials),
         "crashed": float(len(state.crashed)),
-        "began": _moment(min(t.started for t in done)),
-        "ended": _moment(max(t.ended for t in done)),
+        "began": from_iso(min(t.started for t in done)),
+        "ended": from_iso(max(t.ended for t in done)),
     }
 
 
@@ -121,11 +121,6 @@ def _covered(spans: Iterable[tuple[float, float]]) -> float:
         total += max(end - max(begin, until), 0.0)
         until = max(until, end)
     return total
-
-
-def _moment(time: str) -> float:
-    """Seconds since the epoch of a journal's time."""
-    return datetime.fromisoformat(time.replace("Z", "+00:00")).timestamp()
 
 
 def main(options: SearchUtilisationSettings) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from analysis.figures import style as figures
-from analysis.levels import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,10 +58,7 @@ def legend(title: str | None = None) -> Spec:
 
 def changes(run: Run, trials: pd.DataFrame) -> list[str]:
     """Returns the differences of each trial's network from the base architecture."""
-    return [
-        ", ".join(f"{name} {shown(row[name])}" for name in run.differing(row)) or "the base architecture"
-        for row in trials[list(run.hyperparameters)].to_dict("records")
-    ]
+    return [run.changes(row) for row in trials[list(run.hyperparameters)].to_dict("records")]
 
 
 def short(values: Any) -> Any:

@@ -10,7 +10,7 @@ import pandas as pd
 from analysis import curves
 from analysis.figures.search import time_axis
 from analysis.figures.seeds import mean_curve
-from analysis.figures.style import BASE, INK, colour, drawing, name_axis, percent_axis, say
+from analysis.figures.style import BASE, INK, colour, drawing, learning_panels, name_axis, percent_axis, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,18 +85,11 @@ def learning_curves(groups: Sequence[Group]) -> Figure:
     """
     with drawing(8.8, 4.1, columns=2) as (figure, axes):
         runs = [run for part in groups for run in part.runs]
-        for ax, column, label in zip(
-            axes[0], ("top1", "val_loss"), ("validation top-1", "validation loss"), strict=True
-        ):
+        for ax, column in learning_panels(axes[0], "Learning curves, mean and standard deviation"):
             for place, part in enumerate(groups):
                 winners = [_winner(run) for run in part.runs]
                 mean_curve(ax, winners, column, colour(place), f"winners of {part.label}", place)
             mean_curve(ax, [_base(run) for run in runs], column, BASE, "base architecture", len(groups), "--")
-            ax.set_xlabel("epochs")
-            ax.set_ylabel(label)
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        percent_axis(axes[0, 0].yaxis)
-        axes[0, 0].set_title("Learning curves, mean and standard deviation")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         if handles:
             figure.legend(handles, labels, loc="outside lower center", ncols=2)

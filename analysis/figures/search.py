@@ -17,6 +17,7 @@ from analysis.figures.style import (
     budget_label,
     colour,
     drawing,
+    learning_panels,
     percent_axis,
     say,
     wrap,
@@ -138,9 +139,7 @@ def learning_curves(run: Run) -> Figure:
             say(axes[0, 0], _NOTHING)
             axes[0, 1].set_axis_off()
             return figure
-        for ax, column, label in zip(
-            axes[0], ("top1", "val_loss"), ("validation top-1", "validation loss"), strict=True
-        ):
+        for ax, column in learning_panels(axes[0], "Learning curves of the ten best"):
             for place, name in reversed(list(enumerate(ranked["config_id"].head(TOP)))):
                 points = curves.curve(run, name)
                 style = {"color": GOOD, "zorder": 4} if place == 0 else {"color": FAINT, "linewidth": 1.1}
@@ -159,11 +158,6 @@ def learning_curves(run: Run) -> Figure:
                     marker=".",
                     label="base architecture",
                 )
-            ax.set_xlabel("epochs")
-            ax.set_ylabel(label)
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        percent_axis(axes[0, 0].yaxis)
-        axes[0, 0].set_title("Learning curves of the ten best")
         _legend(figure, axes[0, 0], 3)
     return figure
 
@@ -233,8 +227,7 @@ def size_titles(run: Run) -> list[str]:
         return []
     return [
         f"trial {row['trial']}: top-1 {100 * (1 - row['error']):.2f}%, {format_count(row['macs'])} MACs, "
-        f"{format_count(row['params'])} params; "
-        + (", ".join(f"{name} {shown(row[name])}" for name in run.differing(row)) or "the base architecture")
+        f"{format_count(row['params'])} params; {run.changes(row)}"
         for _, row in pareto.candidates(run).iterrows()
     ]
 

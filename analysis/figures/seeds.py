@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.figures.style import BASE, colour, drawing, percent_axis
+from analysis.figures.style import BASE, colour, drawing, learning_panels
 from analysis.seeds import BASE_LABEL
 
 if TYPE_CHECKING:
@@ -23,20 +23,13 @@ def seeds(several: Seeds) -> Figure:
     with drawing(8.8, 4.1, columns=2) as (figure, axes):
         names = list(dict.fromkeys(several.curves["label"]))
         found = [name for name in names if name != BASE_LABEL]
-        for ax, column, title in zip(
-            axes[0], ("top1", "val_loss"), ("validation top-1", "validation loss"), strict=True
-        ):
+        for ax, column in learning_panels(axes[0], "Learning curves over seeds, mean and standard deviation"):
             for place, name in enumerate(names):
                 base = name == BASE_LABEL
                 paint = BASE if base else colour(found.index(name))
                 rows = several.curves[several.curves["label"] == name]
                 runs = [part for _, part in rows.groupby("repeat")]
                 mean_curve(ax, runs, column, paint, name, place, "--" if base else "-")
-            ax.set_xlabel("epochs")
-            ax.set_ylabel(title)
-            ax.xaxis.get_major_locator().set_params(integer=True)
-        percent_axis(axes[0, 0].yaxis)
-        axes[0, 0].set_title("Learning curves over seeds, mean and standard deviation")
         figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 

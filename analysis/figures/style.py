@@ -114,6 +114,18 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
 
 
+def learning_panels(axes: Sequence[Axes], title: str) -> Iterator[tuple[Axes, str]]:
+    """Prepares two plots over epochs, of top-1 and of the loss; gives each with the name of its column."""
+    percent_axis(axes[0].yaxis)
+    axes[0].set_title(title)
+    labels = {"top1": "validation top-1", "val_loss": "validation loss"}
+    for ax, (column, label) in zip(axes, labels.items(), strict=True):
+        ax.set_xlabel("epochs")
+        ax.set_ylabel(label)
+        ax.xaxis.get_major_locator().set_params(integer=True)
+        yield ax, column
+
+
 def say(axes: Axes, text: str) -> None:
     """Says in an empty plot why it is empty."""
     axes.set_axis_off()

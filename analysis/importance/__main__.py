@@ -44,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> int:
     from analysis.importance import marginals, tables
 
     run = load(command.run)
-    with outputs.folder(run) as folder:
+    with outputs.writable(run.analysis) as folder:
         output.doing("finding out which choices matter")
         found = importances(run, command.settings)
         choices = marginals.marginals(run, trees=command.settings.trees, seed=command.settings.seed)

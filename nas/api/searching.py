@@ -86,7 +86,8 @@ def run_search(
         )
         _refuse_existing(path)
         if found is not None:
-            place = stack.enter_context(images.placed(path, found, _silent if quiet else print))
+            note: Callable[[str], None] = (lambda _: None) if quiet else print
+            place = stack.enter_context(images.placed(path, found, note))
             wanted = replace(wanted, data=replace(wanted.data, dataset=place))
         _say_what_takes_time(wanted, quiet=quiet)
         session.begin(path, wanted, watcher.view, filled=found is not None, log=_log(log))
@@ -181,7 +182,3 @@ def _refuse_existing(path: Path) -> None:
             f"{path}: exists already; nas.resume_search({str(path)!r}) goes on with it, another name "
             "starts a new run"
         )
-
-
-def _silent(_: str) -> None:
-    pass

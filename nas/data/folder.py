@@ -90,11 +90,20 @@ def cached(path: Path, shape: tuple[int, ...], dtype: type[np.generic]) -> NDArr
     return found if found.shape == shape and found.dtype == dtype else None
 
 
+def write_cache(path: Path, values: NDArray[Any]) -> None:
+    """Writes what :func:`cached` reads.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        np.save(temporary, values, allow_pickle=False)
+
+
 def _write(path: Path, images: NDArray[np.uint8]) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            np.save(temporary, images, allow_pickle=False)
+        write_cache(path, images)
     except OSError as error:
         raise SettingError(
             "data_dir", None, f"cannot write {path.parent} ({error.strerror}); must be a writable folder"

@@ -12,8 +12,7 @@ from PIL import Image
 
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.doubles import digest, look
-from nas.data.folder import cached, key, refuse_unreadable
-from nas.util.files import replacing
+from nas.data.folder import cached, key, refuse_unreadable, write_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -51,9 +50,7 @@ def scan(
     if digests is None:
         digests = _look_at_all(pictures.files, on_file)
         with contextlib.suppress(OSError):
-            cache_dir.mkdir(parents=True, exist_ok=True)
-            with replacing(cache) as temporary:
-                np.save(temporary, digests, allow_pickle=False)
+            write_cache(cache, digests)
     return look(pictures.name, digests, pictures.labels, pictures.class_names)
 
 

@@ -90,11 +90,7 @@ def _started(run: Run, note: Callable[[str], None]) -> Follower | None:
         return None
 
 
-def _unsaid(_: str) -> None:
-    pass
-
-
-def made(run: Run, model: Path | None = None, note: Callable[[str], None] = _unsaid) -> None:
+def made(run: Run, model: Path | None = None, note: Callable[[str], None] = lambda _: None) -> None:
     """Adds an export or report to the run's tracker, if it has one.
 
     Args:

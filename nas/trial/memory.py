@@ -48,6 +48,11 @@ def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    trim()
+
+
+def trim() -> None:
+    """Returns the memory of freed tensors to the system, as glibc can."""
     if hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
         libc.malloc_trim(0)
 

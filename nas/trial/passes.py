@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import time
 from typing import TYPE_CHECKING
 
 import torch
 
-from nas.trial.memory import PeakMemory
+from nas.trial.memory import PeakMemory, trim
 from nas.util.machine import has_bf16, synchronize
 
 if TYPE_CHECKING:
@@ -54,14 +52,8 @@ class Passes:
         return added + sum(tensor.numel() * tensor.element_size() for tensor in weights), first + second
 
     def _peak(self, images: Tensor) -> tuple[int, float]:
-        _give_back()
+        trim()  # reused memory would not count as added
         with PeakMemory(self._device) as peak:
             before = peak.bytes
             seconds = self.seconds(images)
             return peak.bytes - before, seconds
-
-
-def _give_back() -> None:
-    """Returns freed memory to the system; reused memory would not count as added."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)

@@ -17,7 +17,7 @@ from distributed.scheduler import KilledWorker
 from nas import __version__
 from nas.execution.dask import worker
 from nas.execution.dask.connection import SchedulerConnection
-from nas.execution.dask.jobs import Job, Member, beside, blameless, crowded, seats, thin_out
+from nas.execution.dask.jobs import Job, Member, beside, blameless, seats, thin_out
 from nas.execution.dask.messages import Outcome, Ready, Task, TrialAbandoned, WorkerSetup, difference
 from nas.execution.dask.stores import Stores
 from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
@@ -286,7 +286,7 @@ class DaskExecutor:
             job.member = member
             member.status = "busy"
             # Only the search knows every running trial, so only the search may delete checkpoints.
-            alone = bool(job.alone) or not crowded(member, members)
+            alone = bool(job.alone) or not beside(member, members)
             task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, checkpoint)
             job.future = self._client.task(member.address, worker.run, task)
             self._call_back(member, job.future)

@@ -129,11 +129,6 @@ def thin_out(members: Collection[Member]) -> None:
             taken.add(place(member))
 
 
-def crowded(member: Member, members: Iterable[Member]) -> bool:
-    """Whether other workers use this worker's GPU."""
-    return bool(beside(member, members))
-
-
 def beside(member: Member, members: Iterable[Member]) -> list[Member]:
     """Lists the other workers on this worker's GPU."""
     return [other for other in members if other is not member and place(other) == place(member)]
@@ -141,4 +136,4 @@ def beside(member: Member, members: Iterable[Member]) -> list[Member]:
 
 def blameless(end: Report, job: Job, member: Member, members: Iterable[Member]) -> bool:
     """Whether another trial may have caused a trial's crash, so that it does not count as a crash yet."""
-    return isinstance(end, TrialEnded) and bool(end.fault) and not job.alone and crowded(member, members)
+    return isinstance(end, TrialEnded) and bool(end.fault) and not job.alone and bool(beside(member, members))
