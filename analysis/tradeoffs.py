@@ -44,7 +44,7 @@ def front(run: Run, weighed: Objectives) -> pd.DataFrame:
     if not run.replicates.empty:
         state = SearchState.of(folder.Run.open(run.path).read_journal().events)
         known = posterior(state, run.rungs[-1])
-        means = {one.trial.trial: one.mean for one in known.beliefs if not one.crashed}
+        means = {one.trial.trial: one.mean for one in known.estimates if not one.crashed}
         trials = trials[trials["trial"].isin(means)]
         trials = trials.assign(error=trials["trial"].map(means))
     return pareto.front(trials, COST + weighed.costs[0])

@@ -1,8 +1,8 @@
-"""What a command says on standard error besides what it is doing."""
+"""What a command prints on standard error besides progress messages."""
 
 from __future__ import annotations
 
 
 def complaints(err: str) -> list[str]:
-    """The lines of ``err`` but those that tell what is being done, which come if that takes long."""
+    """Returns the lines of ``err`` without progress messages, which appear if something takes long."""
     return [line for line in err.splitlines() if not line.endswith(" ...")]

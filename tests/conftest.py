@@ -143,7 +143,7 @@ class Simulation:
     replicates: float = 0.0
 
     def search(self, *listeners: Any) -> tuple[Search, Journal]:
-        """Begins the run, or takes it up where its journal ends."""
+        """Begins the run, or resumes it where its journal ends."""
         space = search_spaces.get(self.space)
         run = Run.open(self.path) if self.path.exists() else self._create(space)
         contents = run.read_journal()
@@ -197,7 +197,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def trials_here(one_thread: None) -> Iterator[None]:
-    """Searches train in this process: for tests of what a run finds, not of the process it trains in."""
+    """Makes searches train in this process: for tests of a run's results, not of its trial process."""
     from tests.execution.in_thread import InThread
 
     with pytest.MonkeyPatch.context() as patch:
@@ -207,7 +207,7 @@ def trials_here(one_thread: None) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def shallow() -> Iterator[None]:
-    """A search's networks have one middle block: for tests of what becomes of them, not of their depth."""
+    """Gives a search's networks one middle block: for tests that do not depend on their depth."""
 
     def reduced(width: int, image_size: int = 32) -> Geometry:
         return replace(whole(width, image_size), depths=(1,))
@@ -246,7 +246,7 @@ def simulate(tmp_path: Path) -> Callable[..., Simulation]:
 
 @pytest.fixture(scope="session")
 def simulation() -> type[Simulation]:
-    """For fixtures of a module or more, which choose their own folder."""
+    """For fixtures of wider scope, which choose their own folder."""
     return Simulation
 
 

@@ -1,4 +1,4 @@
-"""What ``search.json`` holds of searches that tests make."""
+"""Contents of ``search.json`` for searches that tests make."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nas.search.settings import SearchSettings
 
 
 def described(settings: SearchSettings | None = None) -> SearchFile:
-    """A simulated search's, the same on every machine."""
+    """Returns that of a simulated search, the same on every machine."""
     facts = Facts(
         data=Data(name="simulated", train_images=900, val_images=100),
         hardware=Hardware(device="simulated"),

@@ -1,4 +1,4 @@
-"""What stands on a terminal: enough of one to see what a drawing leaves behind when its size changes."""
+"""A terminal's contents: enough of an emulator to see what a drawing leaves behind when the size changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Screen:
 
     Attributes:
         columns, lines: Its size.
-        reflows: Otherwise, as in xterm, what stands there stays as it is.
+        reflows: Whether lines are wrapped anew; if not, as in xterm, they stay as they are.
     """
 
     columns: int
@@ -90,7 +90,7 @@ class Screen:
             raise NotImplementedError(f"CSI {number}{letter}")
 
     def _reflow(self, columns: int) -> None:
-        """Whole lines are wrapped anew; the cursor stays at its sign."""
+        """Wraps whole lines anew; the cursor stays at its character."""
         rows: list[_Row] = []
         whole, at = "", -1
         for number, row in enumerate(self._rows):

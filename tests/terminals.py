@@ -21,7 +21,7 @@ class Terminal:
         pid: The program.
         master: Our end of its terminal.
         begun: When it was started, monotonic seconds.
-        seen: What it wrote: when, seconds after its start, and what.
+        seen: What it wrote, with the time of each piece, seconds after its start.
     """
 
     pid: int

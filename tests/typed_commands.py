@@ -1,4 +1,4 @@
-"""What README and docs tell to type, made small enough for a test."""
+"""Commands of README and docs, made small enough for a test."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def commands(page: Path) -> list[str]:
 
 
 def small(command: str) -> str:
-    """The same command with few images, narrow networks and few trials; what it names itself is kept."""
+    """Returns a command with few images, narrow networks and few trials; its own settings are kept."""
     begins = "nas.search" in command and "--resume runs/" not in command
     if begins:
         few = " --max-images 200" if "--dataset digits" in command else ""
@@ -76,7 +76,7 @@ OF_A_SPACE = (
 
 
 def program(line: str, cwd: Path, code: int = 0, path: Path | None = None) -> str:
-    """What a command says, on the stream that its exit code is for; ``path`` can be imported from too."""
+    """Returns a command's output, from the stream that suits its exit code; ``path`` is importable."""
     paths = os.pathsep.join(map(str, [ROOT, *([] if path is None else [path])]))
     done = subprocess.run(
         [sys.executable, "-m", *shlex.split(line)],
@@ -93,11 +93,11 @@ def program(line: str, cwd: Path, code: int = 0, path: Path | None = None) -> st
 
 
 def offered(said: str, module: str) -> str:
-    """The command for a module among those that were printed."""
+    """Returns the command for a module among those that were printed."""
     (found,) = re.findall(rf"^ *\S*python\S* -m ({re.escape(module)} .*)$", said, flags=re.MULTILINE)
     return str(found)
 
 
 def read(path: Path) -> Any:
-    """What a JSON file holds."""
+    """Returns the content of a JSON file."""
     return json.loads(path.read_text())

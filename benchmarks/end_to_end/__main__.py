@@ -20,7 +20,7 @@ import tyro
 
 import search_spaces
 from benchmarks.end_to_end import images, judge, results
-from benchmarks.end_to_end.racers import Course, race
+from benchmarks.end_to_end.racers import RaceSetup, race
 from benchmarks.end_to_end.settings import EndToEndSettings
 from nas.util.errors import UserError
 from nas.util.machine import hardware
@@ -45,7 +45,7 @@ def one(options: EndToEndSettings, repeat: int) -> dict[str, object]:
     folder = options.work.resolve() / str(repeat)
     shutil.rmtree(folder, ignore_errors=True)  # of a race that was cut off
     images.write(given, folder / "images.npz")
-    winners = race(Course(options, repeat, folder / "images.npz", given.flip, folder))
+    winners = race(RaceSetup(options, repeat, folder / "images.npz", given.flip, folder))
     data = images.judged(options, given, repeat)
     base = search_spaces.get(options.space).default
     configs = {config_id(config): config for config in (base, *(w.config for w in winners.values()))}

@@ -27,7 +27,7 @@ _GRACE = 600.0  # seconds beyond its time that a program may take to end
 
 
 @dataclass(frozen=True)
-class Course:
+class RaceSetup:
     """Where a repeat is raced.
 
     Attributes:
@@ -45,7 +45,7 @@ class Course:
     folder: Path
 
 
-def command(racer: RacerName, course: Course) -> list[str]:
+def command(racer: RacerName, course: RaceSetup) -> list[str]:
     """Returns the command that a user would type."""
     options = course.options
     common = {
@@ -82,7 +82,7 @@ def command(racer: RacerName, course: Course) -> list[str]:
     return [sys.executable, *program, *flags, *([] if course.flip else ["--no-flip"])]
 
 
-def race(course: Course) -> dict[str, Winner]:
+def race(course: RaceSetup) -> dict[str, Winner]:
     """Runs all programs; returns the winner that each has named.
 
     As many run at a time as there are cores; which ones run side by side changes between repeats.
@@ -105,7 +105,7 @@ def race(course: Course) -> dict[str, Winner]:
     return {racer: _named(racer, course) for racer in RACERS if racer in order}
 
 
-def _run(racer: RacerName, course: Course, cores: list[int]) -> None:
+def _run(racer: RacerName, course: RaceSetup, cores: list[int]) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": str(len(cores))}
     seated = [sys.executable, "-c", _SEATED, ",".join(map(str, cores)), *command(racer, course)]
     with (course.folder / f"{racer}.log").open("w") as log:
@@ -124,7 +124,7 @@ _SEATED = (
 )
 
 
-def _named(racer: RacerName, course: Course) -> Winner:
+def _named(racer: RacerName, course: RaceSetup) -> Winner:
     try:
         return _incumbent(course.folder / racer) if racer == "ours" else _told(racer, course.folder)
     except (OSError, ValueError, KeyError) as error:

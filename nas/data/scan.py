@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from nas.data.decode import Unreadable, open_rgb
-from nas.data.doubles import digest, look
+from nas.data.duplicates import digest, look
 from nas.data.folder import cached, key, refuse_unreadable, write_cache
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nas.data import doubles, folder
+from nas.data import duplicates, folder
 from nas.data.images import MIN_SIDE, ImageSet, checked, resized
 from nas.data.split import stratified_split
 from nas.util.errors import SettingError
@@ -99,8 +99,8 @@ def _part(spec: str, data_dir: Path, image_size: int | None, *, test: bool) -> I
 
 def _looked_at(images: ImageSet, *, own: bool) -> ImageSet:
     """Refuses images that are all the same; adds notes on copies among a user's own images."""
-    digests = np.array([doubles.digest(image.tobytes()) for image in images.images], dtype=np.uint64)
-    notes = doubles.look(images.name, digests, images.labels, images.class_names)
+    digests = np.array([duplicates.digest(image.tobytes()) for image in images.images], dtype=np.uint64)
+    notes = duplicates.look(images.name, digests, images.labels, images.class_names)
     return replace(images, notes=images.notes + notes) if own else images
 
 

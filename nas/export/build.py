@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import search_spaces
 from nas.data import transforms
-from nas.export import again, folder, forms, model_card, sample, sizes, source, summary, weights
+from nas.export import folder, forms, model_card, reexport, sample, sizes, source, summary, weights
 from nas.export import recipe as recipes
 from nas.export.exported import Exported, in_words, own_facts, pushed
 from nas.run.folder import Run
@@ -42,8 +42,8 @@ def export(settings: ExportSettings) -> Exported:
         from nas.export import formats
 
         formats.require_onnx()
-    if again.is_exported(settings.source):
-        return again.export(settings)
+    if reexport.is_exported(settings.source):
+        return reexport.export(settings)
     found = source.find(
         settings.source,
         trial=settings.trial,

@@ -135,7 +135,7 @@ def ranked(
             if known.repeated
             else IncumbentEstimate(one.trial, one.errors[0]),
         )
-        for one in known.beliefs
+        for one in known.estimates
         if objectives is None or objectives.fits(one.trial)
     ]
     found.sort(key=lambda one: (one[0], one[1].error, one[1].trial.metrics.get("macs", float("inf"))))

@@ -96,8 +96,8 @@ class Objectives:
             return rung.own
         known = posterior(state, epochs)
         if not known.repeated:
-            return [one.trial for one in known.beliefs]
-        return [replace(one.trial, error=one.mean) for one in known.beliefs if not one.crashed]
+            return [one.trial for one in known.estimates]
+        return [replace(one.trial, error=one.mean) for one in known.estimates if not one.crashed]
 
     def point(self, trial: Trial) -> tuple[float, ...]:
         """Returns a trained network's error and costs."""

@@ -21,7 +21,7 @@ _SURE = 1.96  # standard deviations: 95 %
 
 
 @dataclass(frozen=True)
-class Belief:
+class ErrorEstimate:
     """The estimate for one configuration.
 
     Attributes:
@@ -51,13 +51,13 @@ class Posterior:
     """The estimates for all configurations.
 
     Attributes:
-        beliefs: One estimate for each configuration, in the order of their first trials.
+        estimates: One estimate for each configuration, in the order of their first trials.
         noise: Standard deviation between seeds of one configuration.
         spread: Standard deviation between configurations.
         repeated: Whether any configuration has a second seed; before that, the noise is a guess.
     """
 
-    beliefs: tuple[Belief, ...]
+    estimates: tuple[ErrorEstimate, ...]
     noise: float
     spread: float
     repeated: bool
@@ -98,12 +98,12 @@ def _estimated(rung: Rung) -> Posterior:
             crashed.add(trial.config_id)
     found = list(errors.values())
     noise, spread, middle = _variances(found)
-    beliefs = []
+    estimates = []
     for name, seen in errors.items():
         mean, sd = _shrunk(seen, noise, spread, middle)
-        beliefs.append(Belief(firsts[name], tuple(seen), pending[name], mean, sd, name in crashed))
+        estimates.append(ErrorEstimate(firsts[name], tuple(seen), pending[name], mean, sd, name in crashed))
     repeated = any(len(seen) > 1 for seen in found)
-    return Posterior(tuple(beliefs), math.sqrt(noise), math.sqrt(spread), repeated)
+    return Posterior(tuple(estimates), math.sqrt(noise), math.sqrt(spread), repeated)
 
 
 def _variances(errors: Sequence[Sequence[float]]) -> tuple[float, float, float]:

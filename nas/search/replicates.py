@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nas.run.objectives import Objectives
-    from nas.run.posterior import Belief, Posterior
+    from nas.run.posterior import ErrorEstimate, Posterior
     from nas.run.state import SearchState, Trial
 
 REPLICATE = "replicate"  # origin of such a training
@@ -36,7 +36,7 @@ def due(state: SearchState, epochs: int, share: float, objectives: Objectives | 
     if not share or _after(state, epochs) > share:
         return None
     known = _within(posterior(state, epochs), objectives)
-    if len(known.beliefs) < _FEWEST:
+    if len(known.estimates) < _FEWEST:
         return None
     worth, trial = most_telling(known, objectives)
     return trial if worth > _WORTH * known.noise else None
@@ -45,7 +45,7 @@ def due(state: SearchState, epochs: int, share: float, objectives: Objectives | 
 def next_best(state: SearchState, epochs: int, objectives: Objectives | None = None) -> Trial | None:
     """Returns the trial to repeat when there is nothing else to do, None if there is nothing to compare."""
     known = _within(posterior(state, epochs), objectives)
-    return most_telling(known, objectives)[1] if len(known.beliefs) > 1 else None
+    return most_telling(known, objectives)[1] if len(known.estimates) > 1 else None
 
 
 def most_telling(known: Posterior, objectives: Objectives | None = None) -> tuple[float, Trial]:
@@ -55,7 +55,7 @@ def most_telling(known: Posterior, objectives: Objectives | None = None) -> tupl
     and Dayanik 2008, independent beliefs). Pending seeds count as seen. For a front, a network is compared
     with the one that it would have to beat, or that it may beat, to change it.
     """
-    chances = [one for one in known.beliefs if not one.crashed] or list(known.beliefs)
+    chances = [one for one in known.estimates if not one.crashed] or list(known.estimates)
     if objectives is None or not objectives.costs:
         ranked = sorted(one.mean for one in chances)
         others = [ranked[1] if one.mean == ranked[0] and len(ranked) > 1 else ranked[0] for one in chances]
@@ -75,13 +75,13 @@ def _within(known: Posterior, objectives: Objectives | None) -> Posterior:
         return known
     found = [
         one
-        for one in known.beliefs
+        for one in known.estimates
         if objectives.fits(one.trial) and all(map(math.isfinite, objectives.point(one.trial)))
     ]
-    return replace(known, beliefs=tuple(found))
+    return replace(known, estimates=tuple(found))
 
 
-def _rivals(chances: Sequence[Belief], objectives: Objectives) -> list[float]:
+def _rivals(chances: Sequence[ErrorEstimate], objectives: Objectives) -> list[float]:
     """For each the nearest expected error at which it would enter the front, leave it or beat another.
 
     Of the front's members those count that cost no more, which it has to beat, and those that cost no less,
@@ -107,7 +107,7 @@ def _no_more(these: Sequence[float], those: Sequence[float]) -> bool:
     return all(a <= b for a, b in zip(these, those, strict=True))
 
 
-def _gradient(one: Belief, known: Posterior, other: float) -> float:
+def _gradient(one: ErrorEstimate, known: Posterior, other: float) -> float:
     """What a further seed is worth where a change of order with another expected error counts."""
     if not known.noise or not known.spread or math.isinf(other):
         return 0.0

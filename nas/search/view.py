@@ -51,6 +51,6 @@ def _lines(watched: RunningSession) -> Iterator[Listener]:
 
 @contextlib.contextmanager
 def _silent(watched: RunningSession) -> Iterator[Listener]:  # noqa: ARG001 - one signature for all views
-    from nas.view.logfile import Silence
+    from nas.view.logfile import SilentListener
 
-    yield Silence()
+    yield SilentListener()

@@ -25,7 +25,7 @@ _EXPORTED = "smacnas"  # key of an exported folder's config.json
 
 
 @dataclass
-class _Book:
+class _JournalReader:
     """One of a run's two journals, its fold, and what the fold does not keep.
 
     Attributes:
@@ -76,7 +76,10 @@ class Mirror:
         self._run = run
         self._search = run.read_search()
         self._objectives = Objectives.of(self._search)
-        self._books = (_Book(Tail(run.journal), False), _Book(Tail(run.confirm_journal), True))
+        self._books = (
+            _JournalReader(Tail(run.journal), False),
+            _JournalReader(Tail(run.confirm_journal), True),
+        )
         self._curve: dict[int, Point] = {}
         self._open: tuple[int, Point] | None = None  # the search's latest point, which may still change
         self._front: dict[str, float] = {}

@@ -47,7 +47,7 @@ def stamped(text: str, seconds: float | None = None) -> str:
     return f"{moment:%Y-%m-%d %H:%M:%S}  {text}\n"
 
 
-class Silence:
+class SilentListener:
     """Shows nothing."""
 
     def event(self, event: Event, state: SearchState) -> None:

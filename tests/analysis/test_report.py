@@ -32,7 +32,7 @@ from nas.run.events import SessionStarted
 from nas.run.folder import Run as Folder
 from nas.run.state import SearchState
 from nas.util.errors import UserError
-from nas.view.logfile import Silence
+from nas.view.logfile import SilentListener
 
 QUICK = Settings(engine="local", trees=8, bootstrap=2)
 SECTIONS = (
@@ -253,7 +253,7 @@ def confirm(path: Path) -> ConfirmedFile:
             searched=searched,
             executor=SimulatedExecutor(problem, clock),
             clock=clock,
-            view=lambda *_: contextlib.nullcontext(Silence()),
+            view=lambda *_: contextlib.nullcontext(SilentListener()),
             session=SessionStarted("", 0.0, command=["simulated"]),
         )
     return found

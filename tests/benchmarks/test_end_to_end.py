@@ -14,7 +14,7 @@ import pytest
 
 import search_spaces
 from benchmarks.end_to_end import images, results
-from benchmarks.end_to_end.racers import Course, command, race
+from benchmarks.end_to_end.racers import RaceSetup, command, race
 from benchmarks.end_to_end.settings import RACERS, EndToEndSettings
 from benchmarks.end_to_end.user_loop import UserLoopSettings, asked, study, winner
 from benchmarks.quality.optuna_samplers import suggested
@@ -53,7 +53,7 @@ def test_winners_are_judged_on_images_that_no_program_got(tmp_path: Path) -> Non
 
 
 def test_every_program_gets_the_same(tmp_path: Path) -> None:
-    course = Course(EndToEndSettings(**SHORT), 3, tmp_path / "images.npz", flip=False, folder=tmp_path)
+    course = RaceSetup(EndToEndSettings(**SHORT), 3, tmp_path / "images.npz", flip=False, folder=tmp_path)
     for racer in RACERS:
         flags = command(racer, course)
         values = {flag: flags[i + 1] for i, flag in enumerate(flags[:-1]) if flag.startswith("--")}
@@ -146,7 +146,7 @@ def test_a_program_that_fails_is_named_with_what_it_said(tmp_path: Path) -> None
     (tmp_path / "images.npz").write_bytes(b"no archive")
     options = EndToEndSettings(**{**SHORT, "racers": ("optuna",)})
     with pytest.raises(UserError, match="optuna: named no winner; .*images.npz|optuna: named no winner"):
-        race(Course(options, 0, tmp_path / "images.npz", flip=False, folder=tmp_path))
+        race(RaceSetup(options, 0, tmp_path / "images.npz", flip=False, folder=tmp_path))
 
 
 @pytest.mark.slow

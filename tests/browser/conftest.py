@@ -102,7 +102,7 @@ class Page:
             (Path(folder) / f"{self.pictures}-{name}.png").write_bytes(base64.b64decode(shot["data"]))
 
     def check(self) -> None:
-        """Nothing failed, in the page or behind it, and nothing came from elsewhere."""
+        """Checks that nothing failed, in the page or behind it, and nothing came from elsewhere."""
         assert "failed" not in self.text
         assert not self.driver.find_elements("css selector", ".alert-danger, ._dash-error-card")
         severe = [entry for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]

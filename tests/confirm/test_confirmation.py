@@ -29,7 +29,7 @@ from nas.run.state import SearchState
 from nas.status import __main__ as status
 from nas.util.errors import UserError
 from nas.util.seeds import derive
-from nas.view.logfile import Silence
+from nas.view.logfile import SilentListener
 from search_spaces.base import config_id
 
 Problem = Callable[[dict[str, Any], int, int], SimulatedResult]
@@ -44,7 +44,7 @@ def noisy(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
 
 @contextlib.contextmanager
 def silent(*_: object):
-    yield Silence()
+    yield SilentListener()
 
 
 def execute(

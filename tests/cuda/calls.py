@@ -1,6 +1,6 @@
-"""The calls of ``torch.cuda`` and its neighbours as the double answers them.
+"""The calls of ``torch.cuda`` and related modules, as the pretended GPU answers them.
 
-PyTorch's own Python stays wherever it can: it refuses, for one, a device without an index.
+PyTorch's own Python stays wherever it can: for example, it refuses a device without an index.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _autocast(patch: pytest.MonkeyPatch) -> None:
 
 
 def _files(patch: pytest.MonkeyPatch, gpu: Gpu) -> None:
-    """A file says where its tensors lay, and they go back there unless told otherwise."""
+    """Makes files say where their tensors lay; loading puts them back there unless told otherwise."""
 
     def tag(storage: Any) -> str | None:
         device = gpu.memory.of_storage(getattr(storage, "_untyped_storage", storage))

@@ -1,4 +1,4 @@
-"""A GPU that is none: tensors compute on the CPU, say that they lie on ``cuda:0``, and mix as CUDA's do.
+"""A pretended GPU: tensors compute on the CPU, claim to lie on ``cuda:0``, and mix as CUDA's do.
 
 PyTorch sees CPU tensors, so that all of it works, the backward pass too. Two modes stand above it. One
 answers what Python asks (``.device``, ``.to``, ``torch.zeros(device=...)``); the other sees every operation
@@ -39,7 +39,7 @@ class Gpu:
         current: The current one.
         waits: Operations that made the host wait, in order.
         forbidden: Whether a wait is an error.
-        recording: Operations taken down for a graph, or None.
+        recording: Operations recorded for a graph, or None.
         calls: Names of the calls of ``torch.cuda`` that do nothing here, in order.
     """
 
@@ -74,7 +74,7 @@ class Gpu:
         self.waits.append(what)
 
     def named(self, device: Any) -> torch.device:
-        """A device as it is meant: with an index, and there.
+        """Returns the device meant: with an index, and present.
 
         Raises:
             RuntimeError: As CUDA does for a GPU that is not there.
@@ -96,7 +96,7 @@ class Gpu:
 
     @property
     def around(self) -> torch.device:
-        """Where operations without operands put what they make."""
+        """Returns where operations without operands place their results."""
         return self._around[-1]
 
     @contextlib.contextmanager

@@ -9,10 +9,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 class Memory:
     """GPUs that hold storages of the host: a tensor lies where its storage was said to lie.
 
-    A storage is known by its address, which is not given to another while a weak reference to it is kept.
+    A storage is known by its address, which is not reused while a weak reference to it is kept.
 
     Args:
-        count: GPUs there are.
+        count: Number of GPUs.
         size: Bytes of each.
     """
 
@@ -75,7 +75,7 @@ class Memory:
         return self._sum[index]
 
     def reset_peak(self, index: int) -> None:
-        """The peak begins anew with what is in use."""
+        """Resets the peak to the memory in use."""
         self.peak[index] = self.allocated(index)
 
     def _forget_freed(self) -> None:

@@ -1,4 +1,4 @@
-"""A Hugging Face Hub on loopback: what its client asks for when a folder is pushed, and loaded again."""
+"""A Hugging Face Hub on loopback: the requests needed to push a folder and load it again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @dataclass
 class Hub:
-    """What it was asked, and what it keeps."""
+    """The requests it got and the files it keeps."""
 
     url: str = ""
     repos: list[str] = field(default_factory=list)

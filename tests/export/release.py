@@ -1,4 +1,4 @@
-"""The published networks once more, put together and named as the authors' files name them."""
+"""The published networks once more, assembled and named as in the authors' files."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def excite(chs: int) -> nn.Module:
     return SqueezeExcite(chs, act_layer=nn.GELU, norm_layer=nn.BatchNorm2d)
 
 
-class LoadableNetwork(nn.Module):
-    """Layers under names, run one after another, with a shortcut around them."""
+class NamedLayers(nn.Module):
+    """Named layers, run one after another, with a shortcut around them."""
 
     def __init__(self, layers: dict[str, nn.Module], skip: dict[str, nn.Module] | None = None) -> None:
         super().__init__()
@@ -37,18 +37,18 @@ class LoadableNetwork(nn.Module):
         return x + shortcut
 
 
-def down(in_chs: int, middle: int, out_chs: int) -> LoadableNetwork:
+def down(in_chs: int, middle: int, out_chs: int) -> NamedLayers:
     rep = nn.Sequential(
         *(SeparableConv2d(in_chs, middle, 5), nn.BatchNorm2d(middle), nn.GELU()),
         *(SeparableConv2d(middle, out_chs, 5), nn.BatchNorm2d(out_chs)),
         *(nn.MaxPool2d(3, 1, 1), BlurPool2d(out_chs, filt_size=3, stride=2)),
     )
     skip = {"skip": nn.Conv2d(in_chs, out_chs, 1, 2, bias=False), "skipbn": nn.BatchNorm2d(out_chs)}
-    return LoadableNetwork({"rep": rep, "block_end": excite(out_chs)}, skip)
+    return NamedLayers({"rep": rep, "block_end": excite(out_chs)}, skip)
 
 
-def middle(chs: int) -> LoadableNetwork:
-    return LoadableNetwork(
+def middle(chs: int) -> NamedLayers:
+    return NamedLayers(
         {
             "sepconv1": SeparableConv2d(chs, 3 * chs, 5),
             "norm1": nn.BatchNorm2d(3 * chs),

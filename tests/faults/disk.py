@@ -45,8 +45,8 @@ class Fault:
         operation: ``open`` (to write), ``write``, ``fsync``, ``rename``, ``remove``, ``mkdir`` or
             ``truncate``; "" for any.
         kind: Which file, in the words of :func:`kind_of`; "" for any.
-        number: The how-many-th such operation, from 1.
-        trace: For ``trace``, where to.
+        number: Number of the operation among such ones, from 1.
+        trace: The file that ``trace`` writes.
     """
 
     folder: str
@@ -58,7 +58,7 @@ class Fault:
 
 
 def kind_of(path: Path, folder: Path) -> str:
-    """What a file of a run folder is for; temporary names count as what they become."""
+    """Returns the purpose of a run folder's file; temporary names count as what they become."""
     name = path.relative_to(folder).parts[0] if path != folder else ""
     if name.startswith((".smac", "smac")):
         return "SMAC snapshot"

@@ -18,7 +18,7 @@ _NAMES = {"full": "disk full", "readonly": "disk turns read-only"}
 
 
 def breaking(lab: Lab, action: Action, most: int) -> Row:
-    """Lets the disk break at evenly spread operations of a search, and mends it before the resumption.
+    """Lets the disk break at evenly spread operations of a search, and repairs it before the resumption.
 
     Every second time it breaks in a resumption. The search must finish all the same, or end with one
     line that says what to do.

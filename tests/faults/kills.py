@@ -74,7 +74,7 @@ def in_writes(lab: Lab, most: int | None = None, only: Sequence[str] = ()) -> li
 
     Args:
         lab: Where.
-        most: So many of each operation on each kind of file, evenly spread; None for all.
+        most: How many of each operation on each kind of file, evenly spread; None for all.
         only: Kinds of files; empty for all.
     """
     rows = []

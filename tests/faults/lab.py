@@ -24,7 +24,7 @@ class Row:
         fault: What was done.
         expected: What must happen.
         tried: How often it was done.
-        survived: How often what had to happen did.
+        survived: How often the expected outcome happened.
         lost: Finished trials that were missing, different or run twice afterwards.
         problems: What went wrong, one line each.
     """
@@ -64,7 +64,7 @@ class Lab:
 
     @property
     def seconds(self) -> float:
-        """What the unharmed search used of its budget."""
+        """Seconds of its budget that the unharmed search used."""
         return float(journal.read(self.reference / "trials.jsonl").events[-1].clock)
 
     def start(self, name: str, fault: Fault | None = None, **options: object) -> Search:
@@ -73,7 +73,7 @@ class Lab:
         return self.nursery.start(*SEARCH, *where, fault=fault, **options)
 
     def finish(self, run: Path) -> list[str]:
-        """Resumes a run until it ends by itself; gives what went wrong."""
+        """Resumes a run until it ends by itself; returns what went wrong."""
         if not run.exists():  # it died before there was anything to lose
             return [] if self.start(run.name).wait() == 0 else ["a new search did not run"]
         code, said = self.nursery.run(*resuming(run))
@@ -135,7 +135,7 @@ def opened() -> Iterator[Lab]:
 def _operations(trace: Path) -> Counter[tuple[str, str]]:
     """How often each operation was done to each kind of file, by the process that did it most.
 
-    A process counts for itself until it is to die.
+    Each process counts its own operations, until it is killed.
     """
     by_process: dict[str, Counter[tuple[str, str]]] = {}
     for line in trace.read_text().splitlines():

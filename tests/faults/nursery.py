@@ -86,7 +86,7 @@ class Search:
 
     @property
     def said(self) -> str:
-        """What it printed, on both streams."""
+        """Its output, on both streams."""
         return self._output.read_text(errors="replace")
 
     def kill(self) -> None:
@@ -156,7 +156,7 @@ class Nursery:
         return Search(self, self._ask(asdict(birth)), output)
 
     def run(self, *args: str, **options: Any) -> tuple[int, str]:
-        """Starts a search and waits; gives its exit code and what it printed."""
+        """Starts a search and waits; returns its exit code and output."""
         search = self.start(*args, **options)
         return search.wait(), search.said
 

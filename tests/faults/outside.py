@@ -1,4 +1,4 @@
-"""What happens round a search: it is suspended, its terminal goes, its file system has no locks."""
+"""Faults around a search: it is suspended, its terminal closes, its file system has no locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tests of what a GPU does; without one, the same bodies on the CPU, so that no fault of theirs can hide.
+"""Tests of what a GPU does; without one, the same test bodies run on the CPU, so that their own faults show.
 
 ``device`` is a GPU in the tests marked ``gpu`` and the CPU in their twins; ``command_device`` likewise for
 tests that start whole programs, whose twins are ``acceptance``.
@@ -45,7 +45,7 @@ def command_device(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(autouse=True)
 def _one_thread(one_thread: None) -> None:
-    """Twins share few cores."""
+    """Limits the CPU twins to one thread."""
 
 
 @pytest.fixture(scope="session")

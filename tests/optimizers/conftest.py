@@ -40,7 +40,7 @@ def measured_error(config: Config, epochs: int, seed: int = 0) -> float:
 
 
 def counted(config: Config) -> dict[str, float]:
-    """Costs over the nexception space that can be counted: anywhere from 46 to 713 million MACs."""
+    """Counted costs over the nexception space, from 46 to 713 million MACs."""
     kernels = int(config["kernel_mid"]) ** 2 * (2 if config["bottleneck"] else 1)
     kernels += 3 * int(config["kernel_down"]) ** 2
     extras = 30 * bool(config["se"]) + 20 * (config["stem"] == "conv")
@@ -94,7 +94,7 @@ class Driver:
         return outcome
 
     def serial(self, trials: int) -> list[Suggestion]:
-        """Runs one trial at a time until so many were asked or the space is exhausted."""
+        """Runs one trial at a time until ``trials`` were asked or the space is exhausted."""
         asked: list[Suggestion] = []
         while len(asked) < trials and (suggestion := self.ask()) is not None:
             asked.append(suggestion)
@@ -102,7 +102,7 @@ class Driver:
         return asked
 
     def exhaust(self, depth: int) -> set[str]:
-        """Asks and tells until nothing is left, with up to ``depth`` trials pending; gives what was asked."""
+        """Asks and tells until nothing is left, with up to ``depth`` trials pending; returns those asked."""
         rng, idle = random.Random(depth), 0
         while idle < 2:
             if len(self.pending) < depth and self.ask() is not None:

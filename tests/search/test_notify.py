@@ -18,7 +18,7 @@ from nas.search import notify
 from nas.search.notify import Notifier, check
 from nas.search.session import RunningSession
 from nas.util.errors import UserError
-from nas.view.logfile import Silence
+from nas.view.logfile import SilentListener
 
 TELL = 'printf "%s|%s|%s\\n" "$SMACNAS_EVENT" "$SMACNAS_RUN" "$SMACNAS_MESSAGE" >> told'
 
@@ -41,8 +41,8 @@ def told() -> list[Told]:
 
 
 @contextlib.contextmanager
-def silent(watched: RunningSession) -> Iterator[Silence]:
-    yield Silence()
+def silent(watched: RunningSession) -> Iterator[SilentListener]:
+    yield SilentListener()
 
 
 def searched(simulation: Any, notifier: Notifier, *, until: int | None = None) -> Run:

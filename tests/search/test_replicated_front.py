@@ -18,7 +18,7 @@ from nas.optimizers.protocol import Fidelity
 from nas.run import incumbent
 from nas.run.folder import Run
 from nas.run.objectives import COST, Objectives
-from nas.run.posterior import Belief, Posterior, posterior
+from nas.run.posterior import ErrorEstimate, Posterior, posterior
 from nas.run.state import Trial
 from nas.search.costing import SearchCosts
 from nas.search.replicates import most_telling
@@ -56,7 +56,7 @@ def test_members_of_the_front_are_trained_again_within_the_share(run: Run) -> No
 
 def test_the_front_is_by_expected_errors_and_all_files_agree(run: Run) -> None:
     found, costs = state(run), Objectives(("macs",), {"macs": LIMIT})
-    expected = {one.trial.trial: one.mean for one in posterior(found, 9).beliefs}
+    expected = {one.trial.trial: one.mean for one in posterior(found, 9).estimates}
     members = orjson.loads(run.front_json.read_bytes())
     assert [m["trial"] for m in members["members"]] == [t.trial for t in costs.front(found, 9)]
     assert all(m["error"] == expected[m["trial"]] for m in members["members"])
@@ -87,14 +87,14 @@ def test_a_resumed_search_repeats_the_same(run: Run, tmp_path: Path) -> None:
     assert ledger(resumed) == ledger(run)
 
 
-def belief(number: int, mean: float, cost: float) -> Belief:
+def belief(number: int, mean: float, cost: float) -> ErrorEstimate:
     trial = Trial(number, str(number), {}, 9, "x", error=mean, metrics={COST + "macs": cost})
-    return Belief(trial, (mean,), 0, mean, 0.1, crashed=False)
+    return ErrorEstimate(trial, (mean,), 0, mean, 0.1, crashed=False)
 
 
 def told(*points: tuple[float, float]) -> int:
-    beliefs = tuple(belief(place, *point) for place, point in enumerate(points))
-    _, trial = most_telling(Posterior(beliefs, 0.05, 0.1, repeated=True), Objectives(("macs",)))
+    estimates = tuple(belief(place, *point) for place, point in enumerate(points))
+    _, trial = most_telling(Posterior(estimates, 0.05, 0.1, repeated=True), Objectives(("macs",)))
     return trial.trial
 
 
@@ -112,8 +112,8 @@ def test_a_network_alone_at_its_cost_needs_no_further_seed() -> None:
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=12))
 def test_the_worth_of_a_seed_is_a_number_for_any_points(points: list[tuple[int, int]]) -> None:
-    beliefs = tuple(belief(place, error / 10, cost) for place, (error, cost) in enumerate(points))
-    worth, trial = most_telling(Posterior(beliefs, 0.05, 0.1, repeated=False), Objectives(("macs",)))
+    estimates = tuple(belief(place, error / 10, cost) for place, (error, cost) in enumerate(points))
+    worth, trial = most_telling(Posterior(estimates, 0.05, 0.1, repeated=False), Objectives(("macs",)))
     assert math.isfinite(worth)
     assert worth >= 0
-    assert trial in [one.trial for one in beliefs]
+    assert trial in [one.trial for one in estimates]

@@ -252,9 +252,9 @@ def test_expectations_lie_between_a_mean_and_the_middle(seeds: dict[str, list[fl
         for repeat, error in enumerate(errors):
             story.trained(name, error, repeat)
     known = posterior(story.state, 9)
-    assert [one.trial.config_id for one in known.beliefs] == list(seeds)
+    assert [one.trial.config_id for one in known.estimates] == list(seeds)
     means = sorted(sum(errors) / len(errors) for errors in seeds.values())
-    for one in known.beliefs:
+    for one in known.estimates:
         assert one.errors == tuple(seeds[one.trial.config_id])
         assert means[0] - 1e-9 <= one.mean <= means[-1] + 1e-9
         assert one.interval[0] <= one.mean <= one.interval[1]
@@ -268,7 +268,7 @@ def test_more_seeds_are_believed_more() -> None:
         story.trained(name, error)
     for repeat, error in enumerate((0.29, 0.33, 0.27, 0.34), start=1):
         story.trained("b", error, repeat)
-    found = {one.trial.config_id: one for one in posterior(story.state, 9).beliefs}
+    found = {one.trial.config_id: one for one in posterior(story.state, 9).estimates}
     assert found["b"].sd < found["a"].sd
     assert abs(found["b"].mean - 0.308) < abs(found["a"].mean - 0.30)
 

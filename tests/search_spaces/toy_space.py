@@ -1,4 +1,4 @@
-"""A second search space: shows that the registry and the conformance tests know no architecture."""
+"""A second search space, which shows that registry and conformance tests depend on no architecture."""
 
 from typing import Any
 

@@ -29,7 +29,7 @@ class Command:
 
 
 def fuzz(strategy: Any, parse: Parser, seconds: float) -> int:
-    """Throws inputs at a parser; gives how many. A fault raises, with the smallest input that shows it."""
+    """Throws inputs at a parser; returns their number. A fault raises, with the smallest such input."""
     tried = 0
     place = Path(tempfile.mkdtemp(prefix="smacnas-fuzz-"))
 

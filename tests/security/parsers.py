@@ -63,7 +63,7 @@ _BOMBS = [
 
 @st.composite
 def mutated(draw: st.DrawFn, valid: bytes) -> bytes:
-    """A valid file with bytes changed, put in, left out or doubled."""
+    """Generates a valid file with bytes changed, inserted, left out or doubled."""
     data = bytearray(valid)
     for _ in range(draw(st.integers(1, 4))):
         place = draw(st.integers(0, max(len(data) - 1, 0)))
@@ -84,7 +84,7 @@ def mutated(draw: st.DrawFn, valid: bytes) -> bytes:
 
 @st.composite
 def changed(draw: st.DrawFn, valid: Any) -> Any:
-    """A valid document with values replaced, keys left out or put in."""
+    """Generates a valid document with values replaced, keys left out or inserted."""
     document = json.loads(json.dumps(valid))
     for _ in range(draw(st.integers(1, 3))):
         where = document

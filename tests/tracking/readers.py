@@ -1,4 +1,4 @@
-"""What trackers hold, read back by their own programs, and what a run's journals say it should be."""
+"""Contents of trackers, read back by their own programs, and what they should be by a run's journals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from nas.run.tail import Tail
 
 @dataclass
 class Held:
-    """What is held of a search or a trial; of every metric the value of each step."""
+    """A tracker's data on a search or a trial: the value of every metric at each step."""
 
     settings: dict[str, str]
     state: str
@@ -24,7 +24,7 @@ class Held:
 
 
 def expected(run: Run) -> dict[str, Held]:
-    """What a tracker has to hold of a run's trials, by the journals alone."""
+    """Computes what a tracker must hold on a run's trials, from the journals alone."""
     found = {}
     for kind, path in (("trial", run.journal), ("confirmation", run.confirm_journal)):
         for trial in SearchState.of(Tail(path).more()).trials.values():
@@ -47,7 +47,7 @@ def expected(run: Run) -> dict[str, Held]:
 
 
 def tensorboard(run: Run) -> dict[str, Held]:
-    """By TensorBoard's own reader of events."""
+    """Reads by TensorBoard's own reader of events."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams.metadata import (
         SESSION_START_INFO_TAG,
@@ -77,7 +77,7 @@ def tensorboard(run: Run) -> dict[str, Held]:
 
 
 def mlflow(uri: str, run_id: str) -> dict[str, Held]:
-    """By MLflow's client; a key that is there twice is an error."""
+    """Reads by MLflow's client; a key that is there twice is an error."""
     from mlflow.tracking import MlflowClient
 
     client, found = MlflowClient(tracking_uri=uri), {}
@@ -95,7 +95,7 @@ def mlflow(uri: str, run_id: str) -> dict[str, Held]:
 
 
 def wandb(run: Run) -> dict[str, Held]:
-    """By the library's own program for what was written offline; a run with two folders is an error."""
+    """Reads by the library's own program for offline data; a run with two folders is an error."""
     found: dict[str, Held] = {}
     for path in (run.path / "wandb").glob("offline-run-*"):
         command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
@@ -128,7 +128,7 @@ def _of_records(records: list[dict[str, Any]]) -> Held:
 def differences(
     found: dict[str, Held], wanted: dict[str, Held], same: Callable[[float, float], bool]
 ) -> list[str]:
-    """Where what a tracker holds is not what it should, but for the search's own entry."""
+    """Lists where a tracker's data are not what they should be, except the search's own entry."""
     told = {key: held for key, held in found.items() if key != "search"}
     said = [f"{key}: only on one side" for key in told.keys() ^ wanted.keys()]
     for key in told.keys() & wanted.keys():

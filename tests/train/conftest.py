@@ -58,7 +58,7 @@ def _run() -> Callable[..., dict[str, Any]]:
 
 
 def figures(result: dict[str, Any]) -> list[tuple[float, ...]]:
-    """What a curve says about learning, without times and memory."""
+    """Returns a curve's metrics of learning, without times and memory."""
     keys = ("epoch", "train_loss", "val_loss", "val_top1", "val_top5", "lr")
     return [tuple(row[key] for key in keys) for row in result["curve"]]
 

@@ -1,4 +1,4 @@
-"""Stand-ins for CUDA graphs on a CPU: what a function does to tensors is written down and done again."""
+"""Stand-ins for CUDA graphs on a CPU: operations on tensors are recorded and replayed."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -47,7 +47,7 @@ class Replayed:
     """Records a function as a tape.
 
     Args:
-        harm: What a replay does besides.
+        harm: What a replay does in addition.
         fails: Raised by the first recordings, one each.
     """
 
