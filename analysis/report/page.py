@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,14 +122,21 @@ def _scripts() -> dict[str, Any]:
     """Returns Vega-Lite and the script that embeds all charts."""
     from importlib.resources import files
 
-    import vl_convert
     from markupsafe import Markup
 
-    bundle = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub demands a snippet
-    if "</script" in bundle.lower() or "<!--" in bundle:  # of another release, perhaps
-        raise RuntimeError("Vega-Lite's script cannot stand inside a page")
+    bundle = _vega_lite()
     ours = (files("analysis.report") / "templates" / "charts.js").read_text(encoding="utf-8")
     return {"vega": Markup(bundle), "script": Markup(ours)}
+
+
+@functools.cache  # it takes seconds
+def _vega_lite() -> str:
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub demands a snippet
+    if "</script" in bundle.lower() or "<!--" in bundle:  # of another release, perhaps
+        raise RuntimeError("Vega-Lite's script cannot stand inside a page")
+    return bundle
 
 
 def _draw(run: Run, several: Seeds | None) -> dict[str, Figure]:

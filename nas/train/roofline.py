@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -69,6 +70,7 @@ def measure(
     return Roofline((1 + _BACKWARD) * 2.0 * macs, processes * peak)
 
 
+@functools.cache  # one training after another, of several seeds
 def _peak(device: torch.device, dtype: torch.dtype) -> float:
     """Computes FLOP/s of a product as large as the device needs; a larger one can take minutes."""
     side = _SMALLEST

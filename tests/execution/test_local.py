@@ -14,8 +14,10 @@ import pytest
 
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import EpochDone, Note, Report, TrialEnded, TrialPaused, TrialSpec
+from nas.execution.settings import WorkerSettings
 from nas.util.errors import UserError
 from search_spaces.base import config_id
+from tests.execution.in_thread import InThread
 from tests.execution.small_workers import settings
 
 HERE = str(Path(__file__).parent)
@@ -99,8 +101,15 @@ def test_out_of_memory_is_tried_once_more_with_half_the_micro_batch(executor: Lo
     assert any(isinstance(report, Note) and "out of memory" in report.text for report in reports)
 
 
+@pytest.fixture
+def in_thread(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what does not depend on a process of its own."""
+    monkeypatch.setattr("nas.execution.local.TrialProcess", InThread)
+    monkeypatch.syspath_prepend(HERE)
+
+
 def test_a_promoted_trial_continues_and_equals_a_straight_one(
-    executor: LocalExecutor, tmp_path: Path
+    executor: LocalExecutor, in_thread: None, tmp_path: Path
 ) -> None:
     first, _ = finish(executor, spec(1, epochs=2))
     promoted, _ = finish(executor, spec(2, epochs=4))
@@ -118,8 +127,7 @@ def test_a_promoted_trial_continues_and_equals_a_straight_one(
     assert first.metrics["val_loss"] != promoted.metrics["val_loss"]
 
 
-def test_a_checkpoint_is_left_by_each_rung_but_the_last(tmp_path: Path) -> None:
-    sys.path.insert(0, HERE)
+def test_a_checkpoint_is_left_by_each_rung_but_the_last(in_thread: None, tmp_path: Path) -> None:
     executor = LocalExecutor(settings(tmp_path, checkpoint_every=3600.0))
     try:
         executor.start()
@@ -130,7 +138,6 @@ def test_a_checkpoint_is_left_by_each_rung_but_the_last(tmp_path: Path) -> None:
             assert names == [f"{config_id({'fault': 'none'})}-2"], f"after {epochs} of 4 epochs"
     finally:
         executor.close()
-        sys.path.remove(HERE)
 
 
 def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -> None:
@@ -139,7 +146,7 @@ def test_epochs_that_the_journal_lacks_are_told_again(executor: LocalExecutor) -
     assert [report.epoch for report in reports if isinstance(report, EpochDone)] == [1, 2, 3, 4]
 
 
-def test_a_paused_trial_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
+def test_a_paused_trial_goes_on_from_its_checkpoint(in_thread: None, tmp_path: Path) -> None:
     place = LocalExecutor(eager(tmp_path, space="nexception", image_size=32, max_epochs=9, max_images=200))
     place.start()
     config = {**__import__("search_spaces").get("nexception").default}
@@ -198,19 +205,25 @@ def alive(number: int) -> bool:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"dataset": "imagenet"}, "imagenet"),
         ({"cuda_graphs": True}, "cuda_graphs: the device is cpu"),
         ({"width": "huge"}, "width=huge"),
         ({"space": "nowhere:Space"}, "nowhere"),
     ],
 )
 def test_bad_settings_are_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], message: str
+    tmp_path: Path, in_thread: None, changes: dict[str, object], message: str
 ) -> None:
+    refused(eager(tmp_path, **changes), message)
+
+
+def test_a_process_that_refuses_says_so_in_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(HERE)
-    place = LocalExecutor(eager(tmp_path, **changes))
+    refused(eager(tmp_path, dataset="imagenet"), "imagenet")
+
+
+def refused(wrong: WorkerSettings, message: str) -> None:
     with pytest.raises(UserError) as error:
-        place.start()
+        LocalExecutor(wrong).start()
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-    assert not (tmp_path / "checkpoints").exists()
+    assert not wrong.checkpoints.exists()

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import timm
 import torch
 import yaml
 from hypothesis import given, settings
@@ -104,6 +105,16 @@ def test_blocks_add_up_to_the_whole(point, geometry):
     assert (whole.params, whole.macs) == (stats.params, stats.macs)
     assert rows[0].name == "stem"
     assert rows[-1].shape == (10,)
+
+
+@pytest.mark.acceptance  # as long as all else here
+def test_timms_networks_cost_what_is_said_of_them():
+    for said in summary.REFERENCES:
+        with torch.device("meta"):
+            model = timm.create_model(said.name)
+        size = model.pretrained_cfg["input_size"][-1]
+        stats = count(model, size)
+        assert said == summary.Total(said.name, size, stats.params, stats.macs)
 
 
 def test_the_nearest_networks_are_of_about_the_same_size():

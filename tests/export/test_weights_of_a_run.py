@@ -30,7 +30,7 @@ from nas.util.errors import UserError
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.usefixtures("trials_here")
+pytestmark = pytest.mark.usefixtures("trials_here", "shallow")
 SMALL = [
     *("--dataset", "digits", "--image-size", "8", "--max-images", "300", "--width", "16", "--threads", "1"),
     *("--min-epochs", "1", "--max-epochs", "3", "--eta", "3", "--optimizer", "random", "--trials", "6"),
@@ -42,7 +42,7 @@ def confirm_again(*args: object) -> None:
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None, shallow: None) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     assert search.main([*SMALL, "--runs-dir", str(folder), "--name", "searched", "--quiet"]) == 0
     return folder / "searched"

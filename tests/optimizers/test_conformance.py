@@ -41,7 +41,7 @@ WEIGHED: list[tuple[str, OptimizerSettings, tuple[str, ...], dict[str, float]]] 
 ]
 every_aim = pytest.mark.parametrize(("name", "setting", "objectives", "limits"), WEIGHED)
 slow_examples = settings(
-    deadline=None, max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

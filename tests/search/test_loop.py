@@ -92,11 +92,19 @@ def test_equal_seeds_give_equal_searches_and_others_do_not(simulate: Callable[..
     assert a != c
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(simulate: Callable[..., Any], seed: int) -> None:
+@pytest.fixture(scope="module")
+def reference(simulation: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An unkilled search of 40 trials; tests only read it."""
+    whole = simulation(tmp_path_factory.mktemp("runs") / "reference", trials=40)
+    whole.run()
+    return whole
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(
+    simulate: Callable[..., Any], reference: Any, seed: int
+) -> None:
     """A kill leaves some prefix of the journal's bytes; every prefix must lead to the same search."""
-    reference = simulate("reference", trials=40)
-    reference.run()
     expected = ledger(reference.path)
     whole = Run(reference.path).journal.read_bytes()
     killed = simulate("killed", trials=40)
@@ -116,12 +124,10 @@ def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(simulate: Callable[..
     assert ledger(killed.path) == expected
 
 
-def test_a_killed_search_runs_nothing_twice(simulate: Callable[..., Any]) -> None:
-    reference = simulate("reference", trials=30)
-    reference.run()
+def test_a_killed_search_runs_nothing_twice(simulate: Callable[..., Any], reference: Any) -> None:
     lines = Run(reference.path).journal.read_bytes().splitlines(keepends=True)
     ends = [n for n, line in enumerate(lines) if b'"event":"ended"' in line]
-    killed = simulate("killed", trials=30)
+    killed = simulate("killed", trials=40)
     killed.search()[1].close()
     Run(killed.path).journal.write_bytes(b"".join(lines[: ends[len(ends) // 2] + 1]))
     killed.run()
@@ -129,12 +135,12 @@ def test_a_killed_search_runs_nothing_twice(simulate: Callable[..., Any]) -> Non
     assert len(ended) == len(set(ended))
 
 
-def test_a_winner_whose_crowning_was_cut_off_is_crowned_on_resume(simulate: Callable[..., Any]) -> None:
-    reference = simulate("reference", trials=30)
-    reference.run()
+def test_a_winner_whose_crowning_was_cut_off_is_crowned_on_resume(
+    simulate: Callable[..., Any], reference: Any
+) -> None:
     lines = Run(reference.path).journal.read_bytes().splitlines(keepends=True)
     crowned = [n for n, line in enumerate(lines) if b'"event":"incumbent"' in line]
-    killed = simulate("killed", trials=30)
+    killed = simulate("killed", trials=40)
     killed.search()[1].close()
     Run(killed.path).journal.write_bytes(b"".join(lines[: crowned[-1]]))
     killed.run()

@@ -49,25 +49,35 @@ def losing(monkeypatch: pytest.MonkeyPatch, reason: str, lost: set[int]) -> None
     monkeypatch.setattr(SimulatedExecutor, "poll", harmed)
 
 
-@pytest.mark.parametrize(
-    "reason",
-    [
-        KILLED,
-        "the trial process was ended by SIGTERM",
-        "the trial process was ended by SIGHUP",
-        "no end after 2m 00s (--trial-timeout)",
-        "3 workers died while they ran it, the last at tcp://10.0.0.7:33",
-        "RuntimeError: CUDA error: the GPU is lost",
-        "RuntimeError: No CUDA GPUs are available",
-        "AcceleratorError: CUDA error: no CUDA-capable device is detected",
-        "RuntimeError: CUDA error: CUDA-capable device(s) is/are busy or unavailable",
-    ],
-)
+OUTSIDE = [
+    KILLED,
+    "the trial process was ended by SIGTERM",
+    "the trial process was ended by SIGHUP",
+    "no end after 2m 00s (--trial-timeout)",
+    "3 workers died while they ran it, the last at tcp://10.0.0.7:33",
+    "RuntimeError: CUDA error: the GPU is lost",
+    "RuntimeError: No CUDA GPUs are available",
+    "AcceleratorError: CUDA error: no CUDA-capable device is detected",
+    "RuntimeError: CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+]
+INSIDE = [
+    "ValueError: this network cannot be trained",
+    "diverged in epoch 1: training loss is nan",
+    "the trial process was ended by SIGSEGV (a fault in native code)",
+    "the trial process ended with code 7",
+    "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
+    "simulated crash in epoch 2",
+]
+
+
+def test_causes_are_told_apart_by_what_is_said_of_them() -> None:
+    assert [reason for reason in OUTSIDE + INSIDE if from_outside(reason)] == OUTSIDE
+
+
 def test_a_baseline_lost_to_something_outside_is_tried_again(
-    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, reason: str
+    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert from_outside(reason)
-    losing(monkeypatch, reason, {2})
+    losing(monkeypatch, KILLED, {2})
     simulation = simulate(trials=15)
     simulation.run()
     state = state_of(simulation.path)
@@ -78,22 +88,10 @@ def test_a_baseline_lost_to_something_outside_is_tried_again(
     assert state.baseline(9) is not None
 
 
-@pytest.mark.parametrize(
-    "reason",
-    [
-        "ValueError: this network cannot be trained",
-        "diverged in epoch 1: training loss is nan",
-        "the trial process was ended by SIGSEGV (a fault in native code)",
-        "the trial process ended with code 7",
-        "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
-        "simulated crash in epoch 2",
-    ],
-)
 def test_a_baseline_that_cannot_be_trained_is_not(
-    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, reason: str
+    simulate: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert not from_outside(reason)
-    losing(monkeypatch, reason, {1})
+    losing(monkeypatch, INSIDE[0], {1})
     simulation = simulate(trials=12)
     simulation.run()
     tried = [t.epochs for t in state_of(simulation.path).trials.values() if t.origin == BASELINE]

@@ -17,6 +17,7 @@ from nas.search import __main__ as search
 from nas.train import __main__ as train
 from nas.util.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("shallow")
 SMALL = [
     *("--dataset", "digits", "--image-size", "8", "--max-images", "300", "--width", "16", "--threads", "1"),
     *("--min-epochs", "1", "--max-epochs", "2", "--eta", "2", "--optimizer", "random", "--trials", "4"),
@@ -25,7 +26,7 @@ QUICK = ["--workers", "0", "--device", "cpu", "--max-images", "400"]
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None) -> Path:
+def searched(tmp_path_factory: pytest.TempPathFactory, trials_here: None, shallow: None) -> Path:
     runs = tmp_path_factory.mktemp("runs")
     assert search.main([*SMALL, "--runs-dir", str(runs), "--name", "mine", "--quiet"]) == 0
     return runs / "mine"

@@ -126,7 +126,9 @@ def test_a_halted_terminal_halts_no_search(tmp_path: Path, halt: bytes) -> None:
 
 
 def test_a_pipe_that_is_not_read_halts_no_search(tmp_path: Path) -> None:
-    done = shell('"$0" -c "$1" "$2" view 0 | (sleep 5; ls "$2"; cat > /dev/null)', PRINTING, str(tmp_path))
+    waiting = 'for _ in $(seq 200); do [ -e "$2/done" ] && break; sleep 0.05; done'
+    script = f'"$0" -c "$1" "$2" view 0 | ({waiting}; ls "$2"; cat > /dev/null)'
+    done = shell(script, PRINTING, str(tmp_path))
     assert "done" in done.stdout.split()
 
 
