@@ -17,6 +17,7 @@ def test_candidates_of_every_type_come_back_from_json_unchanged(mixed: Configura
     for row in candidates.sample(50, rng):
         config = candidates.decode(row)
         values = plain(config)
+        assert candidates.values(row) == values
         assert all(type(value) in (int, float, str, bool) for value in values.values())
         again = candidates.encode(values)
         assert again == config

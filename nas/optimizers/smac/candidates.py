@@ -155,6 +155,10 @@ class Candidates:
         """Makes the configuration of a row."""
         return self.encode(Configuration(self._space, vector=row), origin)
 
+    def values(self, row: Vector) -> Config:
+        """The values of a row: those of :meth:`decode`, in half of its time."""
+        return plain(Configuration(self._space, vector=row))
+
     def encode(self, values: Mapping[str, Any], origin: str | None = None) -> Configuration:
         """Makes a configuration from values.
 

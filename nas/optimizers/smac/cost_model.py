@@ -10,7 +10,6 @@ from scipy.special import ndtr
 from nas.optimizers.smac.candidates import Candidates, keys
 from nas.optimizers.smac.evidence import TrainingData
 from nas.optimizers.smac.gaussian_process import GaussianProcess
-from search_spaces.base import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +47,7 @@ class CostModel:
         names = keys(np.asarray(rows))
         fresh = {name: row for name, row in zip(names, rows, strict=True) if name not in self._counted}
         if fresh:
-            configs = [plain(self._candidates.decode(row)) for row in fresh.values()]
+            configs = [self._candidates.values(row) for row in fresh.values()]
             self._counted.update(zip(fresh, self._costs.known(configs), strict=True))
         return [self._counted[name] for name in names]
 
