@@ -42,7 +42,7 @@ class Counter:
         """Takes the network to count; the process starts at the first call."""
         self._task = task
         self._known: dict[str, dict[str, float]] = {}
-        self._place: tuple[BaseProcess, Connection, Finalize] | None = None
+        self._process: tuple[BaseProcess, Connection, Finalize] | None = None
         self._file: Path | None = None
         self.reasons: dict[str, str] = {}
 
@@ -68,9 +68,9 @@ class Counter:
 
     def close(self) -> None:
         """Ends the process."""
-        place, self._place = self._place, None
-        if place is not None:
-            process, pipe, end = place
+        started, self._process = self._process, None
+        if started is not None:
+            process, pipe, end = started
             process.kill()
             process.join()
             end.cancel()
@@ -100,7 +100,7 @@ class Counter:
 
     def _ask(self, configs: list[Config]) -> list[dict[str, float] | str] | None:
         """Returns the process's answers, None if it ended or hung."""
-        process, pipe, _ = self._place or self._start()
+        process, pipe, _ = self._process or self._start()
         with contextlib.suppress(OSError, EOFError):
             pipe.send(configs)
             wait([pipe, process.sentinel], _LONGEST)
@@ -118,8 +118,8 @@ class Counter:
         )
         process.start()
         far_pipe.close()
-        self._place = process, pipe, Finalize(None, process.kill, exitpriority=10)
-        return self._place
+        self._process = process, pipe, Finalize(None, process.kill, exitpriority=10)
+        return self._process
 
     def _write(self, found: dict[str, dict[str, float]]) -> None:
         if self._file is None or not found:

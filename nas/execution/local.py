@@ -51,7 +51,7 @@ class LocalExecutor:
         """
         self._settings = settings
         self._ahead = ahead
-        self._place: TrialProcess | None = None
+        self._process: TrialProcess | None = None
         self._spare: SpareProcess | None = None
         self._facts: Facts | None = None
         self._running: TrialSpec | None = None
@@ -67,13 +67,13 @@ class LocalExecutor:
         Raises:
             UserError: If the data or the device are unusable, or the process cannot start.
         """
-        self._place = place = TrialProcess(self._settings)
-        answer = place.receive()
+        self._process = process = TrialProcess(self._settings)
+        answer = process.receive()
         if isinstance(answer, UserError):
             self.close()
             raise answer
         if not isinstance(answer, Facts):
-            reason = place.exit_message()
+            reason = process.exit_message()
             self.close()
             raise UserError(f"the trial process did not start: {reason}")
         if self._facts is not None and answer.data != self._facts.data:
@@ -89,10 +89,10 @@ class LocalExecutor:
         prepared = None if self._spare is None else self._spare.take(spec)
         if prepared is not None:
             assert self._spare is not None
-            if self._place is not None:
-                self._spare.give(self._place)
-            self._place = prepared
-        elif self._place is None:
+            if self._process is not None:
+                self._spare.give(self._process)
+            self._process = prepared
+        elif self._process is None:
             self.start()
         self._looked = self._awake.now()
         self._deadline = self._looked + spec.timeout
@@ -113,29 +113,29 @@ class LocalExecutor:
         """Waits for reports, the process's death or the trial's timeout."""
         if self._spare is not None:
             self._spare.look()
-        if self._place is None or self._running is None:
+        if self._process is None or self._running is None:
             time.sleep(timeout)
             return []
-        place, spec = self._place, self._running
-        place.wait(timeout)
-        reports = [*self._look_after(place, spec), *self._drain(place)]
-        if self._running is not spec or self._place is not place:
+        process, spec = self._process, self._running
+        process.wait(timeout)
+        reports = [*self._look_after(process, spec), *self._drain(process)]
+        if self._running is not spec or self._process is not process:
             return reports
-        if not place.alive:
-            reports += self._drain(place)  # what it sent before it died
+        if not process.alive:
+            reports += self._drain(process)  # what it sent before it died
             if self._running is spec:
-                reports.append(self._lost(spec, place.exit_message()))
+                reports.append(self._lost(spec, process.exit_message()))
         elif self._awake.now() > self._deadline:
             reason = f"no end after {format_duration(spec.timeout)} ({journal.OVERTIME})"
             reports.append(self._lost(spec, reason))
         return reports
 
-    def _look_after(self, place: TrialProcess, spec: TrialSpec) -> list[Report]:
+    def _look_after(self, process: TrialProcess, spec: TrialSpec) -> list[Report]:
         """Extends the deadline while the trial's process is stopped by a signal and this one is not."""
         now = self._awake.now()
         passed, self._looked = now - self._looked, now
         before = self._halted
-        if not is_stopped(place.process.pid or 0):
+        if not is_stopped(process.process.pid or 0):
             self._halted = 0.0
             if before < _WORTH_A_NOTE:
                 return []
@@ -149,8 +149,8 @@ class LocalExecutor:
 
     def pause(self) -> None:
         """Asks the running trial to stop at the end of its epoch."""
-        if self._place is not None and self._running is not None:
-            self._place.send(messages.PAUSE)
+        if self._process is not None and self._running is not None:
+            self._process.send(messages.PAUSE)
 
     def measure(self, config: Config | str) -> Measurement:
         """Times a few steps of a configuration.
@@ -176,10 +176,10 @@ class LocalExecutor:
 
     def ask(self, request: object) -> object:
         """Sends a request and returns its answer, or a line on how the process ended."""
-        assert self._place is not None
-        self._place.send(request)
-        answer = self._place.receive()
-        return self._place.exit_message() if answer is None else answer
+        assert self._process is not None
+        self._process.send(request)
+        answer = self._process.receive()
+        return self._process.exit_message() if answer is None else answer
 
     def close(self) -> None:
         """Ends the process at once."""
@@ -194,27 +194,27 @@ class LocalExecutor:
 
     def abandon(self) -> None:
         """Kills the process from another thread; the thread that waits for it notices and continues."""
-        if self._place is not None:
-            self._place.process.kill()
+        if self._process is not None:
+            self._process.process.kill()
 
     def _prepares(self, facts: Facts) -> bool:
         return facts.hardware.device.startswith("cuda") if self._ahead is None else self._ahead
 
     def _begin(self, spec: TrialSpec) -> None:
-        assert self._place is not None
+        assert self._process is not None
         self._running = spec
-        self._place.send(spec)
+        self._process.send(spec)
 
     def _drop(self) -> None:
-        place, self._place, self._running = self._place, None, None
-        if place is not None:
-            place.close()
+        process, self._process, self._running = self._process, None, None
+        if process is not None:
+            process.close()
 
-    def _drain(self, place: TrialProcess) -> list[Report]:
+    def _drain(self, process: TrialProcess) -> list[Report]:
         reports: list[Report] = []
         try:
-            while self._place is place and place.pipe.poll():
-                self._take(place.pipe.recv(), reports)
+            while self._process is process and process.pipe.poll():
+                self._take(process.pipe.recv(), reports)
         except (EOFError, OSError):
             pass  # it died: the caller looks at the process
         return reports

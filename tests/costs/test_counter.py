@@ -58,9 +58,9 @@ def test_a_builder_that_ends_the_process_costs_only_itself(counter: Counter) -> 
 
 def test_a_killed_process_is_replaced(counter: Counter) -> None:
     counter.costs([config(9)])
-    assert counter._place is not None
-    counter._place[0].kill()
-    counter._place[0].join()
+    assert counter._process is not None
+    counter._process[0].kill()
+    counter._process[0].join()
     assert counter.costs([config(10), config(9)]) == [expected(10), expected(9)]
 
 
@@ -73,7 +73,7 @@ def test_a_run_folder_keeps_counts(counter: Counter, tmp_path: Path) -> None:
     again = Counter(NETWORK)
     again.keep_in(path)
     assert again.costs([config(11)]) == [expected(11)]
-    assert again._place is None  # nothing had to be counted
+    assert again._process is None  # nothing had to be counted
 
 
 def test_the_search_itself_imports_no_torch() -> None:

@@ -181,8 +181,8 @@ def test_the_trial_process_ends_when_the_search_is_killed(tmp_path: Path, fault:
             place.start()
             place.submit(spec(1, fault))
             time.sleep(1)
-            assert place._place is not None
-            os.write(writer, str(place._place.process.pid).encode())
+            assert place._process is not None
+            os.write(writer, str(place._process.process.pid).encode())
             time.sleep(60)
         finally:
             os._exit(1)

@@ -80,11 +80,11 @@ def test_a_prepared_trial_is_the_same_in_every_figure(tmp_path: Path) -> None:
         place.submit(jobs[0])
         place.prepare(jobs[1])
         reports = collect(place)
-        first = place._place
+        first = place._process
         if ahead:
             until_told(place)
         place.submit(jobs[1])
-        assert (place._place is not first) == ahead  # the two take turns
+        assert (place._process is not first) == ahead  # the two take turns
         reports += collect(place)
         place.close()
         exact = ("train_loss", "val_loss", "top1", "lr")
@@ -154,13 +154,13 @@ def test_memory_that_lacked_beside_a_preparation_is_asked_for_once_more_alone(
 
 
 def test_after_a_fault_of_the_device_the_process_is_replaced(executor: LocalExecutor) -> None:
-    before = executor._place
+    before = executor._process
     executor.submit(spec(1, fault("device")))
     end = collect(executor)[-1]
     assert isinstance(end, TrialEnded)
     assert (end.error, end.fault) == (None, DEVICE)
     executor.submit(spec(2, fault()))
-    assert executor._place is not before
+    assert executor._process is not before
     assert collect(executor)[-1].error is not None  # type: ignore[union-attr]
 
 

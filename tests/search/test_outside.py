@@ -255,8 +255,8 @@ def test_a_trial_that_is_stopped_is_waited_for(tmp_path: Path) -> None:
         executor = LocalExecutor(settings(tmp_path))
         executor.start()
         try:
-            assert executor._place is not None
-            pid = executor._place.process.pid or 0
+            assert executor._process is not None
+            pid = executor._process.process.pid or 0
             executor.submit(TrialSpec(**{**vars(spec(1)), "timeout": 2.0}))
             os.kill(pid, signal.SIGSTOP)
             reports, begun = [], time.monotonic()
