@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import tyro
 
-from analysis import agreement
 from analysis.frames import load
 from analysis.report import findings
 from nas.execution.simulated import SimulatedResult
@@ -134,7 +133,7 @@ def test_the_report_says_so(simulate: Callable[..., Any]) -> None:
     assert said.startswith("So the search began higher: 1 epochs tell the opposite of 9 (correlation about -")
     assert said.endswith("here: configurations begin at 9 epochs.")
     state = SearchState.of(journal.read(Run(simulation.path).journal).events)
-    assert agreement.judged(run) == judged(state, run.rungs)
+    assert judged(run.state, run.rungs) == judged(state, run.rungs)
 
 
 @pytest.mark.parametrize(("top", "eta", "lowest"), [(45, 3, 5), (18, 3, 2), (6, 3, 2), (7, 3, 7), (8, 2, 2)])
