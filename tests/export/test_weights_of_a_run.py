@@ -218,7 +218,7 @@ def test_an_older_run_says_how_to_get_them_and_the_command_works(searched: Path,
     winner = next(row for row in confirmed["configurations"] if row["config_id"] == confirmed["winner"])
     path = find(Run(old), winner["config_id"], 3, Run(old).read_confirmed())
     assert path is not None
-    assert weights.read(path).facts["top1"] == 1 - winner["errors"][1]
+    assert 1 - weights.read(path).facts["top1"] == winner["errors"][1]
 
 
 def test_of_a_confirmed_network_the_best_seeds_weights_stay(searched: Path, tmp_path: Path) -> None:
@@ -233,12 +233,12 @@ def test_of_a_confirmed_network_the_best_seeds_weights_stay(searched: Path, tmp_
         best = row["errors"].index(min(row["errors"])) + 1
         name = f"{row['config_id']}_{best}-3.safetensors"
         assert name in kept
-        assert weights.read(copy / "weights" / name).facts["top1"] == 1 - min(row["errors"])
+        assert 1 - weights.read(copy / "weights" / name).facts["top1"] == min(row["errors"])
     assert export.main([str(copy), "--geometry", "reduced", "-o", str(tmp_path / "best"), "--quiet"]) == 0
     judged = ["--data", f"run:{copy}", "--device", "cpu", "-o", str(tmp_path / "scores")]
     assert evaluate.main([str(tmp_path / "best"), *judged]) == 0
     winner = next(row for row in confirmed["configurations"] if row["config_id"] == confirmed["winner"])
-    assert read(tmp_path / "scores" / "scores.json")["top1"] == 1 - min(winner["errors"])
+    assert 1 - read(tmp_path / "scores" / "scores.json")["top1"] == min(winner["errors"])
 
 
 def test_a_damaged_file_is_one_line_and_nothing_is_written(searched: Path, tmp_path: Path) -> None:
