@@ -114,7 +114,7 @@ def percent_axis(axis: Any) -> None:
     axis.set_major_formatter(lambda share, _: f"{100 * share:.3g}%")
 
 
-def learning_panels(axes: Sequence[Axes], title: str) -> Iterator[tuple[Axes, str]]:
+def learning_panels(axes: Any, title: str) -> Iterator[tuple[Any, str]]:
     """Prepares two plots over epochs, of top-1 and of the loss; gives each with the name of its column."""
     percent_axis(axes[0].yaxis)
     axes[0].set_title(title)
