@@ -1,33 +1,35 @@
 """Races for the front of error and cost, or within a limit: runs what is missing, prints the tables.
 
 ``python -m benchmarks.quality.front_compare --problem nexception-macs`` races for hypervolume; with
-``--share 0.1`` for the least error among the tenth of all configurations that cost least.
+``--share 0.1`` for the least error among the tenth of all configurations that cost least. The tables of
+docs/objectives.md are made of all traces by ``python -m benchmarks.quality.front_standings``.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import tyro
-from scipy import stats
 
-from benchmarks.quality import fronts
+from benchmarks.quality import compare, fronts
+from benchmarks.quality.compare import OURS, read
 from benchmarks.quality.front_opponents import FRONT, LIMITED
+from benchmarks.quality.standings import p_value
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HERE = Path(__file__).parent
 FRONT_MARKS, LIMIT_MARKS = (20, 40, 80), (10, 20, 40)
-OURS = "ours"
-_FEWEST = 2  # races of each that a test can be made of
+_OWN = OURS, "single", "untrained"  # races of this project's optimiser, which changes from day to day
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,25 @@ class FrontCompareSettings:
     """Races of each."""
     evaluations: float | None = None
     """Length of a race in mean trainings at the highest rung; 80, or 40 within a limit."""
-    traces: Path = field(default=HERE / "work" / "fronts.jsonl")
-    """Where the figures go; what is there already is not run again."""
+    traces: Path = field(default=Path(__file__).parent.parent / "results" / "fronts.jsonl")
+    """Where the figures go; what is there is not run again, but our own is if its code has changed."""
+
+
+def edition(opponent: str) -> str:
+    """Names the code that a race of ours is of; "" for the others."""
+    return compare.edition(OURS) if opponent in _OWN else ""
+
+
+def marks_of(share: float | None, evaluations: float | None = None) -> tuple[int, ...]:
+    """When races are judged, in full evaluations."""
+    marks = FRONT_MARKS if share is None else LIMIT_MARKS
+    return marks if evaluations is None else tuple(mark for mark in marks if mark <= evaluations)
 
 
 def run(options: FrontCompareSettings, opponent: str, seed: int, marks: Sequence[int]) -> dict[str, Any]:
     """One race: missing hypervolume, or regret, at every mark."""
+    problem = fronts.load(options.problem, seed)
     begin = time.process_time()
-    problem = fronts.load(options.problem, seed if options.problem == "drawn" else 0)
     limit = None if options.share is None else problem.limit(options.share)
     makers = FRONT if limit is None else LIMITED
     found = fronts.race(problem, makers[opponent], seed=seed, evaluations=marks[-1], limit=limit)
@@ -65,35 +78,60 @@ def run(options: FrontCompareSettings, opponent: str, seed: int, marks: Sequence
         "problem": options.problem,
         "share": options.share,
         "opponent": opponent,
+        "edition": edition(opponent),
         "seed": seed,
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "cpu_seconds": round(time.process_time() - begin, 2),
         "values": {str(mark): round(value, 6) for mark, value in zip(marks, values, strict=True)},
     }
 
 
+def standing(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The races that count: of ours, those of the last edition; of one race, the longest."""
+
+    def course(row: dict[str, Any]) -> tuple[Any, ...]:
+        return row["problem"], row["share"], row["opponent"]
+
+    last = {course(row): row["edition"] for row in rows}
+    by_length = sorted(rows, key=lambda row: len(row["values"]))
+    counting = {(*course(row), row["seed"]): row for row in by_length if row["edition"] == last[course(row)]}
+    return list(counting.values())
+
+
 def table(rows: Sequence[dict[str, Any]], marks: Sequence[int]) -> str:
-    """Means in percent, the least in bold, with Wilcoxon's two-sided p of the mean over marks."""
-    frame = pd.DataFrame([{**row["values"], **row} for row in rows])
+    """Means in percent, the least of those with all seeds in bold, and pairs with ours of equal seed.
+
+    Pairs are compared by the mean over the marks that both have reached, with Wilcoxon's two-sided p.
+    """
     columns = [str(mark) for mark in marks]
+    frame = pd.DataFrame(
+        [{**dict.fromkeys(columns), **row["values"], **row} for row in rows],
+    ).astype(dict.fromkeys(columns, "float64"))
     means = 100 * frame.groupby("opponent")[columns].mean()
-    by_seed = frame.set_index(["seed", "opponent"])[columns].mean(axis=1).unstack("opponent")
-    seconds = frame.groupby("opponent").cpu_seconds.mean()
+    values = frame.set_index(["opponent", "seed"])[columns]
+    seeds = values.groupby("opponent").size()
+    least = means[seeds == seeds.max()].min()
     lines = [
-        "| optimiser | " + " | ".join(columns) + " | p against ours | seeds |",
-        "|---" * (len(columns) + 3) + "|",
+        "| optimiser | " + " | ".join(columns) + " | ours ahead, tied, behind | p | seeds |",
+        "|---" * (len(columns) + 4) + "|",
     ]
-    for name in means.mean(axis=1).sort_values().index:
+    for name in means.sort_values(columns[::-1]).index:
         cells = []
         for column in columns:
-            mark = "**" if means.loc[name, column] == means[column].min() else ""
-            cells.append(f"{mark}{means.loc[name, column]:.2f}{mark}")
-        pairs = by_seed[[OURS, name]].dropna() if name != OURS and OURS in by_seed else pd.DataFrame()
-        p = ""
-        if len(pairs) >= _FEWEST:
-            p = f"{stats.wilcoxon(pairs[OURS], pairs[name], zero_method='zsplit').pvalue:.2g}"
-        lines.append(f"| {name} | {' | '.join(cells)} | {p} | {by_seed[name].count()} |")
-    cost = ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())
-    return "\n".join(lines) + f"\n\nCPU seconds a race: {cost}"
+            mean = means.loc[name, column]
+            mark = "**" if mean == least[column] else ""
+            cells.append("not run" if pd.isna(mean) else f"{mark}{mean:.2f}{mark}")
+        score, p = ("", "") if name == OURS or OURS not in means.index else _against(values, str(name))
+        lines.append(f"| {name} | {' | '.join(cells)} | {score} | {p} | {seeds[name]} |")
+    return "\n".join(lines)
+
+
+def _against(values: pd.DataFrame, name: str) -> tuple[str, str]:
+    """How many pairs ours wins, ties and loses, and the test of them."""
+    pairs: Any = (values.loc[name] - values.loc[OURS]).mean(axis=1).dropna()
+    p = p_value(0 * pairs, pairs)
+    score = f"{(pairs > 0).sum()}, {(pairs == 0).sum()}, {(pairs < 0).sum()}"
+    return score, "too few" if math.isnan(p) else f"{p:.2g}"
 
 
 def main() -> None:
@@ -101,36 +139,44 @@ def main() -> None:
     options = tyro.cli(FrontCompareSettings, description=__doc__)
     makers = FRONT if options.share is None else LIMITED
     opponents = options.opponents or tuple(makers)
-    marks: tuple[int, ...] = FRONT_MARKS if options.share is None else LIMIT_MARKS
-    if options.evaluations is not None:
-        marks = tuple(mark for mark in marks if mark <= options.evaluations)
+    marks = marks_of(options.share, options.evaluations)
     try:
         if unknown := [name for name in opponents if name not in makers]:
             raise UserError(f"--opponents {unknown[0]}: must be of {', '.join(makers)}")
         if not marks:
-            raise UserError(f"--evaluations {options.evaluations}: must be at least {FRONT_MARKS[0]}")
+            least = marks_of(options.share)[0]
+            raise UserError(f"--evaluations {options.evaluations}: must be at least {least}")
         fronts.load(options.problem)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    options.traces.parent.mkdir(parents=True, exist_ok=True)
-    lines = options.traces.read_text().splitlines() if options.traces.exists() else []
+    execute(options, opponents, marks)
     rows = [
         row
-        for row in map(json.loads, lines)
+        for row in standing(read(options.traces))
+        if (row["problem"], row["share"]) == (options.problem, options.share) and row["opponent"] in opponents
+    ]
+    print(f"{options.problem}{'' if options.share is None else f', limit kept by {options.share:.0%}'}\n")
+    print(table(rows, marks))
+    seconds = pd.DataFrame(rows).groupby("opponent").cpu_seconds.mean().round(1)
+    print("\nCPU seconds a race:", ", ".join(f"{name} {value}" for name, value in seconds.items()))
+
+
+def execute(options: FrontCompareSettings, opponents: Sequence[str], marks: Sequence[int]) -> None:
+    """Runs what is missing, all opponents of a seed before the next one's."""
+    done = {
+        (row["opponent"], row["edition"], row["seed"])
+        for row in read(options.traces)
         if (row["problem"], row["share"]) == (options.problem, options.share)
         and str(marks[-1]) in row["values"]
-    ]
-    done = {(row["opponent"], row["seed"]) for row in rows}
+    }
+    options.traces.parent.mkdir(parents=True, exist_ok=True)
     with options.traces.open("a") as file:
         for seed in range(options.seeds):
             for opponent in opponents:
-                if (opponent, seed) not in done:
-                    rows.append(run(options, opponent, seed, marks))
-                    file.write(json.dumps(rows[-1]) + "\n")
+                if (opponent, edition(opponent), seed) not in done:
+                    file.write(json.dumps(run(options, opponent, seed, marks)) + "\n")
                     file.flush()
-    print(f"{options.problem}{'' if options.share is None else f', limit kept by {options.share:.0%}'}\n")
-    print(table([row for row in rows if row["opponent"] in opponents], marks))
 
 
 if __name__ == "__main__":

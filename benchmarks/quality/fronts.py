@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -162,16 +162,18 @@ def regret_at(problem: FrontProblem, found: Sequence[Finished], mark: float, lim
     return min(done, key=lambda f: f.measured).error - problem.best(limit)
 
 
-@lru_cache(maxsize=4)
 def load(name: str, seed: int = 0) -> FrontProblem:
     """A problem by its name; ``seed``: which of the ``drawn`` ones.
 
     Raises:
         UserError: If what it needs is not installed.
     """
-    if name.startswith("nasbench201"):
-        return _nasbench201(name.partition("-")[2])
-    return _drawn(seed) if name == "drawn" else _nexception()
+    return _drawn(seed) if name == "drawn" else _fixed(name)
+
+
+@cache
+def _fixed(name: str) -> FrontProblem:
+    return _nexception() if name == "nexception-macs" else _nasbench201(name.partition("-")[2])
 
 
 def _nasbench201(cost_name: str) -> FrontProblem:
@@ -221,6 +223,7 @@ def _macs(space: SearchSpace) -> dict[tuple[Any, ...], float]:
     return found
 
 
+@lru_cache(maxsize=1)
 def _drawn(seed: int) -> FrontProblem:
     from benchmarks.quality import drawn
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import front_compare, fronts
+from benchmarks.quality import front_compare, front_standings, fronts
 from benchmarks.quality.front_opponents import FRONT, LIMITED
 from benchmarks.quality.fronts import Finished, FrontProblem
 from nas.optimizers.smac.pareto import nondominated
@@ -68,41 +68,67 @@ def test_what_knows_a_limit_pays_for_nothing_beyond_it(problem: FrontProblem, na
     assert len(beyond) <= (name == "ours"), "only the base architecture"
 
 
+def raced(opponent: str, seed: int, values: dict[str, float], edition: str = "") -> dict[str, Any]:
+    head = {"problem": "drawn", "share": None, "opponent": opponent, "edition": edition, "seed": seed}
+    return {**head, "date": "2026-11-27", "cpu_seconds": 1.0, "values": values}
+
+
 def test_a_table_has_means_the_best_in_bold_and_paired_tests() -> None:
     rows = [
-        {
-            "opponent": name,
-            "seed": seed,
-            "cpu_seconds": 1.0,
-            "values": {"20": value + seed / 100, "40": value},
-        }
+        raced(name, seed, {"20": value + seed / 100, "40": value})
         for name, value in (("ours", 0.1), ("random", 0.3))
         for seed in range(6)
     ]
+    rows += [raced("gp", seed, {"20": 0.05 if seed else 0.2}) for seed in range(3)]
     lines = front_compare.table(rows, (20, 40)).splitlines()
-    assert lines[2] == "| ours | **12.50** | **10.00** |  | 6 |"
-    assert lines[3] == "| random | 32.50 | 30.00 | 0.031 | 6 |"
+    assert lines[2] == "| ours | **12.50** | **10.00** |  |  | 6 |"
+    assert lines[3] == "| random | 32.50 | 30.00 | 6, 0, 0 | 0.031 | 6 |"
+    assert lines[4] == "| gp | 10.00 | not run | 1, 0, 2 | too few | 3 |", "on fewer seeds, by one mark"
 
 
-def test_what_was_raced_is_not_raced_again(
+def test_of_ours_the_last_edition_counts_and_of_others_the_longest_race() -> None:
+    counting = [raced("ours", 0, {"20": 0.3}, "new"), raced("gp", 0, {"20": 0.5, "40": 0.4})]
+    rows = [
+        raced("ours", 0, {"20": 0.5, "40": 0.4}, "old"),
+        raced("ours", 1, {"20": 0.5, "40": 0.4}, "old"),
+        *counting,
+        raced("gp", 0, {"20": 0.5}),
+    ]
+    assert front_compare.standing(rows) == counting
+
+
+def test_the_page_says_when_and_with_which_code_the_races_were_run(tmp_path: Path) -> None:
+    traces, page = tmp_path / "fronts.jsonl", tmp_path / "page.md"
+    rows = [raced("ours", 0, {"20": 0.1, "40": 0.1, "80": 0.1}, "abc"), raced("gp", 0, {"20": 0.2})]
+    traces.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page.write_text("Before\n<!-- front-drawn -->\nold\n<!-- end -->\nafter\n")
+    front_standings.write(front_standings.FrontStandingsSettings(traces, page))
+    text = page.read_text()
+    assert "2 races, 2026-11-27; ours: edition abc." in text
+    assert "| gp | 20.00 | not run | not run | 1, 0, 0 | too few | 1 |" in text
+    assert text.startswith("Before")
+    assert text.endswith("after\n")
+    assert "old" not in text
+
+
+def test_what_was_raced_is_not_raced_again_unless_it_is_ours_and_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    raced: list[tuple[str, int]] = []
+    run: list[tuple[str, int]] = []
 
-    def run(options: Any, opponent: str, seed: int, marks: Any) -> dict[str, Any]:
-        raced.append((opponent, seed))
-        values = {str(mark): 0.5 for mark in marks}
-        head = {"problem": options.problem, "share": options.share, "opponent": opponent}
-        return {**head, "seed": seed, "cpu_seconds": 0.0, "values": values}
+    def race(options: Any, opponent: str, seed: int, marks: Any) -> dict[str, Any]:
+        run.append((opponent, seed))
+        return raced(opponent, seed, {str(mark): 0.5 for mark in marks}, front_compare.edition(opponent))
 
-    monkeypatch.setattr(front_compare, "run", run)
+    monkeypatch.setattr(front_compare, "run", race)
     traces = tmp_path / "traces.jsonl"
-    for seeds in ("1", "2"):
+    for seeds, changes in (("1", "a"), ("2", "a"), ("1", "b")):
+        monkeypatch.setattr(front_compare.compare, "edition", lambda _, changes=changes: changes)
         args = ["--seeds", seeds, "--opponents", "ours", "random", "--traces", str(traces)]
         monkeypatch.setattr(sys, "argv", ["front_compare", *args])
         front_compare.main()
-    assert raced == [("ours", 0), ("random", 0), ("ours", 1), ("random", 1)]
-    assert len([json.loads(line) for line in traces.read_text().splitlines()]) == 4
+    assert run == [("ours", 0), ("random", 0), ("ours", 1), ("random", 1), ("ours", 0)]
+    assert len(traces.read_text().splitlines()) == 5
     assert "| ours | **50.00** |" in capsys.readouterr().out
 
 
@@ -111,6 +137,7 @@ def test_what_was_raced_is_not_raced_again(
     [
         (["--opponents", "nobody"], "--opponents nobody: must be of ours, motpe"),
         (["--evaluations", "5"], "--evaluations 5.0: must be at least 20"),
+        (["--evaluations", "5", "--share", "0.1"], "--evaluations 5.0: must be at least 10"),
     ],
 )
 def test_bad_settings_are_one_line(
