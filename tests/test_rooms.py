@@ -17,7 +17,7 @@ WRONG = [
     ("nas/view/lines.py", "from nas.search import plan", "Imports point one way"),
     ("analysis/frames.py", "from analysis.figures import style", "Analysis builds on a run's frames"),
     ("analysis/pareto.py", "from nas.trial import settings", "Analysis reads runs, it runs nothing"),
-    ("nas/search/loop.py", "from nas.execution.dask import link", "Dask is one of the places"),
+    ("nas/search/loop.py", "from nas.execution.dask import connection", "Dask is one of the places"),
     ("nas/search/loop.py", "from nas.optimizers.smac import forest", "SMAC is one of the optimisers"),
     ("nas/confirm/loop.py", "from search_spaces.nexception import space", "No space is known by name"),
     ("nas/run/schema.py", "from nas.run import folder", "No circles"),

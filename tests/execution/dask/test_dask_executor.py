@@ -115,7 +115,7 @@ def test_without_a_shared_folder_checkpoints_travel_and_a_pause_loses_nothing(
     cluster: Any, executor: DaskExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        executor, "_token", tmp_path / "nowhere" / "token"
+        executor, "_token_file", tmp_path / "nowhere" / "token"
     )  # nobody sees it, as on other machines
     cluster.start_worker("--no-nanny")
     executor.start()
