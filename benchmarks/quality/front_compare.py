@@ -128,7 +128,8 @@ def table(rows: Sequence[dict[str, Any]], marks: Sequence[int]) -> str:
 
 def _against(values: pd.DataFrame, name: str) -> tuple[str, str]:
     """How many pairs ours wins, ties and loses, and the test of them."""
-    pairs: Any = (values.loc[name] - values.loc[OURS]).mean(axis=1).dropna()
+    theirs: Any = values.loc[name]
+    pairs = (theirs - values.loc[OURS]).mean(axis=1).dropna()
     p = p_value(0 * pairs, pairs)
     score = f"{(pairs > 0).sum()}, {(pairs == 0).sum()}, {(pairs < 0).sum()}"
     return score, "too few" if math.isnan(p) else f"{p:.2g}"
