@@ -103,7 +103,8 @@ def serving() -> Iterator[Hub]:
 
         def do_GET(self) -> None:
             hub.asked.append(self.path)
-            repo = self.path.partition("/api/models/")[2]
+            repo = self.path.partition("?")[0].partition("/api/models/")[2]
+            repo = repo.removesuffix("/revision/main")  # as the oldest client asks before it pushes
             if repo in hub.repos:
                 self.answer(200, {"id": repo, "private": repo in hub.hidden, "siblings": []})
                 return
