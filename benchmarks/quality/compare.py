@@ -103,7 +103,7 @@ def execute(options: CompareSettings) -> None:
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:
         for future in [pool.submit(run, *one) for one in missing]:
-            file.write(json.dumps(future.result()) + "\n")
+            file.write(json.dumps(future.result(), separators=(",", ":")) + "\n")
             file.flush()
 
 

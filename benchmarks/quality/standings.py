@@ -53,41 +53,50 @@ def p_value(ours: pd.Series[float], other: pd.Series[float]) -> float:
 def pooled(table: pd.DataFrame) -> str:
     """Markdown: every opponent over all problems.
 
-    The rank is among those who ran the race; the test is over all races, each divided by the mean of its
-    problem, so that problems of large errors do not outweigh the others.
+    The rank is among those who ran the race. Regret is divided by the mean of its problem, so that problems
+    of large errors do not outweigh the others. Comparisons and tests are over the races that both ran.
     """
     scaled = table.div(table.groupby("problem").transform("mean").mean(axis=1), axis=0)
     ranks = table.rank(axis=1).mean()
     lines = [
-        "| optimiser | races | regret, of the problem's mean | mean rank | ours ahead, tied, behind | p |",
-        "|---|---|---|---|---|---|",
+        "| optimiser | races | regret, of the problem's mean | ours in the same races | mean rank "
+        "| ours ahead, tied, behind | p |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in scaled.mean().sort_values().index:
         both = table[[OURS, name]].dropna() if name != OURS else table[[OURS]].dropna()
-        score, p = "", ""
+        same, score, p = "", "", ""
         if name != OURS:
+            same = f"{scaled.loc[both.index, OURS].mean():.2f}"
             gap = both[name] - both[OURS]
             score = f"{(gap > 0).sum()}, {(gap == 0).sum()}, {(gap < 0).sum()}"
             p = _p(p_value(scaled[OURS], scaled[name]))
         lines.append(
-            f"| {name} | {len(both)} | {scaled[name].mean():.2f} | {ranks[name]:.2f} | {score} | {p} |"
+            f"| {name} | {len(both)} | {scaled.loc[both.index, name].mean():.2f} | {same} "
+            f"| {ranks[name]:.2f} | {score} | {p} |"
         )
     return "\n".join(lines)
 
 
 def by_problem(table: pd.DataFrame) -> str:
-    """Markdown: mean regret on each problem, the least in bold; a star where p against ours is below .05."""
+    """Markdown: mean regret on each problem; a star where p against ours is below .05.
+
+    The least is in bold, among those with as many seeds as ours; fewer are said beside the name.
+    """
     names = [OURS, *sorted(set(table.columns) - {OURS})]
-    lines = ["| problem | seeds | " + " | ".join(names) + " |", "|---" * (len(names) + 2) + "|"]
+    seeds = table.groupby("problem").count().max()
+    titles = [name if seeds[name] == seeds[OURS] else f"{name}, {seeds[name]} seeds" for name in names]
+    lines = ["| problem | seeds | " + " | ".join(titles) + " |", "|---" * (len(names) + 2) + "|"]
     for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
         part: Any = table.loc[problem]
         mean = part.mean()
+        least = mean[part.count() == len(part)].min()
         cells = []
         for name in names:
             if part[name].isna().all():
                 cells.append("not run")
                 continue
-            text = f"**{mean[name]:.2f}**" if mean[name] == mean.min() else f"{mean[name]:.2f}"
+            text = f"**{mean[name]:.2f}**" if mean[name] == least else f"{mean[name]:.2f}"
             p = p_value(part[OURS], part[name]) if name != OURS else np.nan
             cells.append(f"{text} *" if p < _LEVEL else text)
         aside = " (aside)" if PROBLEMS[problem].aside else ""

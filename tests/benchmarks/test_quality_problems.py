@@ -255,10 +255,18 @@ def test_standings_count_wins_and_losses_alike() -> None:
     lines = standings.pooled(table).splitlines()
     assert lines[2].startswith("| local | 8 | ")
     assert "| 0, 0, 8 | 0.0078 |" in lines[2]
+    shares = {line.split(" | ")[0].strip("| "): line.split(" | ")[2:4] for line in lines[2:]}
+    assert shares["ours"][1].strip() == ""
+    assert {shares[name][1] for name in ("local", "tpe")} == {shares["tpe"][1]}
+    assert float(shares["tpe"][1]) < float(shares["tpe"][0]), "of the races that both ran"
     assert "| 8, 0, 0 | 0.0078 |" in lines[-1]
     problem = standings.by_problem(table).splitlines()
     assert problem[2] == "| drawn | 8 | 1.35 | **0.85** * | 2.35 * |"
     assert problem[3] == "| huge | 1 | **1.00** | not run | not run |"
+    table.loc[table.index.get_level_values("seed") > 5, "local"] = float("nan")
+    fewer = standings.by_problem(table).splitlines()
+    assert fewer[0] == "| problem | seeds | ours | local, 6 seeds | tpe |"
+    assert fewer[2] == "| drawn | 8 | **1.35** | 0.75 * | 2.35 * |"
 
 
 def test_a_drawn_function_is_the_one_that_settings_were_tuned_on() -> None:
