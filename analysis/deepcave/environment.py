@@ -30,6 +30,9 @@ _OFFLINE = (
     "offline",
 )
 
+# uv's words for a Python on the PATH that does not run, such as a version manager's stub for a missing one.
+_SHIM = "Failed to inspect Python interpreter"
+
 
 def announce(text: str) -> None:
     """Says something to the person at the terminal, out of the way of a command's output."""
@@ -61,19 +64,25 @@ def ensure(say: Callable[[str], None] = announce) -> Path:
     uv = _uv()
     say("preparing DeepCAVE, once, about a minute ...")
     place = _place()
-    built = subprocess.run(
+    built = _sync(uv, place)
+    if built.returncode != 0 and _SHIM in built.stderr:
+        built = _sync(uv, place, UV_PYTHON_PREFERENCE="only-managed")
+    if built.returncode != 0:
+        raise UserError(f"DeepCAVE's environment could not be built: {_why(built.stderr)}")
+    (place / ".built-from").write_text(_fingerprint())
+    return place / "bin" / "python"
+
+
+def _sync(uv: str, place: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [uv, "sync", "--frozen", "--no-progress", "--project", PROJECT],
-        env=_clean(os.environ) | {"UV_PROJECT_ENVIRONMENT": str(place)},
+        env=_clean(os.environ) | {"UV_PROJECT_ENVIRONMENT": str(place), **more},
         cwd=PROJECT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         check=False,
     )
-    if built.returncode != 0:
-        raise UserError(f"DeepCAVE's environment could not be built: {_why(built.stderr)}")
-    (place / ".built-from").write_text(_fingerprint())
-    return place / "bin" / "python"
 
 
 def variables() -> dict[str, str]:
@@ -82,7 +91,15 @@ def variables() -> dict[str, str]:
 
 
 def _clean(inherited: os._Environ[str]) -> dict[str, str]:
-    astray = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON")
+    # pyenv sets its version for all that a Python of it starts, so that no other Python is found there.
+    astray = (
+        "VIRTUAL_ENV",
+        "PYTHONPATH",
+        "PYTHONHOME",
+        "UV_PROJECT_ENVIRONMENT",
+        "UV_PYTHON",
+        "PYENV_VERSION",
+    )
     return {key: value for key, value in inherited.items() if key not in astray}
 
 
@@ -125,4 +142,5 @@ def _why(stderr: str) -> str:
     if any(word in said.lower() for word in _OFFLINE):
         return "no package index can be reached; it needs a network once"
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else "uv gave no reason"
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    return (errors or lines[-1:] or ["uv gave no reason"])[0]

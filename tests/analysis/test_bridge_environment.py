@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -22,6 +23,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return copy
 
 
+def link_uv(folder: Path) -> None:
+    """Puts uv where it is looked for first, if make has fetched it: there may be no other."""
+    ours = Path(environment.__file__).parents[2] / ".uv"
+    if ours.exists():
+        (folder / ".uv").symlink_to(ours)
+
+
 def test_without_uv_the_line_says_how_to_get_it(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -34,9 +42,7 @@ def test_without_uv_the_line_says_how_to_get_it(
 
 
 def test_offline_the_line_says_so(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Path(environment.__file__).parents[2] / ".uv"
-    if ours.exists():  # where make has fetched uv, there may be no other
-        (tmp_path / ".uv").symlink_to(ours)
+    link_uv(tmp_path)
     monkeypatch.setenv("UV_OFFLINE", "1")
     monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
     said: list[str] = []
@@ -45,6 +51,37 @@ def test_offline_the_line_says_so(project: Path, tmp_path: Path, monkeypatch: py
     assert "\n" not in str(error.value)
     assert said == ["preparing DeepCAVE, once, about a minute ..."]
     assert environment.find() is None
+
+
+def test_a_python_that_does_not_run_is_passed_over(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stubs = tmp_path / "shims"
+    stubs.mkdir()
+    for name in ("python3.10", "python3", "python"):
+        (stubs / name).write_text(
+            "#!/bin/sh\necho 'pyenv: not found' >&2\necho 'Note: See its help' >&2\nexit 127\n"
+        )
+        (stubs / name).chmod(0o755)
+    link_uv(tmp_path)
+    monkeypatch.setenv("PATH", f"{stubs}:{os.environ['PATH']}")
+    monkeypatch.setenv("UV_PYTHON_INSTALL_DIR", str(tmp_path / "pythons"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match="it needs a network once"):
+        environment.ensure(lambda _: None)
+
+
+def test_the_line_is_uvs_own_and_not_a_version_managers() -> None:
+    said = "warning: odd\nerror: No such thing\n  cause: none\n[stderr]\nNote: See 'pyenv help global'\n"
+    assert environment._why(said) == "No such thing"
+    assert environment._why("it was asked\n") == "it was asked"
+    assert environment._why("") == "uv gave no reason"
+
+
+def test_pyenvs_choice_for_this_process_is_none_for_that_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYENV_VERSION", "3.11.7")
+    assert "PYENV_VERSION" not in environment.variables()
 
 
 def test_a_stub_that_refuses_to_run_is_passed_over(
