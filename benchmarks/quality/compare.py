@@ -98,7 +98,8 @@ def execute(options: CompareSettings) -> None:
         for problem in chosen(options.problem)
         for opponent in options.opponents
     ]
-    missing = [one for one in wanted if (*one[:2], edition(one[1]), *one[2:]) not in done]
+    editions = {opponent: edition(opponent) for opponent in options.opponents}
+    missing = [one for one in wanted if (*one[:2], editions[one[1]], *one[2:]) not in done]
     options.traces.parent.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:

@@ -171,11 +171,12 @@ def execute(options: FrontCompareSettings, opponents: Sequence[str], marks: Sequ
         if (row["problem"], row["share"]) == (options.problem, options.share)
         and str(marks[-1]) in row["values"]
     }
+    editions = {opponent: edition(opponent) for opponent in opponents}
     options.traces.parent.mkdir(parents=True, exist_ok=True)
     with options.traces.open("a") as file:
         for seed in range(options.seeds):
             for opponent in opponents:
-                if (opponent, edition(opponent), seed) not in done:
+                if (opponent, editions[opponent], seed) not in done:
                     file.write(json.dumps(run(options, opponent, seed, marks)) + "\n")
                     file.flush()
 
