@@ -11,21 +11,18 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import tyro
 
-from benchmarks.quality.opponents import OPPONENTS, make
+from benchmarks.quality.opponents import OPPONENTS, PLANNING, make
 from benchmarks.quality.race import race
 from benchmarks.quality.registry import PROBLEMS, chosen, load
+from benchmarks.quality.traces import key, read, regrets, standing
 from nas.util.errors import UserError, first_line
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
 HERE = Path(__file__).parent
-MARKS = (10, 20, 40, 80)
 OURS = "ours"
 
 
@@ -43,14 +40,9 @@ class CompareSettings:
     """Length of a race, in mean trainings at the highest rung."""
     processes: int = 2
     """Races at the same time."""
-    traces: Path = field(default=HERE.parent / "results" / "races.jsonl")
-    """Where the traces go; what is there already is not run again, but ours is if its code has changed."""
-
-
-def at(steps: Sequence[tuple[float, float]], mark: float) -> float:
-    """Returns the regret after some full evaluations; before the first incumbent, that of the first."""
-    reached = [regret for paid, regret in steps if paid <= mark]
-    return reached[-1] if reached else steps[0][1]
+    traces: Path = field(default=HERE.parent / "results" / "races")
+    """Folder of the traces, a file for each opponent; what is there is not run again, but ours is if its
+    code has changed."""
 
 
 def edition(opponent: str) -> str:
@@ -84,48 +76,38 @@ def run(problem: str, opponent: str, seed: int, evaluations: float) -> dict[str,
     return {**row, "cpu_seconds": round(time.process_time() - begin, 2)}
 
 
-def key(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Returns what identifies a race."""
-    return row["problem"], row["opponent"], row.get("edition", ""), row["seed"], row["evaluations"]
-
-
 def execute(options: CompareSettings) -> None:
-    """Runs what is missing, all opponents and problems of a seed before the next one's."""
-    done = {key(row) for row in read(options.traces) if not row.get("failed")}
+    """Runs what is missing, all opponents and problems of a seed before the next one's.
+
+    A longer race has run the shorter one as well, unless the opponent plans by the length.
+    """
+    longest: dict[tuple[Any, ...], float] = {}
+    for row in read(options.traces):
+        if not row.get("failed"):
+            race_of = key(row)[:4] if row["opponent"] != PLANNING else key(row)
+            longest[race_of] = max(row["evaluations"], longest.get(race_of, 0))
+    editions = {opponent: edition(opponent) for opponent in options.opponents}
+
+    def missing(problem: str, opponent: str, seed: int) -> bool:
+        race_of = (problem, opponent, editions[opponent], seed)
+        if opponent == PLANNING:
+            return (*race_of, options.evaluations) not in longest
+        return longest.get(race_of, 0) < options.evaluations
+
     wanted = [
         (problem, opponent, seed, options.evaluations)
         for seed in range(options.seeds)
         for problem in chosen(options.problem)
         for opponent in options.opponents
+        if missing(problem, opponent, seed)
     ]
-    editions = {opponent: edition(opponent) for opponent in options.opponents}
-    missing = [one for one in wanted if (*one[:2], editions[one[1]], *one[2:]) not in done]
-    options.traces.parent.mkdir(parents=True, exist_ok=True)
+    options.traces.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("forkserver")
-    with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:
-        for future in [pool.submit(run, *one) for one in missing]:
-            file.write(json.dumps(future.result(), separators=(",", ":")) + "\n")
-            file.flush()
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Traces so far."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def regrets(rows: Iterable[dict[str, Any]], marks: Sequence[float] = MARKS) -> pd.DataFrame:
-    """Long table: regret of every race at every mark."""
-    return pd.DataFrame(
-        [
-            {
-                **{k: row[k] for k in ("problem", "opponent", "seed")},
-                "evaluations": mark,
-                "regret": at(row["steps"], mark),
-            }
-            for row in rows
-            for mark in marks
-        ]
-    )
+    with ProcessPoolExecutor(options.processes, context) as pool:
+        for future in [pool.submit(run, *one) for one in wanted]:
+            row = future.result()
+            with (options.traces / f"{row['opponent'].partition(':')[0]}.jsonl").open("a") as file:
+                file.write(json.dumps(row, separators=(",", ":")) + "\n")
 
 
 def table(frame: pd.DataFrame) -> pd.DataFrame:
@@ -136,17 +118,12 @@ def table(frame: pd.DataFrame) -> pd.DataFrame:
     return wide.sort_values(frame.evaluations.max())
 
 
-def standing(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The races that count: of ours, those of the last edition; of one that failed, the last try."""
-    rows = list({key(row): row for row in rows}.values())
-    last = {row["opponent"]: row.get("edition", "") for row in rows}
-    return [row for row in rows if row.get("edition", "") == last[row["opponent"]]]
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     """Runs what is missing and prints the tables."""
-    options = tyro.cli(CompareSettings, description=__doc__)
+    options = tyro.cli(CompareSettings, args=argv, description=__doc__)
     try:
+        if options.traces.is_file():
+            raise UserError(f"--traces {options.traces}: must be a folder, is a file")
         for name in options.opponents:
             make(name)
         for name in chosen(options.problem):

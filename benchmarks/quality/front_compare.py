@@ -20,9 +20,10 @@ import pandas as pd
 import tyro
 
 from benchmarks.quality import compare, fronts
-from benchmarks.quality.compare import OURS, read
+from benchmarks.quality.compare import OURS
 from benchmarks.quality.front_opponents import FRONT, LIMITED
 from benchmarks.quality.standings import p_value
+from benchmarks.quality.traces import read
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from benchmarks.quality.compare import read
 from benchmarks.quality.front_compare import marks_of, standing, table
 from benchmarks.quality.fronts import PROBLEMS
 from benchmarks.quality.report import replaced
+from benchmarks.quality.traces import read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.quality.compare import at, run
+from benchmarks.quality.compare import run
 from benchmarks.quality.registry import PROBLEMS
+from benchmarks.quality.traces import at
 
 SEEDS = 5
 MARKS = (10, 20, 40)

@@ -19,12 +19,12 @@ import pandas as pd
 import tyro
 
 from benchmarks.quality import variants
-from benchmarks.quality.compare import MARKS as SHORT
-from benchmarks.quality.compare import at, read
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.opponents import make, ours
 from benchmarks.quality.race import race
 from benchmarks.quality.registry import load
+from benchmarks.quality.traces import MARKS as SHORT
+from benchmarks.quality.traces import at, read
 from nas.optimizers.protocol import Fidelity
 
 if TYPE_CHECKING:

@@ -223,6 +223,9 @@ OPPONENTS: dict[str, Maker] = {
 }
 
 
+PLANNING = "smac"  # it alone is told the length of a race
+
+
 def make(name: str, evaluations: float = _LENGTH) -> Maker:
     """The opponent of a name; ``ours:setting=value,...`` is ours with other settings.
 
@@ -236,7 +239,7 @@ def make(name: str, evaluations: float = _LENGTH) -> Maker:
     kind, _, settings = name.partition(":")
     if kind not in OPPONENTS or (settings and kind != "ours"):
         raise UserError(f"--opponents {name}: must be of {', '.join(OPPONENTS)}, or ours:setting=value")
-    if kind == "smac":
+    if kind == PLANNING:
         return patient(partial(StockSmac, evaluations=evaluations))
     if not settings:
         return OPPONENTS[kind]

@@ -28,7 +28,10 @@ class OptunaTpe(Other):
             if len(self._rungs) > 1
             else optuna.pruners.NopPruner()
         )
-        self._study = optuna.create_study(sampler=self._sampler(seed), pruner=pruner)
+        # Hyperband draws a trial's bracket from the name of its study, which would be random
+        self._study = optuna.create_study(
+            sampler=self._sampler(seed), pruner=pruner, study_name=f"race of seed {seed}"
+        )
         self._trial: Any = None
         self._next: Suggestion | None = None
 

@@ -13,7 +13,7 @@ import tyro
 from scipy import stats
 
 from analysis.figures.style import PALETTE, drawing, style
-from benchmarks.quality.compare import MARKS, read, regrets
+from benchmarks.quality.traces import MARKS, read, regrets
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,9 +28,9 @@ _GRID = tuple(range(2, 81))
 class ReportSettings:
     """What to write."""
 
-    traces: Path = HERE / "work" / "traces.jsonl"
+    traces: Path = HERE / "work" / "traces"
     """Traces of ``benchmarks.quality.compare``."""
-    long: Path = HERE / "work" / "long.jsonl"
+    long: Path = HERE / "work" / "long"
     """Traces of random search over 500 full evaluations."""
     results: Path = HERE.parent / "results" / "quality.parquet"
     """Regrets over time, for the repository; read if there are no traces."""

@@ -11,14 +11,15 @@ import pandas as pd
 import tyro
 from scipy import stats
 
-from benchmarks.quality.compare import OURS, read, regrets, standing
+from benchmarks.quality.compare import OURS
 from benchmarks.quality.registry import PROBLEMS
 from benchmarks.quality.report import replaced
+from benchmarks.quality.traces import MARKS, read, regrets, standing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MARKS = (10, 20, 40)
+POOLED = (10, 20, 40)  # all opponents ran as far
 _ENOUGH = 6  # pairs below which no test is significant
 _LEVEL = 0.05
 
@@ -27,18 +28,24 @@ _LEVEL = 0.05
 class StandingsSettings:
     """What to write."""
 
-    traces: Path = Path(__file__).parent.parent / "results" / "races.jsonl"
+    traces: Path = Path(__file__).parent.parent / "results" / "races"
     """Races of benchmarks.quality.compare."""
     page: Path = Path("docs/quality.md")
     """The page; what stands between its markers is replaced."""
-    evaluations: float = 40
-    """Races of this length only."""
 
 
-def means(rows: Iterable[dict[str, object]], marks: tuple[float, ...]) -> pd.DataFrame:
-    """Mean regret over the marks in points, a row for each problem and seed, a column for each opponent."""
-    frame = regrets(rows, marks)
-    return 100 * frame.pivot_table(index=["problem", "seed"], columns="opponent", values="regret")
+def means(frame: pd.DataFrame, marks: tuple[float, ...]) -> pd.DataFrame:
+    """Mean regret over the marks in points, a row for each problem and seed, a column for each opponent.
+
+    Races that do not reach all marks are left out.
+    """
+    wide = frame.pivot_table(index=["problem", "seed", "opponent"], columns="evaluations", values="regret")
+    return 100 * wide.reindex(columns=marks).mean(axis=1, skipna=False).unstack("opponent")
+
+
+def scaled(table: pd.DataFrame) -> pd.DataFrame:
+    """Regrets divided by the mean of their problem: large errors do not outweigh small ones."""
+    return table.div(table.groupby("problem").transform("mean").mean(axis=1), axis=0)
 
 
 def p_value(ours: pd.Series[float], other: pd.Series[float]) -> float:
@@ -53,28 +60,48 @@ def p_value(ours: pd.Series[float], other: pd.Series[float]) -> float:
 def pooled(table: pd.DataFrame) -> str:
     """Markdown: every opponent over all problems.
 
-    The rank is among those who ran the race. Regret is divided by the mean of its problem, so that problems
-    of large errors do not outweigh the others. Comparisons and tests are over the races that both ran.
+    The rank is among those who ran the race. Comparisons and tests are over the races that both ran.
     """
-    scaled = table.div(table.groupby("problem").transform("mean").mean(axis=1), axis=0)
+    shares = scaled(table)
     ranks = table.rank(axis=1).mean()
     lines = [
         "| optimiser | races | regret, of the problem's mean | ours in the same races | mean rank "
         "| ours ahead, tied, behind | p |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name in scaled.mean().sort_values().index:
+    for name in shares.mean().sort_values().index:
         both = table[[OURS, name]].dropna() if name != OURS else table[[OURS]].dropna()
         same, score, p = "", "", ""
         if name != OURS:
-            same = f"{scaled.loc[both.index, OURS].mean():.2f}"
+            same = f"{shares.loc[both.index, OURS].mean():.2f}"
             gap = both[name] - both[OURS]
             score = f"{(gap > 0).sum()}, {(gap == 0).sum()}, {(gap < 0).sum()}"
-            p = _p(p_value(scaled[OURS], scaled[name]))
+            p = _p(p_value(shares[OURS], shares[name]))
         lines.append(
-            f"| {name} | {len(both)} | {scaled.loc[both.index, name].mean():.2f} | {same} "
+            f"| {name} | {len(both)} | {shares.loc[both.index, name].mean():.2f} | {same} "
             f"| {ranks[name]:.2f} | {score} | {p} |"
         )
+    return "\n".join(lines)
+
+
+def by_mark(frame: pd.DataFrame) -> str:
+    """Markdown: every opponent at each mark: its regret and ours in the same races, p, and how many races."""
+    tables = {mark: scaled(means(frame, (mark,))) for mark in MARKS}
+    lines = [
+        "| optimiser | " + " | ".join(f"{mark}" for mark in MARKS) + " |",
+        "|---" * (len(MARKS) + 1) + "|",
+    ]
+    for name in tables[MARKS[0]].mean().sort_values().index.drop(OURS):
+        cells = []
+        for table in tables.values():
+            both = table.reindex(columns=[OURS, name]).dropna()
+            p = _p(p_value(both[OURS], both[name]))
+            cells.append(
+                f"{both[name].mean():.2f}, {both[OURS].mean():.2f}, {p}, {len(both)}"
+                if len(both)
+                else "not run"
+            )
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
@@ -120,13 +147,22 @@ def _p(value: float) -> str:
 
 def write(options: StandingsSettings) -> None:
     """Replaces the tables of the page."""
-    rows = [row for row in standing(read(options.traces)) if row["evaluations"] == options.evaluations]
-    table = means([row for row in rows if not row.get("failed")], MARKS)
+    rows = standing(read(options.traces))
+    frame = regrets([row for row in rows if not row.get("failed")])
+    races = frame.groupby(["problem", "opponent", "seed"]).ngroups
+    table = means(frame, POOLED)
     dates = sorted({row["date"] for row in rows})
-    said = f"{len(rows)} races, {dates[0]} to {dates[-1]}. Failed: {failures(rows)}."
-    text = f"{said}\n\n{pooled(table)}\n\n{by_problem(table)}"
-    options.page.write_text(replaced(options.page.read_text(), "standings", text))
-    print(text)
+    said = f"{races} races, {dates[0]} to {dates[-1]}. Failed: {failures(rows)}."
+    parts = {
+        "standings": f"{said}\n\n{pooled(table)}",
+        "marks": by_mark(frame),
+        "problems": by_problem(table),
+    }
+    page = options.page.read_text()
+    for name, text in parts.items():
+        page = replaced(page, name, text)
+        print(f"{text}\n")
+    options.page.write_text(page)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 import pandas as pd
 import tyro
 
-from benchmarks.quality.compare import MARKS, at, table
+from benchmarks.quality.compare import table
 from benchmarks.quality.opponents import ours
 from benchmarks.quality.problems import NASBench201
 from benchmarks.quality.race import race, search
+from benchmarks.quality.traces import MARKS, at
 from nas.optimizers import create
 from nas.optimizers.protocol import Earlier
 from nas.search.warm_start import expected

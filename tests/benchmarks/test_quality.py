@@ -14,13 +14,13 @@ import pytest
 from smac.acquisition.function import EI
 
 from benchmarks.quality import levers, proxy, surrogate, variants
-from benchmarks.quality.compare import at, read, regrets
 from benchmarks.quality.nexception_table import NexceptionTableSettings, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import NexceptionSurrogate
 from benchmarks.quality.race import race, search
 from benchmarks.quality.registry import load
 from benchmarks.quality.report import markdown, summary
+from benchmarks.quality.traces import at, read, regrets
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.gaussian_process import GaussianProcess
@@ -103,7 +103,13 @@ def test_regret_is_that_of_the_incumbent_then() -> None:
 
 def test_summary_ranks_by_mean_regret_and_tests_pairs(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
-        {"problem": "p", "opponent": name, "seed": seed, "steps": [(1, level + seed / 100)], "cpu_seconds": 0}
+        {
+            "problem": "p",
+            "opponent": name,
+            "seed": seed,
+            "evaluations": 80,
+            "steps": [(1, level + seed / 100)],
+        }
         for name, level in (("ours", 0.1), ("random", 0.2))
         for seed in range(8)
     ]

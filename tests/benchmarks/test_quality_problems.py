@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,16 @@ import pytest
 from benchmarks.quality import compare, gate, standings
 from benchmarks.quality.bumps import Bumps
 from benchmarks.quality.chains import ChainFunction, SmallSpace
-from benchmarks.quality.compare import CompareSettings, edition, execute, read
+from benchmarks.quality.compare import CompareSettings, edition, execute
 from benchmarks.quality.drawn import DrawnFunction
 from benchmarks.quality.neighbours import Evolution, LocalSearch, exchanges
-from benchmarks.quality.opponents import make
+from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.optuna_samplers import suggested
 from benchmarks.quality.perceptron import PerceptronSpace, train
 from benchmarks.quality.race import race, search
 from benchmarks.quality.registry import PROBLEMS, chosen, load
 from benchmarks.quality.report import replaced
+from benchmarks.quality.traces import read, regrets, standing
 from nas.optimizers.protocol import Fidelity, Outcome
 from nas.util.errors import UserError
 from search_spaces.base import Float, Hyperparameter, Integer
@@ -198,20 +200,56 @@ def test_optuna_is_asked_as_its_users_would() -> None:
 def test_races_are_kept_and_only_ours_is_run_again_when_its_code_has_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = CompareSettings(("small",), ("ours", "random"), 1, 4, 1, tmp_path / "races.jsonl")
+    options = CompareSettings(("small",), ("ours", "random"), 1, 4, 1, tmp_path / "races")
     execute(options)
     first = read(options.traces)
     assert [row["opponent"] for row in first] == ["ours", "random"]
+    assert sorted(file.name for file in options.traces.iterdir()) == ["ours.jsonl", "random.jsonl"]
     execute(options)
     assert read(options.traces) == first
     monkeypatch.setattr(compare, "edition", lambda name: "other" if name == "ours" else "")
-    rows = [*first, {**first[0], "edition": "other", "steps": [[1, 0.5]]}]
-    options.traces.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    again = {**first[0], "edition": "other", "steps": [[1, 0.5]]}
+    (options.traces / "ours.jsonl").write_text(f"{json.dumps(first[0])}\n{json.dumps(again)}\n")
     execute(options)
-    assert read(options.traces) == rows
-    counted = compare.standing(rows)
-    assert [(row["opponent"], row["edition"]) for row in counted] == [("random", ""), ("ours", "other")]
+    assert read(options.traces) == [first[0], again, first[1]]
+    counted = standing(read(options.traces))
+    assert [(row["opponent"], row["edition"]) for row in counted] == [("ours", "other"), ("random", "")]
     assert edition("ours") == edition("ours:model=forest") != edition("random")
+
+
+def test_a_longer_race_has_run_the_shorter_unless_its_length_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = {"problem": "small", "edition": "", "seed": 0, "evaluations": 80.0, "steps": [[1, 0.5], [60, 0.1]]}
+    rows = [{**long, "opponent": name} for name in ("tpe", "smac")]
+    (tmp_path / "old.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked: list[str] = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *race: Any, **kwargs: Any) -> Any:
+            asked.append(race[1])
+            row = {**long, "opponent": race[1], "evaluations": race[3], "steps": [[1, 0.3]]}
+            return super().submit(lambda: row)
+
+    monkeypatch.setattr(compare, "ProcessPoolExecutor", lambda processes, context: Pool(1))
+    execute(CompareSettings(("small",), ("tpe", "smac"), 1, 40, 1, tmp_path))
+    assert asked == ["smac"]
+    frame = regrets(read(tmp_path)).set_index(["opponent", "evaluations"]).regret
+    assert frame["tpe"].to_dict() == {10: 0.5, 20: 0.5, 40: 0.5, 80: 0.1}
+    assert frame["smac"].to_dict() == {10: 0.3, 20: 0.3, 40: 0.3, 80: 0.1}
+
+
+def test_a_file_of_traces_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "races.jsonl").touch()
+    with pytest.raises(SystemExit, match="2"):
+        compare.main(["--traces", str(tmp_path / "races.jsonl")])
+    assert "races.jsonl: must be a folder, is a file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(set(OPPONENTS) - {"dehb", "priorband"}))
+def test_a_race_can_be_run_again(name: str) -> None:
+    first, second = (compare.run("drawn", name, 3, 6) for _ in range(2))
+    assert first["steps"] == second["steps"] != []
 
 
 def test_a_race_that_fails_is_told_and_ends_no_others(tmp_path: Path) -> None:
@@ -246,12 +284,21 @@ def test_an_empty_place_in_the_page_is_filled_and_a_full_one_replaced() -> None:
 def test_standings_count_wins_and_losses_alike() -> None:
     levels = {"ours": 1.0, "tpe": 2.0, "local": 0.5}
     rows = [
-        {"problem": "drawn", "opponent": name, "seed": seed, "steps": [(1, (level + seed / 10) / 100)]}
+        {
+            "problem": "drawn",
+            "opponent": name,
+            "seed": seed,
+            "evaluations": 20,
+            "steps": [(1, (level + seed / 10) / 100)],
+        }
         for name, level in levels.items()
         for seed in range(8)
     ]
-    rows.append({"problem": "huge", "opponent": "ours", "seed": 0, "steps": [(1, 0.01)]})
-    table = standings.means(rows, (20,))
+    rows.append({"problem": "huge", "opponent": "ours", "seed": 0, "evaluations": 20, "steps": [(1, 0.01)]})
+    table = standings.means(regrets(rows), (20,))
+    marks = standings.by_mark(regrets(rows)).splitlines()
+    assert marks[2].startswith("| local | ")
+    assert marks[2].endswith(", 0.0078, 8 | not run | not run |")
     lines = standings.pooled(table).splitlines()
     assert lines[2].startswith("| local | 8 | ")
     assert "| 0, 0, 8 | 0.0078 |" in lines[2]
