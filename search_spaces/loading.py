@@ -10,12 +10,14 @@ import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
+from types import GenericAlias
 from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from types import ModuleType
+    from typing import TypeGuard
 
     from search_spaces.base import SearchSpace
 
@@ -63,7 +65,7 @@ def load(name: str, target: str) -> SearchSpace:
     Raises:
         UserError: If there is no such space, its code fails, or a run could not store its values.
     """
-    from search_spaces.base import SearchSpace, check
+    from search_spaces.base import check
 
     place, attribute = _split(target)
     try:
@@ -71,7 +73,7 @@ def load(name: str, target: str) -> SearchSpace:
         if not attribute:
             attribute = _only_space(module)
         found = getattr(module, attribute)
-        if not isinstance(found, type) or not issubclass(found, SearchSpace):
+        if not is_space_class(found):
             raise TypeError(f"{attribute} is no subclass of search_spaces.base.SearchSpace")
         space = found()
         if not isinstance(getattr(space, "hyperparameters", {}), Mapping):
@@ -143,15 +145,19 @@ def _near(path: Path) -> str:
     return f"; did you mean {path.parent / close[0]}?" if close else f" as {path}"
 
 
-def _only_space(module: ModuleType) -> str:
-    """Returns the name of the only space that a module defines."""
+def is_space_class(value: object) -> TypeGuard[type[SearchSpace]]:
+    """Whether it is a class of spaces; Python 3.10 takes an alias such as ``dict[str, int]`` for a class."""
     from search_spaces.base import SearchSpace
 
+    return isinstance(value, type) and not isinstance(value, GenericAlias) and issubclass(value, SearchSpace)
+
+
+def _only_space(module: ModuleType) -> str:
+    """Returns the name of the only space that a module defines."""
     found = [
         name
         for name, value in vars(module).items()
-        if isinstance(value, type)
-        and issubclass(value, SearchSpace)
+        if is_space_class(value)
         and value.__module__ == module.__name__
         and not getattr(value, "__abstractmethods__", None)
     ]

@@ -49,6 +49,13 @@ def test_what_safetensors_says_of_the_disk(tmp_path):
     assert found.errno == errno.ENOENT
 
 
+def test_what_older_safetensors_say_of_the_disk():
+    said = 'Error while serializing: IoError(Os { code: 28, kind: StorageFull, message: "No space left" })'
+    found = disk_error(RuntimeError(said))
+    assert found is not None
+    assert found.errno == errno.ENOSPC
+
+
 def test_an_error_without_a_number_keeps_its_words():
     with (
         pytest.raises(UserError, match=r"cannot be written \(no such thing\); must be a folder"),

@@ -8,6 +8,7 @@ from pathlib import Path
 import search_spaces
 from nas.util.errors import UserError
 from search_spaces.base import SearchSpace
+from search_spaces.loading import is_space_class
 
 _TO_A_FILE = "write it to a file, say my_space.py (in a notebook: %%writefile my_space.py), and import it"
 
@@ -26,7 +27,7 @@ def name_of(space: str | SearchSpace | type[SearchSpace]) -> str:
         search_spaces.get(space)
         return space
     kind = space if isinstance(space, type) else type(space)
-    if not issubclass(kind, SearchSpace):
+    if not is_space_class(kind):
         raise UserError(f"space {space!r}: must be a name, a subclass of nas.SearchSpace or an object of one")
     for name in search_spaces.names():
         if type(search_spaces.get(name)) is kind:

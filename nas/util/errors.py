@@ -108,8 +108,8 @@ def disk_error(error: BaseException) -> OSError | None:
         return error
     if isinstance(error, UserError):
         return None
-    # Libraries in Rust, such as safetensors, only quote it.
-    found = re.search(r"\(os error (\d+)\)", str(error))
+    # Libraries in Rust, such as safetensors, only quote it: in words, or as older releases of it do.
+    found = re.search(r"(?:\(os error |\bOs \{ code: )(\d+)", str(error))
     return None if found is None else OSError(int(found[1]), os.strerror(int(found[1])))
 
 

@@ -49,6 +49,7 @@ def test_what_another_process_would_not_find_is_refused(toy: Any) -> None:
         (changed, "not what ToySpace() makes"),
         (3, "space 3: must be a name"),
         (int, "must be a name"),
+        (list[int], "must be a name"),
         ("nexceptoin", "did you mean nexception"),
     ]:
         with pytest.raises(UserError, match=says.replace("(", r"\(").replace(")", r"\)")):
