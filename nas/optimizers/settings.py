@@ -23,6 +23,9 @@ class OptimizerSettings:
     rungs: Literal["learnt", "all"] = "learnt"
     """learnt: where results show that a low rung tells too little of the highest for its price,
     configurations begin higher, until results show otherwise; all: what --brackets says, always."""
+    ask_ahead: Literal["low", "always"] = "low"
+    """low: the model awaits the result of a trial at the highest rung before it chooses the next
+    configuration; always: it chooses while that trial runs, so that a GPU can prepare the next one."""
     model: Annotated[
         Literal["process", "forest"],
         flag_help.choices("gaussian-process", "forest", process="gaussian-process"),
@@ -44,6 +47,8 @@ class OptimizerSettings:
             raise SettingError("brackets", self.brackets, "must be halving or hyperband")
         if self.rungs not in ("learnt", "all"):
             raise SettingError("rungs", self.rungs, "must be learnt or all")
+        if self.ask_ahead not in ("low", "always"):
+            raise SettingError("ask_ahead", self.ask_ahead, "must be low or always")
         if self.model not in ("process", "forest"):
             raise SettingError("model", self.model, "must be process or forest")
         if self.initial_configs is not None and self.initial_configs < 0:

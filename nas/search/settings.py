@@ -170,6 +170,7 @@ class SearchSettings:
             costs = CostSettings.from_json(values.get("costs", {}))
             groups["choice"].setdefault("replicates", 0.0)  # as in the version without them
             groups["smac"].setdefault("rungs", "all")  # likewise
+            groups["smac"].setdefault("ask_ahead", "always")  # likewise
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])

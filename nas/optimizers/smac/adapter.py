@@ -57,6 +57,7 @@ class SmacOptimizer:
         """
         configspace = space.configspace()
         self._rungs = fidelity.rungs
+        self._patient = settings.ask_ahead == "low"
         self._candidates = Candidates(configspace)
         self._feasible = None if costs is None else self._feasible_part(space, configspace, costs, seed)
         recalled = [(self._candidates.encode(e.config, RECALLED), e.error) for e in earlier]
@@ -93,16 +94,16 @@ class SmacOptimizer:
 
         Args:
             speculative: Then None also says that all that is left is to open a new bracket while a
-                pending outcome below the highest rung decides a promotion. At the highest rung the
-                new bracket is opened: its first configuration misses one outcome, but is found
-                while the longest trial runs.
+                pending outcome below the highest rung decides a promotion, or that the model is to choose
+                while the only pending trial is at the highest rung: its outcome is the most telling there
+                is, and worth the seconds of a device that has nothing prepared.
 
         Returns:
             The trial; None, speculative or not, if the space is exhausted and nothing can be
             promoted before a pending trial ends.
         """
         if self._brackets.waiting() is None:
-            if speculative and self._brackets.decides_by_pending():
+            if speculative and (self._brackets.decides_by_pending() or self._awaits()):
                 return None
             if not self._brackets.draw():
                 return None
@@ -172,6 +173,11 @@ class SmacOptimizer:
         """Writes SMAC's scenario, configspace, runhistory, intensifier and optimization files."""
         finished = self._selector.exhausted and not self._pending and not self.promotable()
         write_snapshot(self._facade, folder, self._facade.optimizer.elapsed, finished)
+
+    def _awaits(self) -> bool:
+        """Whether the model awaits the only pending trial, which is at the highest rung."""
+        longest = [epochs for _, epochs in self._pending] == [self._rungs[-1]]
+        return self._patient and longest and self._selector.will_choose()
 
     def _retrace(self, suggestion: Suggestion) -> None:
         config = self._candidates.encode(suggestion.config)

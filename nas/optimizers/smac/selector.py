@@ -98,6 +98,12 @@ class DerivedSelector(ConfigSelector):
         """Whether a configuration has been yielded before."""
         return key(config.get_array()) in self._yielded
 
+    def will_choose(self) -> bool:
+        """Whether the next configuration is to be the model's choice, not planned or drawn."""
+        index = len(self._yielded)
+        planned = index < len(self._initial_design_configs)
+        return not planned and not self._draws(np.random.RandomState(self._seed_of(index)))
+
     def expected_errors(self) -> dict[Configuration, float]:
         """The error expected at the highest rung, of each configuration that finished a trial."""
         known = self._evidence.expected_errors()
@@ -142,11 +148,18 @@ class DerivedSelector(ConfigSelector):
             if planned is not None and key(config.get_array()) != key(planned.get_array()):
                 raise UserError("the initial design is another one")
             return config
-        return planned or self._choose(derive(self._seed, "ask", index))
+        return planned or self._choose(self._seed_of(index))
+
+    def _seed_of(self, index: int) -> int:
+        return derive(self._seed, "ask", index)
+
+    def _draws(self, rng: np.random.RandomState) -> bool:
+        """Whether a configuration is drawn at random, by the first number of its own sequence."""
+        return rng.random_sample() < self._random_probability
 
     def _choose(self, seed: int) -> Configuration:
         rng = np.random.RandomState(seed)
-        if rng.random_sample() >= self._random_probability and self._learn():
+        if not self._draws(rng) and self._learn():
             self._acquisition_maximizer.reseed(derive(seed, "maximize"))
             for _, config in self._acquisition_maximizer.search(self._yielded, 1, self._survival()):
                 return config
