@@ -11,6 +11,7 @@ from analysis.importance import marginals
 from analysis.levels import plainly
 from nas.confirm.view import gain_over_baseline, spread, verdict
 from nas.run.commands import RunCommands
+from nas.run.learnt_rungs import ALL, LEARNT, from_record
 from nas.run.rungs import judged
 from nas.util import records
 from nas.util.quantities import format_count, format_duration, format_whole
@@ -224,7 +225,10 @@ def proxies(run: Run) -> list[str]:
 def _learns_rungs(run: Run) -> bool:
     """Whether results decided at which rung configurations began."""
     smac = records.write(run.search.settings).get("smac", {})
-    return smac.get("rungs") == "learnt" and smac.get("brackets") == "halving" and len(run.rungs) > 1
+    later = run.search.objectives is not None or smac.get("brackets") == "hyperband"
+    learnt = from_record(smac.get("rungs", ALL), later=later) == LEARNT
+    modelled = run.search.settings.choice.optimizer == "smac" and smac.get("random_probability", 1) < 1
+    return learnt and modelled and len(run.rungs) > 1
 
 
 def crash_rows(run: Run) -> list[tuple[int, str, str]]:
