@@ -140,7 +140,10 @@ def race(
         begin, clock = clock, clock + seconds / table.optimum.full_seconds
         error = answer.errors[asked.epochs - 1]
         assert error is not None
-        optimizer.tell(asked, Outcome(error, seconds, begin, clock, {problem.cost_name: cost}))
+        below = [rung for rung in table.fidelity.rungs if rung < asked.epochs]
+        curve = {rung: known for rung in below if (known := answer.errors[rung - 1]) is not None}
+        metrics = {problem.cost_name: cost}
+        optimizer.tell(asked, Outcome(error, seconds, begin, clock, metrics, curve=curve))
         if asked.epochs == table.fidelity.max_epochs:
             found.append(Finished(clock, error, table.true_error(asked.config), cost))
     return found

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from rich.console import Console
 
 from analysis.frames import load
 from analysis.report import findings
@@ -15,14 +18,18 @@ from nas.optimizers import all_rungs
 from nas.optimizers.objectives import Costs
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
+from nas.run import learnt_rungs
 from nas.run.folder import Run
 from nas.run.objectives import Objectives
 from nas.search import __main__ as search
 from nas.search.costing import SearchCosts
 from nas.search.settings import CostSettings, SearchSettings, refuse_changes
+from nas.status.watcher import Watcher
 from nas.util.errors import UserError
+from nas.view.panel import draw
 from search_spaces.base import Config
 from tests.conftest import synthetic
+from tests.descriptions import described
 from tests.search.test_beginning import TINY
 from tests.search.test_misleading_rungs import Notes, asked, first_epochs, opposed
 
@@ -61,6 +68,11 @@ def test_configurations_begin_higher_and_log_and_report_say_so(
     assert notes.lines[-1].endswith("here: configurations begin at 9 epochs")
     said = findings.proxies(load(simulation.path))[-1]
     assert said.startswith("So the search began higher: 1 epochs tell ")
+    shown = Watcher(Run(simulation.path)).look()
+    assert f"So the search began higher: {shown.misleading}." == said
+    screen = Console(width=200, record=True, file=io.StringIO())
+    screen.print(draw(shown))
+    assert "configurations begin at 9 epochs" in screen.export_text()
 
 
 @every
@@ -70,6 +82,7 @@ def test_where_they_tell_something_nothing_is_left_out(kind: str, simulate: Call
     simulation.run(notes)
     assert notes.lines == []
     assert 1 in first_epochs(simulation.path)[-25:]
+    assert Watcher(Run(simulation.path)).look().misleading == ""
 
 
 @every
@@ -153,6 +166,12 @@ def test_the_report_of_a_run_of_before_claims_nothing(simulate: Callable[..., An
     values["settings"]["smac"]["rungs"] = "learnt"
     path.write_bytes(orjson.dumps(values))
     assert not any("began higher" in said for said in findings.proxies(load(simulation.path)))
+    assert Watcher(Run(simulation.path)).look().misleading == ""
+
+
+@pytest.mark.parametrize("rungs", [[], [9], [0, 9], [9, 3, 1], [5, 6], [-3, -1]])
+def test_a_file_with_impossible_rungs_breaks_no_status(rungs: list[int]) -> None:
+    assert not learnt_rungs.decide(replace(described(), rungs=rungs))
 
 
 @pytest.mark.parametrize(
