@@ -15,6 +15,7 @@ import pytest
 from hypothesis import settings
 
 import search_spaces
+from nas.costs.settings import CostSettings
 from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
@@ -23,6 +24,8 @@ from nas.run import search_file
 from nas.run.events import SessionStarted
 from nas.run.folder import Run
 from nas.run.journal import Journal
+from nas.run.objectives import Objectives
+from nas.search.costing import SearchCosts
 from nas.search.limits import Limits
 from nas.search.loop import Search
 from nas.search.settings import BudgetSettings, ChoiceSettings, SearchSettings, SpaceSettings
@@ -143,6 +146,7 @@ class Simulation:
     smac: OptimizerSettings = field(default_factory=OptimizerSettings)
     space: str = "nexception"
     replicates: float = 0.0
+    costs: SearchCosts | None = None
 
     def search(self, *listeners: Any) -> tuple[Search, Journal]:
         """Begins the run, or resumes it where its journal ends."""
@@ -159,11 +163,19 @@ class Simulation:
             fidelity=self.fidelity,
             seed=self.seed,
             limits=Limits(self.seconds, self.trials),
-            optimizer=create(self.optimizer, space, self.fidelity, derive(self.seed, "optimizer"), self.smac),
+            optimizer=create(
+                self.optimizer,
+                space,
+                self.fidelity,
+                derive(self.seed, "optimizer"),
+                self.smac,
+                costs=None if self.costs is None else self.costs.for_optimizer,
+            ),
             executor=SimulatedExecutor(self.problem, clock, self.slots),
             clock=clock,
             listeners=listeners,
             replicates=self.replicates,
+            costs=self.costs,
         )
         return search, journal
 
@@ -178,12 +190,21 @@ class Simulation:
             budget=BudgetSettings(trials=self.trials),
             fidelity=self.fidelity,
             choice=ChoiceSettings(optimizer=self.optimizer, seed=self.seed, replicates=self.replicates),  # type: ignore[arg-type]
+            costs=CostSettings() if self.costs is None else _flags(self.costs.objectives),
             smac=self.smac,
             space=SpaceSettings(self.space),
         )
         limits = search_file.Limits(seconds=self.seconds, trials=self.trials)
         search = replace(described(settings), limits=limits)
+        if self.costs is not None:
+            search = replace(search, objectives=self.costs.objectives.recorded())
         return Run.create(self.path, search, space.configspace().to_serialized_dict())
+
+
+def _flags(objectives: Objectives) -> CostSettings:
+    """What a user would have typed; limits are of MACs."""
+    limit = objectives.limits.get("macs")
+    return CostSettings(("error", *objectives.costs), max_macs=None if limit is None else f"{limit:.0f}")
 
 
 @pytest.fixture(scope="session", autouse=True)

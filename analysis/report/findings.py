@@ -10,9 +10,9 @@ from analysis import agreement, seeds
 from analysis.importance import marginals
 from analysis.levels import plainly
 from nas.confirm.view import gain_over_baseline, spread, verdict
+from nas.run import learnt_rungs
 from nas.run.commands import RunCommands
 from nas.run.rungs import judged
-from nas.util import records
 from nas.util.quantities import format_count, format_duration, format_whole
 from nas.view.lines import STOP_REASONS, percent
 
@@ -216,15 +216,9 @@ def proxies(run: Run) -> list[str]:
     """A sentence for each two rungs on whether the lower one is honest."""
     table = agreement.correlations(run)
     said = [agreement.verdict(row) for _, row in table.iterrows()]
-    if _learns_rungs(run) and (found := judged(run.state, run.rungs)).first:
+    if learnt_rungs.decide(run.search) and (found := judged(run.state, run.rungs)).first:
         said.append(f"So the search began higher: {found.said()}.")
     return said
-
-
-def _learns_rungs(run: Run) -> bool:
-    """Whether results decided at which rung configurations began."""
-    smac = records.write(run.search.settings).get("smac", {})
-    return smac.get("rungs") == "learnt" and smac.get("brackets") == "halving" and len(run.rungs) > 1
 
 
 def crash_rows(run: Run) -> list[tuple[int, str, str]]:

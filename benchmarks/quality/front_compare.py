@@ -21,7 +21,7 @@ import tyro
 
 from benchmarks.quality import compare, fronts
 from benchmarks.quality.compare import OURS
-from benchmarks.quality.front_opponents import FRONT, LIMITED
+from benchmarks.quality.front_opponents import FRONT, LIMITED, make
 from benchmarks.quality.standings import p_value
 from benchmarks.quality.traces import read
 from nas.util.errors import UserError
@@ -37,14 +37,24 @@ _OWN = OURS, "single", "untrained"  # races of this project's optimiser, which c
 class FrontCompareSettings:
     """What to race."""
 
-    problem: Literal["nasbench201-latency", "nasbench201-params", "nexception-macs", "drawn"] = "drawn"
-    """Table, surrogate, or a random function for each seed."""
+    problem: Literal[
+        "nasbench201-latency",
+        "nasbench201-params",
+        "nexception-macs",
+        "drawn",
+        "opposed",
+        "unrelated",
+        "weak",
+    ] = "drawn"
+    """Table, surrogate, or a random function for each seed; of the last three the low rungs mislead."""
     share: float | None = None
     """Limit: the share of all configurations that keep it; none: error and cost are both weighed."""
     opponents: tuple[str, ...] = ()
-    """Who races, by name; all by default."""
+    """Who races, by name; all by default. `ours:setting=value,...` changes settings of ours."""
     seeds: int = 20
     """Races of each."""
+    first_seed: int = 0
+    """Seed of the first one."""
     evaluations: float | None = None
     """Length of a race in mean trainings at the highest rung; 80, or 40 within a limit."""
     traces: Path = field(default=Path(__file__).parent.parent / "results" / "fronts.jsonl")
@@ -53,7 +63,7 @@ class FrontCompareSettings:
 
 def edition(opponent: str) -> str:
     """Names the code that a race of ours is of; "" for the others."""
-    return compare.edition(OURS) if opponent in _OWN else ""
+    return compare.edition(OURS) if opponent.partition(":")[0] in _OWN else ""
 
 
 def marks_of(share: float | None, evaluations: float | None = None) -> tuple[int, ...]:
@@ -67,8 +77,8 @@ def run(options: FrontCompareSettings, opponent: str, seed: int, marks: Sequence
     problem = fronts.load(options.problem, seed)
     begin = time.process_time()
     limit = None if options.share is None else problem.limit(options.share)
-    makers = FRONT if limit is None else LIMITED
-    found = fronts.race(problem, makers[opponent], seed=seed, evaluations=marks[-1], limit=limit)
+    maker = make(opponent, limited=limit is not None)
+    found = fronts.race(problem, maker, seed=seed, evaluations=marks[-1], limit=limit)
     values = [
         fronts.missing_at(problem, found, mark)
         if limit is None
@@ -143,8 +153,8 @@ def main() -> None:
     opponents = options.opponents or tuple(makers)
     marks = marks_of(options.share, options.evaluations)
     try:
-        if unknown := [name for name in opponents if name not in makers]:
-            raise UserError(f"--opponents {unknown[0]}: must be of {', '.join(makers)}")
+        for name in opponents:
+            make(name, limited=options.share is not None)
         if not marks:
             least = marks_of(options.share)[0]
             raise UserError(f"--evaluations {options.evaluations}: must be at least {least}")
@@ -175,7 +185,7 @@ def execute(options: FrontCompareSettings, opponents: Sequence[str], marks: Sequ
     editions = {opponent: edition(opponent) for opponent in opponents}
     options.traces.parent.mkdir(parents=True, exist_ok=True)
     with options.traces.open("a") as file:
-        for seed in range(options.seeds):
+        for seed in range(options.first_seed, options.first_seed + options.seeds):
             for opponent in opponents:
                 if (opponent, editions[opponent], seed) not in done:
                     file.write(json.dumps(run(options, opponent, seed, marks)) + "\n")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from benchmarks.quality.opponents import Asha, _never_called
+from benchmarks.quality.opponents import Asha, _never_called, values
 from benchmarks.quality.others import Other
 from nas.optimizers import create
 from nas.optimizers.protocol import Outcome, Suggestion
+from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.pareto import preferred
+from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
@@ -209,3 +212,34 @@ LIMITED: dict[str, Maker] = {
     "gp": _optuna("gp"),
     "random": random,
 }
+
+
+def make(name: str, *, limited: bool) -> Maker:
+    """The opponent of a name; ``ours:setting=value,...`` is ours with other settings.
+
+    Args:
+        name: Whose.
+        limited: Whether it is raced within a limit.
+
+    Raises:
+        UserError: If there is none.
+    """
+    known = LIMITED if limited else FRONT
+    kind, _, settings = name.partition(":")
+    if kind not in known or (settings and kind != "ours"):
+        raise UserError(f"--opponents {name}: must be of {', '.join(known)}, or ours:setting=value")
+    return changed(settings) if settings else known[name]
+
+
+def changed(settings: str) -> Maker:
+    """The default search with other settings, ``setting=value,...``; ``rungs=top``: the highest alone."""
+    given = values(settings)
+    top = given.get("rungs") == "top"
+    chosen = OptimizerSettings(**{**given, "rungs": "learnt"} if top else given)
+
+    def make(space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> Optimizer:
+        if top:
+            fidelity = replace(fidelity, min_epochs=fidelity.max_epochs)
+        return create("smac", space, fidelity, seed, chosen, costs=costs)
+
+    return make

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     Vector = NDArray[np.float64]
 
 PROBLEMS = ("nasbench201-latency", "nasbench201-params", "nexception-macs", "drawn")
+MISLEADING = ("opposed", "unrelated", "weak")  # drawn functions whose low rungs do
 _COUNTED_AT = ("stem", "kernel_down", "kernel_mid", "pool", "bottleneck", "se")  # what MACs depend on
 _WIDTH, _IMAGE = 16, 32  # of the table's networks
 _REPEATS = 50  # in a row, which cost nothing: the end of a race
@@ -139,7 +140,10 @@ def race(
         begin, clock = clock, clock + seconds / table.optimum.full_seconds
         error = answer.errors[asked.epochs - 1]
         assert error is not None
-        optimizer.tell(asked, Outcome(error, seconds, begin, clock, {problem.cost_name: cost}))
+        below = [rung for rung in table.fidelity.rungs if rung < asked.epochs]
+        curve = {rung: known for rung in below if (known := answer.errors[rung - 1]) is not None}
+        metrics = {problem.cost_name: cost}
+        optimizer.tell(asked, Outcome(error, seconds, begin, clock, metrics, curve=curve))
         if asked.epochs == table.fidelity.max_epochs:
             found.append(Finished(clock, error, table.true_error(asked.config), cost))
     return found
@@ -163,12 +167,12 @@ def regret_at(problem: FrontProblem, found: Sequence[Finished], mark: float, lim
 
 
 def load(name: str, seed: int = 0) -> FrontProblem:
-    """A problem by its name; ``seed``: which of the ``drawn`` ones.
+    """A problem by its name; ``seed``: which of those that are drawn.
 
     Raises:
         UserError: If what it needs is not installed.
     """
-    return _drawn(seed) if name == "drawn" else _fixed(name)
+    return _drawn(name, seed) if name in ("drawn", *MISLEADING) else _fixed(name)
 
 
 @cache
@@ -224,10 +228,10 @@ def _macs(space: SearchSpace) -> dict[tuple[Any, ...], float]:
 
 
 @lru_cache(maxsize=1)
-def _drawn(seed: int) -> FrontProblem:
-    from benchmarks.quality import drawn
+def _drawn(name: str, seed: int) -> FrontProblem:
+    from benchmarks.quality import drawn, registry
 
-    table = drawn.DrawnFunction(seed)
+    table = registry.load(name, seed)
     _, codes = drawn.coded()
     errors = np.array(table.rungs[-1], dtype=np.float64)
     own = drawn._field(codes, np.random.default_rng((seed, 1)))

@@ -48,6 +48,8 @@ class LeversSettings:
     """A name of benchmarks.quality.registry; those kept aside are there to look, not to tune."""
     functions: int = 16
     """Random functions, or seeds; one race each."""
+    first: int = 0
+    """Number of the first function."""
     rungs: tuple[int, ...] = (2, 6, 18)
     """Epochs of the rungs; the last alone for a search without any."""
     evaluations: float = 80
@@ -90,7 +92,8 @@ def execute(options: LeversSettings) -> pd.DataFrame:
     rows: list[dict[str, Any]] = [r for r in read(options.traces) if where.items() <= r.items()]
     changes = [DEFAULT, *options.changes]
     done = {(r["change"], r["function"]) for r in rows}
-    missing = [(c, f) for f in range(options.functions) for c in changes if (c, f) not in done]
+    functions = range(options.first, options.first + options.functions)
+    missing = [(c, f) for f in functions for c in changes if (c, f) not in done]
     context = multiprocessing.get_context("forkserver")
     with ProcessPoolExecutor(options.processes, context) as pool, options.traces.open("a") as file:
         futures = [
@@ -104,7 +107,7 @@ def execute(options: LeversSettings) -> pd.DataFrame:
     chosen = [
         {"change": r["change"], "function": r["function"], "mark": mark, "regret": value}
         for r in rows
-        if r["change"] in changes and r["function"] < options.functions
+        if r["change"] in changes and r["function"] in functions
         for mark, value in zip(MARKS, r["regrets"], strict=False)
     ]
     return pd.DataFrame(chosen)

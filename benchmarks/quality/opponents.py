@@ -243,8 +243,13 @@ def make(name: str, evaluations: float = _LENGTH) -> Maker:
         return patient(partial(StockSmac, evaluations=evaluations))
     if not settings:
         return OPPONENTS[kind]
-    values = dict(part.split("=", 1) for part in settings.split(","))
-    return ours(**{key: _value(text) for key, text in values.items()})
+    return ours(**values(settings))
+
+
+def values(settings: str) -> dict[str, Any]:
+    """Settings written ``setting=value,...``."""
+    texts = dict(part.split("=", 1) for part in settings.split(","))
+    return {key: _value(text) for key, text in texts.items()}
 
 
 def _value(text: str) -> Any:

@@ -27,6 +27,7 @@ _DURATIONS = ("budget", "trial_timeout")
 _NUMBERS_AS_TEXT = ("width", "checkpoint_quota")
 _COUNTS = ("max_macs", "max_params", "max_memory")
 _UNITS = {"max_latency": "ms", "max_train_seconds": "s"}
+_WORDS: dict[str, Any] = {"min_epochs": Literal["auto"]}  # that stand for a number
 _OWN_NAMES = {"dataset": "data", "resume": "nas.resume_search"}  # setting -> its name in Python
 
 
@@ -132,6 +133,8 @@ def fitted(name: str, value: Any, hint: Any) -> Any:
     elif name == "max_cost" and isinstance(value, Mapping):
         value = tuple(f"{cost}={most}" for cost, most in value.items())
     kinds = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    if name in _WORDS:
+        kinds = (*kinds, _WORDS[name])
     for kind in kinds:
         with contextlib.suppress(TypeError, ValueError):
             return _as(kind, value)

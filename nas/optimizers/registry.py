@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.optimizers.settings import NO_PRIOR, OptimizerSettings
+from nas.run.learnt_rungs import ALL
 from nas.util.errors import SettingError, setting
 
 if TYPE_CHECKING:
@@ -108,6 +109,18 @@ def expected(
     data = evidence.training_data()
     errors = data.part(data.last).errors.tolist()
     return [Earlier(config, error) for config, error in zip(configs.values(), errors, strict=True)]
+
+
+def all_rungs(name: str, fidelity: Fidelity, settings: OptimizerSettings) -> str:
+    """Says why all rungs are used always, though results were to decide; "" if they do, or there is one."""
+    usual, chosen = _RECIPES[name](fidelity, settings)
+    if settings.rungs == ALL or len(usual.rungs) == 1 or chosen.random_probability < 1:
+        return ""
+    if settings.random_probability < 1:
+        why, instead = f"optimizer {name}", "smac with brackets hyperband"
+    else:
+        why, instead = "random_probability 1", "less"
+    return f"{why} has no model and uses all rungs; {instead} leaves out those that mislead"
 
 
 def check(name: str, space: SearchSpace, settings: OptimizerSettings, costs: Costs | None = None) -> None:

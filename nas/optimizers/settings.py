@@ -22,7 +22,8 @@ class OptimizerSettings:
     """halving: every configuration starts at the lowest rung; hyperband: some start at a higher one."""
     rungs: Literal["learnt", "all"] = "learnt"
     """learnt: where results show that a low rung tells too little of the highest for its price,
-    configurations begin higher, until results show otherwise; all: what --brackets says, always."""
+    configurations begin higher, until results show otherwise (not with --optimizer hyperband, nor with
+    --random-probability 1: there is no model; --brackets hyperband has one); all: what --brackets says."""
     ask_ahead: Literal["low", "always"] = "low"
     """low: the model awaits the result of a trial at the highest rung before it chooses the next
     configuration; always: it chooses while that trial runs, so that a GPU can prepare the next one."""

@@ -18,7 +18,7 @@ from nas.execution.choice import choose
 from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
 from nas.execution.share import kept, settle
-from nas.optimizers import check, create
+from nas.optimizers import all_rungs, check, create
 from nas.run import steps
 from nas.run.events import SessionStarted
 from nas.run.folded_journal import FoldedJournal
@@ -195,7 +195,9 @@ def begin(
                 costs.counter.keep_in(run.costs_jsonl)
             follower.remember(run, log)
             past = FoldedJournal.of(run)
-            notes = facts.notes if costs is None else (*facts.notes, *costs.notes)
+            notes = (*facts.notes, *(() if costs is None else costs.notes))
+            if said := all_rungs(settings.choice.optimizer, settings.fidelity, settings.smac):
+                notes = (*notes, said)
             session = Session(run, settings, space, search, past, executor, shared, notes, costs)
             return session.carry_out(view)
 

@@ -10,7 +10,7 @@ from nas.costs.settings import CostSettings
 from nas.execution.settings import MachineSettings
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.run import search_file
+from nas.run import learnt_rungs, search_file
 from nas.trial.settings import TrainSettings
 from nas.util import flag_help, records
 from nas.util.errors import SettingError, UserError, setting
@@ -130,6 +130,9 @@ class SearchSettings:
         settings["costs"] = self.costs.to_json()
         if not settings["costs"]:  # left out without costs, as in earlier versions
             del settings["costs"]
+        settings["smac"]["rungs"] = learnt_rungs.to_record(
+            self.smac.rungs, later=_later(self.costs, self.smac.brackets)
+        )
         settings["data"]["data_dir"] = str(self.data.data_dir)
         warm_start = self.choice.warm_start
         settings["choice"]["warm_start"] = None if warm_start is None else str(warm_start)
@@ -169,8 +172,12 @@ class SearchSettings:
             groups = {key: dict(values[key]) for key in parts}
             costs = CostSettings.from_json(values.get("costs", {}))
             groups["choice"].setdefault("replicates", 0.0)  # as in the version without them
-            groups["smac"].setdefault("rungs", "all")  # likewise
-            groups["smac"].setdefault("ask_ahead", "always")  # likewise
+            smac = groups["smac"]
+            smac.setdefault("ask_ahead", "always")  # likewise
+            later = _later(costs, smac.get("brackets"))
+            smac["rungs"] = learnt_rungs.from_record(
+                smac.get("rungs", learnt_rungs.ALL), later=later
+            )  # likewise
             groups["data"]["data_dir"] = Path(groups["data"]["data_dir"])
             if groups["choice"].get("warm_start") is not None:
                 groups["choice"]["warm_start"] = Path(groups["choice"]["warm_start"])
@@ -198,7 +205,12 @@ def refuse_foreign_space(stored: SearchSettings, said: str | None) -> None:
 
 def _every(settings: SearchSettings) -> dict[str, Any]:
     """Returns all settings as plain values, including those that ``search.json`` leaves out."""
-    return {**settings.to_json(), "costs": asdict(settings.costs)}
+    return {**settings.to_json(), "costs": asdict(settings.costs), "smac": asdict(settings.smac)}
+
+
+def _later(costs: CostSettings, brackets: str | None) -> bool:
+    """Whether only later versions left out rungs here; see :func:`nas.run.learnt_rungs.to_record`."""
+    return costs.active or brackets == "hyperband"
 
 
 # Settings that a resumed run may change: when to stop and where to run, never what is measured.

@@ -38,7 +38,10 @@ def draw(snapshot: Snapshot) -> RenderableType:
     hidden = len(snapshot.running) - _MOST_TRIALS
     if hidden > 0:
         parts.append(Text(f"and {hidden} trials more", style="dim"))
-    parts += [Text(), _rungs(snapshot), Text(), _leader(snapshot)]
+    parts += [Text(), _rungs(snapshot)]
+    if snapshot.misleading:
+        parts.append(Indented([Text(snapshot.misleading, style="dim")]))
+    parts += [Text(), _leader(snapshot)]
     if snapshot.front is not None:
         parts.append(Text(front.words(snapshot.front), style="magenta"))
     parts += [

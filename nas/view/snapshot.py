@@ -7,7 +7,8 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nas.run import steps
+from nas.run import learnt_rungs, steps
+from nas.run.rungs import judged
 from nas.util.errors import UserError, one_line
 from nas.view import front
 from search_spaces.hyperparameters import differences
@@ -86,6 +87,7 @@ class Snapshot:
         kept_seconds: Seconds of the time budget reserved for what follows the search.
         then: The steps that follow it.
         front: Summary of the front, None for a search by the error alone.
+        misleading: What low rungs tell and where configurations begin because of it; "" if none is left out.
     """
 
     name: str
@@ -114,6 +116,7 @@ class Snapshot:
     kept_seconds: float = 0.0
     then: list[str] = field(default_factory=list)
     front: FrontView | None = None
+    misleading: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Returns nested plain values, without a front for a search by the error alone."""
@@ -175,7 +178,15 @@ def take(
         kept_seconds=_kept(state, search),
         then=[one_line(step) for step in search.then or []],
         front=front.take(state, search),
+        misleading=_misleading(state, search),
     )
+
+
+def _misleading(state: SearchState, search: SearchFile) -> str:
+    if not learnt_rungs.decide(search):
+        return ""
+    found = judged(state, search.rungs)
+    return found.said() if found.first else ""
 
 
 def _kept(state: SearchState, search: SearchFile) -> float:

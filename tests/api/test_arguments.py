@@ -81,6 +81,14 @@ def test_settings_are_what_the_command_would_make_of_them() -> None:
     assert arguments.settings({"trials": 5}, made).choice == made.choice
 
 
+@pytest.mark.parametrize("more", [{}, {"objectives": ("error", "macs")}, {"brackets": "hyperband"}])
+def test_the_lowest_rung_can_be_left_to_the_search(more: dict[str, Any]) -> None:
+    made = arguments.settings({"min_epochs": "auto", "max_epochs": 18, **more})
+    assert made.fidelity.rungs == (2, 6, 18)
+    assert made.smac.rungs == "learnt"
+    assert SearchSettings.from_json(made.to_json()) == made
+
+
 @drawn(st.floats(0.01, 1e8))
 def test_seconds_become_a_duration(seconds: float) -> None:
     text = arguments.fitted("budget", seconds, str)
@@ -103,6 +111,7 @@ def test_seconds_become_a_duration(seconds: float) -> None:
         ({"budget": True}, "budget=True: must be"),
         ({"budget": "3 weeks"}, "budget='3 weeks': not a duration"),
         ({"optimizer": "tpe"}, "optimizer='tpe': must be 'smac' or"),
+        ({"min_epochs": "few"}, "min_epochs='few': must be a whole number or 'auto'"),
         ({"max_epochs": 7}, "max_epochs=7: must be min_epochs x eta^k"),
         ({"data_dir": 3}, "data_dir=3: must be a path"),
         ({"data_dir": "a\0b"}, "data_dir"),

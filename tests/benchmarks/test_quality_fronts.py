@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.quality import front_compare, front_standings, fronts
-from benchmarks.quality.front_opponents import FRONT, LIMITED
+from benchmarks.quality import front_compare, front_standings, fronts, registry
+from benchmarks.quality.front_opponents import FRONT, LIMITED, make
 from benchmarks.quality.fronts import Finished, FrontProblem
 from nas.optimizers.smac.pareto import nondominated
+from nas.util.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +59,25 @@ def test_every_opponent_runs_its_race_and_pays_for_it(problem: FrontProblem, nam
     assert found == again, "equal seeds"
     assert [one.paid for one in found] == sorted(one.paid for one in found)
     assert 0.0 <= fronts.missing_at(problem, found, 4.0) <= 1.0
+
+
+def test_ours_races_with_other_settings_and_nobody_else_does(problem: FrontProblem) -> None:
+    usual, all_rungs, top = (
+        fronts.race(problem, make(name, limited=False), seed=1, evaluations=3)
+        for name in ("ours", "ours:rungs=all", "ours:rungs=top")
+    )
+    assert usual != all_rungs != top
+    assert len(top) >= 3
+    for name in ("theirs", "random:rungs=all", "untrained"):
+        with pytest.raises(UserError, match=f"--opponents {name}: must be of ours, motpe"):
+            make(name, limited=False)
+
+
+def test_fronts_of_functions_whose_low_rungs_mislead_are_those_of_the_races_of_one_objective() -> None:
+    for name in fronts.MISLEADING:
+        made, again = fronts.load(name, 1), registry.load(name, 1)
+        config = again.space.default
+        assert made.problem(config, 2, 0) == again(config, 2, 0)
 
 
 @pytest.mark.parametrize("name", ["ours", "untrained"])

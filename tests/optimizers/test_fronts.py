@@ -172,6 +172,21 @@ def test_what_is_measured_beyond_a_limit_is_not_promoted_and_avoided(
     assert np.mean([costs_of(s.config)["latency"] > limit for s in chosen]) < share / 2
 
 
+def test_the_poor_one_that_shows_what_rungs_are_worth_keeps_the_limits_too(
+    space: SearchSpace, driver: Any, costs: Any, costs_of: Any
+) -> None:
+    """Here the costlier is the worse, so that the worst of the first bracket are beyond the limit."""
+    limit = 150e6
+    optimizer = create("smac", space, FIDELITY, 0, costs=costs(latency=limit))
+    run = driver(optimizer, lambda config, _: min(costs_of(config)["latency"] / 2e9, 1.0), costs_of)
+    asked = run.serial(14)
+    first = sorted(costs_of(s.config)["latency"] for s in asked if s.epochs == 1)
+    promoted = {costs_of(s.config)["latency"] for s in asked if s.origin == "promotion"}
+    kept = [latency for latency in first if latency <= limit]
+    assert 3 < len(kept) < len(first) - 1, "the two worst are beyond the limit"
+    assert promoted == {*kept[:2], kept[3:][-2:][0]}
+
+
 def test_replay_counts_nothing_that_it_need_not(space: SearchSpace, driver: Any, costs: Any) -> None:
     counted: list[Any] = []
     aim = costs(macs=246e6)

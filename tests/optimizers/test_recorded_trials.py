@@ -17,7 +17,7 @@ from search_spaces.base import Config, config_id
 
 CASES = {
     "process": OptimizerSettings(rungs="all"),
-    "forest": OptimizerSettings(model="forest", brackets="hyperband"),
+    "forest": OptimizerSettings(model="forest", brackets="hyperband", rungs="all"),
     "prior": OptimizerSettings(prior="se=true,kernel_mid=7:3", rungs="all"),
 }
 

@@ -109,13 +109,22 @@ def test_with_many_slots_it_is_noticed_too(simulate: Callable[..., Any]) -> None
 
 
 @pytest.mark.parametrize(
-    "settings", [OptimizerSettings(rungs="all"), OptimizerSettings(brackets="hyperband")]
+    ("optimizer", "settings"),
+    [
+        ("smac", OptimizerSettings(rungs="all")),
+        ("smac", OptimizerSettings(brackets="hyperband", rungs="all")),
+        ("smac", OptimizerSettings(random_probability=1.0)),
+        ("hyperband", OptimizerSettings()),
+    ],
 )
-def test_only_if_it_is_wanted(simulate: Callable[..., Any], settings: OptimizerSettings) -> None:
-    simulation = simulate(problem=opposed, trials=40, smac=settings)
+def test_only_if_it_is_wanted_and_there_is_a_model(
+    simulate: Callable[..., Any], optimizer: str, settings: OptimizerSettings
+) -> None:
+    simulation = simulate(problem=opposed, trials=40, optimizer=optimizer, smac=settings)
     simulation.run()
     assert first_epochs(simulation.path)[0] == 1
-    assert 1 in first_epochs(simulation.path)[-8:]
+    assert 1 in first_epochs(simulation.path)[-17:], "a round of Hyperband's brackets"
+    assert not any("began higher" in said for said in findings.proxies(load(simulation.path)))
 
 
 def test_a_run_of_before_goes_on_as_it_began() -> None:

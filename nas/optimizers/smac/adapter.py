@@ -83,7 +83,7 @@ class SmacOptimizer:
             self._brackets.prefer, self._brackets.eligible = self._tradeoff.prefer, self._tradeoff.eligible
         self._selector = self._brackets.selector
         if self._selector.learns_rungs:
-            self._brackets.first_stage = lambda: self._selector.lowest
+            self._brackets.first_rung = lambda: self._selector.lowest
             self._brackets.compares_rungs = True
         self._pending: dict[tuple[str, int], TrialInfo] = {}
         self._begin: float | None = None

@@ -73,7 +73,8 @@ class StepwiseHalving(SuccessiveHalving):
     * A configuration is sampled when it is needed, with the outcomes known by then.
     * Promotions go before new configurations, so that workers in parallel finish brackets first.
     * Where rungs are compared (``compares_rungs``), the very first configuration is trained to the end at
-      once, and a poor one of the first bracket goes on with the best. Brackets begin at ``first_stage``.
+      once, and a poor one of the first bracket goes on with the best. Brackets begin at ``first_rung`` or
+      above.
     * A crashed configuration is not promoted, even if that leaves a rung short of configurations.
     * If the space is exhausted, the last bracket makes do with the configurations there are. Then those that
       were not promoted go on too, the most promising first, until all are at the highest rung.
@@ -90,7 +91,7 @@ class StepwiseHalving(SuccessiveHalving):
         self._ready = False
         self.prefer: Preference = _least
         self.eligible: Callable[[Configuration], bool] = _always
-        self.first_stage: Callable[[], int] = _lowest
+        self.first_rung: Callable[[], int] = _lowest
         self.compares_rungs = False
         self._contrasting: _Group | None = None
         super().__init__(scenario, eta=eta, incumbent_selection="highest_budget", seed=scenario.seed)
@@ -149,7 +150,10 @@ class StepwiseHalving(SuccessiveHalving):
 
     def _open(self) -> tuple[_Group, int]:
         """Begins a bracket; returns its first group and the number of configurations it will hold."""
-        bracket, stage = self._get_next_bracket(), self.first_stage()
+        bracket = self._get_next_bracket()
+        # Of Hyperband's brackets those that begin above the lowest rung have no stages below.
+        above = len(self._budgets_in_stage[0]) - len(self._budgets_in_stage[bracket])
+        stage = max(self.first_rung() - above, 0)
         group, size = _Group(), self._n_configs_in_stage[bracket][stage]
         self._tracker[bracket, stage].append((self._get_next_order_seed(), group))
         return group, size
@@ -246,8 +250,11 @@ class StepwiseHalving(SuccessiveHalving):
         errors = [cast("float", self.runhistory.average_cost(config, [key])) for config in alive]
         n = self._n_configs_in_stage[bracket][stage + 1]
         if configs is self._contrasting:
-            configs.contrast = _poor(alive, errors, n)
-        if configs.contrast in alive:
+            kept = [
+                (config, error) for config, error in zip(alive, errors, strict=True) if self.eligible(config)
+            ]
+            configs.contrast = _poor(*zip(*kept, strict=True), n) if kept else None
+        if configs.contrast in alive and self.eligible(configs.contrast):
             place = alive.index(configs.contrast)
             alive.append(alive.pop(place))
             errors.pop(place)

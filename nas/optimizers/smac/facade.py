@@ -109,8 +109,7 @@ class QuietFacade(MultiFidelityFacade):
 
 def learns_rungs(fidelity: Fidelity, settings: OptimizerSettings) -> bool:
     """Whether results decide at which rung configurations begin: where there are rungs, and a model."""
-    wanted = settings.rungs == "learnt" and settings.brackets == "halving"
-    return wanted and len(fidelity.rungs) > 1 and settings.random_probability < 1
+    return settings.rungs == "learnt" and len(fidelity.rungs) > 1 and settings.random_probability < 1
 
 
 def make_facade(
@@ -179,7 +178,7 @@ def make_facade(
             random_probability=settings.random_probability,
             min_trials=min_trials,
             rungs=fidelity.rungs,
-            learns_rungs=learns_rungs(fidelity, settings) and not (cost_models and cost_models[1].active),
+            learns_rungs=learns_rungs(fidelity, settings),
             earlier=[(config.get_array(), error) for config, error in earlier],
             **costly,
         ),
