@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from benchmarks.workload import CLASSES, SIDE, SPACE, ceilings, machine
-from nas.trial.kernels.depthwise import ways
+from nas.trial.kernels.depthwise import implementations
 from nas.trial.kernels.depthwise.layer import is_depthwise
 from nas.trial.kernels.depthwise.rule import PASSES, Pass, Problem, choose
 from nas.util.cli import parse, run
@@ -157,19 +157,19 @@ def _call(
     """One pass; forward prepares the weight, and the input's gradient uses what forward prepared."""
 
     def forward() -> object:
-        way = ways.named(name)
+        way = implementations.named(name)
         return way.forward(x, way.prepare(weight, x, problem.stride), problem.stride)
 
     kept: list[Tensor] = []
 
     def input_gradient() -> object:
-        way = ways.named(name)
+        way = implementations.named(name)
         if not kept:
             kept.append(way.prepare(weight, x, problem.stride))
         return way.input_gradient(x, gradient, kept[0], problem.stride)
 
     def weight_gradient() -> object:
-        return ways.named(name).weight_gradient(x, gradient, problem.size, problem.stride)
+        return implementations.named(name).weight_gradient(x, gradient, problem.size, problem.stride)
 
     return {"forward": forward, "input_gradient": input_gradient, "weight_gradient": weight_gradient}[of]
 

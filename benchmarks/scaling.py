@@ -23,6 +23,7 @@ from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.run.events import Event, SessionStarted
+from nas.run.folded_journal import FoldedJournal
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.state import SearchState
@@ -115,14 +116,14 @@ class SimulatedRun:
         space = search_spaces.get("nexception")
         path = self.folder / "run"
         run = Run.open(path) if path.exists() else Run.create(path, described(), {})
-        contents = run.read_journal()
+        past = FoldedJournal.of(run)
         clock = SkippingClock()
         executor = CountingExecutor(Problem(self.seconds_per_epoch), clock, self.workers)
-        file = (Journal if self.durable else HastyJournal)(run.journal, contents.size)
+        file = (Journal if self.durable else HastyJournal)(run.journal, past.contents.size)
         search = Search(
             run=run,
             journal=file,
-            events=contents.events,
+            past=past,
             space=space,
             fidelity=_FIDELITY,
             seed=0,

@@ -22,6 +22,7 @@ from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
 from nas.run import search_file
 from nas.run.events import SessionStarted
+from nas.run.folded_journal import FoldedJournal
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.run.objectives import Objectives
@@ -152,25 +153,20 @@ class Simulation:
         """Begins the run, or resumes it where its journal ends."""
         space = search_spaces.get(self.space)
         run = Run.open(self.path) if self.path.exists() else self._create(space)
-        contents = run.read_journal()
-        clock = SimulatedClock(contents.events[-1].clock if contents.events else 0.0)
-        journal = Journal(run.journal, contents.size)
+        past = FoldedJournal.of(run)
+        clock = SimulatedClock(past.state.clock)
+        journal = Journal(run.journal, past.contents.size)
+        seed = derive(self.seed, "optimizer")
+        costs = None if self.costs is None else self.costs.for_optimizer
         search = Search(
             run=run,
             journal=journal,
-            events=contents.events,
+            past=past,
             space=space,
             fidelity=self.fidelity,
             seed=self.seed,
             limits=Limits(self.seconds, self.trials),
-            optimizer=create(
-                self.optimizer,
-                space,
-                self.fidelity,
-                derive(self.seed, "optimizer"),
-                self.smac,
-                costs=None if self.costs is None else self.costs.for_optimizer,
-            ),
+            optimizer=create(self.optimizer, space, self.fidelity, seed, self.smac, costs=costs),
             executor=SimulatedExecutor(self.problem, clock, self.slots),
             clock=clock,
             listeners=listeners,
@@ -195,9 +191,8 @@ class Simulation:
             space=SpaceSettings(self.space),
         )
         limits = search_file.Limits(seconds=self.seconds, trials=self.trials)
-        search = replace(described(settings), limits=limits)
-        if self.costs is not None:
-            search = replace(search, objectives=self.costs.objectives.recorded())
+        objectives = None if self.costs is None else self.costs.objectives.recorded()
+        search = replace(described(settings), limits=limits, objectives=objectives)
         return Run.create(self.path, search, space.configspace().to_serialized_dict())
 
 

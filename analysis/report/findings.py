@@ -139,11 +139,6 @@ def confirmed(several: Seeds) -> dict[str, Any]:
     return {"verdict": shown, "rows": rows, "seeds": _seeds(several), "epochs": found.epochs}
 
 
-def confirm_command(run: Run) -> str:
-    """Returns the command for several seeds of the best."""
-    return RunCommands.of(run.path, run.search).confirm
-
-
 def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
     """Returns the figures at the top of the report, those of several seeds before the search's."""
     winner, better = run.incumbent, gain(run)
@@ -217,7 +212,7 @@ def proxies(run: Run) -> list[str]:
     table = agreement.correlations(run)
     said = [agreement.verdict(row) for _, row in table.iterrows()]
     if learnt_rungs.decide(run.search) and (found := judged(run.state, run.rungs)).first:
-        said.append(f"So the search began higher: {found.said()}.")
+        said.append(f"So the search began higher: {found.summary()}.")
     return said
 
 

@@ -221,6 +221,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
     import orjson
 
     from analysis.report import findings, profiled
+    from nas.run.commands import RunCommands
     from nas.util import records
 
     search = run.search
@@ -230,7 +231,7 @@ def _context(run: Run, several: Seeds | None) -> dict[str, Any]:
         "read_at": f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
         "headline": findings.headline(run, several),
         "confirmed": None if several is None else findings.confirmed(several),
-        "how_to_confirm": findings.confirm_command(run),
+        "how_to_confirm": RunCommands.of(run.path, search).confirm,
         "facts": findings.facts(run, several),
         "changes": findings.changes(run),
         "rungs": findings.rungs(run),

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from benchmarks.quality.opponent_base import OpponentBase
 from benchmarks.quality.opponents import Asha, _never_called, values
-from benchmarks.quality.others import Other
 from nas.optimizers import create
 from nas.optimizers.protocol import Outcome, Suggestion
 from nas.optimizers.settings import OptimizerSettings
@@ -20,7 +20,7 @@ from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
-    from benchmarks.quality.fronts import Maker
+    from benchmarks.quality.fronts import FrontOptimizerFactory
     from nas.optimizers.objectives import Costs
     from nas.optimizers.protocol import Fidelity, Optimizer
     from search_spaces.base import SearchSpace
@@ -92,7 +92,7 @@ class MoAsha(Asha):
         self._results[rung][config_id(suggestion.config)] = outcome.error, cost
 
 
-class Optuna(Other):
+class Optuna(OpponentBase):
     """One of Optuna's samplers of several objectives; every trial is a full training."""
 
     def __init__(self, kind: str, space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> None:
@@ -135,7 +135,7 @@ class Optuna(Other):
         return list(trial.user_attrs["beyond"])
 
 
-class ParEgo(Other):
+class ParEgo(OpponentBase):
     """SMAC 2.4.1 with its ParEGO: random-forest facade, full trainings.
 
     Its multi-fidelity facade fails with several objectives, in the update of the incumbents.
@@ -188,14 +188,14 @@ class ParEgo(Other):
         self._facade.tell(self._info, value, save=False)
 
 
-def _optuna(kind: str) -> Maker:
+def _optuna(kind: str) -> FrontOptimizerFactory:
     def make(space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> Optimizer:
         return Optuna(kind, space, fidelity, seed, costs)
 
     return make
 
 
-FRONT: dict[str, Maker] = {
+FRONT: dict[str, FrontOptimizerFactory] = {
     "ours": ours,
     "motpe": _optuna("motpe"),
     "gp": _optuna("gp"),
@@ -205,7 +205,7 @@ FRONT: dict[str, Maker] = {
     "single": single,
     "random": random,
 }
-LIMITED: dict[str, Maker] = {
+LIMITED: dict[str, FrontOptimizerFactory] = {
     "ours": ours,
     "untrained": Untrained,
     "single": single,
@@ -214,7 +214,7 @@ LIMITED: dict[str, Maker] = {
 }
 
 
-def make(name: str, *, limited: bool) -> Maker:
+def make(name: str, *, limited: bool) -> FrontOptimizerFactory:
     """The opponent of a name; ``ours:setting=value,...`` is ours with other settings.
 
     Args:
@@ -231,7 +231,7 @@ def make(name: str, *, limited: bool) -> Maker:
     return changed(settings) if settings else known[name]
 
 
-def changed(settings: str) -> Maker:
+def changed(settings: str) -> FrontOptimizerFactory:
     """The default search with other settings, ``setting=value,...``; ``rungs=top``: the highest alone."""
     given = values(settings)
     top = given.get("rungs") == "top"

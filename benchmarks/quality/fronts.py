@@ -35,7 +35,7 @@ _REPEATS = 50  # in a row, which cost nothing: the end of a race
 _SHARED = 0.5  # of a drawn cost's variance that goes against the error
 
 
-class Maker(Protocol):
+class FrontOptimizerFactory(Protocol):
     """Makes an optimiser that has seen nothing; ``costs`` are what it may weigh."""
 
     def __call__(self, space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> Optimizer:
@@ -113,7 +113,12 @@ class Finished:
 
 
 def race(
-    problem: FrontProblem, maker: Maker, *, seed: int, evaluations: float, limit: float | None = None
+    problem: FrontProblem,
+    maker: FrontOptimizerFactory,
+    *,
+    seed: int,
+    evaluations: float,
+    limit: float | None = None,
 ) -> list[Finished]:
     """Runs one search, a trial at a time; gives what was finished.
 

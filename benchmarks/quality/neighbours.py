@@ -9,7 +9,7 @@ import random
 from collections import deque
 from typing import TYPE_CHECKING
 
-from benchmarks.quality.others import Other, drawn
+from benchmarks.quality.opponent_base import OpponentBase, drawn
 from nas.optimizers.protocol import Suggestion
 from search_spaces.base import Float, Integer, config_id
 
@@ -47,7 +47,7 @@ def _others(parameter: Parameter, value: Value, rng: random.Random) -> list[Valu
     return [*inside]
 
 
-class LocalSearch(Other):
+class LocalSearch(OpponentBase):
     """One exchange at a time from the default, keeping what is better; from a random place when stuck."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
@@ -76,7 +76,7 @@ class LocalSearch(Other):
             self._next = iter(exchanges(suggestion.config, self._space, self._rng))
 
 
-class Evolution(Other):
+class Evolution(OpponentBase):
     """Regularised evolution (arXiv 1802.01548): the best of a sample is changed, the oldest dies."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.quality.neighbours import Evolution, LocalSearch
+from benchmarks.quality.opponent_base import OpponentBase, drawn, with_repeat_limit
 from benchmarks.quality.optuna_samplers import OptunaGp, OptunaTpe
-from benchmarks.quality.others import Other, drawn, patient
 from benchmarks.quality.priorband import PriorBand
 from nas.optimizers import create
 from nas.optimizers.protocol import Suggestion
@@ -20,12 +20,14 @@ from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
-    from benchmarks.quality.others import Maker
+    from benchmarks.quality.opponent_base import OptimizerFactory
     from nas.optimizers.protocol import Fidelity, Optimizer, Outcome
     from search_spaces.base import Config, SearchSpace
 
 
-def ours(name: str = "smac", *, rungs: Literal["learnt", "all", "top"] = "learnt", **settings: Any) -> Maker:
+def ours(
+    name: str = "smac", *, rungs: Literal["learnt", "all", "top"] = "learnt", **settings: Any
+) -> OptimizerFactory:
     """One of ``nas.search``'s own optimisers, with other settings.
 
     Args:
@@ -43,7 +45,7 @@ def ours(name: str = "smac", *, rungs: Literal["learnt", "all", "top"] = "learnt
     return make
 
 
-class Asha(Other):
+class Asha(OpponentBase):
     """Asynchronous successive halving (arXiv 1810.05934), algorithm 2, random configurations."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
@@ -90,7 +92,7 @@ def _never_called(config: Any, seed: int = 0, budget: float = 0) -> float:
     raise NotImplementedError(config, seed, budget)
 
 
-class StockSmac(Other):
+class StockSmac(OpponentBase):
     """SMAC's own facade with its defaults: multi-fidelity, or random-forest BO where there is one rung.
 
     Only what does not change what it proposes is set: one job for its forest (all cores by default) and a
@@ -163,7 +165,7 @@ class StockSmac(Other):
         )
 
 
-class Dehb(Other):
+class Dehb(OpponentBase):
     """DEHB (arXiv 2105.09821) through its own ask and tell."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:
@@ -207,16 +209,16 @@ class Dehb(Other):
         self._dehb.tell(self._job, {"fitness": fitness, "cost": outcome.seconds})
 
 
-OPPONENTS: dict[str, Maker] = {
+OPPONENTS: dict[str, OptimizerFactory] = {
     "ours": ours(),
-    "smac": patient(StockSmac),
-    "tpe": patient(OptunaTpe),
-    "gp": patient(OptunaGp),
-    "dehb": patient(Dehb),
-    "priorband": patient(PriorBand),
-    "asha": patient(Asha),
-    "local": patient(LocalSearch),
-    "evolution": patient(Evolution),
+    "smac": with_repeat_limit(StockSmac),
+    "tpe": with_repeat_limit(OptunaTpe),
+    "gp": with_repeat_limit(OptunaGp),
+    "dehb": with_repeat_limit(Dehb),
+    "priorband": with_repeat_limit(PriorBand),
+    "asha": with_repeat_limit(Asha),
+    "local": with_repeat_limit(LocalSearch),
+    "evolution": with_repeat_limit(Evolution),
     "halving": ours(random_probability=1.0, initial_configs=0),
     "hyperband": ours("hyperband", initial_configs=0),
     "random": ours("random"),
@@ -226,7 +228,7 @@ OPPONENTS: dict[str, Maker] = {
 PLANNING = "smac"  # it alone is told the length of a race
 
 
-def make(name: str, evaluations: float = _LENGTH) -> Maker:
+def make(name: str, evaluations: float = _LENGTH) -> OptimizerFactory:
     """The opponent of a name; ``ours:setting=value,...`` is ours with other settings.
 
     Args:
@@ -240,7 +242,7 @@ def make(name: str, evaluations: float = _LENGTH) -> Maker:
     if kind not in OPPONENTS or (settings and kind != "ours"):
         raise UserError(f"--opponents {name}: must be of {', '.join(OPPONENTS)}, or ours:setting=value")
     if kind == PLANNING:
-        return patient(partial(StockSmac, evaluations=evaluations))
+        return with_repeat_limit(partial(StockSmac, evaluations=evaluations))
     if not settings:
         return OPPONENTS[kind]
     return ours(**values(settings))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.quality.others import Other
+from benchmarks.quality.opponent_base import OpponentBase
 from nas.optimizers.protocol import Suggestion
 from search_spaces.base import Float, Integer, plain
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from search_spaces.base import Parameter, SearchSpace, Value
 
 
-class OptunaTpe(Other):
+class OptunaTpe(OpponentBase):
     """Optuna's TPE (arXiv 2304.11127) with its Hyperband pruner: rungs are reported, most trials pruned."""
 
     def __init__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> None:

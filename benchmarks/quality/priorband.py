@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.quality.others import Other
+from benchmarks.quality.opponent_base import OpponentBase
 from nas.optimizers.protocol import Suggestion
 from nas.util.errors import UserError
 from search_spaces.base import Float, Integer, plain
@@ -26,7 +26,7 @@ _INSTALL = (
 )
 
 
-class PriorBand(Other):
+class PriorBand(OpponentBase):
     """PriorBand (arXiv 2306.12370) through NePS's ask and tell, with its defaults; the prior is the baseline.
 
     The baseline is the first that it samples: every race has trained it before. With one rung it has a second

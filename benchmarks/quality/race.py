@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from nas.execution.simulated import SimulatedClock, SimulatedExecutor
 from nas.run.events import NewIncumbent, SessionStarted
+from nas.run.folded_journal import FoldedJournal
 from nas.run.folder import Run
 from nas.run.journal import Journal
 from nas.search.limits import Limits
@@ -16,7 +17,7 @@ from nas.search.loop import Search
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
-    from benchmarks.quality.others import Maker
+    from benchmarks.quality.opponent_base import OptimizerFactory
     from benchmarks.quality.problems import TrueError
     from nas.execution.simulated import SimulatedResult
     from nas.optimizers.protocol import Fidelity
@@ -78,7 +79,13 @@ class Problem(Protocol):
 
 
 def race(
-    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1, replicates: float = 0.0
+    problem: Problem,
+    maker: OptimizerFactory,
+    *,
+    seed: int,
+    evaluations: float,
+    slots: int = 1,
+    replicates: float = 0.0,
 ) -> list[tuple[float, float]]:
     """Runs one search; returns when the incumbent changed, in full evaluations, and its regret.
 
@@ -88,7 +95,13 @@ def race(
 
 
 def search(
-    problem: Problem, maker: Maker, *, seed: int, evaluations: float, slots: int = 1, replicates: float = 0.0
+    problem: Problem,
+    maker: OptimizerFactory,
+    *,
+    seed: int,
+    evaluations: float,
+    slots: int = 1,
+    replicates: float = 0.0,
 ) -> tuple[SearchState, list[tuple[float, float]]]:
     """Runs one search; returns its state, and when the incumbent changed with its regret.
 
@@ -108,7 +121,7 @@ def search(
             loop = Search(
                 run=run,
                 journal=journal,
-                events=[],
+                past=FoldedJournal.of(run),
                 space=problem.space,
                 fidelity=problem.fidelity,
                 seed=seed,

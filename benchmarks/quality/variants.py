@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from smac.model import AbstractModel
 
-    from benchmarks.quality.others import Maker
+    from benchmarks.quality.opponent_base import OptimizerFactory
     from benchmarks.quality.race import Problem
     from nas.optimizers.protocol import Fidelity, Optimizer, Outcome, Suggestion
     from search_spaces.base import Config, SearchSpace
 
     Vector = NDArray[np.float64]
-    Build = Callable[[float, Problem, int], tuple[Problem, Maker]]
+    Build = Callable[[float, Problem, int], tuple[Problem, OptimizerFactory]]
 
 _RIDGE = 1.0
 
@@ -154,13 +154,13 @@ class Stopping:
 
 
 def _criterion(kind: type[_Criterion]) -> Build:
-    def build(weight: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
+    def build(weight: float, problem: Problem, seed: int) -> tuple[Problem, OptimizerFactory]:
         return problem, _with(lambda _: kind(weight, seed))
 
     return build
 
 
-def _with(criterion: Callable[[SearchSpace], _Criterion]) -> Maker:
+def _with(criterion: Callable[[SearchSpace], _Criterion]) -> OptimizerFactory:
     """The default search with another criterion."""
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
@@ -173,7 +173,7 @@ def _with(criterion: Callable[[SearchSpace], _Criterion]) -> Maker:
     return make
 
 
-def _cost(power: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
+def _cost(power: float, problem: Problem, seed: int) -> tuple[Problem, OptimizerFactory]:
     del seed
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
@@ -192,12 +192,12 @@ def _cost(power: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
     return problem, make
 
 
-def _stop(slack: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
+def _stop(slack: float, problem: Problem, seed: int) -> tuple[Problem, OptimizerFactory]:
     del seed
     return Stopping(problem, slack), ours()
 
 
-def _sobol(n: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
+def _sobol(n: float, problem: Problem, seed: int) -> tuple[Problem, OptimizerFactory]:
     del seed
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
@@ -212,7 +212,7 @@ def _sobol(n: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
     return problem, make
 
 
-def _belief(choices: float, problem: Problem, seed: int) -> tuple[Problem, Maker]:
+def _belief(choices: float, problem: Problem, seed: int) -> tuple[Problem, OptimizerFactory]:
     """Builds a prior for a number of choices of the best configuration; if negative, of the worst one."""
     sign = 1 if choices > 0 else -1
     known = min(problem.space.enumerate(), key=lambda config: sign * problem.true_error(config))
@@ -236,7 +236,7 @@ VARIANTS: dict[str, Build] = {
 }
 
 
-def build(change: str, problem: Problem, seed: int) -> tuple[Problem, Maker] | None:
+def build(change: str, problem: Problem, seed: int) -> tuple[Problem, OptimizerFactory] | None:
     """Problem and maker of a variant such as ``cost=0.5``; None if it is none of these."""
     name, _, number = change.partition("=")
     return VARIANTS[name](float(number or 1), problem, seed) if name in VARIANTS else None

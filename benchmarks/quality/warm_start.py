@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nas.optimizers.protocol import Fidelity, Optimizer
     from search_spaces.base import SearchSpace
 
-Way = Literal["cold", "warm", "misled"]
+Start = Literal["cold", "warm", "misled"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class WarmStartSettings:
     """Races at the same time."""
 
 
-def regrets(way: Way, number: int, earlier: float) -> list[float]:
+def regrets(way: Start, number: int, earlier: float) -> list[float]:
     """Regret of one race on CIFAR-100 at every mark."""
     known: list[Earlier] = []
     if way != "cold":
@@ -62,7 +62,7 @@ def regrets(way: Way, number: int, earlier: float) -> list[float]:
 
 def main(options: WarmStartSettings) -> None:
     """Races, and prints mean regret by mark, in points."""
-    races = [(way, seed) for seed in range(options.seeds) for way in get_args(Way)]
+    races = [(way, seed) for seed in range(options.seeds) for way in get_args(Start)]
     with ProcessPoolExecutor(options.processes, multiprocessing.get_context("forkserver")) as pool:
         futures = [pool.submit(regrets, *one, options.earlier) for one in races]
         rows = [

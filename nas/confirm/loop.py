@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nas.confirm.candidates import Candidate
-    from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
     from nas.run.events import Event
     from nas.run.journal import Journal
@@ -157,9 +156,6 @@ class Confirmation(TrialRunner):
             )
         )
         return self.state.trials[number]
-
-    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
-        self._emit_end(trial, report.error, dict(report.metrics), reason=report.reason)
 
     def _fold(self, event: Event) -> None:
         self.record.apply(event)

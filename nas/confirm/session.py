@@ -228,7 +228,7 @@ def _write(run: Run, task: Task, work: Confirmation, weights: WeightStore | None
         work.record, task.chosen, epochs=task.epochs, seeds=task.seeds, objectives=task.objectives
     )
     try:
-        run.write_confirmed(found)
+        run.write(found)
     except OSError as error:
         raise UserError(f"{run.confirmed_json}: cannot be written ({error.strerror})") from error
     if weights is not None:

@@ -93,7 +93,7 @@ def answer_speed(trainer: Trainer, seconds: float, pipe: Connection) -> Speed:
     if device.type == "cuda":
         peak = torch.cuda.max_memory_reserved(device)
         free = torch.cuda.mem_get_info(device)[0] + torch.cuda.memory_reserved(device)
-    return Speed(epoch, peak, free, system.memory("/proc/self/status", "VmRSS"))
+    return Speed(epoch, peak, free, system.proc_bytes("/proc/self/status", "VmRSS"))
 
 
 @contextlib.contextmanager

@@ -94,7 +94,7 @@ class GpuSharing:
         self._daemon = None
 
 
-def settle(
+def decide(
     machine: MachineSettings,
     settings: WorkerSettings,
     kept: GpuSharing | None = None,
@@ -135,7 +135,7 @@ def settle(
     return shared
 
 
-def kept(events: Iterable[Event]) -> GpuSharing | None:
+def previous(events: Iterable[Event]) -> GpuSharing | None:
     """Returns the result of the last session that measured, None if none did."""
     found = None
     for event in events:

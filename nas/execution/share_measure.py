@@ -126,7 +126,7 @@ def _room(answers: Sequence[Speed], gpus: int) -> Capacity:
     return Capacity(
         gpu_bytes=min(answer.gpu_free for answer in answers) + CONTEXT_BYTES,
         gpu_each=max(answer.gpu_peak for answer in answers),
-        host_bytes=(system.memory("/proc/meminfo", "MemAvailable") + answers[-1].resident) // gpus,
+        host_bytes=(system.proc_bytes("/proc/meminfo", "MemAvailable") + answers[-1].resident) // gpus,
         host_each=max(answer.resident for answer in answers),
         cores=system.cores() // gpus,
     )

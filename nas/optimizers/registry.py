@@ -12,37 +12,22 @@ from nas.run.learnt_rungs import ALL
 from nas.util.errors import SettingError, setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from nas.optimizers.objectives import Costs
     from nas.optimizers.protocol import Earlier, Fidelity, Optimizer
     from search_spaces.base import Config, SearchSpace
 
-    Recipe = Callable[[Fidelity, OptimizerSettings], tuple[Fidelity, OptimizerSettings]]
-
-
-def _smac(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, OptimizerSettings]:
-    return fidelity, settings
-
-
-def _hyperband(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, OptimizerSettings]:
-    return fidelity, replace(settings, brackets="hyperband", random_probability=1.0)
-
-
-def _random(fidelity: Fidelity, settings: OptimizerSettings) -> tuple[Fidelity, OptimizerSettings]:
-    full_budget = replace(fidelity, min_epochs=fidelity.max_epochs)
-    return full_budget, replace(settings, initial_configs=0, random_probability=1.0)
-
 
 ERROR = "error"
 MOST_COSTS = 2  # besides the error, since the exact formulas of improvement are for two and three objectives
 
-_RECIPES: dict[str, Recipe] = {"smac": _smac, "hyperband": _hyperband, "random": _random}
+_NAMES = ("smac", "hyperband", "random")
 
 
 def names() -> list[str]:
     """Returns the names of all optimisers."""
-    return list(_RECIPES)
+    return list(_NAMES)
 
 
 def create(
@@ -75,10 +60,10 @@ def create(
     check(name, space, settings, costs)
     from nas.optimizers.smac.adapter import SmacOptimizer
 
-    recipe = _RECIPES[name](fidelity, settings)
+    fidelity, settings = _adapted(name, fidelity, settings)
     if costs is not None and not costs.objectives and not costs.limits:
         costs = None  # nothing is weighed: the search of the error alone
-    return SmacOptimizer(space, *recipe, seed=seed, earlier=earlier, costs=costs)
+    return SmacOptimizer(space, fidelity, settings, seed=seed, earlier=earlier, costs=costs)
 
 
 def expected(
@@ -106,14 +91,25 @@ def expected(
         evidence.add(candidates.encode(config).get_array(), epochs, error)
     if not configs:
         return []
-    data = evidence.training_data()
-    errors = data.part(data.last).errors.tolist()
+    errors = evidence.expected_errors().values()
     return [Earlier(config, error) for config, error in zip(configs.values(), errors, strict=True)]
+
+
+def _adapted(
+    name: str, fidelity: Fidelity, settings: OptimizerSettings
+) -> tuple[Fidelity, OptimizerSettings]:
+    """Returns the settings that make SMAC the optimiser of a name."""
+    if name == "hyperband":
+        return fidelity, replace(settings, brackets="hyperband", random_probability=1.0)
+    if name == "random":
+        settings = replace(settings, initial_configs=0, random_probability=1.0)
+        return replace(fidelity, min_epochs=fidelity.max_epochs), settings
+    return fidelity, settings
 
 
 def all_rungs(name: str, fidelity: Fidelity, settings: OptimizerSettings) -> str:
     """Says why all rungs are used always, though results were to decide; "" if they do, or there is one."""
-    usual, chosen = _RECIPES[name](fidelity, settings)
+    usual, chosen = _adapted(name, fidelity, settings)
     if settings.rungs == ALL or len(usual.rungs) == 1 or chosen.random_probability < 1:
         return ""
     if settings.random_probability < 1:
@@ -132,10 +128,10 @@ def check(name: str, space: SearchSpace, settings: OptimizerSettings, costs: Cos
     """
     if costs is not None:
         _check_costs(costs)
-    if name not in _RECIPES:
-        close = difflib.get_close_matches(name.lower(), _RECIPES, n=1)
+    if name not in _NAMES:
+        close = difflib.get_close_matches(name.lower(), _NAMES, n=1)
         hint = f"did you mean {close[0]}? " if close else ""
-        raise SettingError("optimizer", name, f"{hint}must be one of {', '.join(_RECIPES)}")
+        raise SettingError("optimizer", name, f"{hint}must be one of {', '.join(_NAMES)}")
     if settings.prior != NO_PRIOR:
         from nas.optimizers.prior import Prior
 

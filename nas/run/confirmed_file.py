@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nas.util import records
 from search_spaces.base import Config
@@ -74,6 +75,8 @@ class ConfirmedFile(records.Document):
             comparison.
         configurations: The configurations, the best first.
     """
+
+    file_name: ClassVar[str] = "confirmed.json"
 
     format: int
     epochs: int

@@ -23,6 +23,7 @@ from nas.util.files import overwrite
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from nas.run.front import FrontFile
     from nas.run.incumbent import IncumbentFile
     from nas.run.journal import Contents
 
@@ -39,7 +40,7 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
     overwrite(path, orjson.dumps(values, option=orjson.OPT_INDENT_2) + b"\n")
 
 
-class _Inside:
+class _RunPath:
     """The path of something in a run's folder."""
 
     def __init__(self, *parts: str) -> None:
@@ -60,41 +61,41 @@ class Run:
         """Name of the run."""
         return self.path.resolve().name
 
-    search_json = _Inside("search.json")
+    search_json = _RunPath("search.json")
     """Settings, space, data, versions, hardware."""
-    configspace_json = _Inside("configspace.json")
+    configspace_json = _RunPath("configspace.json")
     """The space in ConfigSpace's JSON format."""
-    images = _Inside("images.npz")
+    images = _RunPath("images.npz")
     """The images, if they were given as arrays."""
-    earlier_json = _Inside("earlier.json")
+    earlier_json = _RunPath("earlier.json")
     """Results of an earlier run, if this one began with a warm start."""
-    journal = _Inside("trials.jsonl")
+    journal = _RunPath("trials.jsonl")
     """The events; the only source of truth."""
-    salvaged = _Inside("salvaged.jsonl")
+    salvaged = _RunPath("salvaged.jsonl")
     """Results from after the place where ``nas.repair`` had to cut the journal."""
-    incumbent_json = _Inside("incumbent.json")
+    incumbent_json = _RunPath("incumbent.json")
     """The best trial so far."""
-    front_json = _Inside("front.json")
+    front_json = _RunPath("front.json")
     """The front of error and costs, for a run with costs."""
-    costs_jsonl = _Inside("costs.jsonl")
+    costs_jsonl = _RunPath("costs.jsonl")
     """Cache of counted costs."""
-    checkpoints = _Inside("checkpoints")
+    checkpoints = _RunPath("checkpoints")
     """Weights of configurations that may be promoted."""
-    weights = _Inside("weights")
+    weights = _RunPath("weights")
     """Trained weights of the best networks of the highest rung, as validated."""
-    confirm_journal = _Inside("confirm.jsonl")
+    confirm_journal = _RunPath("confirm.jsonl")
     """The events of ``nas.confirm``, which trains the best configurations again."""
-    confirm_checkpoints = _Inside("checkpoints", "confirm")
+    confirm_checkpoints = _RunPath("checkpoints", "confirm")
     """Checkpoints of the trainings of ``nas.confirm``."""
-    confirmed_json = _Inside("confirmed.json")
+    confirmed_json = _RunPath("confirmed.json")
     """Results of ``nas.confirm``."""
-    tracking_json = _Inside("tracking.json")
+    tracking_json = _RunPath("tracking.json")
     """Which tracker the run is shown in, and under which id, if there is one."""
-    report = _Inside("analysis", "report.html")
+    report = _RunPath("analysis", "report.html")
     """The page that ``analysis.report`` writes."""
-    smac = _Inside("smac")
+    smac = _RunPath("smac")
     """SMAC's output files, for other tools."""
-    log = _Inside("search.log")
+    log = _RunPath("search.log")
     """The log."""
 
     @classmethod
@@ -126,7 +127,7 @@ class Run:
             staging.chmod(0o755)
             new = cls(staging)
             new.checkpoints.mkdir()
-            new.write_search(search)
+            new.write(search)
             write_json(new.configspace_json, configspace)
             if earlier is not None:
                 write_json(new.earlier_json, earlier)
@@ -173,13 +174,13 @@ class Run:
             return search.with_images(f"npz:{self.images.resolve()}")  # the folder may have been moved
         return search
 
-    def write_search(self, search: SearchFile) -> None:
-        """Writes ``search.json``.
+    def write(self, document: SearchFile | ConfirmedFile | IncumbentFile | TrackingFile | FrontFile) -> None:
+        """Writes search.json, confirmed.json, incumbent.json, tracking.json or front.json.
 
         Raises:
             OSError: If it cannot be written; the old file is then unchanged.
         """
-        write_json(self.search_json, records.write(search))
+        write_json(self.path / document.file_name, records.write(document))
 
     def read_confirmed(self) -> ConfirmedFile | None:
         """Reads ``confirmed.json``, None if there is none.
@@ -189,42 +190,13 @@ class Run:
         """
         if not self.confirmed_json.exists():
             return None
-        anew = "; nas.confirm rewrites it"
-        return _read(self.confirmed_json, ConfirmedFile, confirmed_file.VERSION, anew)
-
-    def write_confirmed(self, found: ConfirmedFile) -> None:
-        """Writes ``confirmed.json``.
-
-        Raises:
-            OSError: If it cannot be written; the old file is then unchanged.
-        """
-        write_json(self.confirmed_json, records.write(found))
+        return _read(self.confirmed_json, ConfirmedFile, confirmed_file.VERSION, "; nas.confirm rewrites it")
 
     def read_tracking(self) -> TrackingFile | None:
-        """Reads ``tracking.json``, None if there is none.
-
-        Raises:
-            UserError: If it is damaged or of another version.
-        """
+        """Reads ``tracking.json``; see :meth:`read_confirmed`."""
         if not self.tracking_json.exists():
             return None
         return _read(self.tracking_json, TrackingFile, tracking_file.VERSION, "; remove it to do without")
-
-    def write_tracking(self, found: TrackingFile) -> None:
-        """Writes ``tracking.json``.
-
-        Raises:
-            OSError: If the disk does not take it; the old file then stays.
-        """
-        write_json(self.tracking_json, records.write(found))
-
-    def write_incumbent(self, found: IncumbentFile) -> None:
-        """Writes ``incumbent.json``.
-
-        Raises:
-            OSError: If it cannot be written; the old file is then unchanged.
-        """
-        write_json(self.incumbent_json, records.write(found))
 
     def read_journal(self) -> Contents:
         """Reads the whole journal.
@@ -244,15 +216,24 @@ class Run:
         Raises:
             UserError: If another process holds the lock.
         """
+        watch = f"; watch it with: {typed('nas.status', self.path)}"
+        with self.held(self.lock_file, task, watch, again="give the command again"):
+            yield
+
+    @contextlib.contextmanager
+    def held(self, file: Path, what: str, advice: str = "", again: str = setting("resume")) -> Iterator[None]:
+        """Holds a lock file inside the block, on behalf of ``what``.
+
+        Raises:
+            UserError: If another process holds it, followed by ``advice``; or see :meth:`written`.
+        """
         with contextlib.ExitStack() as stack:
             try:
-                with self.written(again="give the command again"):
-                    stack.enter_context(locks.held(self.lock_file, task))
+                with self.written(again):
+                    stack.enter_context(locks.held(file, what))
             except locks.LockHeld as busy:
-                raise UserError(
-                    f"{self.path}: in use by {busy.holder or 'another process'}; watch it with: "
-                    f"{typed('nas.status', self.path)}"
-                ) from None
+                holder = busy.holder or "another process"
+                raise UserError(f"{self.path}: in use by {holder}{advice}") from None
             yield
 
     def is_locked(self) -> bool:
@@ -260,7 +241,7 @@ class Run:
         holder = locks.holder(self.lock_file)
         return holder is not None and not holder.endswith(CONFIRMING)
 
-    lock_file = _Inside(".lock")
+    lock_file = _RunPath(".lock")
     """Lock file, held while the folder is written to and touched every few seconds."""
 
     @contextlib.contextmanager

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from nas.run.objectives import ERROR, costs_of, hypervolume, knee
-from nas.util.records import Record, write
+from nas.util.records import Record
 
 if TYPE_CHECKING:
     from nas.run.objectives import Objectives
@@ -38,7 +38,7 @@ class Member(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Front(Record):
+class FrontFile(Record):
     """The content of ``front.json``.
 
     Attributes:
@@ -56,6 +56,8 @@ class Front(Record):
         baseline: Trial, error and costs of the space's default, None before it is trained.
     """
 
+    file_name: ClassVar[str] = "front.json"
+
     space: str
     objectives: list[str]
     limits: dict[str, float]
@@ -69,8 +71,8 @@ class Front(Record):
     baseline: dict[str, Any] | None = field(default=None)
 
 
-def describe(objectives: Objectives, state: SearchState, space: SearchSpace, epochs: int) -> dict[str, Any]:
-    """Returns the present content of ``front.json`` as plain values."""
+def describe(objectives: Objectives, state: SearchState, space: SearchSpace, epochs: int) -> FrontFile:
+    """Returns the present content of ``front.json``."""
     members = objectives.front(state, epochs)
     leader = objectives.winner(members)
     reference = objectives.reference(state, epochs)
@@ -78,22 +80,20 @@ def describe(objectives: Objectives, state: SearchState, space: SearchSpace, epo
     volume = None
     if reference is not None:
         volume = hypervolume([objectives.point(trial) for trial in members], reference)
-    return write(
-        Front(
-            space=space.name,
-            objectives=list(objectives.axes),
-            limits=dict(objectives.limits),
-            network=objectives.network,
-            epochs=epochs,
-            members=[_member(trial, space) for trial in members],
-            leader=None if leader is None else leader.trial,
-            knee=knee(members, objectives).trial if members else None,
-            hypervolume=volume,
-            reference=None if reference is None else list(reference),
-            baseline=None
-            if baseline is None
-            else {"trial": baseline.trial, ERROR: baseline.error, "costs": costs_of(baseline)},
-        )
+    return FrontFile(
+        space=space.name,
+        objectives=list(objectives.axes),
+        limits=dict(objectives.limits),
+        network=objectives.network,
+        epochs=epochs,
+        members=[_member(trial, space) for trial in members],
+        leader=None if leader is None else leader.trial,
+        knee=knee(members, objectives).trial if members else None,
+        hypervolume=volume,
+        reference=None if reference is None else list(reference),
+        baseline=None
+        if baseline is None
+        else {"trial": baseline.trial, ERROR: baseline.error, "costs": costs_of(baseline)},
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from nas.run.objectives import KNEE
 from nas.run.posterior import posterior
@@ -52,6 +52,8 @@ class IncumbentFile(records.Document):
         baseline: The base architecture's trial, None if it has no result after as many epochs.
         changes_from_baseline: Differences between the two.
     """
+
+    file_name: ClassVar[str] = "incumbent.json"
 
     space: str
     trial: int

@@ -33,12 +33,7 @@ class Liveness:
 
 
 def of(run: Run, state: SearchState) -> Liveness:
-    """Determines whether a run is running, stopped or dead, as seen from this machine.
-
-    Args:
-        run: The run.
-        state: Its state.
-    """
+    """Determines whether a run is running, stopped or dead, as seen from this machine."""
     if run.is_locked():
         return Liveness(RUNNING, silent_seconds=_silence(run))
     if state.stopped or not state.sessions:

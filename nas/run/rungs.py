@@ -48,7 +48,7 @@ class Judgement:
     first: int
     telling: int
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """Describes the consequence for the search in a sentence."""
         top, begin = self.rungs[-1], self.rungs[self.first]
         below = [self._worth(number) for number in range(self.first)]

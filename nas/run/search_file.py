@@ -6,7 +6,7 @@ A run folder may come from anywhere, so all values that this program reads are c
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from nas.util import records
 from search_spaces.base import Config
@@ -162,6 +162,8 @@ class SearchFile(records.Document):
         then: Steps that follow the search, as typed; None for none.
         objectives: Objectives and limits besides the error, None for none.
     """
+
+    file_name: ClassVar[str] = "search.json"
 
     format: int
     program: str = ""

@@ -76,7 +76,7 @@ def trainings(steps: Sequence[Step]) -> int:
     return sum((TOP + 1) * step.seeds for step in steps if step.name == CONFIRM)
 
 
-def kept(steps: Sequence[Step], budget: float, training: float | None) -> float:
+def reserved_seconds(steps: Sequence[Step], budget: float, training: float | None) -> float:
     """Returns the seconds of a time budget that are reserved for the steps.
 
     Args:

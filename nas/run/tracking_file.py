@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
 
 from nas.util import records
 
@@ -22,6 +23,8 @@ class TrackingFile(records.Document):
         log: The tracker's name, ``none`` while it is turned off.
         models: Folders that the run's networks were exported to.
     """
+
+    file_name: ClassVar[str] = "tracking.json"
 
     format: int
     id: str

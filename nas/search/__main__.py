@@ -124,7 +124,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     require(command.run.log)
     notifier = Notifier.checked(command.after.notify, command.after.notify_seconds)
-    with notifier.telling_of_errors():
+    with notifier.notifying_of_errors():
         found = _search(command, folder, stored, notifier, auto=resumed == _AUTO)
         notifier.about(found.run)
         code, message = afterwards.finish(found, steps, quiet=command.run.quiet)

@@ -14,17 +14,17 @@ import orjson
 import search_spaces
 from nas.run.commands import space_flag
 from nas.run.folder import write_json
-from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, kept, training_seconds
+from nas.run.steps import CONFIRM, EXPORT, REPORT, TOP, reserved_seconds, training_seconds
 from nas.search import session
 from nas.search.settings import SearchSettings, refuse_changes
-from nas.util import attached, locks, signals
-from nas.util.errors import SettingError, UserError, one_line
+from nas.util import attached, signals
+from nas.util.errors import SettingError, one_line
 from nas.util.quantities import format_duration
 from nas.view.lines import STOP_REASONS, percent
 from nas.view.logfile import open_log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from nas.run.folder import Run
     from nas.run.search_file import SearchFile
@@ -60,10 +60,6 @@ class StepOutcome:
 def check(steps: Sequence[Step], space: str) -> None:
     """Refuses sizes that a space does not have, before the search instead of after it.
 
-    Args:
-        steps: The steps.
-        space: The search space, as the user names it.
-
     Raises:
         UserError: If there is no such size.
     """
@@ -84,12 +80,6 @@ def ended(
     run: Run, search: SearchFile, state: SearchState, settings: SearchSettings
 ) -> session.SessionOutcome | None:
     """Returns the outcome of a search that has ended for good; None if it can continue.
-
-    Args:
-        run: The run.
-        search: Content of ``search.json``.
-        state: The fold of the journal.
-        settings: The settings, with the present limits.
 
     Raises:
         UserError: If settings differ that may not differ.
@@ -116,24 +106,19 @@ def remember(run: Run, search: SearchFile, then: Sequence[str]) -> SearchFile:
     if list(then) != (search.then or []):
         search = replace(search, then=list(then))
         with run.lock(), run.written():
-            run.write_search(search)
+            run.write(search)
     return search
 
 
 def budget_left(search: SearchFile, state: SearchState, steps: Sequence[Step]) -> float:
     """Returns the seconds a confirmation may take: those left by the search, and at least those planned."""
     seconds = search.limits.seconds
-    planned = kept(steps, seconds, training_seconds(state, search.rungs[-1]))
+    planned = reserved_seconds(steps, seconds, training_seconds(state, search.rungs[-1]))
     return max(seconds - state.clock, planned, 1.0)
 
 
 def finish(found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool) -> tuple[int, str]:
     """Runs the steps after a search, unless it was interrupted, and reports their outcomes.
-
-    Args:
-        found: Outcome of the search.
-        steps: The steps.
-        quiet: Print nothing but errors.
 
     Returns:
         The exit code of the steps, 0 if all succeeded; and a summary in one line.
@@ -147,7 +132,7 @@ def finish(found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool)
         said.append(f"the best has {percent(state.trials[state.incumbent].error)}")
     if not steps or reason in signals.EXIT_CODES:
         return 0, "; ".join(said)
-    outcomes, ended_by = Afterwards(found, steps, quiet=quiet).carry_out()
+    outcomes, ended_by = StepRunner(found, steps, quiet=quiet).carry_out()
     lines = [f"{outcome.step}: {outcome.line}" for outcome in outcomes]
     if ended_by:
         lines.append(f"{ended_by}; resumed, the search goes on with what is left")
@@ -159,17 +144,11 @@ def finish(found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool)
     return EXIT_FAILED if failed else 0, "; ".join((*said, *lines))
 
 
-class Afterwards:
+class StepRunner:
     """The steps of a run, and their outcomes."""
 
     def __init__(self, found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool = False) -> None:
-        """Takes the steps to run.
-
-        Args:
-            found: The search; its run is not locked by anyone.
-            steps: The steps, in order.
-            quiet: Print nothing but errors.
-        """
+        """Takes a search whose run is not locked by anyone, and the steps to run, in order."""
         self._run, self._search, self._state = found.run, found.search, found.state
         self._steps, self._quiet = steps, quiet
         self._file = found.run.path / "afterwards.json"
@@ -183,7 +162,7 @@ class Afterwards:
         Raises:
             UserError: If another process runs them.
         """
-        with self._held():
+        with self._run.held(self._run.path / ".then.lock", "what follows a search"):
             outcomes, anew = self._known(), False
             for step in self._steps:
                 # Later steps use the results of earlier ones.
@@ -201,43 +180,34 @@ class Afterwards:
         order = [str(step) for step in self._steps]
         return sorted(outcomes, key=lambda outcome: order.index(outcome.step)), ""
 
-    @contextlib.contextmanager
-    def _held(self) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            try:
-                with self._run.written():
-                    stack.enter_context(locks.held(self._run.path / ".then.lock", "what follows a search"))
-            except locks.LockHeld as busy:
-                raise UserError(f"{self._run.path}: in use by {busy.holder or 'another process'}") from None
-            yield
-
     def _do(self, step: Step) -> StepOutcome:
-        make: dict[str, Callable[[Step], StepOutcome]] = {
-            CONFIRM: self._confirm,
-            REPORT: self._report,
-            EXPORT: self._export,
-        }
         if not self._quiet:
             print(f"\nthen {step}", flush=True)
-        return make[step.name](step)
+        prepare = {CONFIRM: self._confirm, REPORT: self._report, EXPORT: self._export}[step.name]
+        args, result = prepare(step)
+        quiet = ["--quiet"] if self._quiet and step.name != REPORT else []
+        sys.stdout.flush()
+        code, said = attached.run(_MODULES[step.name], (self._run.path, *args, *quiet), quiet=self._quiet)
+        if code:
+            return StepOutcome(
+                str(step), code, one_line(said.partition(": ")[2] or said or "it said nothing")
+            )
+        return StepOutcome(str(step), code, str(result()))
 
-    def _confirm(self, step: Step) -> StepOutcome:
+    def _confirm(self, step: Step) -> tuple[list[object], Callable[[], object]]:
+        """Returns the arguments of a step's command, and what gives its result."""
         seconds = f"{budget_left(self._search, self._state, self._steps):.0f}s"
-        args = ["--top", TOP, "--seeds", step.seeds, "--budget", seconds, *self._space()]
-        code, said = self._call(step, args)
-        return StepOutcome(str(step), code, self._verdict() if code == 0 else said)
+        args = ["--top", TOP, "--seeds", step.seeds, "--budget", seconds]
+        return [*args, *space_flag(self._search.named_space)], self._verdict
 
-    def _report(self, step: Step) -> StepOutcome:
-        code, said = self._call(step, [])
-        return StepOutcome(
-            str(step), code, str(self._run.path / "analysis" / "report.html") if code == 0 else said
-        )
+    def _report(self, _: Step) -> tuple[list[object], Callable[[], object]]:
+        return [], lambda: self._run.report
 
-    def _export(self, step: Step) -> StepOutcome:
+    def _export(self, step: Step) -> tuple[list[object], Callable[[], object]]:
         size = step.argument or _sizes(self._search.named_space)[0]
         target = self._target(size)
-        code, said = self._call(step, ["--geometry", size, "-o", target, *self._space()])
-        return StepOutcome(str(step), code, str(target) if code == 0 else said)
+        args = ["--geometry", size, "-o", target, *space_flag(self._search.named_space)]
+        return args, lambda: target
 
     def _target(self, size: str) -> Path:
         """Returns a folder that does not exist yet, since exports of earlier winners are kept."""
@@ -247,15 +217,6 @@ class Afterwards:
         while target.exists():
             target, number = Path("models", f"{name}-{number}"), number + 1
         return target
-
-    def _call(self, step: Step, args: Sequence[object]) -> tuple[int, str]:
-        sys.stdout.flush()
-        quiet = ["--quiet"] if self._quiet and step.name != REPORT else []
-        code, said = attached.run(_MODULES[step.name], (self._run.path, *args, *quiet), quiet=self._quiet)
-        return code, one_line(said.partition(": ")[2] or said or "it said nothing")
-
-    def _space(self) -> tuple[str, ...]:
-        return space_flag(self._search.named_space)
 
     def _verdict(self) -> str:
         """Returns the confirmation's result: the last line that ``nas.status`` prints."""

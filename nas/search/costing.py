@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import search_spaces
@@ -13,8 +13,6 @@ from nas.costs.counter import Counter
 from nas.execution.counted import CountedNetwork
 from nas.execution.settings import Measured
 from nas.optimizers.objectives import Costs
-from nas.run import front
-from nas.run.folder import write_json
 from nas.run.objectives import COST, EPOCH_SECONDS, LATENCY, MEASURED, costs_of, format_cost, title
 from nas.util import output
 from nas.util.errors import SettingError, UserError, setting
@@ -46,7 +44,7 @@ class SearchCosts:
     objectives: Objectives
     for_optimizer: Costs
     counter: Counter
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
 
     def metrics(self, config: Config, metrics: Mapping[str, float]) -> dict[str, float]:
         """Adds the costs counted before a trial to its metrics."""
@@ -62,14 +60,6 @@ class SearchCosts:
         found = {} if trial is None else costs_of(trial)
         return {COST + name: value for name, value in found.items() if name in self.for_optimizer.measured}
 
-    def write_front(self, run: Run, state: SearchState, space: SearchSpace, epochs: int) -> None:
-        """Writes ``front.json``.
-
-        Raises:
-            OSError: If it cannot be written; the old file is then unchanged.
-        """
-        write_json(run.front_json, front.describe(self.objectives, state, space, epochs))
-
 
 def resolve(settings: SearchSettings) -> Objectives | None:
     """Returns objectives and limits besides the error, checked before anything is loaded; None for none.
@@ -80,8 +70,7 @@ def resolve(settings: SearchSettings) -> Objectives | None:
     if not settings.costs.active:
         return None
     found = settings.costs.resolve(search_spaces.get(settings.space.space))
-    own_device = LATENCY in found.names and settings.costs.latency_command is None
-    if own_device:
+    if LATENCY in found.names and settings.costs.latency_command is None:
         _refuse_neighbours(settings.machine)
     return found
 
@@ -211,10 +200,12 @@ def _refuse_neighbours(wanted: MachineSettings) -> None:
         f"a latency measured while other trials use the device says little; leave it out, or give "
         f"{setting('latency_command')}"
     )
-    if wanted.trials_per_gpu not in (1, "auto"):
-        raise SettingError("trials_per_gpu", wanted.trials_per_gpu, rule)
-    if wanted.workers not in (None, 1):
-        raise SettingError("workers", wanted.workers, rule)
-    for name, value in (("dask_scheduler", wanted.dask_scheduler), ("cluster", wanted.cluster)):
-        if value != "none":
-            raise SettingError(name, value, rule)
+    alone = {
+        "trials_per_gpu": (1, "auto"),
+        "workers": (None, 1),
+        "dask_scheduler": ("none",),
+        "cluster": ("none",),
+    }
+    for name, values in alone.items():
+        if (given := getattr(wanted, name)) not in values:
+            raise SettingError(name, given, rule)

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.execution import keeping
-from nas.run import incumbent
+from nas.run import front, incumbent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from nas.run.folder import Run
+    from nas.run.front import FrontFile
+    from nas.run.incumbent import IncumbentFile
     from nas.run.objectives import Objectives
     from nas.run.state import SearchState
     from nas.search.clock import Clock
@@ -56,19 +58,18 @@ class Files:
 
     def write_incumbent(self, lead: incumbent.IncumbentEstimate, state: SearchState) -> None:
         """Writes ``incumbent.json``."""
-        try:
-            self.run.write_incumbent(incumbent.describe(lead, state, self.space))
-        except OSError as error:
-            self.note(f"{self.run.incumbent_json}: not written ({error.strerror})")
+        self._write(incumbent.describe(lead, state, self.space))
 
     def write_front(self, state: SearchState) -> None:
         """Writes ``front.json``, if there is a front."""
-        if self.costs is None:
-            return
+        if self.objectives is not None:
+            self._write(front.describe(self.objectives, state, self.space, self.max_epochs))
+
+    def _write(self, document: IncumbentFile | FrontFile) -> None:
         try:
-            self.costs.write_front(self.run, state, self.space, self.max_epochs)
+            self.run.write(document)
         except OSError as error:
-            self.note(f"{self.run.front_json}: not written ({error.strerror})")
+            self.note(f"{self.run.path / document.file_name}: not written ({error.strerror})")
 
     def tidy_weights(self, state: SearchState) -> None:
         """Removes the weights of networks that are no longer among the best."""

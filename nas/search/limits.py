@@ -19,10 +19,10 @@ class Limits:
         seconds: Time budget of the whole run, seconds.
         trials: Maximum number of finished trials of the whole run, None for no limit.
         trial_timeout: Seconds after which a trial counts as hung, None to predict them.
-        kept: Returns the seconds reserved for what follows the search, from the state so far.
+        reserved: Returns the seconds reserved for what follows the search, from the state so far.
     """
 
     seconds: float
     trials: int | None = None
     trial_timeout: float | None = None
-    kept: Callable[[SearchState], float] = lambda _: 0.0
+    reserved: Callable[[SearchState], float] = lambda _: 0.0

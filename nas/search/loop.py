@@ -7,10 +7,10 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nas.execution.messages import TrialSpec
+from nas.execution.messages import TrialEnded, TrialSpec
 from nas.run import incumbent, rungs
 from nas.run.events import Asked, Ended, NewIncumbent, RepeatAsked, Slots, Started
-from nas.run.state import BASELINE, SearchState, Trial
+from nas.run.state import BASELINE
 from nas.search import baseline, crashes, replicates
 from nas.search.duration import DurationModel
 from nas.search.files import Files, Snapshots
@@ -22,12 +22,13 @@ from search_spaces.base import config_id
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from nas.execution.messages import TrialEnded
     from nas.execution.protocol import Executor
     from nas.optimizers.protocol import Fidelity, Optimizer
     from nas.run.events import Event, SessionStarted
+    from nas.run.folded_journal import FoldedJournal
     from nas.run.folder import Run
     from nas.run.journal import Journal
+    from nas.run.state import Trial
     from nas.search.clock import Clock
     from nas.search.costing import SearchCosts
     from nas.search.limits import Limits
@@ -55,7 +56,7 @@ class Search(TrialRunner):
         *,
         run: Run,
         journal: Journal,
-        events: Sequence[Event],
+        past: FoldedJournal,
         space: SearchSpace,
         fidelity: Fidelity,
         seed: int,
@@ -67,19 +68,13 @@ class Search(TrialRunner):
         weights: WeightStore | None = None,
         costs: SearchCosts | None = None,
         replicates: float = 0.0,
-        state: SearchState | None = None,
     ) -> None:
-        """Continues a run from the end of its journal; ``events`` is empty for a new run.
+        """Continues a run from the end of its journal, ``past``, which is empty for a new run.
 
         ``replicates`` is the share of the epochs that goes to further seeds of the best, or of the front.
-        ``state`` is the fold of the events, if it was made already.
         """
         super().__init__(
-            state=state or SearchState.of(events),
-            journal=journal,
-            executor=executor,
-            clock=clock,
-            listeners=listeners,
+            state=past.state, journal=journal, executor=executor, clock=clock, listeners=listeners
         )
         self._files = Files(run, space, fidelity.max_epochs, self.note, weights, costs)
         self._snapshots = Snapshots(run, clock, optimizer.save)
@@ -94,7 +89,7 @@ class Search(TrialRunner):
         self._earlier = len(self.state.trials)  # trials that earlier sessions asked for
         self._dry = False  # the optimiser has nothing to propose before a pending outcome
         self._announced = 0
-        self._replay(events)
+        self._replay(past.contents.events)
         self._begins = optimizer.lowest_rung()
         self._queue = deque(self.state.open_trials())
 
@@ -135,7 +130,7 @@ class Search(TrialRunner):
     def _finish_what_was_cut_off(self) -> None:
         """Completes the consequences of a trial's end, in case the search was killed in between."""
         self._answer_from_record()
-        self._crown()
+        self._update_incumbent()
         if (lead := self._leader()) is not None:
             self._files.write_incumbent(lead, self.state)
         self._files.write_front(self.state)
@@ -157,7 +152,7 @@ class Search(TrialRunner):
         return None
 
     def _deadline(self) -> float:
-        return self._limits.seconds - self._limits.kept(self.state)
+        return self._limits.seconds - self._limits.reserved(self.state)
 
     def _limit_reached(self) -> bool:
         under_way = self.state.finished + len(self.state.running_trials())
@@ -256,7 +251,7 @@ class Search(TrialRunner):
             known = self.state.answered(trial.config_id, trial.epochs)
             if known is not None and not trial.repeat:
                 self._queue.remove(trial)
-                self._end(trial, known.error, known.metrics, cached=True)
+                self._end(trial, TrialEnded(trial.trial, known.error, known.metrics), cached=True)
 
     def _predict(self, trial: Trial) -> float:
         left = max(trial.epochs - self._known_epochs(trial), 0)
@@ -313,32 +308,23 @@ class Search(TrialRunner):
 
     # Results
 
-    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
-        self._end(trial, report.error, dict(report.metrics), reason=report.reason)
+    def _end(self, trial: Trial, report: TrialEnded, *, cached: bool = False) -> None:
+        if self._costs is not None:
+            report = replace(report, metrics=self._costs.metrics(trial.config, report.metrics))
+        super()._end(trial, report, cached=cached)
+        self._tell(trial)
+        if cached:
+            return
         self._answer_from_record()
         self._dry = False
         self._cost.observe(trial)
         if trial.epochs == self._fidelity.max_epochs:
-            self._say_of_rungs()
-            self._crown()
+            self._note_lowest_rung()
+            self._update_incumbent()
             self._files.write_front(self.state)
             self._files.tidy_weights(self.state)
         self._give_up_on_crashes()
         self._snapshots.take_if_due()
-
-    def _end(
-        self,
-        trial: Trial,
-        error: float | None,
-        metrics: dict[str, float],
-        *,
-        reason: str = "",
-        cached: bool = False,
-    ) -> None:
-        if self._costs is not None:
-            metrics = self._costs.metrics(trial.config, metrics)
-        self._emit_end(trial, error, metrics, reason=reason, cached=cached)
-        self._tell(trial)
 
     def _tell(self, trial: Trial) -> None:
         if trial.repeat:
@@ -347,15 +333,15 @@ class Search(TrialRunner):
         elif trial.origin != BASELINE:
             self._optimizer.tell(suggestion(trial), outcome(trial, self.state, self._fidelity.rungs))
 
-    def _say_of_rungs(self) -> None:
+    def _note_lowest_rung(self) -> None:
         before, self._begins = self._begins, self._optimizer.lowest_rung()
         if self._begins != before:
-            self.note(rungs.judged(self.state, self._fidelity.rungs).said())
+            self.note(rungs.judged(self.state, self._fidelity.rungs).summary())
 
     def _leader(self) -> incumbent.IncumbentEstimate | None:
         return incumbent.leader(self.state, self._fidelity.max_epochs, self._files.objectives)
 
-    def _crown(self) -> None:
+    def _update_incumbent(self) -> None:
         """Journals the incumbent if it or its estimate has changed."""
         lead, said = self._leader(), self.state.lead
         if lead is None:

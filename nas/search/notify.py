@@ -86,7 +86,7 @@ class Notifier:
         self._run = run
 
     @contextlib.contextmanager
-    def telling_of_errors(self) -> Iterator[None]:
+    def notifying_of_errors(self) -> Iterator[None]:
         """Notifies of the end if an error inside the block ends a search that has begun."""
         try:
             yield

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import search_spaces
 from nas.execution.choice import choose
-from nas.execution.share import settle
+from nas.execution.share import decide
 from nas.optimizers import check
 from nas.run import steps
 from nas.search import costing, warm_start
@@ -60,7 +60,7 @@ class Plan:
         workers: Number of trials at a time.
         sharing: Why this number of trials shares a GPU, "" if there was nothing to decide.
         then: Steps that follow the search.
-        kept: Seconds of the time budget reserved for them.
+        reserved: Seconds of the time budget reserved for them.
         confirmation: Time of their trainings, if each costs as much as the base architecture's.
     """
 
@@ -77,7 +77,7 @@ class Plan:
     workers: int = 1
     sharing: str = ""
     then: tuple[Step, ...] = ()
-    kept: float = 0.0
+    reserved: float = 0.0
     confirmation: float = 0.0
 
     @property
@@ -91,11 +91,7 @@ class Plan:
 
 
 def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
-    """Measures the device and makes the plan.
-
-    Args:
-        settings: The search's settings.
-        then: Steps that follow the search.
+    """Measures the device and makes the plan of a search and the steps that follow it.
 
     Raises:
         UserError: If the data, device, prior beliefs or earlier run are invalid.
@@ -111,7 +107,7 @@ def make(settings: SearchSettings, then: Sequence[Step] = ()) -> Plan:
         scratch = stack.enter_context(tempfile.TemporaryDirectory())
         trials = costing.trial_settings(settings, objectives, worker_settings(settings, Path(scratch)))
         shared = stack.enter_context(
-            contextlib.closing(settle(settings.machine, trials, None, settings.budget.seconds))
+            contextlib.closing(decide(settings.machine, trials, None, settings.budget.seconds))
         )
         executor = stack.enter_context(contextlib.closing(choose(settings.machine, trials, shared)))
         output.doing(getting_ready(settings))
@@ -153,8 +149,8 @@ def arrange(
     baseline = sum(_seconds(measured["default"], new) for new in _steps(fidelity).values())
     together = float(workers) if together is None else together
     training = _seconds(measured["default"], fidelity.max_epochs)
-    kept = steps.kept(then, settings.budget.seconds, training)
-    left = max(together * (settings.budget.seconds - kept) - baseline, 0.0)
+    reserved = steps.reserved_seconds(then, settings.budget.seconds, training)
+    left = max(together * (settings.budget.seconds - reserved) - baseline, 0.0)
 
     def rounds(point: Measurement) -> float:
         return left / sum(_seconds(point, new) * count for (_, new), count in shares.items())
@@ -181,7 +177,7 @@ def arrange(
         workers=workers,
         sharing=sharing,
         then=tuple(then),
-        kept=kept,
+        reserved=reserved,
         confirmation=steps.trainings(then) * training,
     )
 

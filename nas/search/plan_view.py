@@ -19,12 +19,7 @@ if TYPE_CHECKING:
 
 
 def show(plan: Plan, console: Console | None = None) -> None:
-    """Prints a plan.
-
-    Args:
-        plan: The plan.
-        console: Console to print to; standard output if None.
-    """
+    """Prints a plan, by default to standard output."""
     console = console or Console()
     data = plan.facts.data
     console.print(
@@ -67,11 +62,11 @@ def _then(plan: Plan) -> str:
     if not plan.confirmation:
         return text
     text += (
-        f"; {format_duration(plan.kept)} of the budget is kept for {trainings(plan.then)} trainings of "
+        f"; {format_duration(plan.reserved)} of the budget is kept for {trainings(plan.then)} trainings of "
         f"{plan.rungs[-1].epochs} epochs, about {format_duration(plan.confirmation)}"
     )
     short = "[yellow](not all of them will fit: take fewer seeds, fewer epochs or a longer budget)[/]"
-    return text if plan.kept >= plan.confirmation else f"{text} {short}"
+    return text if plan.reserved >= plan.confirmation else f"{text} {short}"
 
 
 def _with(workers: int) -> str:

@@ -38,17 +38,17 @@ def due(state: SearchState, epochs: int, share: float, objectives: Objectives | 
     known = _within(posterior(state, epochs), objectives)
     if len(known.estimates) < _FEWEST:
         return None
-    worth, trial = most_telling(known, objectives)
+    worth, trial = most_valuable(known, objectives)
     return trial if worth > _WORTH * known.noise else None
 
 
 def next_best(state: SearchState, epochs: int, objectives: Objectives | None = None) -> Trial | None:
     """Returns the trial to repeat when there is nothing else to do, None if there is nothing to compare."""
     known = _within(posterior(state, epochs), objectives)
-    return most_telling(known, objectives)[1] if len(known.estimates) > 1 else None
+    return most_valuable(known, objectives)[1] if len(known.estimates) > 1 else None
 
 
-def most_telling(known: Posterior, objectives: Objectives | None = None) -> tuple[float, Trial]:
+def most_valuable(known: Posterior, objectives: Objectives | None = None) -> tuple[float, Trial]:
     """Returns the trial whose further seed is worth most, and its worth: the knowledge gradient.
 
     That is the expected decrease of the least expected error once that seed has been seen (Frazier, Powell

@@ -17,7 +17,7 @@ from nas.data import download
 from nas.execution.choice import choose
 from nas.execution.salvaged import with_salvage
 from nas.execution.settings import WorkerSettings
-from nas.execution.share import kept, settle
+from nas.execution.share import decide, previous
 from nas.optimizers import all_rungs, check, create
 from nas.run import steps
 from nas.run.events import SessionStarted
@@ -183,7 +183,11 @@ def begin(
     objectives = costing.resolve(settings)
     warm_start = settings.choice.warm_start
     earlier = None if warm_start is None else warm.gather(warm_start, space)
-    with _place(settings, objectives, path / "checkpoints", path / "weights") as (shared, executor, stack):
+    with _executor(settings, objectives, path / "checkpoints", path / "weights") as (
+        shared,
+        executor,
+        stack,
+    ):
         facts = executor.start()
         costs = costing.prepare(settings, objectives, executor, facts, stack)
         recorded = None if objectives is None else objectives.recorded()
@@ -216,7 +220,7 @@ def resume(
     Args:
         path: The run folder.
         settings: The stored settings, with permitted changes.
-        view: See :func:`begin`.
+        view: As for :func:`begin`.
         stored: Content of ``search.json``, if already read.
         past: The journal, if already read; read again if the run has continued since.
         log: The experiment tracker that shows the search; None: the one it began with.
@@ -232,11 +236,15 @@ def resume(
         require(log)
         if past is None or not past.is_all(run):
             past = FoldedJournal.of(run)  # so that damage is found before anything starts
-        before = kept(past.contents.events)
+        before = previous(past.contents.events)
         with run.written():
             run.sweep()
         objectives = costing.resolve(settings)
-        with _place(settings, objectives, run.checkpoints, run.weights, before) as (shared, executor, stack):
+        with _executor(settings, objectives, run.checkpoints, run.weights, before) as (
+            shared,
+            executor,
+            stack,
+        ):
             facts = executor.start()
             refuse_other_data(stored, facts)
             space = search_spaces.get(settings.space.space)
@@ -251,14 +259,14 @@ def resume(
             costs = costing.prepare(settings, objectives, executor, facts, stack, run=run)
             notes = (*facts.notes, *changes(stored, search.versions))
             with run.written():
-                run.write_search(search)
+                run.write(search)
             follower.remember(run, log)
             session = Session(run, settings, space, search, past, executor, shared, notes, costs)
             return session.carry_out(view)
 
 
 @contextlib.contextmanager
-def _place(
+def _executor(
     settings: SearchSettings,
     objectives: Objectives | None,
     checkpoints: Path,
@@ -270,7 +278,7 @@ def _place(
     machine = costing.machine_settings(settings)
     output.doing(getting_ready(settings))
     with (
-        contextlib.closing(settle(machine, workers, before, settings.budget.seconds)) as shared,
+        contextlib.closing(decide(machine, workers, before, settings.budget.seconds)) as shared,
         contextlib.closing(choose(machine, workers, shared)) as executor,
         contextlib.ExitStack() as stack,
     ):
@@ -357,29 +365,25 @@ class Session:
             costs=None if self.costs is None else self.costs.for_optimizer,
         )
 
-    def _kept(self, state: SearchState) -> float:
+    def _reserved(self, state: SearchState) -> float:
         """Returns the seconds of the time budget reserved for what follows."""
         training = steps.training_seconds(state, self.settings.fidelity.max_epochs)
-        return steps.kept(self._then, self.settings.budget.seconds, training)
-
-    @property
-    def _then(self) -> Sequence[steps.Step]:
-        return steps.parse(self.search.then or ())
+        then = steps.parse(self.search.then or ())
+        return steps.reserved_seconds(then, self.settings.budget.seconds, training)
 
     def _loop(self, optimizer: Optimizer, journal: Journal, listeners: Sequence[Listener]) -> Search:
-        events, budget = self.past.contents.events, self.settings.budget
+        budget = self.settings.budget
         return Search(
             run=self.run,
             journal=journal,
-            events=events,
-            state=self.past.state,
+            past=self.past,
             space=self.space,
             fidelity=self.settings.fidelity,
             seed=self.settings.choice.seed,
-            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds, self._kept),
+            limits=Limits(budget.seconds, budget.trials, budget.timeout_seconds, self._reserved),
             optimizer=optimizer,
             executor=with_salvage(self.executor, self.run),
-            clock=WallClock(used=events[-1].clock if events else 0.0),
+            clock=WallClock(used=self.past.state.clock),
             listeners=listeners,
             weights=WeightStore(self.run.weights, self.settings.machine.quota_bytes),
             costs=self.costs,

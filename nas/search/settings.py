@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -158,16 +158,8 @@ class SearchSettings:
         Raises:
             UserError: If a key is unknown, missing or has a value out of range.
         """
-        parts: dict[str, Any] = {
-            "budget": BudgetSettings,
-            "fidelity": Fidelity,
-            "space": SpaceSettings,
-            "data": DataSettings,
-            "choice": ChoiceSettings,
-            "smac": OptimizerSettings,
-            "train": TrainSettings,
-            "machine": MachineSettings,
-        }
+        # Each group's default factory is its class.
+        parts: dict[str, Any] = {one.name: one.default_factory for one in fields(cls) if one.name != "costs"}
         try:
             groups = {key: dict(values[key]) for key in parts}
             costs = CostSettings.from_json(values.get("costs", {}))

@@ -93,10 +93,6 @@ class TrialRunner(ABC):
     def _work(self) -> None:
         """Starts trials and polls until ``_stop`` has a reason."""
 
-    @abstractmethod
-    def _take_end(self, trial: Trial, report: TrialEnded) -> None:
-        """Journals a trial's end (:meth:`_emit_end`) and acts on it."""
-
     def _fold(self, event: Event) -> None:
         self.state.apply(event)
 
@@ -129,25 +125,18 @@ class TrialRunner(ABC):
         elif isinstance(report, Halted):
             self._clock.leave_out(report.seconds)
         elif isinstance(report, TrialEnded):
-            self._take_end(self.state.trials[report.trial], report)
+            self._end(self.state.trials[report.trial], report)
 
-    def _emit_end(
-        self,
-        trial: Trial,
-        error: float | None,
-        metrics: dict[str, float],
-        *,
-        reason: str = "",
-        cached: bool = False,
-    ) -> None:
+    def _end(self, trial: Trial, report: TrialEnded, *, cached: bool = False) -> None:
+        """Journals the end of a trial, or if ``cached`` an answer from the record; subclasses act on it."""
         self._emit(
             Ended(
                 *self._now(),
                 trial=trial.trial,
-                status="crashed" if error is None else "success",
-                error=error,
-                metrics=metrics,
-                reason=reason,
+                status="crashed" if report.error is None else "success",
+                error=report.error,
+                metrics=dict(report.metrics),
+                reason=report.reason,
                 seconds=0.0 if cached else round(self._clock.used() - trial.clock_started, 3),
                 cached=cached,
             )

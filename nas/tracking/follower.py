@@ -44,7 +44,7 @@ def remember(run: Run, log: str) -> None:
     if found is None:
         found = TrackingFile(format=tracking_file.VERSION, id=uuid.uuid4().hex, log=log, models=[])
     with run.written():
-        run.write_tracking(replace(found, log=log))
+        run.write(replace(found, log=log))
 
 
 def remembered(run: Run) -> str:
@@ -105,7 +105,7 @@ def made(run: Run, model: Path | None = None, note: Callable[[str], None] = lamb
         if model is not None:
             models = dict.fromkeys((*found.models, str(model.resolve())))
             with run.written():
-                run.write_tracking(replace(found, models=list(models)))
+                run.write(replace(found, models=list(models)))
         if locks.holder(run.path / LOCK) is None:  # else whoever holds it shows this too, at its end
             with following(run, note):
                 pass

@@ -119,6 +119,6 @@ def _reset_resident_peak() -> None:
 def _resident_peak() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     return (
-        system.memory("/proc/self/status", "VmHWM")
+        system.proc_bytes("/proc/self/status", "VmHWM")
         or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     )

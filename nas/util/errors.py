@@ -56,14 +56,7 @@ class SettingError(UserError):
     """
 
     def __init__(self, field: str, value: object, rule: str, shown: object = None) -> None:
-        """Takes the setting, its value and the rule.
-
-        Args:
-            field: See the attribute.
-            value: See the attribute.
-            rule: See the attribute.
-            shown: See the attribute.
-        """
+        """Takes what becomes its attributes."""
         super().__init__(f"{setting(field, value if shown is None else shown)}: {rule}")
         self.args = (field, value, rule, shown)  # from which pickle rebuilds it
         self.field, self.value, self.rule, self.shown = field, value, rule, shown

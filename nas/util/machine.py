@@ -95,4 +95,4 @@ def versions() -> dict[str, str]:
 
 def cpu_name() -> str:
     """Returns the processor's name, or where the system does not report it its architecture."""
-    return system.said("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
+    return system.proc_value("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()

@@ -70,10 +70,6 @@ def parse_timeout(text: str, field: str) -> float | None:
 def parse_size(text: str, field: str = "checkpoint_quota") -> int:
     """Reads a size such as ``20GB``, ``500M`` or ``1.5 TB`` (decimal units).
 
-    Args:
-        text: What the user wrote.
-        field: The setting to name in the error.
-
     Returns:
         Bytes, at least 0.
 
@@ -107,10 +103,6 @@ def format_whole(number: float | None) -> str:
 def parse_count(text: str, field: str) -> float:
     """Reads a count such as ``600M``, ``4.5G``, ``60k`` or ``5000000``.
 
-    Args:
-        text: What the user wrote.
-        field: The setting to name in the error.
-
     Raises:
         UserError: If it is invalid or not above 0.
     """
@@ -120,10 +112,6 @@ def parse_count(text: str, field: str) -> float:
 
 def parse_milliseconds(text: str, field: str) -> float:
     """Reads a short time such as ``4ms``, ``250us`` or ``0.5s``, in milliseconds.
-
-    Args:
-        text: What the user wrote.
-        field: The setting to name in the error.
 
     Raises:
         UserError: If it is invalid or not above 0.

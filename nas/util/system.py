@@ -12,7 +12,7 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def said(path: str, name: str) -> str:
+def proc_value(path: str, name: str) -> str:
     """Finds the line ``name: value`` in a file of proc(5); "" where the system does not report it."""
     with contextlib.suppress(OSError):
         for line in Path(path).read_text().splitlines():
@@ -22,6 +22,6 @@ def said(path: str, name: str) -> str:
     return ""
 
 
-def memory(path: str, name: str) -> int:
+def proc_bytes(path: str, name: str) -> int:
     """Finds a size in a file of proc(5), in bytes; 0 where the system does not report it."""
-    return 1024 * int((said(path, name) or "0").split()[0])
+    return 1024 * int((proc_value(path, name) or "0").split()[0])

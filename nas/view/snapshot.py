@@ -186,7 +186,7 @@ def _misleading(state: SearchState, search: SearchFile) -> str:
     if not learnt_rungs.decide(search):
         return ""
     found = judged(state, search.rungs)
-    return found.said() if found.first else ""
+    return found.summary() if found.first else ""
 
 
 def _kept(state: SearchState, search: SearchFile) -> float:
@@ -195,7 +195,7 @@ def _kept(state: SearchState, search: SearchFile) -> float:
     except UserError:  # of another version; the rest can still be shown
         return 0.0
     training = steps.training_seconds(state, search.rungs[-1]) if search.rungs else None
-    return steps.kept(following, search.limits.seconds, training)
+    return steps.reserved_seconds(following, search.limits.seconds, training)
 
 
 def _running(trial: Trial, state: SearchState, used: float) -> RunningTrial:

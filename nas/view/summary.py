@@ -33,15 +33,7 @@ _TOP = 10
 def show(
     run: Run, search: SearchFile, state: SearchState, reason: str, console: Console | None = None
 ) -> None:
-    """Prints the end of a session.
-
-    Args:
-        run: The run.
-        search: Content of ``search.json``.
-        state: State of the search.
-        reason: Why it stopped.
-        console: Console to print to; standard output if None.
-    """
+    """Prints the end of a session and why it stopped, by default to standard output."""
     console = console or Console()
     console.print(
         f"\n[bold]{run.name}[/]: {STOP_REASONS[reason]}, after {format_duration(state.clock)} and "
@@ -87,11 +79,7 @@ def _error(trial: Trial, leads: Mapping[int, IncumbentEstimate]) -> float:
 def next_commands(run: Run, search: SearchFile, reason: str, *, found: bool) -> list[str]:
     """Returns the commands to run next, in the usual order.
 
-    Args:
-        run: The run.
-        search: Content of ``search.json``.
-        reason: Why it stopped.
-        found: Whether any network was trained to the highest rung.
+    ``reason`` is why the search stopped, ``found`` whether any network was trained to the highest rung.
     """
     known = RunCommands.of(run.path, search, interpreter())
     wanted = [known.report, known.resume(reason)]

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from nas.optimizers import create
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.settings import OptimizerSettings
-from nas.optimizers.smac.hypervolume import expected_improvement, hypervolume
+from nas.optimizers.smac.hypervolume import Boxes, hypervolume
 from nas.optimizers.smac.pareto import corner, nondominated, preferred, ranks, reference, spread
 from search_spaces.base import SearchSpace, config_id
 
@@ -61,8 +61,8 @@ def test_a_search_looks_beyond_the_costliest_of_the_front() -> None:
     assert corner(found, no_limit).tolist() == pytest.approx([0.52, 9.0])
     assert corner(found, limit).tolist() == pytest.approx([0.52, 5.0])
     means, sure = np.array([[0.2, 4.0]]), np.zeros((1, 2))
-    assert expected_improvement(found, reference(found, no_limit), means, sure) == 0
-    assert expected_improvement(found, corner(found, no_limit), means, sure) == pytest.approx(0.1 * 5)
+    assert Boxes(found, reference(found, no_limit)).expected_improvement(means, sure) == 0
+    assert Boxes(found, corner(found, no_limit)).expected_improvement(means, sure) == pytest.approx(0.1 * 5)
 
 
 def test_of_equal_sums_the_dominated_point_goes() -> None:
@@ -77,7 +77,7 @@ def test_improvement_of_what_is_known_is_the_difference_of_volumes(found: Any, d
     m = found.shape[1]
     beyond = np.full(m, 4.5)
     new = data.draw(arrays(np.float64, (3, m), elements=st.integers(0, 5)))
-    gained = expected_improvement(found, beyond, new, np.zeros_like(new))
+    gained = Boxes(found, beyond).expected_improvement(new, np.zeros_like(new))
     before = hypervolume(found, beyond)
     for point, gain in zip(new, gained, strict=True):
         assert gain == pytest.approx(hypervolume(np.vstack([found, point]), beyond) - before)
@@ -91,7 +91,7 @@ def test_expected_improvement_is_the_mean_over_draws(m: int) -> None:
     deviations[0, 1:] = 0.0  # the error is uncertain, costs are known
     before = hypervolume(front, beyond)
     for mean, deviation, expected in zip(
-        means, deviations, expected_improvement(front, beyond, means, deviations), strict=True
+        means, deviations, Boxes(front, beyond).expected_improvement(means, deviations), strict=True
     ):
         draws = mean + deviation * rng.normal(size=(3000, m))
         gains = [hypervolume(np.vstack([front, draw]), beyond) - before for draw in draws]

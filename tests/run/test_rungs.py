@@ -77,13 +77,13 @@ def test_one_network_that_learns_nothing_does_not_make_a_rung_tell() -> None:
     ],
 )
 def test_it_is_said_in_plain_words(shares: tuple[float, float], words: str) -> None:
-    said = judge(RUNGS, curves(shares, 400, 5)).said()
+    said = judge(RUNGS, curves(shares, 400, 5)).summary()
     assert said.startswith(words.split(" (")[0])
     assert said.endswith("400 configurations) here: configurations begin at 15 epochs")
 
 
 def test_it_is_said_that_rungs_tell_enough() -> None:
-    said = judge(RUNGS, curves((0.8, 0.9), 30)).said()
+    said = judge(RUNGS, curves((0.8, 0.9), 30)).summary()
     assert said == "5 epochs tell enough of 45 here: configurations begin at 5 epochs"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nas.run import journal
 from nas.run.state import SearchState
-from nas.run.steps import Step, kept, parse, training_seconds, trainings
+from nas.run.steps import Step, parse, reserved_seconds, training_seconds, trainings
 from nas.util.errors import UserError
 
 STEPS = st.sampled_from(["confirm", "confirm:5", "report", "export", "export:t", "export:reduced"])
@@ -54,10 +54,10 @@ def test_a_confirmation_trains_the_base_architecture_too() -> None:
 @given(st.floats(1, 1e7), st.none() | st.floats(0, 1e6), st.integers(1, 9))
 def test_never_more_than_a_quarter_is_kept(budget: float, training: float | None, seeds: int) -> None:
     steps = (Step("confirm", str(seeds)), Step("report"))
-    held = kept(steps, budget, training)
+    held = reserved_seconds(steps, budget, training)
     assert 0 <= held <= budget / 4
     assert training is not None or held == 0
-    assert kept(steps[1:], budget, training) == 0
+    assert reserved_seconds(steps[1:], budget, training) == 0
     if training is not None and held < budget / 4:
         assert held == pytest.approx(4 * seeds * training * 1.2)
 

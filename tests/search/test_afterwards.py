@@ -12,10 +12,10 @@ import pytest
 
 from nas.run.folder import Run
 from nas.run.state import SearchState
-from nas.run.steps import kept, parse, training_seconds
+from nas.run.steps import parse, reserved_seconds, training_seconds
 from nas.search import __main__ as command
 from nas.search import afterwards, session
-from nas.search.afterwards import Afterwards, check, ended, finish, remember
+from nas.search.afterwards import StepRunner, check, ended, finish, remember
 from nas.search.afterwards_flags import AfterwardsFlags
 from nas.search.limits import Limits
 from nas.search.settings import SearchSettings
@@ -48,7 +48,7 @@ class Commands:
 def commands(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Commands:
     made = Commands()
     monkeypatch.setattr(afterwards.attached, "run", made.run)
-    monkeypatch.setattr(Afterwards, "_verdict", lambda _: "confirmed: trial 5")
+    monkeypatch.setattr(StepRunner, "_verdict", lambda _: "confirmed: trial 5")
     monkeypatch.chdir(tmp_path)
     return made
 
@@ -71,7 +71,7 @@ def ending(run: Run, wanted: SearchSettings) -> str:
 
 
 def carried_out(run: Run, *words: str) -> dict[str, int]:
-    outcomes, wish = Afterwards(stopped(run, "trials"), parse(words or ALL), quiet=True).carry_out()
+    outcomes, wish = StepRunner(stopped(run, "trials"), parse(words or ALL), quiet=True).carry_out()
     assert wish == ""
     return {outcome.step: outcome.code for outcome in outcomes}
 
@@ -107,7 +107,7 @@ def test_a_step_that_fails_stops_no_other_and_is_tried_again(run: Run, commands:
 
 def test_a_signal_ends_it_and_the_next_call_goes_on(run: Run, commands: Commands) -> None:
     commands.codes["analysis.report"] = 143
-    outcomes, wish = Afterwards(stopped(run, "trials"), parse(ALL)).carry_out()
+    outcomes, wish = StepRunner(stopped(run, "trials"), parse(ALL)).carry_out()
     assert ([outcome.step for outcome in outcomes], wish) == (["confirm:2"], "terminated")
     assert finish(stopped(run, "trials"), parse(ALL), quiet=True)[0] == 143
     commands.codes.clear()
@@ -198,7 +198,9 @@ def test_time_is_kept_for_the_confirmation(simulate: Callable[..., Any]) -> None
     )
     assert plain.run() == "budget"
     search, journal = kind.search()
-    search._limits = Limits(6000.0, None, None, lambda state: kept(steps, 6000.0, training_seconds(state, 9)))
+    search._limits = Limits(
+        6000.0, None, None, lambda state: reserved_seconds(steps, 6000.0, training_seconds(state, 9))
+    )
     with journal:
         from nas.run.events import SessionStarted
 
@@ -206,7 +208,7 @@ def test_time_is_kept_for_the_confirmation(simulate: Callable[..., Any]) -> None
     state = search.state
     training = training_seconds(state, 9)
     assert training is not None
-    held = kept(steps, 6000.0, training)
+    held = reserved_seconds(steps, 6000.0, training)
     assert 0 < held < 1500
     assert state.clock <= 6000.0 - held
     other = SearchState.of(Run(plain.path).read_journal().events)

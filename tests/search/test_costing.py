@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,21 +19,15 @@ from analysis.importance.by_objective import by_objective
 from analysis.tradeoffs import effects, objectives, volume_over_time
 from nas.api.runs import open_run
 from nas.confirm import candidates
-from nas.execution.simulated import SimulatedClock, SimulatedExecutor, SimulatedResult
-from nas.optimizers import create
+from nas.execution.simulated import SimulatedResult
 from nas.optimizers.objectives import Costs
 from nas.optimizers.protocol import Fidelity
-from nas.run.events import SessionStarted
 from nas.run.folder import Run
-from nas.run.journal import Journal
 from nas.run.objectives import Objectives
 from nas.run.pick import pick
 from nas.run.state import SearchState
 from nas.search.costing import SearchCosts
-from nas.search.limits import Limits
-from nas.search.loop import Search
 from nas.status.watcher import Watcher
-from nas.util import records
 from nas.util.errors import UserError
 from nas.view import front
 from search_spaces.base import Config
@@ -68,41 +63,10 @@ def search_costs(
     return SearchCosts(found, costs, None)  # type: ignore[arg-type]  # nothing is counted
 
 
-def search(
-    path: Path,
-    costs: SearchCosts,
-    trials: int = 60,
-    problem: Any = problem,
-    replicates: float = 0.0,
-    fidelity: Fidelity = FIDELITY,
-) -> Run:
+def search(path: Path, costs: SearchCosts, trials: int = 60, problem: Any = problem, **options: Any) -> Run:
     """Searches in simulated time, anew or from where the journal ends."""
-    space = search_spaces.get("nexception")
-    if not path.exists():
-        Simulation(path, fidelity=fidelity)._create(space)
-        run = Run.open(path)
-        described = orjson.loads(run.search_json.read_bytes())
-        described["objectives"] = records.write(costs.objectives.recorded())
-        run.search_json.write_bytes(orjson.dumps(described))
-    run = Run.open(path)
-    contents = run.read_journal()
-    clock = SimulatedClock(contents.events[-1].clock if contents.events else 0.0)
-    with Journal(run.journal, contents.size) as journal:
-        Search(
-            run=run,
-            journal=journal,
-            events=contents.events,
-            space=space,
-            fidelity=fidelity,
-            seed=0,
-            limits=Limits(1e9, trials),
-            optimizer=create("smac", space, fidelity, 1, costs=costs.for_optimizer),
-            executor=SimulatedExecutor(problem, clock, 1),
-            clock=clock,
-            costs=costs,
-            replicates=replicates,
-        ).run(SessionStarted("", 0.0, command=["simulated"], hardware={}, versions={}))
-    return run
+    Simulation(path, problem, trials=trials, costs=costs, **options).run()
+    return Run.open(path)
 
 
 def state(run: Run) -> SearchState:
@@ -141,8 +105,10 @@ def test_a_baseline_beyond_the_limit_never_leads(tmp_path: Path) -> None:
 
 def test_the_knee_leads_if_preferred_and_a_cut_search_goes_on_as_the_whole_one(tmp_path: Path) -> None:
     whole = search(tmp_path / "whole", search_costs("knee"), 50)
-    search(tmp_path / "cut", search_costs("knee"), 20)
-    cut = search(tmp_path / "cut", search_costs("knee"), 50)
+    cut = Run(Path(shutil.copytree(whole.path, tmp_path / "cut")))
+    lines = whole.journal.read_bytes().splitlines(keepends=True)
+    cut.journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    search(cut.path, search_costs("knee"), 50)
     asked = [[(t.config_id, t.epochs, t.error) for t in state(run).trials.values()] for run in (whole, cut)]
     assert asked[0] == asked[1]
     written = orjson.loads(whole.front_json.read_bytes())

@@ -98,11 +98,11 @@ def test_an_improvement_is_no_standstill(simulate: Callable[..., Any]) -> None:
 
 def test_the_end_is_told_and_errors_are_too(simulate: Callable[..., Any]) -> None:
     notifier = Notifier.checked(TELL, None)
-    with notifier.telling_of_errors(), pytest.raises(UserError):
+    with notifier.notifying_of_errors(), pytest.raises(UserError):
         raise UserError("before there is a run nobody needs to be told")
     run = searched(simulate("mine", trials=4), notifier)
     notifier.end('all "done" $HOME `id`\nsecond line')
-    with pytest.raises(UserError, match="disk"), notifier.telling_of_errors():
+    with pytest.raises(UserError, match="disk"), notifier.notifying_of_errors():
         raise UserError("the disk is full")
     assert [one.event for one in told()] == ["end", "end"]
     assert told()[0].message == 'all "done" $HOME `id`\\nsecond line'

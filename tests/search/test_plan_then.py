@@ -33,12 +33,12 @@ def test_the_confirmation_has_its_share() -> None:
     plain, kind = planned(72), planned(72, "confirm", "report", "export:t")
     training = 0.2 + 0.8 + 45 * 10
     assert kind.confirmation == pytest.approx(12 * training)
-    assert kind.kept == pytest.approx(1.2 * 12 * training)
+    assert kind.reserved == pytest.approx(1.2 * 12 * training)
     trained = [
         sum(rung.trials * rung.seconds for rung in made.rungs) + made.baseline_seconds
         for made in (plain, kind)
     ]
-    assert trained[0] - trained[1] == pytest.approx(kind.kept)
+    assert trained[0] - trained[1] == pytest.approx(kind.reserved)
     text = shown(kind)
     assert "then              confirm report export:t; 1h 48m of the budget is kept for 12 trainings" in text
     assert "of 45 epochs, about 1h 30m" in text
@@ -48,12 +48,12 @@ def test_the_confirmation_has_its_share() -> None:
 
 def test_a_budget_that_is_too_short_for_it_is_said() -> None:
     made = planned(2, "confirm:5")
-    assert made.kept == pytest.approx(0.25 * 7200)
+    assert made.reserved == pytest.approx(0.25 * 7200)
     assert "not all of them will fit: take fewer seeds, fewer epochs or a longer budget" in shown(made)
 
 
 def test_without_a_confirmation_nothing_is_kept() -> None:
     made = planned(72, "report", "export:t")
-    assert made.kept == 0
+    assert made.reserved == 0
     assert made.trials == planned(72).trials
     assert "then              report export:t\n" in shown(made)

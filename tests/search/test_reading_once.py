@@ -80,7 +80,7 @@ def test_nor_does_a_resume_with_what_follows(
         return 0, ""
 
     monkeypatch.setattr(afterwards.attached, "run", step)
-    monkeypatch.setattr(afterwards.Afterwards, "_verdict", lambda _: "confirmed")
+    monkeypatch.setattr(afterwards.StepRunner, "_verdict", lambda _: "confirmed")
     counted.clear()
     assert search.main(["--resume", str(run.path), "--trials", limit, "--then", "confirm", "report"]) == 0
     assert called == ["nas.confirm", "analysis.report"]

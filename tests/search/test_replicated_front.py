@@ -21,7 +21,7 @@ from nas.run.objectives import COST, Objectives
 from nas.run.posterior import ErrorEstimate, Posterior, posterior
 from nas.run.state import Trial
 from nas.search.costing import SearchCosts
-from nas.search.replicates import most_telling
+from nas.search.replicates import most_valuable
 from search_spaces.base import Config
 from tests.conftest import noise
 from tests.search.test_costing import kernels, search, search_costs, state
@@ -94,7 +94,7 @@ def belief(number: int, mean: float, cost: float) -> ErrorEstimate:
 
 def told(*points: tuple[float, float]) -> int:
     estimates = tuple(belief(place, *point) for place, point in enumerate(points))
-    _, trial = most_telling(Posterior(estimates, 0.05, 0.1, repeated=True), Objectives(("macs",)))
+    _, trial = most_valuable(Posterior(estimates, 0.05, 0.1, repeated=True), Objectives(("macs",)))
     return trial.trial
 
 
@@ -113,7 +113,7 @@ def test_a_network_alone_at_its_cost_needs_no_further_seed() -> None:
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(1, 5)), min_size=1, max_size=12))
 def test_the_worth_of_a_seed_is_a_number_for_any_points(points: list[tuple[int, int]]) -> None:
     estimates = tuple(belief(place, error / 10, cost) for place, (error, cost) in enumerate(points))
-    worth, trial = most_telling(Posterior(estimates, 0.05, 0.1, repeated=False), Objectives(("macs",)))
+    worth, trial = most_valuable(Posterior(estimates, 0.05, 0.1, repeated=False), Objectives(("macs",)))
     assert math.isfinite(worth)
     assert worth >= 0
     assert trial in [one.trial for one in estimates]

@@ -291,7 +291,7 @@ def test_the_most_telling_seed_is_one_of_the_best() -> None:
     story = Story()
     for number in range(12):
         story.trained(chr(97 + number), 0.3 + 0.02 * number)
-    _, trial = replicates.most_telling(posterior(story.state, 9))
+    _, trial = replicates.most_valuable(posterior(story.state, 9))
     assert trial.config_id in "ab"
 
 

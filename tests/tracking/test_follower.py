@@ -207,7 +207,7 @@ def test_exported_models_and_the_report_are_shown(simulate: Callable[..., Any], 
     tracked = run.read_tracking()
     assert tracked is not None
     assert tracked.models == [str(tmp_path / "model")]
-    run.write_tracking(replace(tracked, models=[*tracked.models, str(tmp_path / "private")]))
+    run.write(replace(tracked, models=[*tracked.models, str(tmp_path / "private")]))
     made(run, None, said.append)
     (events,) = (run.path / "tensorboard" / "search").iterdir()
     assert b"| report.html | " in events.read_bytes()

@@ -76,7 +76,7 @@ def places(networks: dict[str, Path], tmp_path: Path, simulate: Any) -> dict[str
     run = tmp_path / "run" / "search.json"
     known = search_json()
     stored = replace(Run(run.parent).read_search(), rungs=known.rungs, train=known.train, data=known.data)
-    Run(run.parent).write_search(stored)
+    Run(run.parent).write(stored)
     reduced = tmp_path / "reduced"
     reduced.mkdir()
     config = json.loads((networks["batch"] / "config.json").read_text())

@@ -76,7 +76,7 @@ class GaussianProcess(Learner, AbstractModel):
     @_on_one_thread
     def tune(self, data: TrainingData) -> None:
         """Chooses length scales, signal by rung and noise."""
-        some = self._standardised(_telling(data))
+        some = self._standardised(_most_informative(data))
         self._shape = _most_likely(self._kernel.distances(some.rows), self._kernel.numbers, some)
 
     @_on_one_thread
@@ -147,7 +147,7 @@ def _spread(order: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     return order if len(order) <= n else order[np.linspace(0, len(order) - 1, n).round().astype(int)]
 
 
-def _telling(data: TrainingData) -> TrainingData:
+def _most_informative(data: TrainingData) -> TrainingData:
     """Returns the most informative measurements for scales and rungs: whole curves, then single points."""
     order = np.argsort(data.errors, kind="stable")
     order = order[data.last[order]]  # configurations, best first

@@ -55,28 +55,20 @@ class Boxes:
         self._slices = _cut(front, 0, np.arange(len(front)))
 
     def expected_improvement(self, means: Vector, deviations: Vector) -> Vector:
-        """Volume ``(N,)`` that candidates are expected to add: see :func:`expected_improvement`."""
+        """Volume ``(N,)`` that candidates are expected to add, exactly, for independent normal objectives.
+
+        A candidate is expected to win of each box the product over objectives of the expected length
+        ``E[(high - y)+] - E[(low - y)+]`` (Emmerich and others, "Hypervolume-based expected improvement",
+        CEC 2011). An objective that is known has deviation 0.
+
+        Args:
+            means: Predicted means of the candidates ``(N, M)``.
+            deviations: Standard deviations of the same ``(N, M)``.
+        """
         ends = self._ends
         axes = range(ends.shape[1])
         lengths = [_expected_length(ends[:, m], means[:, m], deviations[:, m]) for m in axes]
         return _volume(self._slices, lengths, 0)
-
-
-def expected_improvement(front: Vector, reference: Vector, means: Vector, deviations: Vector) -> Vector:
-    """Volume ``(N,)`` that candidates are expected to add, exactly, for independent normal objectives.
-
-    Cut at the front's points, the volume it does not dominate falls into boxes without a lower end. A
-    candidate is expected to win of each box the product over objectives of the expected length
-    ``E[(high - y)+] - E[(low - y)+]`` (Emmerich and others, "Hypervolume-based expected improvement",
-    CEC 2011). An objective that is known has deviation 0.
-
-    Args:
-        front: Points ``(F, M)``; slow for M above 3.
-        reference: The point up to which volume counts ``(M,)``.
-        means: Predicted means of the candidates ``(N, M)``.
-        deviations: Standard deviations of the same ``(N, M)``.
-    """
-    return Boxes(front, reference).expected_improvement(means, deviations)
 
 
 # Along one objective: where a slice ends, the place of a front's point or of the reference behind them, and

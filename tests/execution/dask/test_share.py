@@ -109,7 +109,7 @@ def use(short_folder: Path) -> Iterator[Any]:
     with contextlib.ExitStack() as stack:
 
         def settle(machine: MachineSettings, settings: WorkerSettings, *rest: Any) -> share.GpuSharing:
-            return stack.enter_context(contextlib.closing(share.settle(machine, settings, *rest)))
+            return stack.enter_context(contextlib.closing(share.decide(machine, settings, *rest)))
 
         yield settle
 
@@ -122,7 +122,7 @@ def test_in_a_short_search_nothing_is_measured(
     assert shared.reason.endswith("takes a minute of 45s")
     assert measured == []
     assert (
-        share.kept([started(orjson.loads(orjson.dumps(shared.facts())))]) is None
+        share.previous([started(orjson.loads(orjson.dumps(shared.facts())))]) is None
     )  # a longer search, resumed, measures
 
 
@@ -146,12 +146,12 @@ def test_auto_takes_what_was_measured_and_a_resume_the_same(
     facts = orjson.loads(orjson.dumps(shared.facts()))  # as the journal has it
     events = [started(facts), parse({**NOW, "event": "later"}), started({})]
     measured.clear()
-    again = use(machine, settings, share.kept(events))
+    again = use(machine, settings, share.previous(events))
     assert (again.trials, again.levels, again.service) == (8, shared.levels, "private")
     assert "as measured before" in again.reason
     assert len(measured) == 1  # that processes start was tried, their speed was not measured
     driver.listing.write_text("GPU 0: NVIDIA L4 (UUID: GPU-cccc)\n")
-    use(machine, settings, share.kept(events))
+    use(machine, settings, share.previous(events))
     assert len(measured) == 2  # another GPU: measured anew
 
 
@@ -166,7 +166,7 @@ def test_auto_takes_what_was_measured_and_a_resume_the_same(
     ],
 )
 def test_a_journal_from_anywhere_does_not_decide(facts: dict[str, Any]) -> None:
-    assert share.kept([started(facts)]) is None
+    assert share.previous([started(facts)]) is None
 
 
 def test_one_trial_that_was_measured_needs_no_daemon(
@@ -179,7 +179,7 @@ def test_one_trial_that_was_measured_needs_no_daemon(
     assert not driver.daemons()
     assert isinstance(choice.choose(MachineSettings(), settings, shared), LocalExecutor)
     events = [started(shared.facts())]
-    again = use(MachineSettings(), settings, share.kept(events))
+    again = use(MachineSettings(), settings, share.previous(events))
     assert (again.trials, again.service) == (1, "none")
     assert len(driver.asked("start")) == 1
 

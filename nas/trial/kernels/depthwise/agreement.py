@@ -1,4 +1,4 @@
-"""Checks on the present device that the ways the rule may choose give the results of the libraries."""
+"""Checks on the present device that what the rule may choose gives the results of the libraries."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from nas.trial.kernels.checked import TOLERANCES, example
-from nas.trial.kernels.depthwise import library, ways
+from nas.trial.kernels.depthwise import implementations, library
 from nas.trial.kernels.depthwise.rule import Pass, candidates
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.trial.kernels.checked import Checks
-    from nas.trial.kernels.depthwise.ways import Way
+    from nas.trial.kernels.depthwise.implementations import Implementation
 
 Agreed = frozenset[tuple[Pass, str]]
 
@@ -26,7 +26,7 @@ _WIDTHS = (4, 7, 16, 19)
 
 
 def agreed(device: torch.device, dtype: torch.dtype, size: int, stride: int, checks: Checks) -> Agreed:
-    """Finds the ways that the rule may choose for a kernel and that agree with the library.
+    """Finds the implementations that the rule may choose for a kernel and that agree with the library.
 
     Args:
         device: Device to check on.
@@ -53,7 +53,7 @@ def _computed(
 ) -> list[Tensor]:
     examples = [_example(dtype, size, stride, width) for width in _WIDTHS]
     moved = [(x.to(device), weight.to(device), gradient.to(device)) for x, weight, gradient in examples]
-    return [_result(ways.named(name), of, *some, stride).cpu() for some in moved]
+    return [_result(implementations.named(name), of, *some, stride).cpu() for some in moved]
 
 
 def _exact(of: Pass, dtype: torch.dtype, size: int, stride: int) -> list[Tensor]:
@@ -63,7 +63,9 @@ def _exact(of: Pass, dtype: torch.dtype, size: int, stride: int) -> list[Tensor]
     return [_result(library, of, *some, stride) for some in exact]
 
 
-def _result(way: Way, of: Pass, x: Tensor, weight: Tensor, gradient: Tensor, stride: int) -> Tensor:
+def _result(
+    way: Implementation, of: Pass, x: Tensor, weight: Tensor, gradient: Tensor, stride: int
+) -> Tensor:
     if of == "weight_gradient":
         return way.weight_gradient(x, gradient, weight.shape[-1], stride)
     prepared = way.prepare(weight, x, stride)

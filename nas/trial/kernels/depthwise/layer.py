@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nas.trial.kernels.depthwise import ways
+from nas.trial.kernels.depthwise import implementations
 from nas.trial.kernels.depthwise.agreement import agreed
 from nas.trial.kernels.depthwise.rule import PASSES, Choice, Problem, choose
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def use_fast_depthwise(model: nn.Module, device: torch.device, dtype: torch.dtype, checks: Checks) -> None:
-    """Replaces a network's depthwise convolutions by ones that may be computed in faster ways.
+    """Replaces a network's depthwise convolutions by ones that may be computed in faster implementations.
 
     Parameters, their names and, up to rounding, the network's results are unchanged. Convolutions for which
     the libraries are fastest at every map size are not replaced.
@@ -28,7 +28,7 @@ def use_fast_depthwise(model: nn.Module, device: torch.device, dtype: torch.dtyp
         model: The network, changed in place.
         device: Device that trains it.
         dtype: Data type of its forward pass; for inputs of other types the libraries are used.
-        checks: Compare the faster ways with the libraries first.
+        checks: Compare the faster implementations with the libraries first.
     """
     for name, module in list(model.named_modules()):
         if type(module) is nn.Conv2d and is_depthwise(module):
@@ -66,7 +66,7 @@ class DepthwiseConv2d(nn.Conv2d):
         Args:
             conv: A depthwise convolution.
             dtype: Data type that ``agreed`` holds for.
-            agreed: The ways that may be used for each pass.
+            agreed: The implementations that may be used for each pass.
         """
         size = conv.kernel_size[0]
         own = cls(
@@ -121,7 +121,7 @@ def depthwise_conv2d(x: Tensor, weight: Tensor, stride: int, choice: Choice) -> 
 class _Convolution(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, choice: Choice) -> Tensor:
-        way = ways.named(choice.forward)
+        way = implementations.named(choice.forward)
         prepared = way.prepare(weight, x, stride)
         shared = choice.input_gradient == choice.forward
         ctx.save_for_backward(x, weight, prepared if shared and ctx.needs_input_grad[0] else None)
@@ -133,11 +133,11 @@ class _Convolution(torch.autograd.Function):
         x, weight, prepared = ctx.saved_tensors
         for_x = for_weight = None
         if ctx.needs_input_grad[0]:
-            way = ways.named(ctx.choice.input_gradient)
+            way = implementations.named(ctx.choice.input_gradient)
             if prepared is None:
                 prepared = way.prepare(weight, x, ctx.stride)
             for_x = way.input_gradient(x, gradient, prepared, ctx.stride)
         if ctx.needs_input_grad[1]:
-            way = ways.named(ctx.choice.weight_gradient)
+            way = implementations.named(ctx.choice.weight_gradient)
             for_weight = way.weight_gradient(x, gradient, weight.shape[-1], ctx.stride).to(weight.dtype)
         return for_x, for_weight, None, None

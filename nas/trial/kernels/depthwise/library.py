@@ -17,19 +17,19 @@ def prepare(weight: Tensor, x: Tensor, _: int) -> Tensor:
 
 
 def forward(x: Tensor, prepared: Tensor, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`."""
+    """See ``implementations.Implementation``."""
     return functional.conv2d(
         x, prepared, stride=stride, padding=prepared.shape[-1] // 2, groups=len(prepared)
     )
 
 
 def input_gradient(x: Tensor, gradient: Tensor, prepared: Tensor, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`."""
+    """See ``implementations.Implementation``."""
     return _gradients(x, gradient, prepared, stride, [True, False, False])[0]
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`; the result has the type of ``x``."""
+    """See ``implementations.Implementation``; the result has the type of ``x``."""
     weight = x.new_empty(x.shape[1], 1, size, size)  # only its shape matters
     return _gradients(x, gradient, weight, stride, [False, True, False])[1]
 

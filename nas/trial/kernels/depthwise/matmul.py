@@ -44,18 +44,18 @@ def prepare(weight: Tensor, x: Tensor, stride: int) -> Tensor:
 
 
 def forward(x: Tensor, prepared: Tensor, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`."""
+    """See ``implementations.Implementation``."""
     height, width = (-(-side // stride) for side in x.shape[2:])
     return _as_maps(torch.bmm(_by_channel(x), prepared.mT), height, width)
 
 
 def input_gradient(x: Tensor, gradient: Tensor, prepared: Tensor, _: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`."""
+    """See ``implementations.Implementation``."""
     return _as_maps(torch.bmm(_by_channel(gradient), prepared), *x.shape[2:])
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`.
+    """See ``implementations.Implementation``.
 
     The gradient of the matrices is one product; a tap's gradient is the sum over its entries, on diagonals.
     """

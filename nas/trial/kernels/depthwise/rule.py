@@ -76,7 +76,7 @@ class Problem:
 
 
 class Choice(NamedTuple):
-    """The name of the way (:func:`nas.trial.kernels.depthwise.ways.named`) for each pass."""
+    """The name of the way (:func:`nas.trial.kernels.depthwise.implementations.named`) for each pass."""
 
     forward: str = "library"
     input_gradient: str = "library"
@@ -84,7 +84,7 @@ class Choice(NamedTuple):
 
 
 def choose(problem: Problem) -> Choice:
-    """Chooses the ways expected to be the fastest for a problem."""
+    """Chooses the implementations expected to be the fastest for a problem."""
     if problem.device == "cpu":
         return _on_cpu(problem)
     if problem.device == "cuda":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from nas.trial.kernels.checked import Checks
-from nas.trial.kernels.depthwise import triton_way
+from nas.trial.kernels.depthwise import triton_implementation
 from nas.trial.kernels.depthwise.agreement import agreed
 from nas.trial.kernels.depthwise.layer import depthwise_conv2d
 from nas.trial.kernels.depthwise.rule import PASSES, Choice
@@ -28,11 +28,11 @@ def problem(shape, size, stride, dtype):
 
 
 def computed(x, weight, gradient, stride):
-    prepared = triton_way.prepare(weight, x, stride)
+    prepared = triton_implementation.prepare(weight, x, stride)
     return (
-        triton_way.forward(x, prepared, stride),
-        triton_way.input_gradient(x, gradient, prepared, stride),
-        triton_way.weight_gradient(x, gradient, weight.shape[-1], stride),
+        triton_implementation.forward(x, prepared, stride),
+        triton_implementation.input_gradient(x, gradient, prepared, stride),
+        triton_implementation.weight_gradient(x, gradient, weight.shape[-1], stride),
     )
 
 
@@ -70,7 +70,7 @@ def test_rows_of_a_program_do_not_matter(monkeypatch):
     """Programs take several rows where there are enough of them; few tests are that large."""
     args = (*problem((3, 20, 5, 4), 3, 1, torch.float32), 1)
     before = computed(*args)
-    monkeypatch.setattr(triton_way, "_ENOUGH", 3)
+    monkeypatch.setattr(triton_implementation, "_ENOUGH", 3)
     for found, wanted in zip(computed(*args), before, strict=True):
         torch.testing.assert_close(found, wanted)
 
@@ -98,7 +98,9 @@ def test_comparison_at_a_networks_start(monkeypatch):
     cpu = torch.device("cpu")
     assert agreed(cpu, torch.bfloat16, 3, 1, Checks(notes.append)) == set(every)
     assert notes == []
-    whole = triton_way.prepare
-    monkeypatch.setattr(triton_way, "prepare", lambda *args: whole(*args).index_fill(0, torch.tensor([8]), 0))
+    whole = triton_implementation.prepare
+    monkeypatch.setattr(
+        triton_implementation, "prepare", lambda *args: whole(*args).index_fill(0, torch.tensor([8]), 0)
+    )
     assert agreed(cpu, torch.bfloat16, 3, 1, Checks(notes.append)) == {("weight_gradient", "triton")}
     assert len(notes) == 2

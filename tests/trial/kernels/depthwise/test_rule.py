@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.depthwise import problems
-from nas.trial.kernels.depthwise import agreement, triton_way
+from nas.trial.kernels.depthwise import agreement, triton_implementation
 from nas.trial.kernels.depthwise.rule import PASSES, Problem, candidates, choose
 
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
@@ -57,7 +57,7 @@ def test_the_check_sees_every_program_that_may_be_compiled():
     """Triton compiles for each kernel, stride, tile of columns and whether channels are sixteens."""
 
     def tile(width, size):
-        return triton_way._tile(size, (1, -1), width, width, 4)
+        return triton_implementation._tile(size, (1, -1), width, width, 4)
 
     for size in (5, 7, 9):
         seen = {tile(width, size) for width in agreement._WIDTHS}

@@ -11,7 +11,7 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from nas.trial.kernels.depthwise import triton_kernels, triton_way
+from nas.trial.kernels.depthwise import triton_implementation, triton_kernels
 
 HERE = Path(__file__).parent
 
@@ -35,13 +35,13 @@ def compiled(kernel, pointers, constants, arch):
     names = kernel.arg_names
     types = {name: pointers.get(name, "constexpr" if name in constants else "i32") for name in names}
     aligned = {(names.index(name),): [["tt.divisibility", 16]] for name in (*pointers, "channels")}
-    options = {"num_warps": triton_way._WARPS, "enable_fp_fusion": True}
+    options = {"num_warps": triton_implementation._WARPS, "enable_fp_fusion": True}
     source = ASTSource(kernel, types, constants, aligned)
     return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
 
 
 def columns(size, meet, out_width, width, numbers):
-    tile = triton_way._tile(size, meet, out_width, width, numbers)
+    tile = triton_implementation._tile(size, meet, out_width, width, numbers)
     return {name.upper(): value for name, value in tile._asdict().items()} | {"CHANNELS": 64}
 
 
@@ -57,7 +57,12 @@ def test_convolutions_compile_without_spilling(size, meet, arch, monkeypatch, tm
 
 def test_weight_gradient_compiles_without_spilling(monkeypatch, tmp_path):
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
-    constants = {"SIZE": 9, "STRIDE": 1, "TAP_ROWS": triton_way._TAP_ROWS[9], **columns(9, (1, -1), 4, 4, 2)}
+    constants = {
+        "SIZE": 9,
+        "STRIDE": 1,
+        "TAP_ROWS": triton_implementation._TAP_ROWS[9],
+        **columns(9, (1, -1), 4, 4, 2),
+    }
     pointers = {"x": "*bf16", "gradient": "*bf16", "parts": "*fp32"}
     assert_lean(compiled(triton_kernels.correlate, pointers, constants, 90))
 

@@ -45,13 +45,13 @@ def prepare(weight: Tensor, x: Tensor, stride: int) -> Tensor:  # noqa: ARG001
 
 
 def forward(x: Tensor, prepared: Tensor, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`; the result is channels_last."""
+    """See ``implementations.Implementation``; the result is channels_last."""
     height, width = (-(-side // stride) for side in x.shape[2:])
     return _convolve(x, prepared, (1, -stride), (height, width))
 
 
 def input_gradient(x: Tensor, gradient: Tensor, prepared: Tensor, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`; the result is channels_last."""
+    """See ``implementations.Implementation``; the result is channels_last."""
     height, width = x.shape[2:]
     if stride == 1:
         return _convolve(gradient, prepared, (1, -1), (height, width), turned=True)
@@ -59,7 +59,7 @@ def input_gradient(x: Tensor, gradient: Tensor, prepared: Tensor, stride: int) -
 
 
 def weight_gradient(x: Tensor, gradient: Tensor, size: int, stride: int) -> Tensor:
-    """See :class:`nas.trial.kernels.depthwise.ways.Way`; the result is float32."""
+    """See ``implementations.Implementation``; the result is float32."""
     x, gradient = _channels_last(x), _channels_last(gradient)
     batch, channels, height, width = x.shape
     out_height, out_width = gradient.shape[2:]

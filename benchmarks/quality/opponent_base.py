@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _REPEATS = 50  # suggestions in a row that were answered before
 
 
-class Maker(Protocol):
+class OptimizerFactory(Protocol):
     """Makes an optimiser that has seen nothing."""
 
     def __call__(self, space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
@@ -22,7 +22,7 @@ class Maker(Protocol):
         ...
 
 
-class Other:
+class OpponentBase:
     """What a race needs beside ask and tell. It neither resumes nor runs trials in parallel."""
 
     def replay(self, suggestion: Suggestion) -> None:
@@ -44,7 +44,7 @@ class Other:
         """Nothing to save."""
 
 
-class Patient(Other):
+class RepeatLimit(OpponentBase):
     """Ends a race of an optimiser that suggests nothing new any more.
 
     Answers from the record cost nothing, so that one that goes round in a small space would never end.
@@ -66,11 +66,11 @@ class Patient(Other):
         self._optimizer.tell(suggestion, outcome)
 
 
-def patient(maker: Maker) -> Maker:
-    """Makes the same optimiser, but a patient one."""
+def with_repeat_limit(maker: OptimizerFactory) -> OptimizerFactory:
+    """Makes the same optimiser, but one that gives up after many repeats."""
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
-        return Patient(maker(space, fidelity, seed))
+        return RepeatLimit(maker(space, fidelity, seed))
 
     return make
 

@@ -1,4 +1,4 @@
-"""The protocol of the ways to compute a depthwise convolution, and the ways by name."""
+"""The protocol of implementations of the depthwise convolution, and each by its name."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Way(Protocol):
+class Implementation(Protocol):
     """Forward pass and gradients of a strided convolution with an odd kernel and padding ``size // 2``.
 
-    Each way is a module of this package. Sums are at least float32; on one machine, results depend on the
+    Each is a module of this package. Sums are at least float32; on one machine, results depend on the
     arguments only, bit for bit.
     """
 
     def prepare(self, weight: Tensor, x: Tensor, stride: int, /) -> Tensor:
-        """Converts the weight ``(C, 1, K, K)``, of any type, to this way's form for inputs like ``x``."""
+        """Converts the weight ``(C, 1, K, K)``, of any type, to its form for inputs like ``x``."""
         ...
 
     def forward(self, x: Tensor, prepared: Tensor, stride: int, /) -> Tensor:
@@ -32,8 +32,8 @@ class Way(Protocol):
         ...
 
 
-def named(name: str) -> Way:
-    """Returns a way: ``library``, ``matmul``, ``as_forward`` or ``triton``.
+def named(name: str) -> Implementation:
+    """Returns an implementation: ``library``, ``matmul``, ``as_forward`` or ``triton``.
 
     Raises:
         ImportError: If it is ``triton``, which is not installed.
@@ -52,7 +52,7 @@ def named(name: str) -> Way:
 
         return as_forward
     if name == "triton":
-        from nas.trial.kernels.depthwise import triton_way
+        from nas.trial.kernels.depthwise import triton_implementation
 
-        return triton_way
-    raise ValueError(f"no way to compute depthwise convolutions is called {name!r}")
+        return triton_implementation
+    raise ValueError(f"no implementation of depthwise convolutions is called {name!r}")
