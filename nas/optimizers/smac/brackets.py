@@ -250,12 +250,11 @@ class StepwiseHalving(SuccessiveHalving):
         errors = [cast("float", self.runhistory.average_cost(config, [key])) for config in alive]
         n = self._n_configs_in_stage[bracket][stage + 1]
         if configs is self._contrasting:
-            kept = [
-                (config, error) for config, error in zip(alive, errors, strict=True) if self.eligible(config)
-            ]
-            configs.contrast = _poor(*zip(*kept, strict=True), n) if kept else None
-        if configs.contrast in alive and self.eligible(configs.contrast):
-            place = alive.index(configs.contrast)
+            kept = [i for i, config in enumerate(alive) if self.eligible(config)]
+            configs.contrast = _poor([alive[i] for i in kept], [errors[i] for i in kept], n)
+        poor = configs.contrast
+        if poor is not None and poor in alive and self.eligible(poor):
+            place = alive.index(poor)
             alive.append(alive.pop(place))
             errors.pop(place)
             order = self.prefer(alive[:-1], errors, cast("float", key.budget), max(n - 1, 1))
