@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import re
 import signal
@@ -34,6 +35,7 @@ from nas.util.seeds import derive
 from search_spaces.nexception import geometry
 from search_spaces.nexception.geometry import Geometry
 from tests.descriptions import described
+from tests.warm_processes import WarmProcesses
 
 # A busy machine is no failure, and neither is the first call of something slow to import.
 settings.register_profile("smacnas", deadline=None, max_examples=50)
@@ -41,8 +43,10 @@ settings.register_profile("smacnas", deadline=None, max_examples=50)
 settings.register_profile("ci", settings.get_profile("smacnas"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "smacnas")
 
-# Trial processes and subprocesses of the tests share few cores.
+# The tests' processes share few cores, and train networks too small for a second thread. Libraries that are
+# loaded already do not see it: where there are workers, they start with it.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # A shell's background job ignores Ctrl-C and so would every program that the tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -208,6 +212,22 @@ def _nothing_outlives_the_machine() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_start_at_once() -> Iterator[None]:
+    """Trial processes of searches in this process are forked from a server that has imported torch."""
+    warm = WarmProcesses()
+    with pytest.MonkeyPatch.context() as patch:
+        for room in ("nas.execution.process", "nas.costs.counter"):
+            patch.setattr(f"{room}.multiprocessing", warm)
+        yield
+
+
+@pytest.fixture
+def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has trial processes spawned, as everywhere but in tests."""
+    monkeypatch.setattr("nas.execution.process.multiprocessing", multiprocessing)
 
 
 @pytest.fixture(scope="module")

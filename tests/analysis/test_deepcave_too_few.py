@@ -18,34 +18,23 @@ from nas.run.state import SearchState
 # DeepCAVE sets itself up as an application where the program's name holds server.py.
 PAGES = """
 import json, sys
-path, sys.argv = sys.argv[1], ["server.py"]
+paths, sys.argv = sys.argv[1:], ["server.py"]
 from cave.converter import SearchRun
 from cave.pages import BudgetCorrelations, CostOverTime
-run = SearchRun.from_path(path)
-error = {"objective_id": run.get_objective_ids()[0]}
-found = BudgetCorrelations.process(run, error)
-text = BudgetCorrelations.load_outputs(run, error, found)[0]
-titles = {}
-for number in run.get_budget_ids(include_combined=False):
-    inputs = {**error, "budget_id": number, "xaxis": "times", "show_runs": True, "show_groups": True}
-    outputs = {run.id: CostOverTime.process(run, inputs)}
-    title = CostOverTime.load_outputs([run], inputs, outputs).layout.title.text
-    titles[run.get_budget(number, human=True)] = title or ""
-print(json.dumps({"correlation": text, "table": found["correlations_symmetric"], "cost": titles}))
+for path in paths:
+    run = SearchRun.from_path(path)
+    error = {"objective_id": run.get_objective_ids()[0]}
+    found = BudgetCorrelations.process(run, error)
+    text = BudgetCorrelations.load_outputs(run, error, found)[0]
+    titles = {}
+    for number in run.get_budget_ids(include_combined=False):
+        inputs = {**error, "budget_id": number, "xaxis": "times", "show_runs": True, "show_groups": True}
+        outputs = {run.id: CostOverTime.process(run, inputs)}
+        title = CostOverTime.load_outputs([run], inputs, outputs).layout.title.text
+        titles[run.get_budget(number, human=True)] = title or ""
+    said = {"correlation": text, "table": found["correlations_symmetric"], "cost": titles}
+    print("SAID", json.dumps(said))
 """
-
-
-def seen(run: Path) -> dict[str, Any]:
-    Exporter(Run.open(run)).refresh()
-    done = subprocess.run(
-        [environment.ensure(), "-c", PAGES, run],
-        env=environment.variables(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def successes(run: Path) -> dict[int, int]:
@@ -68,15 +57,31 @@ def young(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def of_the_young(young: Path) -> dict[str, Any]:
-    return seen(young)
+def seen(young: Path, finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """What the pages say of the young run and of the whole one, from one start of DeepCAVE's environment."""
+    old = shutil.copytree(finished_run, tmp_path_factory.mktemp("runs") / "old")
+    for run in (young, old):
+        Exporter(Run.open(run)).refresh()
+    done = subprocess.run(
+        [environment.ensure(), "-c", PAGES, young, old],
+        env=environment.variables(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    said = [line.removeprefix("SAID ") for line in done.stdout.splitlines() if line.startswith("SAID ")]
+    return [json.loads(line) for line in said]
 
 
 @pytest.fixture(scope="module")
-def of_the_old(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    run = tmp_path_factory.mktemp("runs") / "old"
-    shutil.copytree(finished_run, run)
-    return seen(run)
+def of_the_young(seen: list[dict[str, Any]]) -> dict[str, Any]:
+    return seen[0]
+
+
+@pytest.fixture(scope="module")
+def of_the_old(seen: list[dict[str, Any]]) -> dict[str, Any]:
+    return seen[1]
 
 
 def test_budget_correlation_of_few_configurations_is_none(of_the_young: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import cache
 from itertools import combinations
 from pathlib import Path
 
@@ -226,17 +227,20 @@ def test_a_seed_fixes_the_network(space, geometry):
 def test_no_choice_is_inert(space, geometry):
     """Two choices differ in the parameters' names and shapes, or in the function; but for the recipe's."""
     fewer = 30 // len(space.hyperparameters) - 1  # where there is much to try for each
+
+    @cache  # each hyperparameter has a choice that is the base itself
+    def seen(config):
+        model = some_training_later(build(space, dict(config), geometry))
+        return {name: tensor.shape for name, tensor in model.state_dict().items()}, model(images()).detach()
+
     for base in [space.default, *space.sample(min(4, max(fewer, 1)), seed=7)]:
         for hp in space.hyperparameters.values():
             if hp.name in space.training or hp.name not in base:
                 continue
-            built = {}
-            for choice in values(hp):
-                config = completed(space, {**base, hp.name: choice})
-                model = some_training_later(build(space, config, geometry))
-                shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-                built[choice] = (shapes, model(images()).detach())
+            configs = {choice: completed(space, {**base, hp.name: choice}) for choice in values(hp)}
             for one, other in combinations(values(hp), 2):
-                (shapes, output), (other_shapes, other_output) = built[one], built[other]
+                (shapes, output), (other_shapes, other_output) = (
+                    seen(tuple(configs[choice].items())) for choice in (one, other)
+                )
                 same = shapes == other_shapes and torch.allclose(output, other_output, rtol=1e-4, atol=1e-5)
                 assert same == ({one, other} <= set(hp.synonyms)), (base, hp.name, one, other)

@@ -1,0 +1,52 @@
+"""Processes that start in milliseconds: a server has imported torch, and forks them.
+
+They have the entry point, pipes, signals and exit codes of those that are spawned. What a test starts as a
+program spawns its own.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess
+from typing import Any
+
+# What a trial process and the one that counts import; a module that is missing is imported by each of them.
+IMPORTED = [
+    "nas.execution.trial_host",
+    "nas.costs.counting",
+    "nas.data.sources",
+    "sklearn.datasets",
+    "torch._dynamo",
+]
+
+
+class WarmProcess(ForkServerProcess):
+    """Has the environment of the process that starts it, as a spawned one, and not the server's."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._environment = dict(os.environ)
+
+    def run(self) -> None:
+        """Does the work."""
+        os.environ.clear()
+        os.environ.update(self._environment)
+        super().run()
+
+
+class _WarmContext(ForkServerContext):
+    Process = WarmProcess  # type: ignore[assignment]
+
+
+class WarmProcesses:
+    """In place of the module ``multiprocessing``, where a process is started."""
+
+    def __init__(self) -> None:
+        self._here = os.getpid()
+        self._context = _WarmContext()
+        self._context.set_forkserver_preload(IMPORTED)
+
+    def get_context(self, method: str) -> BaseContext:
+        """Returns how processes are started: forks of this one do not know its server."""
+        return self._context if os.getpid() == self._here else multiprocessing.get_context(method)
