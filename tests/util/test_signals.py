@@ -50,7 +50,12 @@ def wait_for(path: Path) -> None:
         time.sleep(0.01)
 
 
-def told(folder: Path) -> list[str]:
+def told(folder: Path, count: int) -> list[str]:
+    """What it has been told, once that is as much as is expected; a moment later, so that more is seen."""
+    wait_for(folder / "told")
+    end = time.monotonic() + 30
+    while len((folder / "told").read_text().split()) < count and time.monotonic() < end:
+        time.sleep(0.01)
     time.sleep(0.3)
     return (folder / "told").read_text().split()
 
@@ -59,7 +64,7 @@ def test_a_closed_terminal_is_a_wish_to_end(tmp_path: Path) -> None:
     with on_terminal(["-c", COUNTING, str(tmp_path)]) as terminal:
         wait_for(tmp_path / "ready")
         terminal.hang_up()
-        assert told(tmp_path) == ["terminated"]
+        assert told(tmp_path, 1) == ["terminated"]
         (tmp_path / "enough").touch()
         assert terminal.wait() == 0
 
@@ -69,10 +74,10 @@ def test_what_was_ignored_at_the_start_stays_ignored(tmp_path: Path, number: sig
     with on_terminal(["-c", COUNTING, str(tmp_path)], ignoring=[number]) as terminal:
         wait_for(tmp_path / "ready")
         os.kill(terminal.pid, number)
-        assert told(tmp_path) == []
+        assert told(tmp_path, 0) == []
         other = signal.SIGTERM if number != signal.SIGTERM else signal.SIGHUP
         os.kill(terminal.pid, other)
-        assert told(tmp_path) == ["terminated"]
+        assert told(tmp_path, 1) == ["terminated"]
         (tmp_path / "enough").touch()
         assert terminal.wait() == 0
 
@@ -81,7 +86,7 @@ def test_under_nohup_it_outlives_its_terminal(tmp_path: Path) -> None:
     with on_terminal(["-c", COUNTING, str(tmp_path)], ignoring=[signal.SIGHUP]) as terminal:
         wait_for(tmp_path / "ready")
         terminal.hang_up()
-        assert told(tmp_path) == []
+        assert told(tmp_path, 0) == []
         (tmp_path / "enough").touch()
         assert terminal.wait() == 0
 
@@ -93,9 +98,9 @@ def test_a_job_of_a_shell_script_is_not_ended_by_ctrl_c(tmp_path: Path) -> None:
     wait_for(tmp_path / "ready")
     child = int((tmp_path / "pid").read_text())
     os.kill(child, signal.SIGINT)
-    assert told(tmp_path) == []
+    assert told(tmp_path, 0) == []
     os.kill(child, signal.SIGTERM)
-    assert told(tmp_path) == ["terminated"]
+    assert told(tmp_path, 1) == ["terminated"]
     (tmp_path / "enough").touch()
     assert process.wait(30) == 0
 
@@ -106,14 +111,14 @@ def test_the_same_wish_sent_twice_at_once_counts_once_but_ctrl_c_every_time(tmp_
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGTERM):
             os.kill(terminal.pid, number)
             time.sleep(0.05)
-        assert told(tmp_path) == ["terminated"]
+        assert told(tmp_path, 1) == ["terminated"]
         time.sleep(1.0)
         os.kill(terminal.pid, signal.SIGTERM)
         time.sleep(0.1)
         for _ in range(2):
             os.kill(terminal.pid, signal.SIGINT)
             time.sleep(0.1)
-        assert told(tmp_path) == ["terminated", "terminated", "interrupted", "interrupted"]
+        assert told(tmp_path, 4) == ["terminated", "terminated", "interrupted", "interrupted"]
         (tmp_path / "enough").touch()
         assert terminal.wait() == 0
 
