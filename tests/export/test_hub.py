@@ -46,34 +46,30 @@ def small(tmp_path) -> list[str]:
     return ["nexception", "--geometry", str(path), "--num-classes", "3", "-o", str(tmp_path / "net")]
 
 
-def test_timm_loads_what_was_pushed(small, tmp_path):
-    with fake_hub.serving() as served:
-        env = {
-            **os.environ,
-            "HF_ENDPOINT": served.url,
-            "HF_HOME": str(tmp_path / "home"),
-            "HF_TOKEN": fake_hub.TOKEN,
-            "HF_HUB_DISABLE_XET": "1",  # that transfer's service is not imitated
-            "OMP_NUM_THREADS": "1",
-        }
-        command = [sys.executable, "-m", "nas.export", *small, "--push-to-hub", REPO]
-        done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=200, check=False)
-        assert done.returncode == 0, done.stderr
-        assert f"pushed to {served.url}/{REPO}" in done.stdout
-        written = {path.name: path.read_bytes() for path in (tmp_path / "net").iterdir()}
-        assert served.files == written
-        assert served.commits == 1
-        card = written["README.md"].decode()
-        python = card.partition("```python\n")[2].partition("```")[0]
-        assert f'"hf-hub:{REPO}"' in python
-        same = (
-            "import safetensors.torch, sys, torch\n"
-            f"{python}"
-            "kept = safetensors.torch.load_file(sys.argv[1])\n"
-            "assert all(torch.equal(value, kept[key]) for key, value in model.state_dict().items())\n"
-        )
-        weights = str(tmp_path / "net" / "model.safetensors")
-        subprocess.run([sys.executable, "-c", same, weights], env=env, timeout=200, check=True)
+def test_timm_loads_what_was_pushed(served, small, tmp_path, capsys):
+    assert main([*small, "--push-to-hub", REPO]) == 0
+    assert f"pushed to {served.url}/{REPO}" in capsys.readouterr().out
+    written = {path.name: path.read_bytes() for path in (tmp_path / "net").iterdir()}
+    assert served.files == written
+    assert served.commits == 1
+    card = written["README.md"].decode()
+    python = card.partition("```python\n")[2].partition("```")[0]
+    assert f'"hf-hub:{REPO}"' in python
+    same = (
+        "import safetensors.torch, sys, torch\n"
+        f"{python}"
+        "kept = safetensors.torch.load_file(sys.argv[1])\n"
+        "assert all(torch.equal(value, kept[key]) for key, value in model.state_dict().items())\n"
+    )
+    env = {
+        **os.environ,
+        "HF_ENDPOINT": served.url,
+        "HF_HOME": str(tmp_path / "home"),
+        "HF_TOKEN": fake_hub.TOKEN,
+        "HF_HUB_DISABLE_XET": "1",  # that transfer's service is not imitated
+    }
+    weights = str(tmp_path / "net" / "model.safetensors")
+    subprocess.run([sys.executable, "-c", same, weights], env=env, timeout=200, check=True)
 
 
 def test_a_private_repository_is_asked_for(served, small):

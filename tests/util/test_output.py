@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from search_spaces.nexception.geometry import Geometry
 from tests.faults.folders import SEARCH
 from tests.terminals import on_terminal
 
@@ -222,13 +224,20 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     [
         (("nas.status", "{run}", "--json"), ""),
         (("analysis.history", "{run}", "--format", "csv"), "reading the run ..."),
-        (("nas.export", "{run}", "-o", "{tmp}/model"), "loading PyTorch ..."),
-        (("nas.search", *SEARCH, "--trials", "2", "--runs-dir", "{tmp}"), "loading digits"),
+        (
+            ("nas.export", "{run}", "-o", "{tmp}/model", "--geometry", "{tmp}/tiny.json"),
+            "loading PyTorch ...",
+        ),
+        (
+            ("nas.search", *SEARCH, "--trials", "2", "--optimizer", "random", "--runs-dir", "{tmp}"),
+            "loading digits",
+        ),
     ],
 )
 def test_what_a_command_is_doing_is_not_in_its_output(
-    finished_run: Path, tmp_path: Path, command: tuple[str, ...], doing: str
+    finished_run: Path, tmp_path: Path, tiny_geometry: Geometry, command: tuple[str, ...], doing: str
 ) -> None:
+    (tmp_path / "tiny.json").write_text(json.dumps(tiny_geometry.to_json()))
     args = [word.format(run=finished_run, tmp=tmp_path) for word in command]
     done = subprocess.run([sys.executable, "-c", EAGER, *args], capture_output=True, text=True)
     assert doing in done.stderr
