@@ -10,12 +10,11 @@ import pandas as pd
 from nas.confirm import record
 from nas.run import journal
 from nas.run.folder import Run as Folder
-from nas.run.state import SearchState
 
 if TYPE_CHECKING:
     from analysis.frames import Run
     from nas.run.confirmed_file import ConfirmedConfig, ConfirmedFile
-    from nas.run.state import Trial
+    from nas.run.state import SearchState, Trial
 
 
 BASE_LABEL = "base architecture"
@@ -68,7 +67,6 @@ def seeds(run: Run) -> Seeds | None:
         return None
     compared = set(found.compared) or set(range(1, found.seeds + 1))
     known = record.Record.of(journal.read(folder.confirm_journal).events)
-    searched = SearchState.of(folder.read_journal().events)
     rows = [
         {
             "config_id": row.config_id,
@@ -79,7 +77,7 @@ def seeds(run: Run) -> Seeds | None:
             "val_loss": metrics["val_loss"],
         }
         for row in found.configurations
-        for repeat, trial in enumerate(_trials(row, known.state, searched), start=1)
+        for repeat, trial in enumerate(_trials(row, known.state, run.state), start=1)
         if repeat in compared and trial is not None
         for epoch, metrics in sorted(trial.curve.items())
     ]

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from analysis import pareto
-from nas.run import folder
 from nas.run.objectives import COST, Objectives, hypervolume
 from nas.run.posterior import posterior
-from nas.run.state import SearchState
 
 if TYPE_CHECKING:
     from analysis.frames import Run
@@ -42,8 +40,7 @@ def front(run: Run, weighed: Objectives) -> pd.DataFrame:
     """
     trials = fitting(run, weighed)
     if not run.replicates.empty:
-        state = SearchState.of(folder.Run.open(run.path).read_journal().events)
-        known = posterior(state, run.rungs[-1])
+        known = posterior(run.state, run.rungs[-1])
         means = {one.trial.trial: one.mean for one in known.estimates if not one.crashed}
         trials = trials[trials["trial"].isin(means)]
         trials = trials.assign(error=trials["trial"].map(means))

@@ -81,26 +81,26 @@ def find(name: Any, code: Any) -> SearchSpace:
         isinstance(code.get(key), str) for key in ("file", "class", "sha256")
     ):
         raise UserError("config.json: code: must have file, class and sha256")
-    said = _TRUSTED.get()
-    for one in said:
+    trusted = _TRUSTED.get()
+    for one in trusted:
         if is_code(one) and (path := _file(one)) is not None and _sha256(path) == code["sha256"]:
             place = path if is_file(one) else type(registry.get(one)).__module__
             return registry.get(f"{place}:{code['class']}")
-    raise refusal(code, said)
+    raise refusal(code, trusted)
 
 
-def refusal(code: Mapping[str, Any], said: tuple[str, ...], folder: Path | None = None) -> UserError:
+def refusal(code: Mapping[str, Any], trusted: tuple[str, ...], folder: Path | None = None) -> UserError:
     """Says that code is not run, and what to say to have it run."""
     file = Path(str(code.get("file"))).name
     beside = shlex.quote(file if folder is None else str(folder / file))
     if isinstance(code.get("module"), str):  # which is not looked for: that alone could run code
         module = shlex.quote(f"{code['module']}:{code.get('class')}")
         beside = f"{module} where that can be imported, or {beside}"
-    if said:
+    if trusted:
         digest = str(code.get("sha256"))[:12]
         return SettingError(
             "space",
-            " ".join(said),
+            " ".join(trusted),
             f"is not the code that this network was exported with (SHA-256 {digest}...); say "
             f"{setting('space', beside)}",
         )
@@ -112,9 +112,9 @@ def refusal(code: Mapping[str, Any], said: tuple[str, ...], folder: Path | None 
     )
 
 
-def is_said(code: Mapping[str, Any], said: tuple[str, ...]) -> bool:
+def is_trusted(code: Mapping[str, Any], trusted: tuple[str, ...]) -> bool:
     """Whether one of the named spaces is this code; no file is run, a module that was named is imported."""
-    files = [path for one in said if is_code(one) and (path := _file(one)) is not None]
+    files = [path for one in trusted if is_code(one) and (path := _file(one)) is not None]
     return any(_sha256(path) == code.get("sha256") for path in files)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from analysis.charts.parts import BASE, FAINT, GOOD, INK, PAPER, SCHEMA, Spec, percent_tip, short, words
-from analysis.figures.search import heights, telling
+from analysis.figures.search import heights, lines_to_draw
 from analysis.figures.style import budget_label
 from analysis.levels import shown
 
@@ -24,7 +24,7 @@ _LEAVES = (
 def parallel(run: Run) -> Spec:
     """Configurations of the most used rung and their accuracy; a brush keeps those inside it."""
     epochs = int(run.measured["epochs"].mode().iloc[0])
-    trials = telling(run.budget(epochs))
+    trials = lines_to_draw(run.budget(epochs))
     names = [name for name, hp in run.hyperparameters.items() if len(hp.choices) > 1]
     accuracies = 1 - trials["error"]
     low, high = float(accuracies.min()), float(accuracies.max())

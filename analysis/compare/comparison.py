@@ -71,7 +71,7 @@ def _notes(runs: Sequence[Run], shared: float) -> list[str]:
         notes.append(
             f"compared after {format_duration(shared)}, which every run has searched; some searched longer"
         )
-    told = {run.path for run in consensus.telling(runs)}
+    told = {run.path for run in consensus.with_importances(runs)}
     silent = [run.name for run in runs if run.path not in told]
     if silent:
         notes.append(f"too few trials to say what matters: {', '.join(silent)}")

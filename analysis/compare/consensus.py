@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from analysis.frames import Run
 
 
-def telling(runs: Sequence[Run]) -> list[Run]:
+def with_importances(runs: Sequence[Run]) -> list[Run]:
     """Returns the runs with enough trials to compute importances."""
     return [run for run in runs if marginals.enough(run)]
 
@@ -31,7 +31,7 @@ def importances(groups: Sequence[Group], settings: by_budget.ImportanceSettings)
     """
     rows = []
     for part in groups:
-        for run in telling(part.runs):
+        for run in with_importances(part.runs):
             config = run.config(by_budget.find_centre(run))
             found = engines.local(run, run.measured, config, trees=settings.trees, seed=settings.seed)
             for method in ("lpi", "fanova"):
@@ -63,7 +63,7 @@ def agreement(runs: Sequence[Run], settings: by_budget.ImportanceSettings) -> pd
         first), ``agreeing`` (how many do), ``rank_correlation`` (Spearman's, mean over pairs of runs;
         NaN for fewer than two runs).
     """
-    runs = telling(runs)
+    runs = with_importances(runs)
     rows = []
     tables = [preferences(run, settings) for run in runs]
     for name in tables[0]["hyperparameter"].unique() if tables else []:

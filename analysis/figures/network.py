@@ -66,7 +66,7 @@ def _height(part: Part) -> float:
     return _LINE * (len(part.lines) + 1) + _PAD
 
 
-def twins(column: Sequence[Part], other: Sequence[Part]) -> list[Part | None]:
+def counterparts(column: Sequence[Part], other: Sequence[Part]) -> list[Part | None]:
     """For each part of one network the other's of the same title and number, None if it has none."""
     found = dict(zip(_named(other), other, strict=True))
     return [found.get(name) for name in _named(column)]
@@ -83,7 +83,7 @@ def _draw(
     width = 3.25
     ax.text(left + width / 2, top - 0.18, title, ha="center", va="center", fontweight="bold", color=paint)
     y = top - 0.5
-    for part, twin in zip(column, twins(column, other), strict=True):
+    for part, twin in zip(column, counterparts(column, other), strict=True):
         height = _height(part)
         middle = left + width / 2
         if y < top - 0.5:

@@ -247,7 +247,7 @@ def parallel(run: Run) -> Figure:
             say(ax, "nothing to choose: there is one configuration")
             return figure
         epochs = int(run.measured["epochs"].mode().iloc[0])
-        trials = telling(run.budget(epochs)).sort_values("error", ascending=False)
+        trials = lines_to_draw(run.budget(epochs)).sort_values("error", ascending=False)
         lines = heights(run, trials, names)
         norm = Normalize(*np.percentile(1 - trials["error"], [2, 98]))
         # Orange to blue: told apart by colour-blind readers, and on light and dark pages.
@@ -278,7 +278,7 @@ def parallel(run: Run) -> Figure:
     return figure
 
 
-def telling(trials: pd.DataFrame) -> pd.DataFrame:
+def lines_to_draw(trials: pd.DataFrame) -> pd.DataFrame:
     """Trials to draw as lines: all, or of more than 600 the best 300 and 300 of the others."""
     if len(trials) <= MOST_LINES:
         return trials

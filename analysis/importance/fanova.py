@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.importance.forest import tells_apart
+from analysis.importance.forest import exceeds_rounding
 
 if TYPE_CHECKING:
     from analysis.importance.forest import Boxes, Forest
@@ -63,4 +63,4 @@ def _centred(tree: Boxes) -> tuple[Boxes, float]:
     weights = tree.fractions.prod(axis=0)
     values = tree.values - tree.values @ weights
     total = float(values**2 @ weights)
-    return replace(tree, values=values), total if tells_apart(total, tree.values) else 0.0
+    return replace(tree, values=values), total if exceeds_rounding(total, tree.values) else 0.0

@@ -28,7 +28,7 @@ MOST_LEAVES = 1000  # about; a full tree of 10,000 trials has thousands, slow an
 _ROUNDING = 1e-9  # of the largest value: errors are shares of counted images and differ by far more
 
 
-def tells_apart(variance: float, values: np.ndarray) -> bool:
+def exceeds_rounding(variance: float, values: np.ndarray) -> bool:
     """Whether a variance of values is more than the rounding of equal ones.
 
     Args:

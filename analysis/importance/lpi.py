@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.importance.forest import tells_apart
+from analysis.importance.forest import exceeds_rounding
 from analysis.levels import active
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def importances(forest: Forest, centre: Mapping[str, Any]) -> np.ndarray:
     variances = np.stack([predicted.var(axis=1) for predicted in predictions], axis=1)
     sums = variances.sum(axis=1, keepdims=True)
     told = np.array(
-        [[tells_apart(total, tree.values)] for total, tree in zip(sums[:, 0], forest.trees, strict=True)]
+        [[exceeds_rounding(total, tree.values)] for total, tree in zip(sums[:, 0], forest.trees, strict=True)]
     )
     return np.divide(variances, sums, out=np.zeros_like(variances), where=told)
 

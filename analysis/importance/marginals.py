@@ -82,7 +82,7 @@ def confidence(values: np.ndarray) -> tuple[float, float]:
 def all_equal(run: Run, epochs: int) -> bool:
     """Whether the measured trials of a rung have the same error up to rounding."""
     errors = run.budget(epochs)["error"].to_numpy(dtype=float)
-    return not forests.tells_apart(float(errors.var()), errors)
+    return not forests.exceeds_rounding(float(errors.var()), errors)
 
 
 def one_sided(run: Run, epochs: int, share: float = 0.9) -> dict[str, str]:

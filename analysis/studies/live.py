@@ -85,7 +85,7 @@ class Mirror:
             UserError: If a file of the run is damaged.
         """
         study = Study.of(run, name)
-        views = [study, study.of_the_error()] if study.costs else [study]
+        views = [study, study.error_only()] if study.costs else [study]
         self.run = run
         self._views = {view.create(storage): view for view in views}
         self.study_id = next(iter(self._views))

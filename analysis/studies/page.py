@@ -76,7 +76,7 @@ def application(storage: BaseStorage) -> Any:
     script = _script()
 
     @app.hook("before_request")
-    def only_show() -> None:
+    def read_only() -> None:
         if request.method not in ("GET", "HEAD"):
             reason = {"reason": "this page shows a run; it changes nothing"}
             raise HTTPResponse(json.dumps(reason), 403, content_type="application/json")

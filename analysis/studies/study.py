@@ -83,7 +83,7 @@ class Study:
             attributes=attributes,
         )
 
-    def of_the_error(self) -> Study:
+    def error_only(self) -> Study:
         """The same with the error as its only objective: Optuna draws no learning curves for several."""
         return replace(self, name=f"{self.name} (error)", costs=())
 

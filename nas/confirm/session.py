@@ -191,7 +191,7 @@ def carry_out(
     )
     if work.left:
         listeners.append(_Writer(run, task, work, weights))
-        with view(work, task) as shown, signals.handled(work.stop), output.impatient():
+        with view(work, task) as shown, signals.handled(work.stop), output.dropping_unread():
             listeners.append(shown)
             for text in notes:
                 work.note(text)

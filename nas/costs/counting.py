@@ -28,7 +28,7 @@ def main(pipe: Connection, task: CountedNetwork) -> None:
             none.
         task: The network to count.
     """
-    signals.left_to_the_search()
+    signals.ignore_ending()
     silence = os.open(os.devnull, os.O_WRONLY)  # output of libraries would spoil the terminal
     os.dup2(silence, 1)
     os.dup2(silence, 2)

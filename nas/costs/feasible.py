@@ -72,7 +72,7 @@ class _Search:
                 self._nearest, self.found.nearest = excess, costs
         return sorted(found, key=lambda pair: pair[0])
 
-    def go_down(self, config: Config, excess: float) -> None:
+    def descend(self, config: Config, excess: float) -> None:
         """Repeats the change of one choice that lowers costs most, until none does or enough fit."""
         while not self.enough:
             better = self.look(list(_neighbours(self._space, config)))[:1]
@@ -111,7 +111,7 @@ def find(space: SearchSpace, counter: Counter, limits: Mapping[str, float]) -> F
         return search.found
     best = sorted([*best, *search.look([config for _, config in corners(space)])], key=lambda pair: pair[0])
     for excess, config in best[:_STARTS]:
-        search.go_down(config, excess)
+        search.descend(config, excess)
     search.spread()
     return search.found
 

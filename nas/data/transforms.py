@@ -27,7 +27,7 @@ def normalisation(data_config: Mapping[str, Any]) -> tuple[list[float], list[flo
     return _channels(data_config["mean"], channels), _channels(data_config["std"], channels)
 
 
-def judging(data_config: Mapping[str, Any]) -> Transform:
+def evaluation(data_config: Mapping[str, Any]) -> Transform:
     """Builds the transform for evaluation: resize, centre crop, normalise.
 
     Args:

@@ -220,9 +220,9 @@ def _line(settings: EvaluateSettings, named: LoadableNetwork, name: str) -> tupl
 
 
 def _create(named: LoadableNetwork, device: torch.device) -> Any:
-    from nas.trial.memory import out_of_memory_is
+    from nas.trial.memory import memory_advice
 
-    with out_of_memory_is(f"{named.name}: has no room on {device}; use {setting('device', 'cpu')}"):
+    with memory_advice(f"{named.name}: has no room on {device}; use {setting('device', 'cpu')}"):
         return named.create(weights=True).to(device)
 
 
@@ -251,7 +251,7 @@ def _judge(
     from nas.evaluate import report
     from nas.evaluate.predict import Transformed, predict
     from nas.evaluate.scores import Scores
-    from nas.trial.memory import out_of_memory_is
+    from nas.trial.memory import memory_advice
     from nas.trial.passes import autocast_dtype
     from nas.util.machine import hardware, versions
 
@@ -266,10 +266,10 @@ def _judge(
     output.doing(f"judging {len(found.labels):,} images")
     short = f"{setting('batch_size', settings.batch_size)}: out of memory; must be smaller"
     try:
-        with out_of_memory_is(short):
+        with memory_advice(short):
             predictions = predict(
                 model,
-                Transformed(found, transforms.judging(config)),
+                Transformed(found, transforms.evaluation(config)),
                 device,
                 batch_size=settings.batch_size,
                 workers=settings.workers,

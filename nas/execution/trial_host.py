@@ -253,7 +253,7 @@ class TrialHost:
             state=state,
             micro_batch=micro_batch,
             on_epoch=on_epoch,
-            on_judged=lambda metrics, judged: self._keep(spec, metrics, judged),
+            on_evaluated=lambda metrics, judged: self._keep(spec, metrics, judged),
             layers=self._layers,
             recorder=self._recorder,
             on_note=lambda text: self._note(f"trial {spec.trial}: {text}"),

@@ -33,7 +33,7 @@ def main(pipe: Connection, lifeline: Connection, settings: WorkerSettings, outpu
         settings: Settings of the process.
         output: File for whatever libraries print, which would otherwise spoil the terminal.
     """
-    signals.left_to_the_search()
+    signals.ignore_ending()
     _be_killed_with(lifeline)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
     sink = os.open(output, os.O_WRONLY | os.O_APPEND)

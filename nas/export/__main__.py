@@ -52,7 +52,7 @@ def main(args: Sequence[str] | None = None) -> int:
             print(exported.note)
         summary.show(exported.rows, exported.totals)
         for form in exported.forms:
-            print(form.in_words)
+            print(form.description)
         folder = command.settings.output
         trained = folder.with_name(f"{folder.name}-trained")
         print(f"written to {folder}")

@@ -11,7 +11,7 @@ import search_spaces
 from nas.data import transforms
 from nas.export import folder, forms, model_card, reexport, sample, sizes, source, summary, weights
 from nas.export import recipe as recipes
-from nas.export.exported import Exported, in_words, own_facts, pushed
+from nas.export.exported import Exported, config_entries, description, pushed
 from nas.run.folder import Run
 from nas.trial import weights as trained
 from nas.util import output
@@ -72,7 +72,7 @@ def export(settings: ExportSettings) -> Exported:
         kept = trained.read(found.weights)
         weights.filled(model, kept, found.weights)
     rows, totals = _counted(settings.output.name, model, space, size, in_chans)
-    learned = "" if kept is None else in_words(kept, found)
+    learned = "" if kept is None else description(kept, found)
     cfg = _pretrained_cfg(model, space, size, (classes, in_chans), kept) | {"license": settings.licence}
     data_config = forms.data_config(model, cfg)
     images = None
@@ -100,7 +100,7 @@ def export(settings: ExportSettings) -> Exported:
                 model_card.forms(written, transforms.normalisation(data_config)),
             ),
             recipe=_recipe(found, size).to_yaml(),
-            own=own_facts(found, totals[0], settings.seed, kept, facts)
+            own=config_entries(found, totals[0], settings.seed, kept, facts)
             | ({folder.RECIPE_OF: "search", folder.CHOSEN: list(found.chosen)} if by_search else {})
             | ({folder.FORMS: {form.file: form.to_json() for form in written}} if written else {}),
             model_args=model_args,

@@ -53,7 +53,7 @@ def pushed(settings: ExportSettings) -> str | None:
     return hub.push(settings.output, settings.push_to_hub, private=settings.private)
 
 
-def in_words(kept: SavedWeights, found: source.Source) -> str:
+def description(kept: SavedWeights, found: source.Source) -> str:
     """Describes how a search trained weights, and their validation accuracy."""
     facts = kept.facts
     return (
@@ -62,7 +62,7 @@ def in_words(kept: SavedWeights, found: source.Source) -> str:
     )
 
 
-def own_facts(
+def config_entries(
     found: source.Source,
     own: summary.Total,
     seed: int,

@@ -52,7 +52,7 @@ class Form:
         return "any number, any size" if self.sizes else f"any number, of {height} x {width} pixels only"
 
     @property
-    def in_words(self) -> str:
+    def description(self) -> str:
         """A line about it."""
         opset = "" if self.opset is None else f" (opset {self.opset})"
         return f"{self.file}{opset}: {self.images}; {self.checked}"
@@ -61,7 +61,7 @@ class Form:
     def checked(self) -> str:
         """How it compares with the network."""
         if self.quantised is not None:
-            return self.quantised.in_words
+            return self.quantised.description
         return f"same answers as PyTorch, within {self.difference:.0e} of the largest logit"
 
     def to_json(self) -> dict[str, Any]:

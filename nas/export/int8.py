@@ -52,7 +52,7 @@ class Quantised:
     bytes_after: int
 
     @property
-    def in_words(self) -> str:
+    def description(self) -> str:
         """Describes the result in a clause."""
         return (
             f"top-1 {100 * self.after:.2f}% instead of {100 * self.before:.2f}% on {self.judged:,} "

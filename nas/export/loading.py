@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.export import folder, weights
 from nas.util.errors import UserError, first_line
-from search_spaces.code import is_said, refusal
+from search_spaces.code import is_trusted, refusal
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,7 +122,7 @@ def find(text: str, *spaces: str | None) -> LoadableNetwork:
     if path.is_dir():
         config = folder.read_config(path)
         named = LoadableNetwork(path.resolve().name, f"local-dir:{path}", path, config, said)
-        if named.code is not None and not is_said(named.code, said):
+        if named.code is not None and not is_trusted(named.code, said):
             raise refusal(named.code, said, path)
         return named
     import timm

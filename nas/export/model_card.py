@@ -132,7 +132,7 @@ def trained(
     )
 
 
-def again(
+def updated(
     card: str,
     timm_module: str | None,
     code: Mapping[str, str] | None,

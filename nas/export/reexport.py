@@ -71,7 +71,7 @@ def export(settings: ExportSettings) -> Exported:
         card = named.path / folder.CARD
         text = card.read_text() if card.is_file() else ""
         of_forms = model_card.forms(written, transforms.normalisation(data_config))
-        text = model_card.again(text, named.timm_module, named.code, settings.push_to_hub, of_forms)
+        text = model_card.updated(text, named.timm_module, named.code, settings.push_to_hub, of_forms)
         (staging / folder.CARD).write_text(model_card.licensed(text, settings.license))
     say = None if named.code is None else code_named(named.code, str(settings.output))
     note = f"the network of {named.path}, with its weights"

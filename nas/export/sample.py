@@ -122,7 +122,7 @@ def _sample(seen: Pictures, judged: Pictures, words: str, data_config: Mapping[s
     limited = judged
     if len(judged) > max(_JUDGING, least):
         limited = judged.limited(max(_JUDGING, least), 0)
-    return Sample(some, limited, words, transforms.judging(data_config))
+    return Sample(some, limited, words, transforms.evaluation(data_config))
 
 
 def _other_classes(spec: str, classes: int) -> SettingError:

@@ -13,7 +13,7 @@ from torch import nn
 from nas.export import folder, loading
 from nas.export.published import TABLE_3
 from nas.profile.front import neighbours
-from nas.trial.memory import out_of_memory_is
+from nas.trial.memory import memory_advice
 from nas.trial.passes import Passes, autocast_dtype
 from nas.util.counts import count
 from nas.util.errors import SettingError, first_line, setting
@@ -163,7 +163,7 @@ def profile(
     accuracies = [_top1(named, settings) for named in found]
     short = f"{setting('batch_size', batch_size)}: out of memory; must be smaller"
     pixels = _Pixels(device)
-    with out_of_memory_is(short), torch.inference_mode():
+    with memory_advice(short), torch.inference_mode():
         subjects, memory, left = [], [], []
         for named in found:
             note(f"{named.name}: building and counting")

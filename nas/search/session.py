@@ -348,7 +348,7 @@ class Session:
             if tracker := stack.enter_context(follower.following(self.run, loop.note)):
                 listeners.append(tracker)
             facts = {**session_facts(self.run, self.search), **self.shared.facts()}
-            with signals.handled(loop.stop), output.impatient():
+            with signals.handled(loop.stop), output.dropping_unread():
                 reason = loop.run(SessionStarted("", 0.0, **facts))
             return SessionOutcome(self.run, self.search, loop.state, reason)
 

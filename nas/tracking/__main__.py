@@ -70,7 +70,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _tell(teller: TrackerUpdater) -> None:
     try:
-        teller.all_of_it()
+        teller.update_once()
     except UserError:
         raise
     except Exception as error:  # a tracker may raise anything

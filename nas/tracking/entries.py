@@ -63,7 +63,7 @@ class Entry:
     results: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether nothing more will come; a search may always be resumed."""
         return self.key != SEARCH and self.state in _ENDED
 

@@ -135,10 +135,10 @@ class Mirror:
                 entry = book.entry(number, running=live)
                 tracker.send(entry)
                 del book.due[number]
-                if entry.whole:
+                if entry.complete:
                     book.times.pop(number, None)
 
-    def again(self) -> None:
+    def resend(self) -> None:
         """Sends everything again, to a tracker that was opened again."""
         for book in self._books:
             begun = (t.trial for t in book.state.trials.values() if t.attempts or t.finished)

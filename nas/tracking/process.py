@@ -75,13 +75,13 @@ class TrackerUpdater:
         """
         if self._tracker is None:
             self._tracker = opened(self._run, self._tracked)
-            self._mirror.again()
+            self._mirror.resend()
         self._mirror.tell(self._tracker, live=live)
         if last:
             self._tracker.artifacts(self._mirror.artifacts())
             self._tracker.close()
 
-    def all_of_it(self) -> None:
+    def update_once(self) -> None:
         """Reads and tells everything once; any error but a UserError is the tracker's."""
         self._mirror.read()
         self.tell(live=locks.holder(self._run.lock_file) is not None, last=True)
@@ -136,7 +136,7 @@ def _end_in_time() -> None:
 
 def main() -> int:
     """Runs the process; returns its exit code."""
-    signals.left_to_the_search()
+    signals.ignore_ending()
     with contextlib.suppress(OSError):
         os.nice(_NICENESS)
     run = Run.open(Path(sys.argv[1]))

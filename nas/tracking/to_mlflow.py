@@ -47,7 +47,7 @@ class _Run:
         self._sent: set[int] | None = None  # steps; None: not looked up yet
 
     @property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether its end was sent."""
         return self._status in ("FINISHED", "FAILED")
 
@@ -76,7 +76,7 @@ class _Run:
             if step not in steps
             for name, value in point.values.items()
         ]
-        if entry.whole:
+        if entry.complete:
             at, last = _ms(entry.ended or entry.began), max(entry.curve, default=0)
             results = entry.results.items()
             new += [Metric(name, value, at, last) for name, value in results if name not in self._keys]
@@ -168,7 +168,7 @@ class MLflow:
     def send(self, entry: Entry) -> None:
         """Takes an entry as far as it has come."""
         run = self._runs.get(entry.key)
-        if run is not None and run.whole and entry.key != SEARCH:
+        if run is not None and run.complete and entry.key != SEARCH:
             return
         if run is None:
             tags = {_ID: self._id, _KEY: entry.key, "smacnas.kind": entry.kind}

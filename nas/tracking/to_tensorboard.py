@@ -51,7 +51,7 @@ class _Folder:
             self._state = entry.state
             said = f"{entry.state}: {entry.reason}" if entry.reason else entry.state
             self._text("state", said, entry.ended or entry.began)
-        if entry.whole:
+        if entry.complete:
             self._end(entry)
         self._writer.flush()
 
@@ -111,7 +111,7 @@ class TensorBoard:
         self._open[entry.key].update(entry)
         if entry.key == SEARCH:
             self._search = entry
-        if entry.whole:
+        if entry.complete:
             self._open.pop(entry.key).close()
             self._whole.add(entry.key)
 

@@ -50,7 +50,7 @@ class Wandb:
         if entry.key not in self._open:
             self._open[entry.key] = _Run(self._begin(entry))
         self._open[entry.key].update(entry)
-        if entry.whole:
+        if entry.complete:
             self._open.pop(entry.key).finish()
             self._whole.add(entry.key)
 
@@ -115,7 +115,7 @@ class _Run:
         if entry.state != self._state:
             self._state = entry.state
             self._run.summary.update({"state": entry.state, "reason": entry.reason})
-        if entry.whole:
+        if entry.complete:
             self._run.summary.update(dict(entry.results))
 
     def file(self, name: str, path: Path) -> None:

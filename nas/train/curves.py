@@ -63,7 +63,7 @@ def _row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {"epoch": int(row["epoch"]), **figures}
 
 
-def refuse_twins(output: Path, beside: Sequence[Path]) -> None:
+def refuse_duplicates(output: Path, beside: Sequence[Path]) -> None:
     """Refuses a training that would be drawn twice.
 
     Raises:

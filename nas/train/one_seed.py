@@ -23,7 +23,7 @@ from nas.train.fit import shortfall
 from nas.train.trainer import Trainer
 from nas.train.view import Speed, View, choose
 from nas.trial.checkpoint import CheckpointStore
-from nas.trial.memory import PeakMemory, out_of_memory_is
+from nas.trial.memory import PeakMemory, memory_advice
 from nas.trial.validation import NORM_IMAGES, settle_batch_norm
 from nas.util import output
 from nas.util.errors import SettingError, UserError, first_line, from_reader, setting
@@ -137,7 +137,7 @@ class _Run:
         model = work.create()
         classes = len(work.pictures.class_names)
         updates = self._batches.updates
-        with out_of_memory_is(f"{work.name}: has no room on {work.device}; use {setting('device', 'cpu')}"):
+        with memory_advice(f"{work.name}: has no room on {work.device}; use {setting('device', 'cpu')}"):
             self._trainer = Trainer(
                 *(work.accelerator, work.device, model, recipe, classes, updates, seed, finish),
                 sync_bn=settings.sync_bn,
@@ -191,7 +191,7 @@ class _Run:
             f"{setting('accumulate')} than {settings.accumulate}, or add {setting('grad_checkpointing')}"
         )
         try:
-            with out_of_memory_is(short):
+            with memory_advice(short):
                 loss = trainer.epoch(iter(self._loader), epoch, first, settings.accumulate, on_update)
         except UserError as error:
             raise from_reader(error) from None
@@ -232,7 +232,7 @@ class _Run:
         some = Transformed(self._train.take(index), self._work.eval_transform)
         batches = DataLoader(some, batch_size=max(2 * self._batches.size, 128))
         settle_batch_norm(
-            self._trainer.judged,
+            self._trainer.evaluated,
             (images.to(self._work.device, memory_format=torch.channels_last) for images, _ in batches),
             self._work.device,
             AMP[self._work.accelerator.mixed_precision],
@@ -245,12 +245,12 @@ class _Run:
         rank, processes = accelerator.process_index, accelerator.num_processes
         at_once = max(2 * self._batches.size, 64)
         accumulate = self._work.settings.accumulate
-        with out_of_memory_is(
+        with memory_advice(
             f"{setting('accumulate', accumulate)}: out of memory with {at_once} images at once; "
             "must be larger"
         ):
             mine = predict(
-                self._trainer.judged,
+                self._trainer.evaluated,
                 Transformed(pictures, self._work.eval_transform, rank, processes),
                 self._work.device,
                 batch_size=at_once,
@@ -266,7 +266,8 @@ class _Run:
         if not self._main:
             return
         state = {
-            key: value.detach().cpu().contiguous() for key, value in self._trainer.judged.state_dict().items()
+            key: value.detach().cpu().contiguous()
+            for key, value in self._trainer.evaluated.state_dict().items()
         }
         with self._written():
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -305,7 +306,7 @@ class _Run:
         work = self._work
         began = time.perf_counter()
         work.accelerator.wait_for_everyone()  # the first process has written the best weights
-        self._trainer.judged.load_state_dict(load_file(self._folder / _BEST))
+        self._trainer.evaluated.load_state_dict(load_file(self._folder / _BEST))
         if work.test is not None:
             output.doing(f"judging {len(work.test.labels):,} test images")
         test = None if work.test is None else self._judge(work.test)
@@ -320,7 +321,7 @@ class _Run:
             "curve": self._curve,
         }
         if self._main:
-            work.finish(self._folder / work.name, self._trainer.judged, result)
+            work.finish(self._folder / work.name, self._trainer.evaluated, result)
             with self._written():
                 write_json(self._folder / RESULT, result)
                 shutil.rmtree(self._folder / "checkpoints", ignore_errors=True)

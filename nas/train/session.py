@@ -58,7 +58,7 @@ def train(model: str, settings: TrainCommandSettings, recipe: Recipe) -> dict[st
     if fit.is_run(model):
         model, settings = searched.exported(model, settings)
     named = loading.find(model, settings.space)
-    curves.refuse_twins(settings.output, settings.beside)
+    curves.refuse_duplicates(settings.output, settings.beside)
     beside = [
         (*curves.read(path), path) for path in settings.beside
     ]  # now, so that it does not fail in the end
@@ -178,7 +178,7 @@ def _work(
         pictures=pictures,
         test=test,
         data_config=data_config,
-        eval_transform=transforms.judging(data_config),
+        eval_transform=transforms.evaluation(data_config),
         workers=devices.workers() if settings.workers is None else settings.workers,
         finish=finish,
         roofline=roofline.measure(

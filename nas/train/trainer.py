@@ -109,7 +109,7 @@ class Trainer:
         return model
 
     @property
-    def judged(self) -> nn.Module:
+    def evaluated(self) -> nn.Module:
         """The network that is validated and kept: the average if there is one."""
         return self.plain if self._average is None else self._average.module
 
@@ -224,7 +224,7 @@ class Trainer:
         """Averages batch norms' statistics over the processes, as timm's ``--dist-bn reduce`` does."""
         processes = self._accelerator.num_processes
         if processes > 1:
-            for model in {self.plain, self.judged}:
+            for model in {self.plain, self.evaluated}:
                 distribute_bn(model, processes, reduce=True)
 
 

@@ -74,7 +74,7 @@ def train(
     state: State | None = None,
     micro_batch: int | None = None,
     on_epoch: Callable[[EpochMetrics, Snapshot], bool | None] | None = None,
-    on_judged: Callable[[EpochMetrics, Snapshot], object] | None = None,
+    on_evaluated: Callable[[EpochMetrics, Snapshot], object] | None = None,
     layers: FastLayers | None = None,
     recorder: Recorder | None = None,
     on_note: Callable[[str], None] = lambda _: None,
@@ -98,7 +98,7 @@ def train(
             With batch norm the statistics are then those of the micro-batch.
         on_epoch: Called after each epoch with its metrics and a snapshot of the state to checkpoint.
             Returning False pauses the training.
-        on_judged: Called after the last epoch with its metrics and a snapshot of the weights that were
+        on_evaluated: Called after the last epoch with its metrics and a snapshot of the weights that were
             validated (their average, if there is one) and the buffers, by name.
         layers: Replaces the network's layers by faster ones; None leaves them.
         recorder: Records steps and validation batches as CUDA graphs; None runs them plainly.
@@ -122,8 +122,8 @@ def train(
 
             snapshot = Snapshot(lambda: _state(trainer, curve, identity), device)
             paused = on_epoch is not None and on_epoch(curve[-1], snapshot) is False
-        if on_judged is not None and len(curve) == epochs:
-            on_judged(curve[-1], Snapshot(trainer.judged, device))
+        if on_evaluated is not None and len(curve) == epochs:
+            on_evaluated(curve[-1], Snapshot(trainer.evaluated, device))
         return Result(
             curve=tuple(curve),
             train_seconds=sum(metrics.train_seconds for metrics in curve[first:]),

@@ -65,7 +65,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def out_of_memory_is(advice: str) -> Iterator[None]:
+def memory_advice(advice: str) -> Iterator[None]:
     """Turns out-of-memory errors inside the block into a one-line error; other errors pass unchanged.
 
     Args:

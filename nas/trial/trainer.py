@@ -190,7 +190,7 @@ class Trainer:
             estimate_batch_norm(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
             return evaluate(self.model, self.data, batch_size=batch_size, bf16=self._bf16)
 
-    def judged(self) -> dict[str, torch.Tensor]:
+    def evaluated(self) -> dict[str, torch.Tensor]:
         """Returns the validated weights and buffers by name; to be copied before the next step."""
         with nullcontext() if self.average is None else self.average.applied():
             return self.model.state_dict()

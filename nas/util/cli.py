@@ -135,7 +135,7 @@ def _is_quiet() -> bool:
 
 def _code(main: Callable[[], int], prog: str, spinner: Spinner) -> int:
     try:
-        with signals.raised():
+        with signals.as_exceptions():
             return main()
     except UserError as error:
         print(f"{prog}: {_spelled(error, {})}", file=sys.stderr)

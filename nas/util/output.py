@@ -84,7 +84,7 @@ class _Sink(io.RawIOBase):
                     raise
         return len(view)
 
-    def hurry(self) -> None:
+    def drop_unread(self) -> None:
         """From now on what a halted terminal (Ctrl-S) or a pipe that is not read does not take is lost.
 
         It is opened once more for that: whoever else writes to it must not be hurried.
@@ -94,7 +94,7 @@ class _Sink(io.RawIOBase):
             with contextlib.suppress(OSError):  # where the system has no such names
                 self._hasty = os.open(f"/proc/self/fd/{self._number}", flags)
 
-    def calm(self) -> None:
+    def wait_for_reader(self) -> None:
         """From now on it is waited for."""
         number, self._hasty = self._hasty, None
         if number is not None:
@@ -110,7 +110,7 @@ class _Sink(io.RawIOBase):
     def _lose(self, error: OSError) -> None:
         self.failed = self.failed or error
         if error.errno in _NO_READER or not self._lasting:
-            self.calm()
+            self.wait_for_reader()
             with contextlib.suppress(OSError):
                 os.dup2(_nothing(), self._number)
 
@@ -165,16 +165,16 @@ def doing(text: str) -> None:
 
 
 @contextlib.contextmanager
-def impatient() -> Iterator[None]:
+def dropping_unread() -> Iterator[None]:
     """What is printed within is lost rather than waited for if its reader does not take it."""
     sinks = [stream.sink for stream in (sys.stdout, sys.stderr) if isinstance(stream, Output)]
     for sink in sinks:
-        sink.hurry()
+        sink.drop_unread()
     try:
         yield
     finally:
         for sink in sinks:
-            sink.calm()
+            sink.wait_for_reader()
 
 
 def _fill_gaps() -> None:

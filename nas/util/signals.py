@@ -64,7 +64,7 @@ def handled(stop: Callable[[str], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def raised() -> Iterator[None]:
+def as_exceptions() -> Iterator[None]:
     """Lets SIGTERM and SIGHUP end a command like Ctrl-C, with clean-up.
 
     Raises:
@@ -78,7 +78,7 @@ def raised() -> Iterator[None]:
         yield
 
 
-def left_to_the_search() -> None:
+def ignore_ending() -> None:
     """Makes a trial process ignore signals that a terminal or batch system sends to all processes.
 
     The search receives them as well and decides; it ends the trial at the end of its epoch.

@@ -141,8 +141,8 @@ def test_networks_of_unequal_length_stand_side_by_side() -> None:
     """A part that only one of them has is marked; the parts behind it still have their twins."""
     short = [Part("stem", ("conv",), 16), Part("stage", ("conv",), 8), Part("head", ("linear",), 0)]
     long = [*short[:2], Part("downsampling", ("conv 2x2",), 4), Part("stage", ("conv",), 4), short[2]]
-    assert figures_network.twins(long, short) == [short[0], short[1], None, None, short[2]]
-    assert figures_network.twins(short, long) == [long[0], long[1], long[4]]
+    assert figures_network.counterparts(long, short) == [short[0], short[1], None, None, short[2]]
+    assert figures_network.counterparts(short, long) == [long[0], long[1], long[4]]
     space = search_spaces.get("resnet")
     separate = {**space.default, "downsampling": "separate"}
     run = SimpleNamespace(

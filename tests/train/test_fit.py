@@ -199,7 +199,7 @@ def picture() -> Image.Image:
 
 
 def test_one_channel_is_shown_as_the_search_showed_it() -> None:
-    shown = transforms.judging(CONFIG)(picture())
+    shown = transforms.evaluation(CONFIG)(picture())
     grey = torch.from_numpy(np.asarray(picture())[..., 0].copy()).float() / 255
     torch.testing.assert_close(shown, ((grey - 0.25) / 0.5)[None])
 

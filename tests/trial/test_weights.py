@@ -68,7 +68,7 @@ def test_what_is_kept_is_what_was_measured(tmp_path: Path, average: float) -> No
             seed=1,
             state=state,
             on_epoch=lambda metrics, snapshot: bool(states.update({metrics.epoch: snapshot()})) or True,
-            on_judged=lambda metrics, judged: kept.append((metrics, judged())),
+            on_evaluated=lambda metrics, judged: kept.append((metrics, judged())),
         )
 
     run(3)
@@ -99,7 +99,7 @@ def test_a_paused_training_keeps_none() -> None:
         max_epochs=3,
         seed=1,
         on_epoch=lambda metrics, _: metrics.epoch < 2,
-        on_judged=lambda *given: kept.append(given),
+        on_evaluated=lambda *given: kept.append(given),
     )
     assert not kept
 

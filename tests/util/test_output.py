@@ -25,7 +25,7 @@ from nas.util import cli, output
 folder, answer, pause = Path(sys.argv[1]), sys.argv[2] == "answer", float(sys.argv[3])
 def main():
     (folder / "begun").touch()
-    with output.impatient():
+    with output.dropping_unread():
         for number in range(6000):
             print(f"line {number}", flush=number % 100 == 0)
             time.sleep(pause)

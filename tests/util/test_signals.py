@@ -140,13 +140,13 @@ def test_a_command_without_an_end_of_its_own_tidies_up(
 
 def test_handlers_are_put_back() -> None:
     before = {number: signal.getsignal(number) for number in signals.ENDING}
-    with signals.raised(), signals.handled(lambda _: None):
+    with signals.as_exceptions(), signals.handled(lambda _: None):
         assert signal.getsignal(signal.SIGTERM) != before[signal.SIGTERM]
     assert {number: signal.getsignal(number) for number in signals.ENDING} == before
 
 
 def test_a_trial_process_leaves_the_end_to_the_search() -> None:
     """A terminal, systemd and batch systems send their signals to all processes of a search."""
-    script = "import os, signal; from nas.util import signals; signals.left_to_the_search()\n"
+    script = "import os, signal; from nas.util import signals; signals.ignore_ending()\n"
     script += "for number in signals.ENDING: os.kill(os.getpid(), number)"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0

@@ -41,6 +41,10 @@ class DerivedSelector(ConfigSelector):
     trials only, never on how that point was reached. So configurations of an earlier session can be handed
     to it (:meth:`give`) in place of computing them again, and what follows is what would have
     followed without a break.
+
+    Attributes:
+        learns_rungs: Whether results decide at which rung configurations begin.
+        lowest: The lowest rung, by number, that tells enough of the highest for its price.
     """
 
     _model: Forest | GaussianProcess
@@ -62,8 +66,8 @@ class DerivedSelector(ConfigSelector):
         super().__init__(scenario, retrain_after=1, min_trials=min_trials)
         self._evidence = Evidence(rungs)
         self._rungs = rungs
-        self._learns_rungs = learns_rungs
-        self._lowest = 0  # rung, by number, at which configurations begin
+        self.learns_rungs = learns_rungs
+        self.lowest = 0
         self._telling = 0  # from which on errors are of use to the model
         for row, error in earlier:
             self._evidence.recall(row, error)
@@ -78,16 +82,6 @@ class DerivedSelector(ConfigSelector):
         self._learnt = 0  # finished trials that the model knows
         self._crashes = CrashModel(scenario.configspace)
         self._warned = 0  # finished trials that the model of crashes knows
-
-    @property
-    def learns_rungs(self) -> bool:
-        """Whether results decide at which rung configurations begin."""
-        return self._learns_rungs
-
-    @property
-    def lowest(self) -> int:
-        """The lowest rung, by number, that tells enough of the highest for its price."""
-        return self._lowest
 
     @property
     def exhausted(self) -> bool:
@@ -122,9 +116,9 @@ class DerivedSelector(ConfigSelector):
         self._evidence.add(config.get_array(), epochs, error, blameless=blameless, curve=curve)
         finished = self._evidence.finished
         before = self._telling
-        if self._learns_rungs and epochs == self._rungs[-1] and error is not None:
+        if self.learns_rungs and epochs == self._rungs[-1] and error is not None:
             judged = self._evidence.of_rungs()
-            self._lowest, self._telling = judged.first, judged.telling
+            self.lowest, self._telling = judged.first, judged.telling
         if self._telling != before or finished - self._tuned_at > self._tuned_at // _TUNE_GROWTH:
             self._tuned_at, self._tune_on = finished, self._evidence.training_data(self._telling)
 
