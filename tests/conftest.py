@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
-import multiprocessing
 import os
 import re
 import signal
@@ -52,7 +52,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files that take a minute or two. They go first, or a worker would end the tests alone with one of them.
+# Files that take half a minute or more. They go first, or a worker would end the tests alone with one.
 LONG = {
     "test_readme",
     "test_tutorial",
@@ -61,7 +61,15 @@ LONG = {
     "test_module_space",
     "test_gpu_program",
     "test_search_command",
-    "test_local",
+    "test_training",
+    "test_trained_run",
+    "test_weights_of_a_run",
+    "test_forms",
+    "test_triton",
+    "test_output",
+    "test_quality",
+    "test_own_space",
+    "test_conformance",
     "test_deepcave_pages",
     "test_faults",
     "test_wheel",
@@ -73,6 +81,25 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:  # whole programs, one after another, on a machine that may have other work
         if item.get_closest_marker("acceptance") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1200))
+
+
+def pytest_collection_finish() -> None:
+    """Keeps what has been imported out of garbage collections, each of which would take a second."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """The same of what a file imported."""
+    if nextitem is not None and nextitem.path != item.path:
+        gc.collect()
+        gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Libraries complain of what is left at the end."""
+    gc.unfreeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -214,20 +241,19 @@ def _nothing_outlives_the_machine() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session")
+def warm() -> WarmProcesses:
+    """Starts processes without a second for their imports."""
+    return WarmProcesses()
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _processes_start_at_once() -> Iterator[None]:
-    """Trial processes of searches in this process are forked from a server that has imported torch."""
-    warm = WarmProcesses()
+def _trials_start_at_once(warm: WarmProcesses) -> Iterator[None]:
+    """Trial processes of searches in this process; those of forks of it and of programs are spawned."""
     with pytest.MonkeyPatch.context() as patch:
         for room in ("nas.execution.process", "nas.costs.counter"):
             patch.setattr(f"{room}.multiprocessing", warm)
         yield
-
-
-@pytest.fixture
-def spawned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has trial processes spawned, as everywhere but in tests."""
-    monkeypatch.setattr("nas.execution.process.multiprocessing", multiprocessing)
 
 
 @pytest.fixture(scope="module")
@@ -244,10 +270,10 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def trials_here(one_thread: None) -> Iterator[None]:
     """Makes searches train in this process: for tests of a run's results, not of its trial process."""
-    from tests.execution.in_thread import InThread
+    from tests.execution import in_thread
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nas.execution.local.TrialProcess", InThread)
+        in_thread.install(patch)
         yield
 
 

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import sys
+from importlib import import_module
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 # What a trial process and the one that counts import; a module that is missing is imported by each of them.
@@ -18,6 +21,7 @@ IMPORTED = [
     "nas.data.sources",
     "sklearn.datasets",
     "torch._dynamo",
+    "nas.train.session",
 ]
 
 
@@ -36,7 +40,7 @@ class WarmProcess(ForkServerProcess):
 
 
 class _WarmContext(ForkServerContext):
-    Process = WarmProcess  # type: ignore[assignment]
+    Process = WarmProcess
 
 
 class WarmProcesses:
@@ -50,3 +54,16 @@ class WarmProcesses:
     def get_context(self, method: str) -> BaseContext:
         """Returns how processes are started: forks of this one do not know its server."""
         return self._context if os.getpid() == self._here else multiprocessing.get_context(method)
+
+    def typed(self, module: str, *args: str) -> BaseProcess:
+        """Starts a command that starts no processes itself."""
+        process = self._context.Process(target=_run, args=(module, args), daemon=True)
+        process.start()
+        return process
+
+
+def _run(module: str, args: tuple[str, ...]) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    sys.exit(import_module(f"{module}.__main__").main(list(args)))

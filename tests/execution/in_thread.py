@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import threading
 from multiprocessing.connection import Connection, wait
 from types import SimpleNamespace
+
+import pytest
 
 from nas.execution import worker
 from nas.execution.process import TrialProcess
@@ -45,4 +46,12 @@ class InThread(TrialProcess):
     def close(self) -> None:
         self.pipe.close()
         self._thread.join()
-        gc.unfreeze()  # a workplace freezes what there is, which is all of a process of its own
+
+
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Makes searches train in this process.
+
+    A trial process freezes what it has when its first trial begins. In this one that is other tests' garbage.
+    """
+    patch.setattr("nas.execution.local.TrialProcess", InThread)
+    patch.setattr("nas.execution.trial_host.gc", SimpleNamespace(freeze=lambda: None))

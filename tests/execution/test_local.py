@@ -17,7 +17,7 @@ from nas.execution.messages import EpochDone, Note, Report, TrialEnded, TrialPau
 from nas.execution.settings import WorkerSettings
 from nas.util.errors import UserError
 from search_spaces.base import config_id
-from tests.execution.in_thread import InThread
+from tests.execution.in_thread import install
 from tests.execution.small_workers import settings
 
 HERE = str(Path(__file__).parent)
@@ -104,7 +104,7 @@ def test_out_of_memory_is_tried_once_more_with_half_the_micro_batch(executor: Lo
 @pytest.fixture
 def in_thread(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """For what does not depend on a process of its own."""
-    monkeypatch.setattr("nas.execution.local.TrialProcess", InThread)
+    install(monkeypatch)
     monkeypatch.syspath_prepend(HERE)
 
 

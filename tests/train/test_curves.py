@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -45,25 +42,25 @@ def colours(path):
     return {colour for _, colour in Image.open(path).convert("RGB").getcolors(10**6)}
 
 
-def killed_in_seed(seed, network, output, args):
+def killed_in_seed(seed, warm, network, output, args):
     """Starts a training and kills it once the seed has a checkpoint."""
-    command = [sys.executable, "-m", "nas.train", str(network), "--data", "digits", "-o", str(output), *args]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = warm.typed("nas.train", str(network), "--data", "digits", "-o", str(output), *args)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.is_alive():
         if list((output / f"seed-{seed}" / "checkpoints").glob("last-*.pt")):
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
+            process.kill()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
             return
         time.sleep(0.002)
     raise AssertionError(f"no checkpoint of seed {seed} before the end")
 
 
-def test_a_kill_amid_the_second_seed_changes_no_figure(run, networks, tmp_path, short):
+def test_a_kill_amid_the_second_seed_changes_no_figure(run, warm, networks, tmp_path, short):
     args = ("--epochs", "2", "--seeds", "2", "--checkpoint-steps", "2", "--val-fraction", "0.2")
     args = (*args, "--max-images", "100")
     output = tmp_path / "killed"
-    killed_in_seed(1, networks["batch"], output, (*short, *args))
+    killed_in_seed(1, warm, networks["batch"], output, (*short, *args))
     assert (output / "seed-0" / "result.json").is_file()
     assert not (output / "seed-1" / "result.json").exists()
     assert not (output / "curves.csv").exists()

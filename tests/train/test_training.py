@@ -55,27 +55,27 @@ def test_the_published_recipe_runs_as_it_is(run, networks, tmp_path, figures):
     assert [row["epoch"] for row in first["curve"]] == [1, 2]
 
 
-def kill_at(updates, network, output, args):
+def kill_at(updates, warm, network, output, args):
     """Starts a training and kills it once it has written a checkpoint after a number of updates."""
-    command = [sys.executable, "-m", "nas.train", str(network), "--data", "digits", "-o", str(output), *args]
-    process = subprocess.Popen(command, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = warm.typed("nas.train", str(network), "--data", "digits", "-o", str(output), *args)
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and process.is_alive():
         done = [int(path.stem.split("-")[1]) for path in output.glob("seed-0/checkpoints/last-*.pt")]
         if done and max(done) >= updates:
-            process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL
+            process.kill()
+            process.join()
+            assert process.exitcode == -signal.SIGKILL
             return max(done)
         time.sleep(0.002)
     raise AssertionError(f"no checkpoint of {updates} updates before the end")
 
 
-def test_a_killed_training_ends_as_an_unkilled_one(run, networks, tmp_path, figures, short):
+def test_a_killed_training_ends_as_an_unkilled_one(run, warm, networks, tmp_path, figures, short):
     """Bit for bit on the CPU, after a kill amid the first epoch and one later on."""
     args = ("--epochs", "3", "--checkpoint-steps", "2", "--ema", "0.9")
     expected = run(networks["batch"], tmp_path / "unkilled", *args)
-    first = kill_at(2, networks["batch"], tmp_path / "killed", (*short, *args))
-    second = kill_at(first + 3, networks["batch"], tmp_path / "killed", (*short, *args))
+    first = kill_at(2, warm, networks["batch"], tmp_path / "killed", (*short, *args))
+    second = kill_at(first + 3, warm, networks["batch"], tmp_path / "killed", (*short, *args))
     assert first < second < 3 * 9  # updates
     result = run(networks["batch"], tmp_path / "killed", *args)
     assert figures(result) == figures(expected)
