@@ -29,7 +29,7 @@ def commands(page: Path) -> list[str]:
 
 
 def small(command: str) -> str:
-    """Returns a command with few images, narrow networks and few trials; its own settings are kept."""
+    """Returns a command with few images, narrow networks and little to train; its own settings are kept."""
     begins = "nas.search" in command and "--resume runs/" not in command
     if begins:
         few = " --max-images 200" if "--dataset digits" in command else ""
@@ -40,6 +40,8 @@ def small(command: str) -> str:
         command += " --trials 7"
     if "nas.confirm" in command:
         command = re.sub(r"--top \d+ --seeds \d+", "--top 1 --seeds 2", command)
+    if "nas.train" in command:
+        command += " --epochs 1 --max-images 200"
     return command.replace("--geometry t", "--geometry reduced")
 
 
