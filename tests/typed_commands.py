@@ -42,7 +42,9 @@ def small(command: str) -> str:
         command = re.sub(r"--top \d+ --seeds \d+", "--top 1 --seeds 2", command)
     if "nas.train" in command:
         command += " --epochs 1 --max-images 200"
-    return command.replace("--geometry t", "--geometry reduced")
+    if "nas.profile" in command:
+        command += " --repeats 2 --warm-up 0"
+    return re.sub(r"(--geometry |export:)t\b", r"\1reduced", command)
 
 
 def run(command: str, folder: Path) -> None:
