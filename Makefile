@@ -56,4 +56,6 @@ setup: .venv/.synced ## the environment, from the lock file
 .venv/.synced: pyproject.toml uv.lock .python-version
 	@echo "setting up .venv, once: about 3.6 GB to download (most of it PyTorch with CUDA), twice that on the disk"
 	$(if $(UV),$(UV),$$(scripts/install-uv)) sync --frozen
+	@# Read by every command and trial process, also where they may not write it.
+	$(RUN) -m compileall -q -x '/\.venv/' nas search_spaces analysis
 	@touch $@

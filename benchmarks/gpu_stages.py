@@ -136,11 +136,13 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
 
 
 def _pytest(cuda: bool) -> tuple[str, ...]:
-    """The tests marked ``gpu``; without a GPU what of them runs on a CPU in seconds."""
-    words = ("tests/gpu", "-v", "--timeout", "300") + (("-m", "gpu") if cuda else ())
-    if cuda and importlib.util.find_spec("xdist"):
-        return (*words, "-n", "8", "--dist", "loadfile", "--no-loadscope-reorder")
-    return words
+    """The tests marked ``gpu``; without a GPU a few of their twins, all of which ``make test`` runs."""
+    words = ("-v", "--timeout", "300")
+    if not cuda:
+        return ("tests/gpu/test_layers.py", *words)
+    if importlib.util.find_spec("xdist"):
+        words += ("-n", "8", "--dist", "loadfile", "--no-loadscope-reorder")
+    return ("tests/gpu", *words, "-m", "gpu")
 
 
 def run(stage: Stage, json: Path, limit: float) -> Outcome:

@@ -29,7 +29,7 @@ def commands(page: Path) -> list[str]:
 
 
 def small(command: str) -> str:
-    """Returns a command with few images, narrow networks and few trials; its own settings are kept."""
+    """Returns a command with few images, narrow networks and little to train; its own settings are kept."""
     begins = "nas.search" in command and "--resume runs/" not in command
     if begins:
         few = " --max-images 200" if "--dataset digits" in command else ""
@@ -40,7 +40,11 @@ def small(command: str) -> str:
         command += " --trials 7"
     if "nas.confirm" in command:
         command = re.sub(r"--top \d+ --seeds \d+", "--top 1 --seeds 2", command)
-    return command.replace("--geometry t", "--geometry reduced")
+    if "nas.train" in command:
+        command += " --epochs 1 --max-images 200"
+    if "nas.profile" in command:
+        command += " --repeats 2 --warm-up 0"
+    return re.sub(r"(--geometry |export:)t\b", r"\1reduced", command)
 
 
 def run(command: str, folder: Path) -> None:

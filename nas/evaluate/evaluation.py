@@ -139,11 +139,12 @@ def evaluate(settings: EvaluateSettings) -> Evaluation:
         UserError: If network, dataset or classes do not fit.
     """
     from nas.export import loading
-    from nas.util.machine import find_device
 
-    named = loading.find(settings.models[0], *settings.space)
+    named = loading.find(settings.models[0], *settings.space)  # may refuse, before PyTorch is loaded
     (image_set,) = settings.sets
     folder = settings.output or Path("evaluations") / f"{named.name.replace(':', '-')}-{image_set.label}"
+    from nas.util.machine import find_device
+
     device = find_device(settings.device)
     model = _create(named, device)
     images = _read(settings, image_set, named, model.num_classes)
@@ -159,11 +160,12 @@ def evaluate_all(settings: EvaluateSettings) -> JointEvaluation:
         UserError: If network, dataset or classes do not fit.
     """
     from nas.export import loading
+
+    named = [loading.find(text, *settings.space) for text in settings.models]
+    names = _names(settings.models, [one.name for one in named])
     from nas.util.machine import find_device
 
     device = find_device(settings.device)
-    named = [loading.find(text, *settings.space) for text in settings.models]
-    names = _names(settings.models, [one.name for one in named])
     folder = settings.output or Path("evaluations")
     found = JointEvaluation([], [one.label for one in settings.sets], folder, [])
     pictures = []

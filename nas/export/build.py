@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import search_spaces
-from nas.data import transforms
 from nas.export import folder, forms, model_card, reexport, sample, sizes, source, summary, weights
 from nas.export import recipe as recipes
 from nas.export.exported import Exported, config_entries, description, pushed
@@ -60,6 +59,8 @@ def export(settings: ExportSettings) -> Exported:
         classes = released.num_classes
     if settings.match_macs is not None:
         size = sizes.match_macs(space, found.config, size, settings.match_macs, classes)
+
+    from nas.data import transforms  # loads PyTorch: what is refused was refused before
 
     output.doing("building the network" if size.reduced else "building the network at full size")
     file, code = described(space, found.space) if is_code(found.space) else (None, None)

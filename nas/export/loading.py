@@ -12,6 +12,8 @@ from nas.util.errors import UserError, first_line
 from search_spaces.code import is_trusted, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch import nn
 
 
@@ -105,6 +107,17 @@ class LoadableNetwork:
             reason = first_line(error)
             raise UserError(f"{self.name}: cannot be created ({reason})") from error
         return model
+
+
+def refuse_folders(texts: Iterable[str], *spaces: str | None) -> None:
+    """Refuses folders that :func:`find` would refuse: at once, since PyTorch need not be loaded for it.
+
+    Raises:
+        UserError: If one is no exported folder, or needs code that the user did not name.
+    """
+    for text in texts:
+        if Path(text).expanduser().is_dir():
+            find(text, *spaces)
 
 
 def find(text: str, *spaces: str | None) -> LoadableNetwork:

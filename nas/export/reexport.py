@@ -9,7 +9,6 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.data import transforms
 from nas.export import folder, forms, images, loading, model_card, sample, summary
 from nas.export.exported import Exported, pushed
 from nas.util import output
@@ -51,6 +50,8 @@ def export(settings: ExportSettings) -> Exported:
             raise SettingError(field.name, value, f"{settings.source} holds a network as it is; leave it out")
     named = loading.find(settings.source, settings.space)
     assert named.path is not None
+    from nas.data import transforms  # loads PyTorch: what is refused was refused before
+
     output.doing("building the network and reading its weights")
     model = named.create(weights=True).eval()
     data_config = forms.data_config(model, named.config.get("pretrained_cfg", {}))

@@ -22,6 +22,9 @@ Inference with random weights and random images, in channels_last; the networks 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit code."""
     settings = cli.parse(ProfileSettings, prog=PROG, description=_DESCRIPTION, args=args)
+    from nas.export import loading
+
+    loading.refuse_folders(settings.models, *settings.space)
     _say("loading PyTorch")
 
     if settings.stages:

@@ -77,6 +77,10 @@ def main(args: Sequence[str] | None = None) -> int:
     command = cli.parse(
         Command, prog=PROG, description=_DESCRIPTION, default=default, args=args, renamed=RENAMED
     )
+    from nas.export import loading
+
+    if not run:
+        loading.refuse_folders([first.model], first.settings.space)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # reading processes share the cores
 
     output.doing("loading PyTorch")
