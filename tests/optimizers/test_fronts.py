@@ -176,7 +176,7 @@ def test_the_poor_one_that_shows_what_rungs_are_worth_keeps_the_limits_too(
     space: SearchSpace, driver: Any, costs: Any, costs_of: Any
 ) -> None:
     """Here the costlier is the worse, so that the worst of the first bracket are beyond the limit."""
-    limit = 150e6
+    limit = 250e6
     optimizer = create("smac", space, FIDELITY, 0, costs=costs(latency=limit))
     run = driver(optimizer, lambda config, _: min(costs_of(config)["latency"] / 2e9, 1.0), costs_of)
     asked = run.serial(14)
