@@ -150,6 +150,10 @@ def test_what_was_raced_is_not_raced_again_unless_it_is_ours_and_has_changed(
     assert run == [("ours", 0), ("random", 0), ("ours", 1), ("random", 1), ("ours", 0)]
     assert len(traces.read_text().splitlines()) == 5
     assert "| ours | **50.00** |" in capsys.readouterr().out
+    run.clear()
+    monkeypatch.setattr(sys, "argv", ["front_compare", *args, "--first-seed", "1000"])
+    front_compare.main()
+    assert run == [("ours", 1000), ("random", 1000)]
 
 
 @pytest.mark.parametrize(
