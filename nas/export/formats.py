@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -39,19 +40,6 @@ class Agreement:
     sizes: bool
 
 
-@dataclass(frozen=True)
-class _Way:
-    """One way of writing a form.
-
-    Attributes:
-        sizes: Whether what is written should take images of any size.
-        write: Writes the file; returns what the file answers once it is read again.
-    """
-
-    sizes: bool
-    write: Callable[[], Answer]
-
-
 def require_onnx() -> None:
     """Checks that the optional packages are installed.
 
@@ -77,14 +65,12 @@ def write_onnx(model: nn.Module, path: Path, shape: Shape, opset: int = OPSET) -
     """
     require_onnx()
 
-    def way(sizes: bool) -> _Way:
-        def write() -> Answer:
-            onnx_file.write(model, path, shape, sizes=sizes, opset=opset)
-            return session(path)
+    def write(sizes: bool) -> Answer:
+        onnx_file.write(model, path, shape, sizes=sizes, opset=opset)
+        return session(path)
 
-        return _Way(sizes, write)
-
-    return _agreed(f"{setting('onnx')}: onnxruntime", model, shape, [way(True), way(False)])
+    attempts = [(sizes, partial(write, sizes)) for sizes in (True, False)]
+    return _agreed(f"{setting('onnx')}: onnxruntime", model, shape, attempts)
 
 
 def session(path: Path) -> Answer:
@@ -106,19 +92,17 @@ def write_torch_export(model: nn.Module, path: Path, shape: Shape) -> Agreement:
         UserError: If it cannot be written or the answers differ.
     """
 
-    def way(sizes: bool) -> _Way:
-        def write() -> Answer:
-            any_of = dict.fromkeys((0, 2, 3) if sizes else (0,), torch.export.Dim.DYNAMIC)
-            example = (onnx_file.images(_EXAMPLE_BATCH, shape),)
-            with onnx_file.quiet():
-                program = torch.export.export(model, example, dynamic_shapes=(any_of,))
-                torch.export.save(program, str(path))
-                loaded: Answer = torch.export.load(str(path)).module()
-            return loaded
+    def write(sizes: bool) -> Answer:
+        any_of = dict.fromkeys((0, 2, 3) if sizes else (0,), torch.export.Dim.DYNAMIC)
+        example = (onnx_file.images(_EXAMPLE_BATCH, shape),)
+        with onnx_file.quiet():
+            program = torch.export.export(model, example, dynamic_shapes=(any_of,))
+            torch.export.save(program, str(path))
+            loaded: Answer = torch.export.load(str(path)).module()
+        return loaded
 
-        return _Way(sizes, write)
-
-    return _agreed(f"{setting('torch_export')}: the program", model, shape, [way(True), way(False)])
+    attempts = [(sizes, partial(write, sizes)) for sizes in (True, False)]
+    return _agreed(f"{setting('torch_export')}: the program", model, shape, attempts)
 
 
 def write_torchscript(model: nn.Module, path: Path, shape: Shape) -> Agreement:
@@ -135,22 +119,19 @@ def write_torchscript(model: nn.Module, path: Path, shape: Shape) -> Agreement:
     def traced() -> Any:
         return jit.trace(model, onnx_file.images(_EXAMPLE_BATCH, shape), check_trace=False)
 
-    def way(sizes: bool, make: Callable[[], Any]) -> _Way:
-        def write() -> Answer:
-            # Deprecated in favour of torch.export, and still what older programs load.
-            with onnx_file.quiet(), warnings.catch_warnings():
-                jit.save(make(), str(path))
-                loaded: Answer = jit.load(str(path))
-            return loaded
+    def write(make: Callable[[], Any]) -> Answer:
+        # Deprecated in favour of torch.export, and still what older programs load.
+        with onnx_file.quiet(), warnings.catch_warnings():
+            jit.save(make(), str(path))
+            loaded: Answer = jit.load(str(path))
+        return loaded
 
-        return _Way(sizes, write)
-
-    ways = [
-        way(True, traced),
-        way(True, lambda: jit.script(model)),
-        way(False, lambda: jit.script(_OneSize(traced(), *shape))),
+    attempts = [
+        (True, partial(write, traced)),
+        (True, partial(write, lambda: jit.script(model))),
+        (False, partial(write, lambda: jit.script(_OneSize(traced(), *shape)))),
     ]
-    return _agreed(f"{setting('torchscript')}: the script", model, shape, ways)
+    return _agreed(f"{setting('torchscript')}: the script", model, shape, attempts)
 
 
 class _OneSize(torch.nn.Module):
@@ -168,23 +149,33 @@ class _OneSize(torch.nn.Module):
         return self.network(image)
 
 
-def _agreed(what: str, model: nn.Module, shape: Shape, ways: Sequence[_Way]) -> Agreement:
-    """Writes a form in the first of these ways that gives the network's answers.
+def _agreed(
+    what: str, model: nn.Module, shape: Shape, attempts: Sequence[tuple[bool, Callable[[], Answer]]]
+) -> Agreement:
+    """Writes a form by the first attempt that gives the network's answers.
+
+    Args:
+        what: Names the form in an error.
+        model: The network.
+        shape: An image's ``(C, H, W)``.
+        attempts: Each with whether the file should take images of any size, and what writes it and returns
+            what it answers once it is read again.
 
     Raises:
         UserError: If none does.
     """
-    fitting = [way for way in ways if not way.sizes or agreement.takes_other_sizes(model, shape)]
-    for way in fitting:
+    fitting = [one for one in attempts if not one[0] or agreement.takes_other_sizes(model, shape)]
+    for attempt in fitting:
+        sizes, write = attempt
         try:
-            off = agreement.difference(what, model, way.write(), shape, sizes=way.sizes)
+            off = agreement.difference(what, model, write(), shape, sizes=sizes)
         except (UserError, OSError):
-            if way is fitting[-1]:
+            if attempt is fitting[-1]:
                 raise
         except Exception as error:  # whatever an exporter raises about a network
-            if way is fitting[-1]:
+            if attempt is fitting[-1]:
                 reason = f"{type(error).__name__}: {first_line(error)}"
                 raise UserError(f"{what.partition(':')[0]}: cannot be written ({reason})") from error
         else:
-            return Agreement(off, way.sizes)
-    raise AssertionError("the last way is taken or refused")
+            return Agreement(off, sizes)
+    raise AssertionError("the last attempt is taken or refused")
