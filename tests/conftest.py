@@ -107,8 +107,13 @@ def pytest_unconfigure() -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Without a GPU, ``-m gpu`` is an error before anything runs; tests/gpu looks at other ways."""
-    if re.search(r"(?<!not )\bgpu\b", config.option.markexpr):
+    if on_gpu(config):
         refuse_without_gpu()
+
+
+def on_gpu(config: pytest.Config) -> bool:
+    """Whether the tests that need a GPU were asked for."""
+    return re.search(r"(?<!not )\bgpu\b", config.option.markexpr) is not None
 
 
 def refuse_without_gpu() -> None:
@@ -251,10 +256,13 @@ def warm() -> WarmProcesses:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _trials_start_at_once(warm: WarmProcesses) -> Iterator[None]:
-    """Trial processes of searches in this process; those of forks of it and of programs are spawned."""
+def _trials_start_at_once(request: pytest.FixtureRequest, warm: WarmProcesses) -> Iterator[None]:
+    """Trial processes of searches in this process; those of forks of it and of programs are spawned.
+
+    So are those that use a GPU: CUDA bears no fork.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        for room in ("nas.execution.process", "nas.costs.counter"):
+        for room in () if on_gpu(request.config) else ("nas.execution.process", "nas.costs.counter"):
             patch.setattr(f"{room}.multiprocessing", warm)
         yield
 
