@@ -19,6 +19,7 @@ from nas.trial.timing import epoch_seconds
 from nas.trial.trainer import Trainer, wants_bf16
 from nas.trial.validation import estimate_batch_norm, evaluate
 
+pytestmark = pytest.mark.usefixtures("shallow")
 SPACE = search_spaces.get("nexception")
 
 
