@@ -137,7 +137,7 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
 
 def _pytest(cuda: bool) -> tuple[str, ...]:
     """The tests marked ``gpu``; without a GPU a few of their twins, all of which ``make test`` runs."""
-    words = ("-v", "--timeout", "300")
+    words: tuple[str, ...] = ("-v", "--timeout", "300")
     if not cuda:
         return ("tests/gpu/test_layers.py", *words)
     if importlib.util.find_spec("xdist"):
