@@ -68,7 +68,7 @@ class GpuSharing:
         facts = {"trials_per_gpu": self.trials, "mps": self.service, "reason": self.reason}
         return {"sharing": {**facts, "cards": list(self.cards), "levels": levels}}
 
-    def tend(self) -> str:
+    def check_daemon(self) -> str:
         """Checks the daemon at intervals and restarts it if it died.
 
         Returns:

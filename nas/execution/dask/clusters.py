@@ -123,7 +123,7 @@ class LocalWorkers:
         """Checks the MPS daemon; Dask's nannies replace processes that die."""
         if self._shared is None:
             return ""
-        said = self._shared.tend()
+        said = self._shared.check_daemon()
         self.one_each = self.one_each or (bool(said) and self._shared.trials == 1)
         return said
 

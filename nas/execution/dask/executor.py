@@ -17,9 +17,10 @@ from distributed.scheduler import KilledWorker
 from nas import __version__
 from nas.execution.dask import worker
 from nas.execution.dask.connection import SchedulerConnection
-from nas.execution.dask.jobs import Job, Member, beside, blameless, seats, thin_out
+from nas.execution.dask.jobs import Job, Member, assignments, blameless, neighbours, thin_out
 from nas.execution.dask.messages import Outcome, Ready, Task, TrialAbandoned, WorkerSetup, difference
 from nas.execution.dask.stores import Stores
+from nas.execution.local import LocalExecutor
 from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
 from nas.util.errors import UserError, first_line
 
@@ -145,27 +146,20 @@ class DaskExecutor:
         self._pausing = True
         self._assign()
         busy = [address for address, member in self._members.items() if member.status == "busy"]
-        self._client.call(worker.pause, frozenset(job.attempt for job in self._jobs.values()), workers=busy)
+        attempts = frozenset(job.attempt for job in self._jobs.values())
+        self._client.call(worker.tell, worker.TrialPlugin.pause, attempts, workers=busy)
 
     def measure(self, config: Config | str) -> Measurement:
-        """Times a few steps of a configuration on one of the workers.
-
-        Raises:
-            UserError: If the network cannot be trained there.
-        """
-        return self._answer(worker.measure, config)
+        """Times a few steps of a configuration on one of the workers; see :meth:`LocalExecutor.measure`."""
+        return self._answer(LocalExecutor.measure, config)
 
     def costs(self, config: Config) -> dict[str, float]:
-        """Measures what trials measure of a configuration's costs, on one of the workers.
+        """Measures what trials measure of costs, on one of the workers; see :meth:`LocalExecutor.costs`."""
+        return self._answer(LocalExecutor.costs, config)
 
-        Raises:
-            UserError: If it cannot be measured there.
-        """
-        return self._answer(worker.costs, config)
-
-    def _answer(self, question: Callable[..., T], config: Config | str) -> T:
+    def _answer(self, what: Callable[[LocalExecutor, Any], T], config: Config | str) -> T:
         free = next(member for member in self._members.values() if member.status == "free")
-        answer: T = self._client.task(free.address, question, config).result()
+        answer: T = self._client.task(free.address, worker.measure, what, config).result()
         return answer
 
     def close(self) -> None:
@@ -200,7 +194,7 @@ class DaskExecutor:
             self._invite(new)
         if time.monotonic() - self._greeted > _HELLO:
             self._greeted = time.monotonic()
-            self._client.call(worker.hear, workers=list(self._members))
+            self._client.call(worker.tell, worker.TrialPlugin.hear, workers=list(self._members))
 
     def _scheduler_lost(self) -> None:
         if self._client.connected:
@@ -278,7 +272,7 @@ class DaskExecutor:
         members = self._members.values()
         if self._cluster.one_each:
             thin_out(members)
-        for job, member in seats(self._waiting, members, self._jobs.values()):
+        for job, member in assignments(self._waiting, members, self._jobs.values()):
             self._waiting.remove(job)
             checkpoint = None if member.shared else self._stores.packed(job.spec)
             self._attempts += 1
@@ -286,7 +280,7 @@ class DaskExecutor:
             job.member = member
             member.status = "busy"
             # Only the search knows every running trial, so only the search may delete checkpoints.
-            alone = bool(job.alone) or not beside(member, members)
+            alone = bool(job.alone) or not neighbours(member, members)
             task = Task(replace(job.spec, keep={}, alone=alone), job.attempt, checkpoint)
             job.future = self._client.task(member.address, worker.run, task)
             self._call_back(member, job.future)
@@ -368,8 +362,9 @@ class DaskExecutor:
         assert isinstance(end, TrialEnded)
         if end.fault == DEVICE:
             # MPS accepts new processes only after all processes that were there at the fault have ended.
-            near = beside(member, self._members.values())
-            self._client.call(worker.renew, workers=[one.address for one in near if one.status == "free"])
+            near = neighbours(member, self._members.values())
+            idle = [one.address for one in near if one.status == "free"]
+            self._client.call(worker.tell, worker.TrialPlugin.renew, workers=idle)
         self._note(
             f"trial {end.trial}: {end.reason}; others used its GPU, so it is no crash: it runs again, alone"
         )

@@ -75,7 +75,7 @@ class Job:
         self.alone, self.suspected = fault, self.best
 
 
-def seats(
+def assignments(
     waiting: Iterable[Job], members: Collection[Member], running: Collection[Job]
 ) -> list[tuple[Job, Member]]:
     """Chooses which waiting trials begin now, and on which workers.
@@ -129,11 +129,16 @@ def thin_out(members: Collection[Member]) -> None:
             taken.add(place(member))
 
 
-def beside(member: Member, members: Iterable[Member]) -> list[Member]:
+def neighbours(member: Member, members: Iterable[Member]) -> list[Member]:
     """Lists the other workers on this worker's GPU."""
     return [other for other in members if other is not member and place(other) == place(member)]
 
 
 def blameless(end: Report, job: Job, member: Member, members: Iterable[Member]) -> bool:
     """Whether another trial may have caused a trial's crash, so that it does not count as a crash yet."""
-    return isinstance(end, TrialEnded) and bool(end.fault) and not job.alone and bool(beside(member, members))
+    return (
+        isinstance(end, TrialEnded)
+        and bool(end.fault)
+        and not job.alone
+        and bool(neighbours(member, members))
+    )

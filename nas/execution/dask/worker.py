@@ -13,7 +13,7 @@ import threading
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from distributed import WorkerPlugin, get_worker
 from distributed.utils import sync
@@ -30,13 +30,15 @@ from nas.util.awake import AwakeClock
 from nas.util.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from distributed import Worker
 
     from nas.execution.dask.messages import Task, WorkerSetup
-    from nas.execution.messages import Facts, Measurement, Report
+    from nas.execution.messages import Facts, Report
     from search_spaces.base import Config
+
+T = TypeVar("T")
 
 _POLL = 0.2  # seconds
 _RESTART = 60.0  # seconds that a GPU gets to recover from a fault
@@ -159,7 +161,7 @@ class TrialPlugin(WorkerPlugin):
             raise TrialAbandoned
 
     def renew(self) -> None:
-        """Ends an idle trial process; the next trial starts another."""
+        """Ends an idle trial process, useless after a fault of its GPU; the next trial starts another."""
         if self._executor is not None and self._busy.acquire(blocking=False):
             try:
                 self._executor.renew()
@@ -181,19 +183,8 @@ class TrialPlugin(WorkerPlugin):
                 if self._claim is None or time.monotonic() > deadline or self._gone.wait(_RESTART / 30):
                     raise
 
-    def measure(self, config: Config | str) -> Measurement:
-        """Times a few steps of a configuration.
-
-        Raises:
-            UserError: If the network cannot be trained here.
-        """
-        with self._work():
-            if self._executor is None:
-                raise TrialAbandoned
-            return self._executor.measure(config)
-
-    def costs(self, config: Config) -> dict[str, float]:
-        """Measures what trials measure of a configuration's costs.
+    def measure(self, what: Callable[[LocalExecutor, Any], T], config: Config | str) -> T:
+        """Measures a configuration while no trial runs: ``what`` is a method of the executor.
 
         Raises:
             UserError: If it cannot be measured here.
@@ -201,7 +192,7 @@ class TrialPlugin(WorkerPlugin):
         with self._work():
             if self._executor is None:
                 raise TrialAbandoned
-            return self._executor.costs(config)
+            return what(self._executor, config)
 
     def _gpu(self, facts: Facts) -> str:
         device = facts.hardware.device
@@ -284,43 +275,18 @@ def run(key: str, task: Task) -> Outcome:
     return _plugin(key, worker).run(task, worker)
 
 
-def measure(key: str, config: Config | str) -> Measurement:
-    """Times a few steps of a configuration.
-
-    Raises:
-        UserError: If the network cannot be trained here.
-    """
-    return _plugin(key, get_worker()).measure(config)
-
-
-def costs(key: str, config: Config) -> dict[str, float]:
-    """Measures what trials measure of a configuration's costs.
-
-    Raises:
-        UserError: If it cannot be measured here.
-    """
-    return _plugin(key, get_worker()).costs(config)
+def measure(key: str, what: Callable[[LocalExecutor, Any], T], config: Config | str) -> T:
+    """Measures a configuration, see :meth:`TrialPlugin.measure`."""
+    return _plugin(key, get_worker()).measure(what, config)
 
 
 # Functions that the search calls beside the tasks; a running trial does not delay them.
 
 
-def hear(key: str, dask_worker: Worker) -> None:
-    """Tells the worker that the search is alive."""
+def tell(key: str, method: Callable[..., None], *args: object, dask_worker: Worker) -> None:
+    """Calls a method of the search's plugin, if this worker has it."""
     if key in dask_worker.plugins:
-        _plugin(key, dask_worker).hear()
-
-
-def pause(key: str, attempts: frozenset[str], dask_worker: Worker) -> None:
-    """Asks running trials to stop at their epoch's end."""
-    if key in dask_worker.plugins:
-        _plugin(key, dask_worker).pause(attempts)
-
-
-def renew(key: str, dask_worker: Worker) -> None:
-    """Replaces an idle trial process that a fault of its GPU has made useless."""
-    if key in dask_worker.plugins:
-        _plugin(key, dask_worker).renew()
+        method(_plugin(key, dask_worker), *args)
 
 
 async def leave(key: str, dask_worker: Worker) -> None:

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nas.execution.dask import worker
 from nas.execution.dask.clusters import RunningScheduler
 from nas.execution.dask.executor import DaskExecutor
-from nas.execution.dask.jobs import Job, Member, seats
+from nas.execution.dask.jobs import Job, Member, assignments
 from nas.execution.dask.messages import Outcome
 from nas.execution.messages import DEVICE, MEMORY, EpochDone, Note, TrialEnded, TrialSpec
 from nas.search.session import worker_settings
@@ -31,8 +32,9 @@ class Line:
         self.given.append((address, task.spec))
         return self
 
-    def call(self, function: Any, *, workers: list[str]) -> None:
-        self.called.append((function.__name__, workers))
+    def call(self, function: Any, method: Any, *, workers: list[str]) -> None:
+        assert function is worker.tell
+        self.called.append((method.__name__, workers))
 
     def add_done_callback(self, callback: Any) -> None:
         pass
@@ -159,7 +161,7 @@ def test_whatever_comes_every_trial_gets_its_turn_and_nobody_disturbs_one_alone(
     waiting = [Job(spec(n), alone=why) for n, why in enumerate(alone)]
     running: list[Job] = []
     for _ in range(3 * len(alone) + 1):
-        for job, member in seats(waiting, members, running):
+        for job, member in assignments(waiting, members, running):
             assert member.status == "free"
             member.status, job.member = "busy", member
             waiting.remove(job)

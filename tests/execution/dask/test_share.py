@@ -288,7 +288,7 @@ def test_a_daemon_that_was_there_is_used_and_stays(
     until(mps.answers)
     shared = use(MachineSettings(), settings)
     assert (shared.trials, shared.service, shared.environment) == (8, "found", {})
-    assert shared.tend() == ""
+    assert shared.check_daemon() == ""
     shared.close()
     assert len(driver.daemons()) == 1
     assert len(driver.asked("start")) == 1
