@@ -119,6 +119,7 @@ def test_without_a_shared_folder_checkpoints_travel_and_a_pause_loses_nothing(
     )  # nobody sees it, as on other machines
     cluster.start_worker("--no-nanny")
     executor.start()
+    assert executor.measure({"manner": "quick"}).train_seconds > 0
     executor.submit(spec(1, "quick", epochs=2))
     reports = collect(executor, ended(1))
     assert any(isinstance(report, Note) and "travel" in report.text for report in reports)
