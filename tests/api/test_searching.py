@@ -19,7 +19,7 @@ import os, signal, sys
 import numpy as np
 import nas
 
-TINY = dict(width=16, threads=1, min_epochs=1, max_epochs=2, eta=2)
+TINY = dict(width=16, threads=1, min_epochs=1, max_epochs=2, eta=2, optimizer="random")
 
 
 def images():
