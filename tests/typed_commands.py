@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests import warm_programs
+
 ROOT = Path(__file__).parents[1]
 IMAGES = "--dataset digits --image-size 8 --max-images 200"
 SMALL = "--width 16 --threads 1 --min-epochs 1 --max-epochs 4 --eta 2"
@@ -82,15 +84,8 @@ OF_A_SPACE = (
 def program(line: str, cwd: Path, code: int = 0, path: Path | None = None) -> str:
     """Returns a command's output, from the stream that suits its exit code; ``path`` is importable."""
     paths = os.pathsep.join(map(str, [ROOT, *([] if path is None else [path])]))
-    done = subprocess.run(
-        [sys.executable, "-m", *shlex.split(line)],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-    )
+    environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
+    done = warm_programs.run(shlex.split(line), cwd, environment, timeout=600)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr

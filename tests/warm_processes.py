@@ -39,7 +39,9 @@ class WarmProcess(ForkServerProcess):
         super().run()
 
 
-class _WarmContext(ForkServerContext):
+class WarmContext(ForkServerContext):
+    """How they are started."""
+
     Process = WarmProcess
 
 
@@ -48,7 +50,7 @@ class WarmProcesses:
 
     def __init__(self) -> None:
         self._here = os.getpid()
-        self._context = _WarmContext()
+        self._context = WarmContext()
         self._context.set_forkserver_preload(IMPORTED)
 
     def get_context(self, method: str) -> BaseContext:
