@@ -43,7 +43,7 @@ class Page:
         self.driver.get(f"{self.address}/plugins/{plugin}")
         self.wait(lambda: self.driver.find_elements("css selector", "main h1"), f"{plugin} has a heading")
 
-    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+    def wait(self, condition: Callable[[], Any], what: str, seconds: float = 150.0) -> Any:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             value = condition()
