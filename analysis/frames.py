@@ -44,7 +44,7 @@ class Run:
             end, s), ``started`` and ``ended`` (UTC), ``attempts``, ``reason``, ``cached`` (answered
             from an earlier trial), ``replicate`` (which further training of its configuration with a
             fresh seed it is, from 1; 0: its own), one column for each hyperparameter, and for each cost
-            that is weighed beside the error ``cost_`` and its name.
+            that is minimised or limited besides the error ``cost_`` and its name.
         curves: One row an epoch trained: ``trial``, ``config_id``, ``epoch`` and its metrics. A
             promoted configuration's epochs lie with the trials that trained them.
         incumbents: One row a lead, or what more seeds said of it: ``trial``, ``config_id``, ``epochs``,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import re
 import subprocess
 import sys
@@ -71,6 +72,15 @@ def test_every_flag_is_explained_in_sentences(module: str) -> None:
         if block.startswith("--") or re.match(r"-\w \w+, --", block):
             words = _flat(block)
             assert re.search(r"\. \((?:default: .*|required|repeatable)\)", words), words
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_lines_are_broken_only_where_they_are_full(module: str) -> None:
+    lines = [line for line in _help(module).partition("\n╭")[2].splitlines() if line.startswith("  ")]
+    width = 78 - len("│ ") - len(" │")
+    for line, after in itertools.pairwise(_help(module).splitlines()):
+        if line in lines and after in lines:
+            assert len(line) + 1 + len(after.split()[0]) > width, f"{line}\n{after}"
 
 
 def test_a_flag_takes_the_same_in_every_command() -> None:

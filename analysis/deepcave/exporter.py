@@ -103,7 +103,7 @@ def objectives(weighed: Objectives | None) -> list[dict[str, Any]]:
     """Returns the objectives for DeepCAVE, with the search's costs last, where its front begins.
 
     Args:
-        weighed: What the search weighs beside the error, None for nothing.
+        weighed: What the search minimises besides the error, None for nothing.
     """
     if weighed is None:
         return OBJECTIVES

@@ -177,7 +177,7 @@ def objectives(found: pd.DataFrame, weighed: Objectives) -> Figure:
 
     Args:
         found: Of :func:`analysis.importance.by_objective.by_objective`.
-        weighed: What the run weighs.
+        weighed: What the run minimises and its limits.
     """
     table = found.pivot_table(index="hyperparameter", columns="weight", values="importance")
     table = table.loc[table.max(axis=1).sort_values(ascending=False).index, sorted(table.columns)[::-1]]

@@ -143,7 +143,7 @@ class Run:
         objectives = Objectives.of(search)
         if objectives is None:
             raise UserError(
-                f"{self.path}: has no front, as it weighed the error alone; run_search takes objectives="
+                f"{self.path}: has no front, as it minimised the error alone; run_search takes objectives="
                 "('error', 'macs')"
             )
         return [FrontMember.of(trial) for trial in objectives.front(self._state(), search.rungs[-1])]

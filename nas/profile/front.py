@@ -1,4 +1,4 @@
-"""The networks of a run's front at the size whose costs it weighed, and timm's of about the same cost."""
+"""The networks of a run's front at the size whose costs it minimised, and timm's of about the same cost."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Member:
         name: Short, for people.
         trial: Its trial.
         top1: What the search measured of the reduced network, 0..1.
-        costs: What the search weighed, by name.
+        costs: What the search minimised, by name.
         path: None: no folder holds it.
         config: Nothing: no folder describes it.
     """
@@ -104,7 +104,7 @@ def members(path: Path, space: str | None = None) -> list[Member]:
 def neighbours(front: Sequence[Member]) -> list[LoadableNetwork]:
     """For each network of a front one of timm's, each another: of the nearest cost, on a logarithmic scale.
 
-    The cost is that of the search: its parameters if it weighed those first, else multiply-accumulates.
+    The cost is that of the search: its parameters if it minimised those first, else multiply-accumulates.
     """
     name = "params" if next(iter(front[0].costs)) == "params" else "macs"
     wanted = [math.log(max(_cost(member.create, name), 1.0)) for member in front]

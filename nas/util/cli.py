@@ -7,7 +7,7 @@ import io
 import os
 import re
 import sys
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import tyro
 
@@ -55,7 +55,7 @@ def parse(
     args = sys.argv[1:] if args is None else args
     user_input.refuse_empty(args)
     try:
-        with flags(settings), contextlib.redirect_stderr(said):
+        with flags(settings), contextlib.redirect_stderr(said), _whole_sentences(args):
             start = tyro.MISSING_NONPROP if default is None else default
             found = tyro.cli(
                 settings,
@@ -71,6 +71,29 @@ def parse(
         if exit_.code in (0, None):
             raise
         raise UserError(_flatten(said.getvalue())) from None
+
+
+@contextlib.contextmanager
+def _whole_sentences(args: Sequence[str]) -> Iterator[None]:
+    """Joins the lines of fields' docstrings in ``--help``: tyro 1.0 keeps breaks before indented lines."""
+    if not {"-h", "--help"} & set(args):
+        yield
+        return
+    import docstring_parser  # what tyro reads docstrings with, and imports for help only
+
+    read = docstring_parser.parse_from_object
+
+    def joined(*given: Any, **named: Any) -> docstring_parser.Docstring:
+        found = read(*given, **named)
+        for param in found.params:
+            param.description = " ".join((param.description or "").split()) or None
+        return found
+
+    docstring_parser.parse_from_object = joined
+    try:
+        yield
+    finally:
+        docstring_parser.parse_from_object = read
 
 
 @contextlib.contextmanager
