@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 import search_spaces.nexception.timm_models  # noqa: F401 - registers the models
 from nas.confirm import __main__ as confirm
 from nas.data.device import DeviceData
-from nas.data.transforms import judging
+from nas.data.transforms import evaluation
 from nas.evaluate import __main__ as evaluate
 from nas.export import __main__ as export
 from nas.export import folder, formats, images
@@ -115,7 +115,7 @@ def test_integers_are_judged_on_the_searchs_validation_images(searched: Path, tm
     config = timm.data.resolve_data_config(
         pretrained_cfg=folder.read_config(tmp_path / "best")["pretrained_cfg"]
     )
-    batch = torch.stack([judging(config)(found.open(i)) for i in range(len(found))])
+    batch = torch.stack([evaluation(config)(found.open(i)) for i in range(len(found))])
     whole, rounded = (
         formats.session(tmp_path / "best" / name)(batch) for name in ("model.onnx", "model_int8.onnx")
     )
@@ -146,7 +146,7 @@ def test_the_module_is_the_exported_network_and_has_its_accuracy(searched: Path,
     mean, std = normalisation(searched)
     pixels = torch.from_numpy(found.array.images).permute(0, 3, 1, 2) / 255
     batch = (pixels - torch.tensor(mean)[:, None, None]) / torch.tensor(std)[:, None, None]
-    transform = judging(timm.data.resolve_model_data_config(loaded))
+    transform = evaluation(timm.data.resolve_model_data_config(loaded))
     with torch.no_grad():
         logits = model(batch)
         assert torch.equal(logits, incumbent_network(str(searched))(batch))
