@@ -10,8 +10,10 @@ import multiprocessing
 import os
 import sys
 from importlib import import_module
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext, ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import DupFd
 from typing import Any
 
 # What a trial process and the one that counts import; a module that is missing is imported by each of them.
@@ -26,14 +28,19 @@ IMPORTED = [
 
 
 class WarmProcess(ForkServerProcess):
-    """Has the environment of the process that starts it, as a spawned one, and not the server's."""
+    """Has the environment and output of the process that starts it, as a spawned one, not the server's."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._environment = dict(os.environ)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_streams": [DupFd(1), DupFd(2)]}
+
     def run(self) -> None:
         """Does the work."""
+        for descriptor, stream in enumerate(self._streams, start=1):
+            os.dup2(stream.detach(), descriptor)
         os.environ.clear()
         os.environ.update(self._environment)
         super().run()
@@ -56,6 +63,23 @@ class WarmProcesses:
     def get_context(self, method: str) -> BaseContext:
         """Returns how processes are started: forks of this one do not know its server."""
         return self._context if os.getpid() == self._here else multiprocessing.get_context(method)
+
+    @staticmethod
+    def server() -> str:
+        """Where the server listens, which is started first."""
+        forkserver.ensure_running()
+        there: Any = forkserver._forkserver
+        return str(there._forkserver_address)
+
+    @staticmethod
+    def share(server: str) -> None:
+        """Has what this process of a server would spawn be forked from the server as well."""
+        spawned: Any = multiprocessing.get_context
+        there: Any = forkserver._forkserver
+        there._forkserver_address, there.ensure_running = server, lambda: None
+        multiprocessing.get_context = lambda method=None: (  # type: ignore[assignment]
+            WarmContext() if method == "spawn" else spawned(method)
+        )
 
     def typed(self, module: str, *args: str) -> BaseProcess:
         """Starts a command that starts no processes itself."""

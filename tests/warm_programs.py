@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tests.warm_processes import WarmContext
+from tests.warm_processes import WarmContext, WarmProcesses
 
 
 def run(
@@ -27,7 +27,9 @@ def run(
     """
     with tempfile.TemporaryDirectory() as folder:
         said = [Path(folder) / name for name in ("stdout", "stderr")]
-        process = WarmContext().Process(target=_main, args=(words, cwd, dict(environment), said))
+        process = WarmContext().Process(
+            target=_main, args=(WarmProcesses.server(), words, cwd, dict(environment), said)
+        )
         process.start()
         process.join(timeout)
         if process.exitcode is None:
@@ -37,8 +39,11 @@ def run(
         return subprocess.CompletedProcess(words, process.exitcode, *(path.read_text() for path in said))
 
 
-def _main(words: Sequence[str], cwd: Path, environment: Mapping[str, str], said: Sequence[Path]) -> None:
+def _main(
+    server: str, words: Sequence[str], cwd: Path, environment: Mapping[str, str], said: Sequence[Path]
+) -> None:
     """What a fresh interpreter would find, then the module."""
+    WarmProcesses.share(server)
     for descriptor, path in enumerate(said, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.chdir(cwd)

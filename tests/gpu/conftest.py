@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests import warm_programs
 from tests.conftest import refuse_without_gpu
 
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # counts only before cuBLAS is first used
@@ -49,17 +50,17 @@ def _one_thread(one_thread: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def command() -> Callable[..., str]:
-    """Runs ``python -m MODULE ...`` to its end; returns what it printed."""
+def command(command_device: str) -> Callable[..., str]:
+    """Runs ``python -m MODULE ...`` to its end; returns what it printed. CUDA bears no fork."""
 
     def run(module: str, *words: object) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", module, *map(str, words)],
-            capture_output=True,
-            text=True,
-            timeout=280,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
+        said, environment = [module, *map(str, words)], {**os.environ, "OMP_NUM_THREADS": "1"}
+        if command_device == "cpu":
+            done = warm_programs.run(said, Path.cwd(), environment, timeout=280)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-m", *said], capture_output=True, text=True, timeout=280, env=environment
+            )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
