@@ -76,7 +76,7 @@ def validation(run: Run, *, data_dir: Path) -> Pictures:
 
 
 def training(run: Run, *, data_dir: Path) -> Pictures:
-    """The images that a run's trials learn from, as :func:`validation` gives those they are judged on.
+    """The images that a run's trials learn from, as :func:`validation` gives those they are validated on.
 
     Raises:
         UserError: If the images are not those that the run searched on.

@@ -34,7 +34,7 @@ class Quantised:
     """The result of a quantisation.
 
     Attributes:
-        before: Top-1 of the file that was quantised, on the images judged on.
+        before: Top-1 of the file that was quantised, on those images.
         after: Top-1 of the 8-bit file on the same images.
         judged: Number of those images.
         calibrated: Number of images that its ranges were taken from.

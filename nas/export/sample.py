@@ -1,4 +1,4 @@
-"""The images that an 8-bit network is calibrated and judged on: never those of a test set."""
+"""The images that an 8-bit network is calibrated and validated on: never those of a test set."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sample:
         calibration: Training images.
         judging: Validation images.
         judged_in_words: What those are, in the plural.
-        transform: A picture as the network is judged on it.
+        transform: A picture as the network is validated on it.
     """
 
     calibration: Pictures
@@ -79,7 +79,7 @@ def of_run(
     known = tuple(run.read_search().data.class_names or ())
     if class_names and known != tuple(class_names):
         raise _other_classes(f"{images.KIND}:{run.path}", len(class_names))
-    output.doing("reading the images that the search trained and judged on")
+    output.doing("reading the images that the search trained and validated on")
     seen = images.training(run, data_dir=data_dir)
     judged = images.validation(run, data_dir=data_dir)
     return _sample(seen, judged, "validation images of the search", data_config)
@@ -93,7 +93,7 @@ def of_data(
     classes: int,
     held_out: HeldOut | None,
 ) -> Sample:
-    """A data set's training part: what ``nas.train`` held out of it, or a share of it, is judged on.
+    """A data set's training part: what ``nas.train`` held out of it, or a share of it, is validated on.
 
     Raises:
         UserError: If it is not there, or of other classes.

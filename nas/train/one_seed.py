@@ -62,7 +62,7 @@ class SharedWork:
         pictures: The training part, before the held-out share is taken.
         test: The test set, used once by each seed; or None.
         data_config: timm's: input size, mean, crop, ...
-        eval_transform: A picture as the network is judged on it.
+        eval_transform: A picture as the network is validated on it.
         workers: Processes that read images.
         roofline: What the devices could do at best; None if that is not known.
         finish: Publishes a finished network: folder, network, result.

@@ -196,5 +196,5 @@ def test_a_run_of_the_error_alone_has_no_front(simulate: Callable[..., Any]) -> 
     assert not run.front_json.exists()
     assert "front" not in Watcher(run.path).look().to_json()
     assert not any("cost_" in name for trial in state(run).trials.values() for name in trial.metrics)
-    with pytest.raises(UserError, match="weighed the error alone"):
+    with pytest.raises(UserError, match="minimised the error alone"):
         _ = open_run(run.path).front
