@@ -41,8 +41,8 @@ def all_figures(run: Run):
 
 def cut_labels(figure) -> list[str]:
     with figures.style():
-        canvas = FigureCanvasAgg(figure)
-        canvas.draw()
+        FigureCanvasAgg(figure)  # its measures of text
+        figure.draw_without_rendering()
         page = figure.bbox
         beyond = {id(label) for axes in figure.axes for label in _beyond_the_axis(axes)}
         found = []
@@ -126,7 +126,8 @@ def test_the_diagrams_words_stay_in_their_boxes(name: str) -> None:
             search=search, incumbent={"trial": 1}, default=space.default, config=lambda _, found=config: found
         )
         figure = figures_network.network(run)
-        FigureCanvasAgg(figure).draw()
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
         (ax,) = figure.axes
         boxes = [patch.get_window_extent() for patch in ax.patches if isinstance(patch, FancyBboxPatch)]
         for text in ax.texts:

@@ -15,7 +15,6 @@ from nas.export import folder, formats, forms
 from nas.export.__main__ import main
 from nas.trial import onnx_file
 from nas.util.errors import UserError
-from tests.export.test_export import SMALL
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,8 +89,8 @@ def test_a_fixed_size_is_said_and_kept(name, tmp_path):
 def test_an_onnx_file_that_would_be_wrong_at_other_sizes_takes_one_only(tmp_path):
     """A transformer whose patches do not divide an image pads it, which the exporter leaves out."""
     space = search_spaces.get("vit")
-    config = space.default | {"depth": 3}
-    model = space.network(config, space.reduced(48, 32), num_classes=10).eval()
+    config = space.default | {"depth": 1}  # fewer blocks than are searched: each takes the exporter seconds
+    model = space.build(config, space.reduced(48, 32), num_classes=10).eval()
     assert not formats.write_onnx(model, tmp_path / forms.ONNX, (3, 32, 32)).sizes
 
 
@@ -134,10 +133,10 @@ def test_the_opset_is_the_one_that_was_asked_for(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory) -> Path:
+def exported(tmp_path_factory, tiny_geometry) -> Path:
     target = tmp_path_factory.mktemp("forms") / "net"
-    geometry = target.with_name("small.json")
-    geometry.write_text(json.dumps(SMALL.to_json()))
+    geometry = target.with_name("tiny.json")
+    geometry.write_text(json.dumps(tiny_geometry.to_json()))
     base = ["nexception", "--geometry", str(geometry), "--num-classes", "7", "-o", str(target), "--quiet"]
     assert main([*base, "--torchscript", "--onnx", "--opset", "20"]) == 0
     return target

@@ -64,6 +64,29 @@ def muddle(driver: Any, rng: random.Random, *, asks: int, depth: int) -> None:
             raise AssertionError("nothing pending, nothing exhausted, nothing asked")
 
 
+def assert_in_order(run: Any, space: SearchSpace, fidelity: Fidelity, aim: Any) -> set[tuple[str, int]]:
+    """Trials are valid, none is asked twice, and promotions follow success; returns those that were asked."""
+    ended: dict[tuple[str, int], float | None] = {}
+    asked: set[tuple[str, int]] = set()
+    for suggestion, outcome in run.record:
+        place = config_id(suggestion.config), suggestion.epochs
+        if outcome is not None:
+            ended[place] = outcome.error
+            continue
+        assert suggestion.config == space.validate(suggestion.config)
+        assert suggestion.epochs in fidelity.rungs
+        assert aim is None or aim.fits(aim.known([suggestion.config])[0])
+        assert place not in asked
+        lower = [ended.get((place[0], epochs)) for epochs in fidelity.rungs if (place[0], epochs) in asked]
+        assert (suggestion.origin == "promotion") == bool(lower)
+        assert None not in lower, "promoted before it had succeeded"
+        if suggestion.origin == "promotion":
+            below = fidelity.rungs[fidelity.rungs.index(suggestion.epochs) - 1]
+            assert (place[0], below) in ended
+        asked.add(place)
+    return asked
+
+
 @pytest.mark.usefixtures("few_trees")
 @every_aim
 @slow_examples
@@ -74,7 +97,7 @@ def muddle(driver: Any, rng: random.Random, *, asks: int, depth: int) -> None:
     crashes=st.sampled_from([0.0, 0.2, 0.6]),
     cut=st.floats(0, 1),
 )
-def test_replay_at_any_point_equals_no_break(
+def test_trials_are_valid_and_a_replay_at_any_point_equals_no_break(
     name: str,
     setting: OptimizerSettings,
     objectives: tuple[str, ...],
@@ -91,7 +114,10 @@ def test_replay_at_any_point_equals_no_break(
 ) -> None:
     aim = costs(*objectives, **limits) if objectives or limits else None
     unbroken = driver(create(name, space, fidelity, seed, setting, costs=aim), drawn(seed, crashes), costs_of)
-    muddle(unbroken, random.Random(seed), asks=32, depth=depth)
+    muddle(unbroken, random.Random(seed), asks=40, depth=depth)
+    asked = assert_in_order(unbroken, space, fidelity, aim)
+    if name == "random":
+        assert {epochs for _, epochs in asked} == {fidelity.max_epochs}
 
     # Every call after the cut is made again; asks that gave None before it left no trace.
     calls = round(cut * len(unbroken.record))
@@ -112,48 +138,6 @@ def test_equal_calls_give_equal_answers_and_other_seeds_others(
     runs = [driver(create(name, space, FIDELITY, seed, EAGER)).serial(25) for seed in (1, 1, 2)]
     assert runs[0] == runs[1]
     assert runs[0] != runs[2]
-
-
-@pytest.mark.usefixtures("few_trees")
-@every_aim
-@slow_examples
-@given(seed=st.integers(0, 10**6), depth=st.integers(1, 4), crashes=st.sampled_from([0.0, 0.3]))
-def test_trials_are_valid_and_promotions_follow_success(
-    name: str,
-    setting: OptimizerSettings,
-    objectives: tuple[str, ...],
-    limits: dict[str, float],
-    costs: Any,
-    costs_of: Any,
-    space: SearchSpace,
-    driver: Any,
-    seed: int,
-    depth: int,
-    crashes: float,
-) -> None:
-    aim = costs(*objectives, **limits) if objectives or limits else None
-    run = driver(create(name, space, FIDELITY, seed, setting, costs=aim), drawn(seed, crashes), costs_of)
-    muddle(run, random.Random(seed), asks=40, depth=depth)
-    ended: dict[tuple[str, int], float | None] = {}
-    asked = set()
-    for suggestion, outcome in run.record:
-        place = config_id(suggestion.config), suggestion.epochs
-        if outcome is not None:
-            ended[place] = outcome.error
-            continue
-        assert suggestion.config == space.validate(suggestion.config)
-        assert suggestion.epochs in FIDELITY.rungs
-        assert aim is None or aim.fits(aim.known([suggestion.config])[0])
-        assert place not in asked
-        lower = [ended.get((place[0], epochs)) for epochs in FIDELITY.rungs if (place[0], epochs) in asked]
-        assert (suggestion.origin == "promotion") == bool(lower)
-        assert None not in lower, "promoted before it had succeeded"
-        if suggestion.origin == "promotion":
-            below = FIDELITY.rungs[FIDELITY.rungs.index(suggestion.epochs) - 1]
-            assert (place[0], below) in ended
-        asked.add(place)
-    if name == "random":
-        assert {epochs for _, epochs in asked} == {FIDELITY.max_epochs}
 
 
 @every

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +88,37 @@ def test_repeats_cost_little_where_there_is_no_noise(simulate: Callable[..., Any
     assert len(state.repeats(9)) < 20, "of the 30 that the share allows"
 
 
-def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(simulate: Callable[..., Any]) -> None:
-    seen: list[tuple[int, int]] = []
+@dataclass
+class Watched:
+    """A search with repeats that has ended; tests only read it."""
 
-    def watched(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
-        seen.append((epochs, seed))
+    path: Path
+    search: Any
+    trained: list[tuple[int, int]]  # epochs and seeds
+
+
+@pytest.fixture(scope="module")
+def watched(simulation: type[Any], tmp_path_factory: pytest.TempPathFactory) -> Watched:
+    trained: list[tuple[int, int]] = []
+
+    def problem(config: dict[str, Any], epochs: int, seed: int) -> SimulatedResult:
+        trained.append((epochs, seed))
         return noisy(config, epochs, seed)
 
-    simulation = simulate(problem=watched, trials=80, replicates=0.2, seed=5, fidelity=TWO)
-    simulation.run()
-    state = state_of(simulation.path)
+    path = tmp_path_factory.mktemp("watched") / "run"
+    search, file = simulation(path, problem, trials=80, replicates=0.2, seed=5, fidelity=TWO).search()
+    with file:
+        search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
+    return Watched(path, search, trained)
+
+
+def test_a_repeat_has_the_seed_that_a_confirmation_gives_it(watched: Watched) -> None:
+    state = state_of(watched.path)
     repeats = state.repeats(9)
     assert repeats
     assert all(trial.origin == REPLICATE for trial in repeats)
     for trial in repeats:
-        assert (9, derive(5, "confirm", trial.repeat)) in seen
+        assert (9, derive(5, "confirm", trial.repeat)) in watched.trained
         own = state.answered(trial.config_id, 9)
         assert own is not None
         assert own.trial < trial.trial
@@ -125,12 +143,10 @@ def test_without_repeats_the_incumbent_is_the_best_measured(
     assert b"seeds" not in Run(simulation.path).journal.read_bytes()
 
 
-def test_the_incumbent_says_with_how_many_seeds_and_what_interval(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=80, replicates=0.2, fidelity=TWO)
-    simulation.run()
-    state = state_of(simulation.path)
+def test_the_incumbent_says_with_how_many_seeds_and_what_interval(watched: Watched) -> None:
+    state = state_of(watched.path)
     lead = incumbent.leader(state, 9)
-    said = orjson.loads(Run(simulation.path).incumbent_json.read_bytes())
+    said = orjson.loads(Run(watched.path).incumbent_json.read_bytes())
     assert lead is not None
     assert lead.interval is not None
     assert lead.interval[0] < lead.error < lead.interval[1]
@@ -172,27 +188,42 @@ def test_a_small_space_is_measured_again_until_the_budget_ends(simulate: Callabl
     assert further.count(1) > 2 * further.count(5), "those that may be the best are measured again"
 
 
+CUT: list[dict[str, Any]] = [
+    {"problem": noisy, "trials": 70, "replicates": 0.2, "fidelity": TWO},
+    {"problem": toy, "space": TOY, "trials": 60, "replicates": 0.2},
+]
+
+
+@pytest.fixture(scope="module")
+def unharmed(simulation: type[Any], tmp_path_factory: pytest.TempPathFactory) -> Callable[[int, int], Path]:
+    """Searches of ``CUT`` by their place in it and their slots, each made once; tests only read them."""
+
+    @cache
+    def searched(place: int, slots: int) -> Path:
+        path: Path = tmp_path_factory.mktemp("unharmed") / "run"
+        simulation(path, slots=slots, **CUT[place]).run()
+        return path
+
+    return searched
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("slots", [1, 3])
 def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(
-    simulate: Callable[..., Any], seed: int, slots: int
+    simulate: Callable[..., Any], unharmed: Callable[[int, int], Path], seed: int, slots: int
 ) -> None:
-    small = {"problem": toy, "space": TOY, "trials": 60, "replicates": 0.2}
-    large = {"problem": noisy, "trials": 70, "replicates": 0.2, "fidelity": TWO}
-    wanted = small if seed % 2 else large
-    reference = simulate("reference", slots=slots, **wanted)
-    reference.run()
-    whole = Run(reference.path).journal.read_bytes()
-    killed = simulate("killed", slots=slots, **wanted)
+    reference = unharmed(seed % 2, slots)
+    whole = Run(reference).journal.read_bytes()
+    killed = simulate("killed", slots=slots, **CUT[seed % 2])
     killed.search()[1].close()
     cut = random.Random(seed).randrange(len(whole))
     Run(killed.path).journal.write_bytes(whole[:cut])
     killed.run()
-    ours, theirs = ledger(killed.path), ledger(reference.path)
+    ours, theirs = ledger(killed.path), ledger(reference)
     if slots == 1:
         assert ours == theirs
-        assert state_of(killed.path).incumbents == state_of(reference.path).incumbents
-        found = [orjson.loads(Run(one.path).incumbent_json.read_bytes()) for one in (killed, reference)]
+        assert state_of(killed.path).incumbents == state_of(reference).incumbents
+        found = [orjson.loads(Run(one).incumbent_json.read_bytes()) for one in (killed.path, reference)]
         said = ("trial", "error", "seeds", "interval")
         assert [found[0].get(name) for name in said] == [found[1].get(name) for name in said]
     assert len({(row[1], row[2], row[4]) for row in ours if not row[7]}) == sum(not row[7] for row in ours)
@@ -295,23 +326,17 @@ def test_the_most_telling_seed_is_one_of_the_best() -> None:
     assert trial.config_id in "ab"
 
 
-def test_the_model_learns_the_noise_from_repeats(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=80, replicates=0.2, fidelity=TWO)
-    search, file = simulation.search()
-    with file:
-        search.run(SessionStarted("", 0.0, command=[], hardware={}, versions={}))
-    data = search._optimizer._selector._evidence.training_data()  # type: ignore[attr-defined]
-    repeats = state_of(simulation.path).repeats(9)
+def test_the_model_learns_the_noise_from_repeats(watched: Watched) -> None:
+    data = watched.search._optimizer._selector._evidence.training_data()
+    repeats = state_of(watched.path).repeats(9)
     assert data.further.sum() == len([t for t in repeats if t.error is not None])
     assert (data.scatter[data.further > 0] > 0).all()
     assert data.gains[data.further > 0].max() <= 0.5
 
 
-def test_each_change_of_the_lead_is_journaled(simulate: Callable[..., Any]) -> None:
-    simulation = simulate(problem=noisy, trials=80, replicates=0.2, fidelity=TWO)
-    simulation.run()
+def test_each_change_of_the_lead_is_journaled(watched: Watched) -> None:
     state, said = SearchState(), []
-    for event in journal.read(Run(simulation.path).journal).events:
+    for event in journal.read(Run(watched.path).journal).events:
         state.apply(event)
         if isinstance(event, NewIncumbent):
             lead = incumbent.leader(state, 9)

@@ -36,9 +36,12 @@ def result(output: Path) -> Any:
     return json.loads((output / "seed-0" / "result.json").read_text())
 
 
-def test_longer_on_all_images_by_the_searchs_recipe(searched: Path, tmp_path: Path, capsys: Any) -> None:
+def test_longer_on_more_images_and_none_held_out_by_the_searchs_recipe(
+    searched: Path, tmp_path: Path, capsys: Any
+) -> None:
     output = tmp_path / "out"
-    assert train.main([str(searched), "-o", str(output), "--workers", "0"]) == 0
+    args = [str(searched), "-o", str(output), "--workers", "0", "--max-images", "600"]
+    assert train.main(args) == 0
     said = capsys.readouterr().out
     assert "recipe: the search's own" in said
     assert "far too few" not in said
@@ -58,7 +61,7 @@ def test_longer_on_all_images_by_the_searchs_recipe(searched: Path, tmp_path: Pa
     assert folder.read_config(output / "mine")["smacnas"]["trained"]["by"] == "search"
 
     before = (output / "seed-0" / "mine" / "model.safetensors").read_bytes()
-    assert train.main([str(searched), "-o", str(output), "--workers", "0", "--quiet"]) == 0  # has been done
+    assert train.main([*args, "--quiet"]) == 0  # has been done
     assert (output / "seed-0" / "mine" / "model.safetensors").read_bytes() == before
 
 
