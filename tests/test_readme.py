@@ -21,7 +21,13 @@ ELSEWHERE = {
     "make test": ".ci/run",
     "source .venv/bin/activate": "README.md",  # what `make` did for the commands of this file
 }
-TYPED = [(page, command) for page in PAGES for command in commands(page) if command not in ELSEWHERE]
+# What two pages tell is typed for the first of them.
+TYPED = [
+    (page, command)
+    for number, page in enumerate(PAGES)
+    for command in commands(page)
+    if command not in ELSEWHERE and not any(command in commands(earlier) for earlier in PAGES[:number])
+]
 
 
 @pytest.fixture(scope="module")

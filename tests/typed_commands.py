@@ -45,7 +45,7 @@ def small(command: str) -> str:
     if "nas.train" in command:
         command += " --epochs 1 --max-images 200"
     if "nas.profile" in command:
-        command += " --repeats 2 --warm-up 0"
+        command += " --repeats 2 --warm-up 0 --batch-size 2"
     return re.sub(r"(--geometry |export:)t\b", r"\1reduced", command)
 
 
@@ -69,8 +69,7 @@ def run(command: str, folder: Path) -> None:
 def searched(folder: Path, name: str, seed: int = 0) -> Path:
     """A finished search of 20 trials in ``folder/runs``."""
     flags = f"{IMAGES} {SMALL} --trials 20 --budget 1h --name {name} --seed {seed} --quiet"
-    command = [sys.executable, "-m", "nas.search", *flags.split()]
-    subprocess.run(command, check=True, timeout=600, cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    program(f"nas.search {flags}", folder)
     return folder / "runs" / name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from nas.search import __main__ as search
 from nas.search import provenance, session
 from nas.search.settings import SearchSettings
 from nas.util.errors import UserError
+from tests import warm_programs
 from tests.complaints import complaints
 from tests.descriptions import described
 
@@ -37,6 +39,13 @@ def command(*args: str) -> subprocess.Popen[str]:
         stderr=pipe,
         text=True,
     )
+
+
+def went_on(*args: str) -> str:
+    """Searches to the end without complaints; returns what it said."""
+    done = warm_programs.run(["nas.search", *args], Path.cwd(), os.environ, timeout=240)
+    assert (done.returncode, complaints(done.stderr)) == (0, [])
+    return done.stdout
 
 
 def test_searches_without_a_name_that_begin_in_the_same_second_get_names_of_their_own(
@@ -95,10 +104,7 @@ def test_resume_auto_says_what_it_does_however_its_flags_are_spelled(tmp_path: P
     args = [*TINY, "--trials", "2", "--name", "array", f"--runs_dir={tmp_path}", "--resume", "auto"]
     path = tmp_path / "array"
     for said in (f"--resume auto: starts {path}\n", f"--resume auto: continues {path}\n"):
-        process = command(*args)
-        out, err = process.communicate(timeout=120)
-        assert (process.returncode, complaints(err)) == (0, [])
-        assert out.startswith(said)
+        assert went_on(*args).startswith(said)
 
 
 @pytest.mark.acceptance
@@ -120,23 +126,20 @@ def test_two_commands_without_a_name_at_once(tmp_path: Path) -> None:
 @pytest.mark.acceptance
 def test_other_versions_are_told_in_one_line_and_the_search_goes_on(tmp_path: Path) -> None:
     args = [*TINY, "--runs-dir", str(tmp_path), "--name", "old"]
-    process = command(*args, "--trials", "1")
-    process.communicate(timeout=120)
+    went_on(*args, "--trials", "1")
     run = Run(tmp_path / "old")
     stored = orjson.loads(run.search_json.read_bytes())
     stored["versions"] |= {"torch": "2.1.0", "smac": "2.0.0", "gone": "1.0"}
     run.search_json.write_bytes(orjson.dumps(stored))
-    process = command("--resume", str(run.path), "--space", TINY[1], "--trials", "2")
-    out, err = process.communicate(timeout=120)
-    assert (process.returncode, complaints(err)) == (0, [])
+    out = went_on("--resume", str(run.path), "--space", TINY[1], "--trials", "2")
     lines = [line for line in out.splitlines() if "other versions than before" in line]
     assert len(lines) == 1
     assert "torch 2.1.0 -> " in lines[0]
     assert "smac 2.0.0 -> " in lines[0]
     assert "gone" not in lines[0]
     assert lines[0].split("  ")[1] in run.log.read_text()
-    process = command("--resume", str(run.path), "--space", TINY[1], "--trials", "3")
-    assert "other versions" not in process.communicate(timeout=120)[0]  # told once
+    again = went_on("--resume", str(run.path), "--space", TINY[1], "--trials", "3")
+    assert "other versions" not in again  # told once
 
 
 @pytest.mark.parametrize(
