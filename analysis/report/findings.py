@@ -113,7 +113,8 @@ def _confirmed_headline(run: Run, several: Seeds) -> str:
     text = f"Over {_seeds(several)}: {said}."
     if run.incumbent is not None and several.winner is not None:
         top1 = percent(float(run.incumbent["error"]))
-        text += f" The search's own figure, {top1}, is the best of many single measurements and flatters."
+        many = "estimates and may flatter" if _has_further_seeds(run) else "single measurements and flatters"
+        text += f" The search's own figure, {top1}, is the best of many {many}."
     return text
 
 
@@ -216,6 +217,10 @@ def proxies(run: Run) -> list[str]:
     return said
 
 
+def _has_further_seeds(run: Run) -> bool:
+    return any(trial.repeat and trial.error is not None for trial in run.state.trials.values())
+
+
 def crash_rows(run: Run) -> list[tuple[int, str, str]]:
     """Counts the crashed trials for each reason, with the numbers of a few."""
     reasons = marginals.crash_reasons(run)
@@ -276,10 +281,15 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
     better, luck = gain(run), chance(run)
     beaten = run.incumbent is not None and run.incumbent["origin"] != "baseline"
     if beaten and not confirmed and not run.running:
+        trained = (
+            "Only some of the best have been trained with further seeds, chosen by their figures."
+            if _has_further_seeds(run)
+            else "Each network was trained with one seed."
+        )
         steps.append(
             Step(
-                "Each network was trained with one seed. Train the best and the base architecture again with "
-                "several: was it the network, or luck?",
+                f"{trained} Train the best and the base architecture again with several: was it the "
+                "network, or luck?",
                 known.confirm,
             )
         )

@@ -40,7 +40,7 @@ _LIMITS: dict[str, tuple[str, Callable[[str, str], float]]] = {  # cost -> setti
 
 @dataclass(frozen=True)
 class CostSettings:
-    """Costs to minimise besides the error, and limits. Configurations beyond a limit are never trained."""
+    """Costs to minimise besides the error, and limits: those on what can be counted are never exceeded."""
 
     objectives: tuple[str, ...] = (ERROR,)
     """What to minimise: error, and one or two of macs, params, latency, memory, train-seconds (per epoch) or
