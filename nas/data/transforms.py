@@ -40,7 +40,7 @@ def training(data_config: Mapping[str, Any], crop_padding: float = 0.0, **option
     """Builds the transform for training: random crop, augmentation, normalise.
 
     Args:
-        data_config: timm's data configuration, see :func:`judging`.
+        data_config: timm's data configuration, see :func:`evaluation`.
         crop_padding: Crop from the whole image padded by this share of its side (reflected), instead of a
             crop of random scale.
         **options: Options of timm's ``create_transform``: scale, hflip, auto_augment, ...

@@ -24,6 +24,14 @@ T = TypeVar("T")
 _CONFIG = (tyro.conf.DisallowNone, tyro.conf.OmitArgPrefixes, tyro.conf.PositionalMetavarFromFieldName)
 
 _FRAME = re.compile(r"[╭╮╰╯│─]+")
+# What tyro and Python say of a text that is no number: the flag, what it takes if it is said, and the text.
+_NO_NUMBER = re.compile(
+    r"Error parsing (?P<flag>\S+): "
+    r"(?:no type matching (?P<takes>\S+) could be instantiated from \[(?P<given>.*)\]"
+    r"|invalid literal for (?P<whole>int)\(\) with base 10: (?P<literal>.*)"
+    r"|could not convert string to float: (?P<text>.*))\.?"
+)
+_KINDS = {"INT": "a whole number", "FLOAT": "a number", "None": "None"}
 
 
 def parse(
@@ -121,9 +129,17 @@ def _flatten(box: str) -> str:
     """Turns tyro's framed message into one line with the fault and a suggested flag."""
     lines = [_FRAME.sub(" ", line).strip() for line in box.splitlines()[1:]]
     sections = " ".join(line or "\n" for line in lines).split("\n")
-    text = sections[0].strip()
+    text = _NO_NUMBER.sub(_number_wanted, sections[0].strip().rstrip(" ."))
     meant = re.search(r"Perhaps you meant:\s+(--[\w.-]+)", " ".join(lines))
     return text + (f"; perhaps you meant {meant[1]}" if meant else "; --help lists the flags")
+
+
+def _number_wanted(found: re.Match[str]) -> str:
+    """Says what a flag takes that was given something else."""
+    takes = found["takes"] or ("INT" if found["whole"] else "FLOAT")
+    kinds = [_KINDS.get(kind, kind) for kind in re.split(r"[|{},]+", takes) if kind]
+    given = found["given"] or found["literal"] or found["text"]
+    return f"{found['flag']} {given}: must be {' or '.join(kinds)}"
 
 
 def run(main: Callable[[], int], prog: str, *, answer: bool = False) -> None:

@@ -62,7 +62,13 @@ def or_word(word: str) -> Any:
     """
 
     def read(given: list[str]) -> Any:
-        return word if given == [word] else int(given[0])
+        if given == [word]:
+            return word
+        try:
+            return int(given[0])
+        except ValueError:
+            # as tyro says it of a number that may be a word
+            raise ValueError(f"no type matching INT|{word} could be instantiated from {given}") from None
 
     return tyro.constructors.PrimitiveConstructorSpec(
         nargs=1,

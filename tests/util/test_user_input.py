@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import pytest
 import tyro
 
-from nas.util import cli
+from nas.util import cli, flag_help
 from nas.util.errors import UserError
 
 
@@ -70,3 +70,32 @@ def test_a_tilde_is_the_home_folder_however_the_flag_is_written(monkeypatch):
 def test_what_is_in_order_stays_as_it_is():
     found = parse("--text", "ü x", "--count", str(2**53), "--many", "a", "b")
     assert found == Command(inner=Inner(count=2**53, text="ü x", many=("a", "b")))
+
+
+@dataclass(frozen=True)
+class Numbers:
+    seed: int = 1
+    lr: float | None = None
+    share: float = 0.1
+    epochs: Annotated[int, flag_help.or_word("auto")] = 3
+    workers: int | Literal["auto"] = 1
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--seed", "1.5"], "--seed '1.5': must be a whole number; --help lists the flags"),
+        (["--seed", "it's"], '--seed "it\'s": must be a whole number; --help lists the flags'),
+        (["--lr", "abc"], "--lr 'abc': must be a number; --help lists the flags"),
+        (["--share", "10%"], "--share '10%': must be a number; --help lists the flags"),
+        (
+            ["--epochs", "automatic"],
+            "--epochs 'automatic': must be a whole number or auto; --help lists the flags",
+        ),
+        (["--workers", "x"], "--workers 'x': must be a whole number or auto; --help lists the flags"),
+    ],
+)
+def test_what_is_no_number_is_said_with_what_would_be_right(args, words):
+    with pytest.raises(UserError) as caught:
+        cli.parse(Numbers, prog="prog", description="", args=args)
+    assert str(caught.value) == words
