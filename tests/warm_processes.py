@@ -30,6 +30,8 @@ IMPORTED = [
 class WarmProcess(ForkServerProcess):
     """Has the environment and output of the process that starts it, as a spawned one, not the server's."""
 
+    _streams: list[Any]
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._environment = dict(os.environ)
