@@ -14,6 +14,7 @@ import pytest
 
 import search_spaces
 from search_spaces.__main__ import main
+from tests import warm_programs
 from tests.typed_commands import ROOT, blocks, commands
 
 PAGE = ROOT / "docs" / "tutorial-own-space.md"
@@ -37,21 +38,26 @@ def shorter(command: str) -> str:
     return command.replace("--repeats 3", "--repeats 2 --warm-up 0")
 
 
-def typed(command: str, folder: Path) -> str:
+def typed(command: str, folder: Path, *, warm: bool) -> str:
     """Types a command; it must end well. What it said."""
     words = shlex.split(shorter(command))
     if "-o" in words and "nas.export" in words:  # a printed command may have been there before
         shutil.rmtree(folder / words[words.index("-o") + 1], ignore_errors=True)
-    done = subprocess.run(
-        [sys.executable, *words[1:]],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    if warm:
+        assert words[:2] == ["python", "-m"]
+        done = warm_programs.run(words[2:], folder, environment, timeout=600)
+    else:
+        done = subprocess.run(
+            [sys.executable, *words[1:]],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+        )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
     return done.stdout
@@ -99,7 +105,7 @@ def test_it_runs_in_order_with_all_that_it_prints(tmp_path: Path) -> None:
             if line in seen and line != command:
                 continue
             seen.add(line)
-            said = typed(line, tmp_path)
+            said = typed(line, tmp_path, warm=line != command)
             if line == command:  # what a printed command prints is said elsewhere again
                 waiting += printed(said)
         if command.endswith("check my_space.py"):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from nas.run.folder import Run
+from tests import warm_programs
 from tests.tracking import readers
 from tests.tracking.readers import differences, expected
 from tests.tracking.test_mirror import nearly
@@ -20,13 +21,14 @@ SMALL = [
     *("--dataset", "digits", "--image-size", "8", "--max-images", "200", "--width", "16", "--threads", "1"),
     *("--min-epochs", "1", "--max-epochs", "2", "--eta", "2", "--optimizer", "random", "--trials", "5"),
 ]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
 
 
 def start(folder: Path, *args: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "nas.search", *args],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -46,10 +48,9 @@ def test_killed_and_resumed_to_the_end_everything_is_there_once(tmp_path: Path) 
     process.kill()
     process.communicate()
 
-    resumed = start(tmp_path, "--resume", "runs/one")
-    out, err = resumed.communicate(timeout=280)
-    assert resumed.returncode == 0, err
-    assert "log: TensorBoard, in runs/one/tensorboard; look at it with: " in out
+    resumed = warm_programs.run(["nas.search", "--resume", "runs/one"], tmp_path, ENVIRONMENT, timeout=280)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "log: TensorBoard, in runs/one/tensorboard; look at it with: " in resumed.stdout
     found = readers.tensorboard(run)
     assert differences(found, expected(run), nearly) == []
     assert found["search"].state == "trials"
