@@ -49,7 +49,7 @@ class Device:
 @pytest.fixture(autouse=True)
 def _measured_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = SimpleNamespace(levels=(), gain=1.0, gpus=1, reason="", close=lambda: None)
-    monkeypatch.setattr(plan, "settle", lambda *_: shared)
+    monkeypatch.setattr(plan, "decide", lambda *_: shared)
     monkeypatch.setattr(plan, "choose", lambda *_: Device())
 
 
