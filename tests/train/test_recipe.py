@@ -66,6 +66,7 @@ def test_the_command_line_overrides_the_file_which_overrides_the_table(tmp_path,
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "recipe.yaml").write_text(yaml.safe_dump({"epochs": 9, "mixup": 0.5}))
+    (folder / "config.json").write_text('{"architecture": "nexception_t"}')
     common = ["--data", "digits", "-o", str(tmp_path / "out"), "--quiet"]
     train.main([str(folder), *common, "--epochs", "4"])
     train.main(["nexception_s", *common])
