@@ -74,9 +74,10 @@ def test_importance_for_the_cost_is_that_of_the_kernels(page: Page) -> None:
     choose_by_name(page, "importances-objective_id1-input", COST_NAME)
     page.choose("importances-method-input", "global")
     page.process()
-    last = page.traces()[-1]
-    shares = dict(zip(last["x"], last["y"], strict=True))
-    assert shares["kernel_mid"] + shares["kernel_down"] > 0.8, "nothing else is in this cost"
+    most = page.traces()[0]  # the lowest rung has the most networks, and a network costs the same at each
+    shares = dict(zip(most["x"], most["y"], strict=True))
+    kernels = shares["kernel_mid"] + shares["kernel_down"]
+    assert kernels > 0.9 * sum(shares.values()) > 0.5, f"nothing else is in this cost: {shares}"
     page.check()
     page.picture("importances-of-a-cost")
 
