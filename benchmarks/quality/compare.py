@@ -81,18 +81,19 @@ def execute(options: CompareSettings) -> None:
 
     A longer race has run the shorter one as well, unless the opponent plans by the length.
     """
+
+    def course(race: tuple[Any, ...]) -> tuple[Any, ...]:
+        return race if race[1] == PLANNING else race[:-1]
+
     longest: dict[tuple[Any, ...], float] = {}
     for row in read(options.traces):
         if not row.get("failed"):
-            race_of = key(row)[:4] if row["opponent"] != PLANNING else key(row)
-            longest[race_of] = max(row["evaluations"], longest.get(race_of, 0))
+            longest[course(key(row))] = max(row["evaluations"], longest.get(course(key(row)), 0))
     editions = {opponent: edition(opponent) for opponent in options.opponents}
 
     def missing(problem: str, opponent: str, seed: int) -> bool:
-        race_of = (problem, opponent, editions[opponent], seed)
-        if opponent == PLANNING:
-            return (*race_of, options.evaluations) not in longest
-        return longest.get(race_of, 0) < options.evaluations
+        race = (problem, opponent, editions[opponent], seed, options.evaluations)
+        return longest.get(course(race), 0) < options.evaluations
 
     wanted = [
         (problem, opponent, seed, options.evaluations)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from benchmarks.quality import opponents
 from benchmarks.quality.opponent_base import OpponentBase
 from benchmarks.quality.opponents import Asha, _never_called, values
 from nas.optimizers import create
 from nas.optimizers.protocol import Outcome, Suggestion
-from nas.optimizers.settings import OptimizerSettings
 from nas.optimizers.smac.pareto import preferred
 from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
@@ -233,13 +232,9 @@ def make(name: str, *, limited: bool) -> FrontOptimizerFactory:
 
 def changed(settings: str) -> FrontOptimizerFactory:
     """The default search with other settings, ``setting=value,...``; ``rungs=top``: the highest alone."""
-    given = values(settings)
-    top = given.get("rungs") == "top"
-    chosen = OptimizerSettings(**{**given, "rungs": "learnt"} if top else given)
+    chosen, rungs_of = opponents.changed(**values(settings))
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int, costs: Costs) -> Optimizer:
-        if top:
-            fidelity = replace(fidelity, min_epochs=fidelity.max_epochs)
-        return create("smac", space, fidelity, seed, chosen, costs=costs)
+        return create("smac", space, rungs_of(fidelity), seed, chosen, costs=costs)
 
     return make

@@ -20,6 +20,8 @@ from nas.util.errors import UserError
 from search_spaces.base import config_id, plain
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from benchmarks.quality.opponent_base import OptimizerFactory
     from nas.optimizers.protocol import Fidelity, Optimizer, Outcome
     from search_spaces.base import Config, SearchSpace
@@ -37,12 +39,19 @@ def ours(
     """
 
     def make(space: SearchSpace, fidelity: Fidelity, seed: int) -> Optimizer:
-        if rungs == "top":
-            fidelity = replace(fidelity, min_epochs=fidelity.max_epochs)
-        chosen = OptimizerSettings(rungs="learnt" if rungs == "top" else rungs, **settings)
-        return create(name, space, fidelity, seed, chosen)
+        chosen, rungs_of = changed(rungs=rungs, **settings)
+        return create(name, space, rungs_of(fidelity), seed, chosen)
 
     return make
+
+
+def changed(
+    *, rungs: Literal["learnt", "all", "top"] = "learnt", **settings: Any
+) -> tuple[OptimizerSettings, Callable[[Fidelity], Fidelity]]:
+    """Settings as :func:`ours` takes them, for the optimiser, and which rungs of a problem's it is given."""
+    if rungs != "top":
+        return OptimizerSettings(rungs=rungs, **settings), lambda fidelity: fidelity
+    return OptimizerSettings(**settings), lambda fidelity: replace(fidelity, min_epochs=fidelity.max_epochs)
 
 
 class Asha(OpponentBase):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def use_fast_depthwise(model: nn.Module, device: torch.device, dtype: torch.dtype, checks: Checks) -> None:
-    """Replaces a network's depthwise convolutions by ones that may be computed in faster implementations.
+    """Replaces a network's depthwise convolutions by ones that faster implementations may compute.
 
     Parameters, their names and, up to rounding, the network's results are unchanged. Convolutions for which
     the libraries are fastest at every map size are not replaced.

@@ -76,7 +76,7 @@ class Problem:
 
 
 class Choice(NamedTuple):
-    """The name of the way (:func:`nas.trial.kernels.depthwise.implementations.named`) for each pass."""
+    """Each pass's implementation, by a name of :func:`nas.trial.kernels.depthwise.implementations.named`."""
 
     forward: str = "library"
     input_gradient: str = "library"
