@@ -12,7 +12,6 @@ from analysis.levels import plainly
 from nas.confirm.view import gain_over_baseline, spread, verdict
 from nas.run import learnt_rungs
 from nas.run.commands import RunCommands
-from nas.run.rungs import judged
 from nas.util.quantities import format_count, format_duration, format_whole
 from nas.view.lines import STOP_REASONS, percent
 
@@ -212,8 +211,8 @@ def proxies(run: Run) -> list[str]:
     """A sentence for each two rungs on whether the lower one is honest."""
     table = agreement.correlations(run)
     said = [agreement.verdict(row) for _, row in table.iterrows()]
-    if learnt_rungs.decide(run.search) and (found := judged(run.state, run.rungs)).first:
-        said.append(f"So the search began higher: {found.summary()}.")
+    if misleading := learnt_rungs.misleading(run.state, run.search):
+        said.append(f"So the search began higher: {misleading}.")
     return said
 
 

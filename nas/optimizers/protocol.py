@@ -27,8 +27,8 @@ class Fidelity:
     # integers, they would be fractions of epochs.
 
     min_epochs: Annotated[int, flag_help.or_word(AUTO)] = 5
-    """Epochs of the lowest rung. auto: two rungs below --max-epochs, or as many as --eta allows; as always,
-    rungs that turn out to tell too little of the highest are then left out (--rungs)."""
+    """Epochs of the lowest rung. auto: two rungs below --max-epochs, or as many as --eta allows. Rungs that
+    turn out to tell too little of the highest are left out later (see --rungs)."""
     max_epochs: int = 45
     """Epochs of the highest rung; must be --min-epochs x --eta^k."""
     eta: int = 3

@@ -25,8 +25,9 @@ class OptimizerSettings:
     configurations begin higher, until results show otherwise (not with --optimizer hyperband, nor with
     --random-probability 1: there is no model; --brackets hyperband has one); all: what --brackets says."""
     ask_ahead: Literal["low", "always"] = "low"
-    """low: the model awaits the result of a trial at the highest rung before it chooses the next
-    configuration; always: it chooses while that trial runs, so that a GPU can prepare the next one."""
+    """Whether the next configuration is chosen, and prepared, while a trial runs. low: only while that trial
+    is below the highest rung; after one at the highest, its result is awaited first. always: whatever runs.
+    Where several trials run at a time, none is awaited."""
     model: Annotated[
         Literal["process", "forest"],
         flag_help.choices("gaussian-process", "forest", process="gaussian-process"),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from nas.run import rungs
 from nas.util import records
 
 if TYPE_CHECKING:
     from nas.run.search_file import SearchFile
+    from nas.run.state import SearchState
 
 LEARNT, ALL = "learnt", "all"
 _EVERYWHERE = "learnt everywhere"  # written where "learnt" stands for what earlier versions did: all rungs
@@ -38,6 +40,14 @@ def decide(search: SearchFile) -> bool:
     later = search.objectives is not None or smac.get("brackets") == "hyperband"
     learnt = from_record(smac.get("rungs", ALL), later=later) == LEARNT
     modelled = search.settings.choice.optimizer == "smac" and smac.get("random_probability", 1) < 1
-    rungs = search.rungs  # a file that was tampered with may hold any
-    rising = len(rungs) > 1 and rungs[0] > 0 and all(2 * low <= high for low, high in pairwise(rungs))
+    epochs = search.rungs  # a file that was tampered with may hold any
+    rising = len(epochs) > 1 and epochs[0] > 0 and all(2 * low <= high for low, high in pairwise(epochs))
     return learnt and modelled and rising
+
+
+def misleading(state: SearchState, search: SearchFile) -> str:
+    """Describes what low rungs tell and where configurations begin because of it; "" if none is left out."""
+    if not decide(search):
+        return ""
+    found = rungs.judged(state, search.rungs)
+    return found.summary() if found.first else ""

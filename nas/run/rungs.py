@@ -9,6 +9,8 @@ from itertools import pairwise
 from statistics import NormalDist
 from typing import TYPE_CHECKING
 
+from nas.util.quantities import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -52,15 +54,18 @@ class Judgement:
         """Describes the consequence for the search in a sentence."""
         top, begin = self.rungs[-1], self.rungs[self.first]
         below = [self._worth(number) for number in range(self.first)]
-        if not below:
-            return f"{begin} epochs tell enough of {top} here: configurations begin at {begin} epochs"
-        return f"{' and '.join(below)} here: configurations begin at {begin} epochs"
+        said = " and ".join(below) or f"{_tells(begin)} enough of {top}"
+        return f"{said} here: configurations begin at {counted(begin, 'epoch')}"
 
     def _worth(self, number: int) -> str:
         r, top = self.correlations[number], self.rungs[-1]
         much = "too little of" if r > _NOTHING else "nothing about" if r > -_NOTHING else "the opposite of"
-        seen = f"correlation about {r:.1f}, {self.pairs[number]} configurations"
-        return f"{self.rungs[number]} epochs tell {much} {top} ({seen})"
+        seen = f"correlation about {r:.1f}, {counted(self.pairs[number], 'configuration')}"
+        return f"{_tells(self.rungs[number])} {much} {top} ({seen})"
+
+
+def _tells(epochs: int) -> str:
+    return f"{counted(epochs, 'epoch')} {'tells' if epochs == 1 else 'tell'}"
 
 
 def judge(rungs: Sequence[int], curves: Iterable[Sequence[float]]) -> Judgement:

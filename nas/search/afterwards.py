@@ -19,7 +19,7 @@ from nas.search import session
 from nas.search.settings import SearchSettings, refuse_changes
 from nas.util import attached, signals
 from nas.util.errors import SettingError, one_line
-from nas.util.quantities import format_duration
+from nas.util.quantities import counted, format_duration
 from nas.view.lines import STOP_REASONS, percent
 from nas.view.logfile import open_log
 
@@ -127,7 +127,7 @@ def finish(found: session.SessionOutcome, steps: Sequence[Step], *, quiet: bool)
         UserError: If another process runs them.
     """
     state, reason = found.state, found.reason
-    said = [f"{STOP_REASONS[reason]}, {state.finished} trials in {format_duration(state.clock)}"]
+    said = [f"{STOP_REASONS[reason]}, {counted(state.finished, 'trial')} in {format_duration(state.clock)}"]
     if state.incumbent is not None:
         said.append(f"the best has {percent(state.trials[state.incumbent].error)}")
     if not steps or reason in signals.EXIT_CODES:

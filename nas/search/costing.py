@@ -16,6 +16,7 @@ from nas.optimizers.objectives import Costs
 from nas.run.objectives import COST, EPOCH_SECONDS, LATENCY, MEASURED, costs_of, format_cost, title
 from nas.util import output
 from nas.util.errors import SettingError, UserError, setting
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -147,8 +148,10 @@ def _feasible_notes(
     feasible.refuse_none(found, limits, settings.costs.given, objectives.network)
     if len(found.fitting) >= feasible.FEW:
         return []
-    how = "" if found.every else f" of the {found.counted} that were counted"
-    return [f"only {len(found.fitting)} configurations{how} keep the limits: a search may soon be exhausted"]
+    how = "" if found.every else f" of the {found.counted:,} that were counted"
+    few = counted(len(found.fitting), "configuration")
+    keep = "keeps" if len(found.fitting) == 1 else "keep"
+    return [f"only {few}{how} {keep} the limits: a search may soon be exhausted"]
 
 
 def _measured_notes(

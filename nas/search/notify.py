@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from nas.run.events import Ended, NewIncumbent
 from nas.util.errors import SettingError, UserError, first_line, one_line
-from nas.util.quantities import format_duration
+from nas.util.quantities import counted, format_duration
 from nas.view.lines import percent
 from nas.view.logfile import open_log
 
@@ -142,7 +142,10 @@ class Notifier:
             leader = None if state.incumbent is None else state.trials[state.incumbent].error
             best = "no incumbent yet" if leader is None else f"the best has {percent(leader)}"
             waited = format_duration(self._watched.used() - self._improved)
-            self.send(NO_IMPROVEMENT, f"nothing has improved for {waited}; {best}, {state.finished} trials")
+            self.send(
+                NO_IMPROVEMENT,
+                f"nothing has improved for {waited}; {best}, {counted(state.finished, 'trial')}",
+            )
         self._waits = passed
 
     def _passed(self, used: float) -> int:

@@ -10,7 +10,7 @@ from rich.console import Console
 from nas.run.steps import trainings
 from nas.util import tables
 from nas.util.errors import one_line
-from nas.util.quantities import format_duration, format_size
+from nas.util.quantities import counted, format_duration, format_size
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -62,8 +62,9 @@ def _then(plan: Plan) -> str:
     if not plan.confirmation:
         return text
     text += (
-        f"; {format_duration(plan.reserved)} of the budget is kept for {trainings(plan.then)} trainings of "
-        f"{plan.rungs[-1].epochs} epochs, about {format_duration(plan.confirmation)}"
+        f"; {format_duration(plan.reserved)} of the budget is kept for "
+        f"{counted(trainings(plan.then), 'training')} of "
+        f"{counted(plan.rungs[-1].epochs, 'epoch')}, about {format_duration(plan.confirmation)}"
     )
     short = "[yellow](not all of them will fit: take fewer seeds, fewer epochs or a longer budget)[/]"
     return text if plan.reserved >= plan.confirmation else f"{text} {short}"

@@ -96,8 +96,8 @@ class ChoiceSettings:
     warm_start: Annotated[Path | None, flag_help.default("none")] = None
     """Run folder whose results the model starts from, even if on other images; it is copied, not changed."""
     replicates: float = 0.15
-    """Share of the epochs for training the best few again with fresh seeds, once they differ by little more
-    than seeds do; 0: never, and the best single figure leads."""
+    """The largest share of the epochs for training the best few again with fresh seeds, once they differ by
+    little more than seeds do; 0: never, and the configuration with the best single result leads."""
     seed: int = 0
     """Master seed, from which those of the split, the optimiser and every trial are derived."""
 

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nas.run import learnt_rungs, steps
-from nas.run.rungs import judged
 from nas.util.errors import UserError, one_line
 from nas.view import front
 from search_spaces.hyperparameters import differences
@@ -178,15 +177,8 @@ def take(
         kept_seconds=_kept(state, search),
         then=[one_line(step) for step in search.then or []],
         front=front.take(state, search),
-        misleading=_misleading(state, search),
+        misleading=learnt_rungs.misleading(state, search),
     )
-
-
-def _misleading(state: SearchState, search: SearchFile) -> str:
-    if not learnt_rungs.decide(search):
-        return ""
-    found = judged(state, search.rungs)
-    return found.summary() if found.first else ""
 
 
 def _kept(state: SearchState, search: SearchFile) -> float:

@@ -99,6 +99,8 @@ def test_without_scripts_the_figures_stay(driver: Any, address: str) -> None:
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         driver.get(address)
+        # With scripts off, the driver cannot tell when a page has loaded.
+        wait(lambda: driver.find_elements("css selector", "#made ~ details"), "the page's last part is there")
         shown = driver.find_elements("css selector", "figure .scroll:not(.live) > svg")
         assert len(shown) > len(CHARTS)
         assert all(figure.is_displayed() for figure in shown)

@@ -61,7 +61,7 @@ def test_where_low_rungs_mislead_configurations_begin_at_the_highest(simulate: C
     assert set(begun[1:9]) == {1}
     assert set(begun[9:]) == {9}
     (said,) = notes.lines
-    assert said.startswith("1 epochs tell nothing about 9 (correlation about ")
+    assert said.startswith("1 epoch tells nothing about 9 (correlation about ")
     assert said.endswith("here: configurations begin at 9 epochs")
 
 
@@ -139,7 +139,7 @@ def test_the_report_says_so(simulate: Callable[..., Any]) -> None:
     simulation.run()
     run = load(simulation.path)
     said = findings.proxies(run)[-1]
-    assert said.startswith("So the search began higher: 1 epochs tell the opposite of 9 (correlation about -")
+    assert said.startswith("So the search began higher: 1 epoch tells the opposite of 9 (correlation about -")
     assert said.endswith("here: configurations begin at 9 epochs.")
     state = SearchState.of(journal.read(Run(simulation.path).journal).events)
     assert judged(run.state, run.rungs) == judged(state, run.rungs)

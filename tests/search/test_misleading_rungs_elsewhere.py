@@ -68,7 +68,7 @@ def test_configurations_begin_higher_and_log_and_report_say_so(
     assert set(begun[-12:]) == {9}
     assert notes.lines[-1].endswith("here: configurations begin at 9 epochs")
     said = findings.proxies(load(simulation.path))[-1]
-    assert said.startswith("So the search began higher: 1 epochs tell ")
+    assert said.startswith("So the search began higher: 1 epoch tells ")
     shown = Watcher(simulation.path).look()
     assert f"So the search began higher: {shown.misleading}." == said
     screen = Console(width=400, record=True, file=io.StringIO())

@@ -16,6 +16,7 @@ from nas.optimizers.smac.feasible import Feasible
 from nas.optimizers.smac.snapshot import write_snapshot
 from nas.optimizers.smac.tradeoff import Tradeoff
 from nas.util.errors import UserError
+from nas.util.quantities import counted
 from nas.util.seeds import derive
 from search_spaces.base import config_id, plain
 from search_spaces.points import COST_ENDS, named_points
@@ -123,8 +124,8 @@ class SmacOptimizer:
             self._retrace(suggestion)
         except UserError as error:
             raise UserError(
-                f"journal: {suggestion.epochs} epochs of {config_id(suggestion.config)} does not fit this "
-                f"version, space or settings ({error}); start a new run"
+                f"journal: {_told(suggestion)} does not fit this version, space or settings ({error}); "
+                "start a new run"
             ) from None
 
     def tell(self, suggestion: Suggestion, outcome: Outcome) -> None:
@@ -189,7 +190,7 @@ class SmacOptimizer:
         if asked is None:
             raise UserError("nothing is left to try")
         if _name(asked) != _name(suggestion):
-            raise UserError(f"{asked.epochs} epochs of {config_id(asked.config)} are next")
+            raise UserError(f"next is {_told(asked)}")
 
     def _initial_configs(
         self,
@@ -252,3 +253,7 @@ class SmacOptimizer:
 
 def _name(suggestion: Suggestion) -> tuple[str, int]:
     return config_id(suggestion.config), suggestion.epochs
+
+
+def _told(suggestion: Suggestion) -> str:
+    return f"{config_id(suggestion.config)} for {counted(suggestion.epochs, 'epoch')}"
