@@ -113,8 +113,8 @@ def test_a_phone_scrolls_down_only(opened: Any) -> None:
     metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     try:
-        time.sleep(1.0)
-        assert opened.execute_script("return document.documentElement.scrollWidth") <= 390
+        width = "return document.documentElement.scrollWidth"
+        wait(lambda: opened.execute_script(width) <= 390, "nothing lies beyond the right edge")
         assert opened.execute_script(VISIBLE.format(".live svg")) == len(CHARTS)
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
@@ -128,12 +128,12 @@ def test_no_chart_is_cut_at_its_edge(driver: Any, finished_run: Path, tmp_path: 
     run.trials.loc[top, "error"] = 0.012345 + 1e-5 * run.trials.loc[top, "error"]
     driver.get(page.report(run, Settings(engine="local", trees=4, bootstrap=0)).as_uri())
     wait(lambda: driver.execute_script(VISIBLE.format(".live svg")) == len(CHARTS), "every chart is drawn")
-    time.sleep(0.5)
-    beyond = driver.execute_script(
+    beyond = (
         "return Object.fromEntries([...document.querySelectorAll('.live')]"
         ".map(e => [e.dataset.chart, e.scrollWidth - e.clientWidth]))"
     )
-    assert beyond == {f"chart-{name}": 0 for name in CHARTS}
+    none = {f"chart-{name}": 0 for name in CHARTS}
+    wait(lambda: driver.execute_script(beyond) == none, "every chart has the room it needs")
 
 
 @pytest.fixture
