@@ -49,7 +49,8 @@ def one(options: EndToEndSettings, repeat: int) -> dict[str, object]:
     data = images.judged(options, given, repeat)
     base = search_spaces.get(options.space).default
     configs = {config_id(config): config for config in (base, *(w.config for w in winners.values()))}
-    fresh = {name: judge.accuracies(options, data, config, repeat) for name, config in configs.items()}
+    found = judge.accuracies(options, data, list(configs.values()), repeat)
+    fresh = dict(zip(configs, found, strict=True))
     machine = hardware(torch.device(options.device))
     return {
         "repeat": repeat,

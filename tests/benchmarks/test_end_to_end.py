@@ -11,14 +11,18 @@ from typing import Any
 import numpy as np
 import optuna
 import pytest
+import torch
 
 import search_spaces
-from benchmarks.end_to_end import images, results
+from benchmarks.end_to_end import images, judge, results
 from benchmarks.end_to_end.racers import RaceSetup, command, race
 from benchmarks.end_to_end.settings import RACERS, EndToEndSettings
 from benchmarks.end_to_end.user_loop import UserLoopSettings, asked, study, winner
 from benchmarks.quality.optuna_samplers import suggested
+from nas.trial.loop import train
+from nas.trial.settings import TrainSettings
 from nas.util.errors import SettingError, UserError
+from nas.util.seeds import derive
 from search_spaces.points import COST_ENDS, named_points
 
 ROOT = Path(__file__).parents[2]
@@ -50,6 +54,16 @@ def test_winners_are_judged_on_images_that_no_program_got(tmp_path: Path) -> Non
     images.write(given, tmp_path / "a" / "images.npz")
     with np.load(tmp_path / "a" / "images.npz") as archive:
         assert set(archive.files) == {"x_train", "y_train", "classes"}
+
+
+def test_a_winner_is_worth_what_a_trial_of_its_seed_would_measure() -> None:
+    options = EndToEndSettings(**SHORT)
+    data = images.judged(options, images.given(options, 0), 0)
+    space, recipe = search_spaces.get("nexception"), TrainSettings().resolve(16, 300, flip=data.flip)
+    torch.manual_seed(derive(5, "init"))
+    model = space.network(space.default, space.reduced(16, 8), data.num_classes, data.in_chans)
+    expected = train(model, data, recipe, epochs=2, max_epochs=2, seed=5).last.top1
+    assert judge.accuracy(options, data, space.default, 5) == expected
 
 
 def test_every_program_gets_the_same(tmp_path: Path) -> None:
