@@ -17,7 +17,7 @@ import search_spaces
 from nas.util import cli, flag_help, output
 from nas.util.commands import typed
 from nas.util.errors import UserError, one_line
-from nas.util.quantities import format_whole
+from nas.util.quantities import counted, format_whole
 from search_spaces.hyperparameters import Hyperparameter
 from search_spaces.points import named_points
 
@@ -135,9 +135,7 @@ def _print_space(space: SearchSpace) -> None:
     for hp in space.hyperparameters.values():
         choices.add_row(hp.name, hp.words, _word(hp.default), hp.meaning, hp.source)
     console.print(choices)
-    console.print(
-        f"{format_whole(space.size)} configurations, fingerprint {space.fingerprint}", highlight=False
-    )
+    console.print(_identity(space), highlight=False)
     for hp in space.hyperparameters.values():
         if hp.synonyms:
             console.print(f"{hp.name}: {' and '.join(map(str, hp.synonyms))} are the same function")
@@ -153,6 +151,11 @@ def _print_space(space: SearchSpace) -> None:
     for name in space.hyperparameters:
         points.add_row(name, *(_word(config.get(name, "–")) for config in named.values()))
     console.print(points)
+
+
+def _identity(space: SearchSpace) -> str:
+    noun = "configuration" if space.size == 1 else "configurations"
+    return f"{format_whole(space.size)} {noun}, fingerprint {space.fingerprint}"
 
 
 def _begin(path: Path) -> None:
@@ -188,7 +191,7 @@ def _check(name: str) -> None:
 
     found = examine(space, lambda what: output.doing(f"trying {what}"))
     output.doing("")
-    print(f"{space.name}: {format_whole(space.size)} configurations, fingerprint {space.fingerprint}")
+    print(f"{space.name}: {_identity(space)}")
     for line in found.figures:
         print(f"  {line}")
     for note in found.notes:
@@ -196,8 +199,7 @@ def _check(name: str) -> None:
     if found.problems:
         for problem in found.problems:
             print(f"  wrong: {one_line(problem)}")
-        count = len(found.problems)
-        raise UserError(f"{name}: {count} thing{'s' if count > 1 else ''} wrong, as listed")
+        raise UserError(f"{name}: {counted(len(found.problems), 'thing')} wrong, as listed")
     print(f"nothing wrong; search it with:\n  {typed('nas.search', '--space', name, '--dataset', 'digits')}")
 
 

@@ -14,6 +14,7 @@ from torch.nn.functional import cross_entropy
 
 from nas.util.counts import count
 from nas.util.errors import UserError, first_line
+from nas.util.quantities import counted
 from search_spaces import ends
 from search_spaces.base import config_id
 from search_spaces.points import cost_ends
@@ -75,7 +76,7 @@ def examine(space: SearchSpace, said: Callable[[str], None] = lambda _: None) ->
             found.wrong(f"{label}: {type(error).__name__} ({first_line(error)})")
     if failures and failures < len(tried):
         found.notes.append(
-            f"{failures} of {len(tried)} configurations fail; a search takes such trials for crashes and "
+            f"{failures} of {len(tried)} configurations failed; a search takes such trials for crashes and "
             "goes on, but conditions or forbidden clauses that leave them out save their time"
         )
     said("costs")
@@ -113,7 +114,8 @@ def _trains(space: SearchSpace, config: Config, geometry: Any, label: str, found
     loss.backward()
     unused = [name for name, parameter in model.named_parameters() if parameter.grad is None]
     if unused:
-        found.wrong(f"{label}: no gradient reaches {unused[0]} ({len(unused)} parameters); leave them out")
+        many = counted(len(unused), "parameter")
+        found.wrong(f"{label}: no gradient reaches {unused[0]} ({many} in all); leave out what is not used")
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.grad is not None:

@@ -64,7 +64,7 @@ def compare(runs: Sequence[Run], settings: ImportanceSettings = ImportanceSettin
 
 def _notes(runs: Sequence[Run], shared: float) -> list[str]:
     from analysis.compare import consensus
-    from nas.util.quantities import format_duration
+    from nas.util.quantities import counted, format_duration
 
     notes = []
     if max(run.clock for run in runs) > 1.05 * shared:
@@ -77,7 +77,7 @@ def _notes(runs: Sequence[Run], shared: float) -> list[str]:
         notes.append(f"too few trials to say what matters: {', '.join(silent)}")
     without = [run.name for run in runs if run.incumbent is None]
     if without:
-        notes.append(f"no network trained for all {runs[0].rungs[-1]} epochs: {', '.join(without)}")
+        notes.append(f"no network trained for {counted(runs[0].rungs[-1], 'epoch')}: {', '.join(without)}")
     machines = {run.search.hardware.device for run in runs}
     if len(machines) > 1:
         notes.append(f"on different devices ({', '.join(sorted(machines))}): search times do not compare")

@@ -11,6 +11,7 @@ from analysis import curves
 from analysis.figures.search import time_axis
 from analysis.figures.seeds import mean_curve
 from analysis.figures.style import BASE, INK, colour, drawing, learning_panels, name_axis, percent_axis, say
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +38,7 @@ def progress(groups: Sequence[Group], table: pd.DataFrame) -> Figure:
             rows = table[table["group"] == part.label]
             at = rows["seconds"] / unit
             ax.fill_between(at, rows["low"], rows["high"], step="post", color=colour(place), alpha=0.2, lw=0)
-            runs = "run" if len(part.runs) == 1 else "runs"
-            label = f"{part.label} ({len(part.runs)} {runs})"
+            label = f"{part.label} ({counted(len(part.runs), 'run')})"
             dash = _DASHES[place % len(_DASHES)]
             ax.step(at, rows["top1"], where="post", color=colour(place), linestyle=dash, label=label)
         ax.set_xlim(left=0)

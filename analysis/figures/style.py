@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from nas.util.quantities import counted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -79,7 +81,7 @@ def drawing(width: float, height: float, rows: int = 1, columns: int = 1, **grid
 def budget_label(epochs: int | str) -> str:
     """``9`` becomes ``9 epochs``; other words stay."""
     text = str(epochs)
-    return f"{text} epoch{'' if text == '1' else 's'}" if text.isdigit() else text
+    return counted(int(text), "epoch") if text.isdigit() else text
 
 
 def colour(place: int) -> str:

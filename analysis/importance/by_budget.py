@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from nas.util.errors import SettingError, UserError
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,7 +100,8 @@ def importances(run: Run, settings: ImportanceSettings = ImportanceSettings()) -
             missing = {"fanova", "fanova_pairs", "ablation"} - set(scores)
             if missing and not marginals.all_equal(run, epochs):
                 listed = ", ".join(sorted(missing))
-                notes.append(f"{epochs} epochs: DeepCAVE gave no {listed}; scikit-learn's forest did")
+                rung = counted(epochs, "epoch")
+                notes.append(f"{rung}: DeepCAVE gave no {listed}; scikit-learn's forest did")
         notes += _sampled(run, budgets, engines.MOST_TRIALS)
     elif settings.engine == "auto":
         notes.append(
@@ -132,8 +135,8 @@ def _check(run: Run) -> None:
             f"{run.path}: no trial has succeeded yet{crashed}; come back when the search has more"
         )
     if not marginals.enough(run):
-        counts = run.measured["epochs"].value_counts().sort_index()
-        listed = ", ".join(f"{n} at {epochs} epochs" for epochs, n in counts.items())
+        counts = Counter(run.measured["epochs"].tolist())
+        listed = ", ".join(f"{n} at {counted(epochs, 'epoch')}" for epochs, n in sorted(counts.items()))
         raise UserError(
             f"{run.path}: too few trials to tell what matters ({listed}); it takes "
             f"{marginals.MIN_TRIALS} at one rung"
@@ -146,31 +149,29 @@ def _notes(run: Run) -> list[str]:
     notes = []
     enough = marginals.enough(run)
     for epochs in run.rungs:
-        trials = len(run.budget(epochs))
+        trials, rung = len(run.budget(epochs)), counted(epochs, "epoch")
         if epochs not in enough:
             notes.append(
-                f"{epochs} epochs: only {trials} trials, {marginals.MIN_TRIALS} are needed; left out"
+                f"{rung}: only {counted(trials, 'trial')}, {marginals.MIN_TRIALS} are needed; left out"
             )
         elif marginals.all_equal(run, epochs):
-            notes.append(
-                f"{epochs} epochs: all {trials} trials have the same error; no choice can be seen to matter"
-            )
+            notes.append(f"{rung}: all {trials} trials have the same error; no choice can be seen to matter")
         elif few := marginals.one_sided(run, epochs):
             notes.append(
-                f"{epochs} epochs: nearly all trials share {'; '.join(few.values())}; what is said about "
+                f"{rung}: nearly all trials share {'; '.join(few.values())}; what is said about "
                 "these rests on very few trials"
             )
     if len(run.crashed):
         reasons = sorted((-len(trials), reason) for reason, trials in marginals.crash_reasons(run).items())
         listed = "; ".join(f"{-count} x {reason}" for count, reason in reasons[:3])
-        notes.append(f"{len(run.crashed)} crashed trials take no part ({listed})")
+        notes.append(f"{counted(len(run.crashed), 'crashed trial')} left out ({listed})")
     return notes
 
 
 def _sampled(run: Run, budgets: Sequence[int], most: dict[str, int]) -> list[str]:
-    large = [f"{epochs}" for epochs in budgets if len(run.budget(epochs)) > min(most.values())]
+    large = [counted(epochs, "epoch") for epochs in budgets if len(run.budget(epochs)) > min(most.values())]
     limits = f"{most['fanova']}, {most['fanova_pairs']} for pairs"
-    words = f"at {', '.join(large)} epochs DeepCAVE saw a random part of the trials ({limits} at most)"
+    words = f"at {', '.join(large)} DeepCAVE saw a random part of the trials ({limits} at most)"
     return [words] if large else []
 
 

@@ -12,6 +12,7 @@ from analysis.importance import marginals
 from analysis.importance.figures import TITLES
 from analysis.levels import shown
 from nas.util import tables
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,10 +38,8 @@ def show(run: Run, found: Importances, folder: Path, console: Console | None = N
     console.print(
         Text("shares of the variance, %; ± standard deviation over bootstrap repeats, else trees", "dim")
     )
-    most = max(run.measured["epochs"])
-    console.print(
-        Text(f"overall: a model of all trials that knows their epochs, read at {most} epochs", "dim")
-    )
+    most = counted(max(run.measured["epochs"]), "epoch")
+    console.print(Text(f"overall: a model of all trials that knows their epochs, read at {most}", "dim"))
     for note in found.notes:
         console.print(Text(f"note  {note}"))
     console.print(

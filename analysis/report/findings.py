@@ -12,7 +12,7 @@ from analysis.levels import plainly
 from nas.confirm.view import gain_over_baseline, spread, verdict
 from nas.run import learnt_rungs
 from nas.run.commands import RunCommands
-from nas.util.quantities import format_count, format_duration, format_whole
+from nas.util.quantities import counted, format_count, format_duration, format_whole
 from nas.view.lines import STOP_REASONS, percent
 
 if TYPE_CHECKING:
@@ -73,15 +73,15 @@ def headline(run: Run, several: Seeds | None = None) -> str:
     if several is not None and several.compared:
         return _confirmed_headline(run, several)
     if run.measured.empty:
-        crashed = (
-            f"all {len(run.crashed)} finished trials crashed" if len(run.crashed) else "none has finished"
-        )
-        return f"No trial has succeeded: {crashed}."
+        crashed = len(run.crashed)
+        end = f"{counted(crashed, 'finished trial')} crashed" if crashed else "none has finished"
+        return f"No trial has succeeded: {end}."
     winner, better, luck = run.incumbent, gain(run), chance(run)
     if winner is None:
-        return f"No configuration has been trained for all {run.rungs[-1]} epochs yet, so there is no winner."
+        top = counted(run.rungs[-1], "epoch")
+        return f"No configuration has been trained for {top} yet, so there is no winner."
     top1 = f"{100 * (1 - winner['error']):.2f}% validation top-1"
-    text = f"The best network reaches {top1} after {winner['epochs']} epochs{_over_seeds(run)}"
+    text = f"The best network reaches {top1} after {counted(winner['epochs'], 'epoch')}{_over_seeds(run)}"
     if winner["origin"] == "baseline":
         return f"{text}: it is the base architecture itself. Nothing better has been found so far."
     if better is None:
@@ -102,7 +102,7 @@ def _over_seeds(run: Run) -> str:
     lead = run.incumbents.iloc[-1]
     if lead["low"] != lead["low"]:  # NaN
         return ""
-    seeds = f"{lead['seeds']} seed{'s' if lead['seeds'] > 1 else ''}"
+    seeds = counted(lead["seeds"], "seed")
     low, high = 100 * (1 - lead["high"]), 100 * (1 - lead["low"])
     return f" ({seeds}; over all seeds {low:.2f} to {high:.2f}% with a probability of 95 %)"
 
@@ -118,7 +118,7 @@ def _confirmed_headline(run: Run, several: Seeds) -> str:
 
 
 def _seeds(several: Seeds) -> str:
-    return f"{several.compared} seed{'s' if several.compared != 1 else ''}"
+    return counted(several.compared, "seed")
 
 
 def confirmed(several: Seeds) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def facts(run: Run, several: Seeds | None = None) -> list[tuple[str, str]]:
         top.append(("its size", f"{format_count(size[0])} MACs, {format_count(size[1])} params"))
     limits = run.search.limits
     limit = format_duration(limits.seconds)
-    limit += "" if limits.trials is None else f" or {limits.trials} trials"
+    limit += "" if limits.trials is None else f" or {counted(limits.trials, 'trial')}"
     return [
         *top,
         ("trials", f"{len(finished)} measured, {len(run.crashed)} crashed"),
@@ -262,7 +262,9 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
     at_the_top = len(run.budget(run.rungs[-1]))
     if not run.running and not run.measured.empty and at_the_top < _FEW_AT_THE_TOP:
         steps.append(
-            Step(f"Trials for all {run.rungs[-1]} epochs: only {at_the_top}. Search for longer.", resume)
+            Step(
+                f"Trials of {counted(run.rungs[-1], 'epoch')}: only {at_the_top}. Search for longer.", resume
+            )
         )
     elif not run.running and _late(run):
         steps.append(
@@ -273,8 +275,8 @@ def next_steps(run: Run, *, confirmed: bool) -> list[Step]:
     if not poor.empty:
         steps.append(
             Step(
-                f"{int(poor['low'].iloc[0])} epochs rank configurations poorly: begin a new run with "
-                "more epochs on the lowest rung."
+                f"The ranking after {counted(int(poor['low'].iloc[0]), 'epoch')} is poor: begin a new run "
+                "with more epochs on the lowest rung."
             )
         )
     better, luck = gain(run), chance(run)

@@ -256,27 +256,28 @@ def _typed(command: Sequence[str]) -> str:
 
 def _made(run: Run) -> list[tuple[str, str]]:
     """Describes software, hardware and seed."""
-    from nas.util.quantities import format_size
+    from nas.util.quantities import counted, format_size
 
     search = run.search
     data, hardware = search.data, search.hardware
     device = [hardware.device, hardware.cpu or ""]
     if hardware.cores is not None:
-        device.append(f"{hardware.cores} cores")
+        device.append(counted(hardware.cores, "core"))
     if hardware.memory_bytes is not None:
         device.append(format_size(hardware.memory_bytes))
-    rungs = " / ".join(str(epochs) for epochs in run.rungs)
+    *lower, top = run.rungs
+    rungs = " / ".join([*map(str, lower), counted(top, "epoch")])
     versions = {"smacnas": search.program, **search.versions}
     sessions = run.sessions
     begun = f"{sessions['started'].iloc[0]:%Y-%m-%d %H:%M} UTC" if len(sessions) else "–"
     return [
-        ("begun", f"{begun}, {len(sessions)} session{'s' if len(sessions) != 1 else ''}"),
+        ("begun", f"{begun}, {counted(len(sessions), 'session')}"),
         (
             "data",
             f"{data.name}: {data.train_images or 0:,} images to train, {data.val_images or 0:,} to validate",
         ),
         ("network", search.space.name + (f", width {search.width}" if search.width else "")),
-        ("budgets", f"{rungs} epochs"),
+        ("budgets", rungs),
         ("optimizer", search.settings.choice.optimizer),
         ("seed", str(search.settings.choice.seed)),
         ("hardware", ", ".join(part for part in device if part)),
@@ -287,7 +288,10 @@ def _made(run: Run) -> list[tuple[str, str]]:
 def _render(context: dict[str, Any]) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    from nas.util.quantities import counted
+
     environment = Environment(
         loader=PackageLoader("analysis.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+    environment.filters["counted"] = counted
     return environment.get_template("report.html").render(context)

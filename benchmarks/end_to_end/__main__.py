@@ -24,6 +24,7 @@ from benchmarks.end_to_end.racers import RaceSetup, race
 from benchmarks.end_to_end.settings import EndToEndSettings
 from nas.util.errors import UserError
 from nas.util.machine import hardware
+from nas.util.quantities import counted
 from search_spaces.base import config_id
 
 
@@ -78,7 +79,9 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     rows = [row for row in results.read(options.results, options) if _all(row, options)]
-    print(f"\n{len(rows)} races of {options.minutes:g} minutes\n\n{results.table(rows, options.racers)}")
+    print(
+        f"\n{counted(len(rows), 'race')} of {options.minutes:g} min\n\n{results.table(rows, options.racers)}"
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from benchmarks.quality.front_compare import marks_of, standing, table
 from benchmarks.quality.fronts import PROBLEMS
 from benchmarks.quality.report import replaced
 from benchmarks.quality.traces import read
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +34,7 @@ def section(rows: Sequence[dict[str, Any]], share: float | None) -> str:
     days_said = days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"
     editions = sorted({row["edition"] for row in rows} - {""})
     code = f"; ours: edition {' and '.join(editions)}" if editions else ""
-    return f"{len(rows)} races, {days_said}{code}.\n\n{table(rows, marks_of(share))}"
+    return f"{counted(len(rows), 'race')}, {days_said}{code}.\n\n{table(rows, marks_of(share))}"
 
 
 def write(options: FrontStandingsSettings) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 import search_spaces
 from benchmarks.quality.surrogate import TABLE, Curves, fit, trainings
+from nas.util.quantities import counted
 from search_spaces.base import config_id
 
 _EPOCHS = (1, 2, 3, 6, 9, 12)
@@ -83,7 +84,7 @@ def main() -> None:
         }
         if all(map(len, errors.values())):
             shown = ", ".join(f"{name} {100 * e.mean():.1f} %" for name, e in errors.items())
-            print(f"{part}: {shown} ({len(errors['xception'])} seeds)")
+            print(f"{part}: {shown} ({counted(len(errors['xception']), 'seed')})")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from scipy import stats
 
 from analysis.figures.style import PALETTE, drawing, style
 from benchmarks.quality.traces import MARKS, read, regrets
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,7 +135,7 @@ def write(options: ReportSettings) -> None:
         table = markdown(summary(part))
         page = replaced(page, str(problem), table)
         with style():
-            drawn = figure(part, f"{problem}, {part.seed.nunique()} seeds")
+            drawn = figure(part, f"{problem}, {counted(part.seed.nunique(), 'seed')}")
             drawn.savefig(options.images / f"quality-{problem}.png", dpi=110)
         print(f"{problem}\n{table}\n")
     options.page.write_text(page)

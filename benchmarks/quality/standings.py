@@ -15,6 +15,7 @@ from benchmarks.quality.compare import OURS
 from benchmarks.quality.registry import PROBLEMS
 from benchmarks.quality.report import replaced
 from benchmarks.quality.traces import MARKS, read, regrets, standing
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +113,9 @@ def by_problem(table: pd.DataFrame) -> str:
     """
     names = [OURS, *sorted(set(table.columns) - {OURS})]
     seeds = table.groupby("problem").count().max()
-    titles = [name if seeds[name] == seeds[OURS] else f"{name}, {seeds[name]} seeds" for name in names]
+    titles = [
+        name if seeds[name] == seeds[OURS] else f"{name}, {counted(seeds[name], 'seed')}" for name in names
+    ]
     lines = ["| problem | seeds | " + " | ".join(titles) + " |", "|---" * (len(names) + 2) + "|"]
     for problem in [name for name in PROBLEMS if name in table.index.get_level_values("problem")]:
         part: Any = table.loc[problem]
@@ -152,7 +155,7 @@ def write(options: StandingsSettings) -> None:
     races = frame.groupby(["problem", "opponent", "seed"]).ngroups
     table = means(frame, POOLED)
     dates = sorted({row["date"] for row in rows})
-    said = f"{races} races, {dates[0]} to {dates[-1]}. Failed: {failures(rows)}."
+    said = f"{counted(races, 'race')}, {dates[0]} to {dates[-1]}. Failed: {failures(rows)}."
     parts = {
         "standings": f"{said}\n\n{pooled(table)}",
         "marks": by_mark(frame),

@@ -14,6 +14,7 @@ from nas.run.state import SearchState
 from nas.tracking.follower import made
 from nas.util import records, user_input
 from nas.util.errors import UserError
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     import os
@@ -82,7 +83,8 @@ class Run:
 
     def __repr__(self) -> str:
         state = self._state()
-        words = [f"{state.finished} trials", self.status if not self.stopped else f"stopped: {self.stopped}"]
+        status = self.status if not self.stopped else f"stopped: {self.stopped}"
+        words = [counted(state.finished, "trial"), status]
         if state.incumbent is not None:
             words.insert(1, f"best top-1 {100 * self.incumbent.top1:.2f}%")
         return f"<Run {self.path}: {', '.join(words)}>"
@@ -128,7 +130,7 @@ class Run:
         if state.incumbent is None:
             raise UserError(
                 f"{self.path}: has no incumbent yet, no trial has succeeded at the highest rung of "
-                f"{search.rungs[-1]} epochs"
+                f"{counted(search.rungs[-1], 'epoch')}"
             )
         return Incumbent.of(state.trials[state.incumbent], state, search.space.default)
 

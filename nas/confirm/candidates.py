@@ -10,6 +10,7 @@ from nas.run.incumbent import ranked
 from nas.run.objectives import costs_of
 from nas.util.commands import typed
 from nas.util.errors import UserError
+from nas.util.quantities import counted
 from search_spaces.base import config_id
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ def choose(
     if not found:
         longer = typed("nas.search", "--resume", path, "--budget", "LONGER", *space_flag(space))
         raise UserError(
-            f"{path}: nothing to confirm, no configuration but the baseline was trained for all {epochs} "
-            f"epochs; search on with: {longer}"
+            f"{path}: nothing to confirm, no configuration but the baseline was trained for "
+            f"{counted(epochs, 'epoch')}; search on with: {longer}"
         )
     chosen = found[: top or _TOP]
     if objectives is not None and objectives.costs:

@@ -24,6 +24,7 @@ from nas.tracking import follower
 from nas.trial.weights import WeightStore
 from nas.util import output, signals
 from nas.util.errors import UserError
+from nas.util.quantities import counted
 from nas.view.logfile import open_log
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def carry_out(
                 if tracker is not None:
                     listeners.append(tracker)
                 reason = work.run(session)
-        open_log(run.log).note(f"confirmation stops: {reason}, {work.left} trainings left")
+        open_log(run.log).note(f"confirmation stops: {reason}, {counted(work.left, 'training')} left")
     else:
         reason = "done"
     found = _write(run, task, work, weights)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from nas.run.events import Ended, Epoch
 from nas.util import tables
-from nas.util.quantities import format_count, format_duration
+from nas.util.quantities import counted, format_count, format_duration
 from nas.view.lines import percent
 from nas.view.panel import word
 from nas.view.redrawn import Bar
@@ -78,7 +78,7 @@ def choose(*, quiet: bool) -> Callable[[Confirmation, Task], AbstractContextMana
         about = f", at most about {format_duration(known)}" if known else ""
         columns = (TextColumn("epochs"), BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f}"))
         bar = Bar(*columns, TimeRemainingColumn(), transient=True, shown=not quiet)
-        said = f"{work.left} trainings of {task.epochs} epochs to do{about}"
+        said = f"{counted(work.left, 'training')} of {counted(task.epochs, 'epoch')} to do{about}"
         bar.console.print(said, highlight=False)
         with bar:
             yield Lines(work, task, bar)
@@ -112,8 +112,9 @@ def show(found: ConfirmedFile, reason: str, default: Mapping[str, Any], console:
 def table(found: ConfirmedFile) -> Table:
     """Draws a table of mean ± standard deviation over seeds beside the search's results."""
     compared, seeds = len(found.compared), found.seeds
-    of = f" of {seeds}" if compared < seeds else ""
-    title = f"top-1 after {found.epochs} epochs, {compared}{of} fresh seeds (validation; mean ± sd)"
+    of = f"{compared} of " if compared < seeds else ""
+    fresh = f"{of}{counted(seeds, 'fresh seed')}"
+    title = f"top-1 after {counted(found.epochs, 'epoch')}, {fresh} (validation; mean ± sd)"
     made = tables.table(title, "", "searched", "confirmed", "on the baseline", "params", "MACs")
     for row in found.configurations:
         best = row.config_id == found.winner

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nas.run.objectives import format_cost, title
 from nas.util.errors import SettingError
+from nas.util.quantities import counted
 from search_spaces.base import Hyperparameter, config_id
 from search_spaces.ends import completed, corners
 
@@ -132,7 +133,7 @@ def refuse_none(
     """
     if found.fitting:
         return
-    looked = "there is" if found.every else f"found in {found.counted} configurations"
+    looked = "there is" if found.every else f"found in {counted(found.counted, 'configuration')}"
     beyond = [name for name in limits if found.least.get(name, math.inf) > limits[name]]
     first = next(iter(limits))
     if not any(math.isfinite(value) for value in found.least.values()):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from nas.util.errors import SettingError
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,16 +47,16 @@ def look(
     notes = []
     if np.any(copies > 1):
         surplus = np.bincount(pairs[1].astype(np.int64), weights=copies - 1, minlength=len(class_names))
-        most = int(np.argmax(surplus))
+        most, copied = int(np.argmax(surplus)), counted(int(surplus.sum()), "copy", "copies")
         notes.append(
-            f"{name}: {int(surplus.sum()):,} of {len(labels):,} images are copies of others of their class, "
-            f"{int(surplus[most]):,} of them of class {class_names[most]}"
+            f"{name}: {copied} of other images of the same class among its "
+            f"{len(labels):,} images, {int(surplus[most]):,} in class {class_names[most]}"
         )
     if np.any(classes > 1):
         shared = images[classes > 1]
         own = np.unique(pairs[1][pairs[0] == shared[0]]).astype(np.int64)
         notes.append(
-            f"{name}: {len(shared):,} images are in more than one class, "
+            f"{name}: {counted(len(shared), 'image')} in more than one class, "
             f"the first in {' and '.join(class_names[label] for label in own[:2])}"
         )
     return tuple(notes)

@@ -11,6 +11,7 @@ import numpy as np
 
 from nas.data.split import stratified_subset
 from nas.util.errors import SettingError, UserError
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,16 +114,17 @@ def checked(
     low, high = int(labels.min()), int(labels.max())
     n_classes = len(class_names) if class_names is not None else high + 1
     if n_classes < 2:
-        raise fail(f"has {n_classes} class; must be at least 2")
+        raise fail(f"has {counted(n_classes, 'class', 'classes')}; must be at least 2")
     if low < 0 or high >= n_classes:
         raise fail(f"labels run from {low} to {high}; must lie in 0 to {n_classes - 1}")
     if min_per_class and n_classes > len(labels):
-        raise fail(f"labels run to {high}, with only {len(labels)} images; each class needs {min_per_class}")
+        there = counted(len(labels), "image")
+        raise fail(f"labels run to {high}, with only {there}; each class needs {min_per_class}")
     counts = np.bincount(labels.astype(np.int64), minlength=n_classes)
     if np.min(counts) < min_per_class:
         short = int(np.argmin(counts))
         title = class_names[short] if class_names is not None else str(short)
-        raise fail(f"class {title} has {counts[short]} images; must be at least {min_per_class}")
+        raise fail(f"class {title} has {counted(counts[short], 'image')}; must be at least {min_per_class}")
     names = class_names if class_names is not None else tuple(map(str, range(n_classes)))
     return ImageSet(name, np.ascontiguousarray(images), labels.astype(np.int64), names, flip)
 

@@ -16,6 +16,7 @@ from nas.data import listing, sources
 from nas.data.decode import Unreadable, open_rgb
 from nas.data.split import stratified_subset
 from nas.util.errors import SettingError, UserError, setting
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -162,7 +163,8 @@ def from_listing(name: str, found: Listing, min_per_class: int = 0) -> Pictures:
         raise SettingError(
             "data",
             name,
-            f"class {found.class_names[short]} has {counts[short]} images; must be at least {min_per_class}",
+            f"class {found.class_names[short]} has {counted(counts[short], 'image')}; must be at least "
+            f"{min_per_class}",
         )
     rows = [(str(path.relative_to(found.part)), label, path.stat().st_size) for path, label in found.files]
     fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()

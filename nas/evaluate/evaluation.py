@@ -12,6 +12,7 @@ import tyro
 from nas.evaluate import joint
 from nas.util import flag_help, output
 from nas.util.errors import SettingError, UserError, first_line, from_reader, setting
+from nas.util.quantities import counted
 from nas.util.ranges import at_least
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ class EvaluateSettings:
             raise SettingError(
                 "suite",
                 None,
-                f"given {len(self.suite)} times, {setting('data')} {len(self.data)} times; each "
-                f"{setting('data')} needs its {setting('suite')}: none, if it is no robustness set",
+                f"given {counted(len(self.suite), 'time')}, {setting('data')} "
+                f"{counted(len(self.data), 'time')}; each {setting('data')} needs its {setting('suite')}: "
+                "none, if it is no robustness set",
             )
         at_least(self, batch_size=1, workers=0, input_size=8)
         if self.crop is not None and not 0 < self.crop <= 1:
@@ -265,7 +267,7 @@ def _judge(
     if channels not in (1, 3):
         raise UserError(f"{named.name}: takes {channels}-channel images; must take 1 or 3")
     config |= {"input_size": (channels, size, size), "crop_pct": settings.crop or config["crop_pct"]}
-    output.doing(f"judging {len(found.labels):,} images")
+    output.doing(f"judging {counted(len(found.labels), 'image')}")
     short = f"{setting('batch_size', settings.batch_size)}: out of memory; must be smaller"
     try:
         with memory_advice(short):
@@ -319,8 +321,8 @@ def _pictures(data: str, data_dir: Path, named: LoadableNetwork, num_classes: in
         has_test = kind != "folder" or pictures.has_test(data)
         found = pictures.load(data, data_dir=data_dir, test=has_test)
     if len(found.class_names) != num_classes:
-        has = len(found.class_names)
-        raise SettingError("data", data, f"has {has} classes; must have the {num_classes} of {named.name}")
+        has = counted(len(found.class_names), "class", "classes")
+        raise SettingError("data", data, f"has {has}; must have the {num_classes} of {named.name}")
     if names and names != found.class_names:
         raise SettingError("data", data, f"has other classes than {named.name} was trained on")
     return found

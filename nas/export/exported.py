@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import nas
 from nas.export import hub, weights
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from nas.export import source, summary
@@ -57,8 +58,8 @@ def description(kept: SavedWeights, found: source.Source) -> str:
     """Describes how a search trained weights, and their validation accuracy."""
     facts = kept.facts
     return (
-        f"{facts['epochs']} epochs on {found.facts['data']}, top-1 {100 * facts['top1']:.2f}% on the "
-        "search's validation images"
+        f"{counted(facts['epochs'], 'epoch')} on {found.facts['data']}, top-1 {100 * facts['top1']:.2f}% on "
+        "the search's validation images"
     )
 
 

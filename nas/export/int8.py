@@ -14,7 +14,7 @@ import torch
 from nas.export import formats
 from nas.trial import onnx_file
 from nas.util.errors import UserError, first_line, setting
-from nas.util.quantities import format_size
+from nas.util.quantities import counted, format_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Quantised:
         return (
             f"top-1 {100 * self.after:.2f}% instead of {100 * self.before:.2f}% on {self.judged:,} "
             f"{self.images}, {format_size(self.bytes_after)} instead of {format_size(self.bytes_before)}; "
-            f"ranges from {self.calibrated:,} training images"
+            f"ranges from {counted(self.calibrated, 'training image')}"
         )
 
     def to_json(self) -> dict[str, Any]:

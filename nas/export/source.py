@@ -17,6 +17,7 @@ from nas.run.state import SearchState
 from nas.search.settings import SearchSettings, refuse_foreign_space
 from nas.util.documents import read_json
 from nas.util.errors import SettingError, UserError, setting
+from nas.util.quantities import counted
 from search_spaces.loading import resolved
 from search_spaces.points import named_points, point_name
 from search_spaces.registry import DEFAULT
@@ -232,7 +233,7 @@ def _confirmed_figures(confirmed: ConfirmedFile, winner: ConfirmedConfig) -> dic
 def _confirmed_note(confirmed: ConfirmedFile, winner: ConfirmedConfig, state: SearchState) -> str:
     seeds = len(confirmed.compared)
     name = "the base architecture itself" if winner.baseline else f"trial {winner.searched_trial}"
-    note = f"the confirmed winner, {name}: lowest mean error over {seeds} seed{'s' if seeds > 1 else ''}"
+    note = f"the confirmed winner, {name}: lowest mean error over {counted(seeds, 'seed')}"
     confirmed_ids = {row.config_id for row in confirmed.configurations}
     leader = None if state.incumbent is None else state.trials[state.incumbent]
     if leader is not None and leader.config_id not in confirmed_ids:

@@ -17,6 +17,7 @@ from nas.trial.memory import memory_advice
 from nas.trial.passes import Passes, autocast_dtype
 from nas.util.counts import count
 from nas.util.errors import SettingError, first_line, setting
+from nas.util.quantities import counted
 from nas.util.turns import in_turns
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def profile(
             note(f"{named.name}: building and counting")
             subjects.append(_Subject(named, settings, pixels))
         for subject in subjects:
-            note(f"{subject.name}: memory, {batch_size} images")
+            note(f"{subject.name}: memory, {counted(batch_size, 'image')}")
             used, seconds = subject.memory(batch_size, limit * _MEMORY_SHARE)
             memory.append(used)
             left.append(max(limit - seconds, 0.0))
@@ -188,7 +189,7 @@ def profile(
             [(1 - _LATENCY_SHARE) * seconds for seconds in left],
             warm_up=settings.warm_up,
             repeats=settings.repeats,
-            what=f"throughput, {batch_size} images",
+            what=f"throughput, {counted(batch_size, 'image')}",
             note=note,
         )
     return [

@@ -11,6 +11,7 @@ import tyro
 from nas.run.commands import RunCommands
 from nas.util import cli, flag_help
 from nas.util.errors import UserError
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,15 +98,10 @@ def _findings(repaired: Repaired, results: int) -> list[str]:
     if repaired.cut is not None:
         found.append(
             f"line {repaired.cut}: cannot be read, and later lines depend on it; the journal is cut there; "
-            f"{_count(results, 'finished trial')} after it {'is' if results == 1 else 'are'} kept in "
-            "salvaged.jsonl"
+            f"salvaged.jsonl keeps {counted(results, 'finished trial')} after it"
         )
     ended = sum(b'"event":"ended"' in line for line in repaired.lines)
-    return [*found, f"{_count(ended + results, 'finished trial')} kept"]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return [*found, f"{counted(ended + results, 'finished trial')} kept"]
 
 
 if __name__ == "__main__":

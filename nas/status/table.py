@@ -13,7 +13,7 @@ from rich.text import Text
 from nas.confirm.view import spread
 from nas.run.liveness import COPIED, DEAD, RUNNING, STOPPED
 from nas.status.listing import BEING_CONFIRMED
-from nas.util.quantities import format_duration
+from nas.util.quantities import counted, format_duration
 from nas.util.timestamps import from_iso, moment
 from nas.view.lines import percent
 from nas.view.panel import STATUS_STYLE
@@ -94,6 +94,6 @@ def _trials(run: ListedRun) -> str:
 def _confirmed(found: Confirmed | None) -> str:
     if found is None:
         return "–"
-    seeds = "" if found.compared == found.seeds else f" ({found.compared} of {found.seeds} seeds)"
+    seeds = "" if found.compared == found.seeds else f" ({found.compared} of {counted(found.seeds, 'seed')})"
     base = ", the baseline" if found.baseline else ""
     return f"{spread(found.mean_error, found.sd_error)}{base}{seeds}"

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from nas.data import transforms
 from nas.util.errors import SettingError, setting
+from nas.util.quantities import counted
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Batches(Sampler[list[Item]]):
                 "batch_size",
                 batch_size,
                 f"must be a multiple of {accumulate * processes} ({setting('accumulate', accumulate)} x "
-                f"{processes} processes), of at least 2 images each",
+                f"{counted(processes, 'process', 'processes')}), of at least 2 images each",
             )
         if batch_size > images:
             raise SettingError(

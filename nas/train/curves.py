@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.util.errors import SettingError, setting
 from nas.util.files import overwrite, replacing, written
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,7 +156,7 @@ def _draw(path: Path, rows: Sequence[Mapping[str, Any]], column: str, label: str
             capsize=2.5,
             linewidth=1.6,
             elinewidth=1.1,
-            label=f"{name}, {seeds} seed{'s' if seeds > 1 else ''}",
+            label=f"{name}, {counted(seeds, 'seed')}",
         )
     axes.set_xlabel("epoch")
     axes.set_ylabel(label)

@@ -12,6 +12,7 @@ from nas.export import recipe as recipes
 from nas.export.recipe import Recipe
 from nas.run.folder import Run
 from nas.util.errors import SettingError, UserError
+from nas.util.quantities import counted
 from search_spaces.loading import is_code
 
 if TYPE_CHECKING:
@@ -88,17 +89,13 @@ def shortfall(recipe: Recipe, updates: int) -> str:
         recipe: The recipe.
         updates: Number of updates per epoch.
     """
-    total = recipe.epochs * updates
+    total, epochs = recipe.epochs * updates, counted(recipe.epochs, "epoch")
     mixed = recipe.mixup > 0 or recipe.cutmix > 0 or recipe.auto_augment != "none"
     problems = []
     if total < (_FEWEST_MIXED if mixed else _FEWEST_PLAIN):
-        problems.append(
-            f"{total:,} updates in all ({recipe.epochs} epochs of {updates}) are far too few for it"
-        )
+        problems.append(f"it gets only {counted(total, 'update')} in all ({epochs} of {updates:,})")
     if recipe.warmup_epochs > recipe.epochs / 2:
-        problems.append(
-            f"its warm-up of {recipe.warmup_epochs:g} epochs is cut to half of the {recipe.epochs} there are"
-        )
+        problems.append(f"its warm-up of {recipe.warmup_epochs:g} is cut to half of {epochs}")
     if not problems:
         return ""
     advice = "more epochs or smaller batches"

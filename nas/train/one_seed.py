@@ -28,6 +28,7 @@ from nas.trial.validation import NORM_IMAGES, settle_batch_norm
 from nas.util import output
 from nas.util.errors import SettingError, UserError, first_line, from_reader, setting
 from nas.util.files import replacing, written
+from nas.util.quantities import counted
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -308,7 +309,7 @@ class _Run:
         work.accelerator.wait_for_everyone()  # the first process has written the best weights
         self._trainer.evaluated.load_state_dict(load_file(self._folder / _BEST))
         if work.test is not None:
-            output.doing(f"judging {len(work.test.labels):,} test images")
+            output.doing(f"judging {counted(len(work.test.labels), 'test image')}")
         test = None if work.test is None else self._judge(work.test)
         assert self._best is not None
         result: dict[str, Any] = {

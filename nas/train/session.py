@@ -20,6 +20,7 @@ from nas.train import curves, devices, fit, one_seed, roofline, searched, view
 from nas.util import locks, output
 from nas.util.errors import SettingError, UserError, setting
 from nas.util.files import written
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -257,8 +258,8 @@ def _check_classes(named: LoadableNetwork, pictures: Pictures, settings: TrainCo
         raise SettingError(
             "data",
             settings.data,
-            f"has {wants} classes, {named.path} {has}; add {setting('new_head')}, or export with "
-            f"{setting('num_classes', wants)}",
+            f"has {counted(wants, 'class', 'classes')}, {named.path} {has}; add {setting('new_head')}, or "
+            f"export with {setting('num_classes', wants)}",
         )
     if named.class_names and named.class_names != pictures.class_names:
         pairs = zip(named.class_names, pictures.class_names, strict=True)

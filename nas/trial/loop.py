@@ -17,6 +17,7 @@ from nas.trial.memory import PeakMemory
 from nas.trial.snapshot import Snapshot
 from nas.trial.trainer import Diverged, EpochMetrics, Trainer
 from nas.util.errors import first_line
+from nas.util.quantities import counted
 from nas.util.seeds import derive
 
 if TYPE_CHECKING:
@@ -177,7 +178,8 @@ def _restore(trainer: Trainer, state: State, identity: str, epochs: int) -> list
     if state.get("identity") != identity:
         raise StaleCheckpoint("the checkpoint belongs to other settings, data, seed or largest budget")
     if state["epoch"] > epochs:
-        raise StaleCheckpoint(f"the checkpoint has {state['epoch']} epochs already; {epochs} are asked")
+        trained = counted(state["epoch"], "epoch")
+        raise StaleCheckpoint(f"the checkpoint has {trained} already; asked for {epochs}")
     try:
         trainer.model.load_state_dict(state["model"])
         trainer.optimizer.load_state_dict(state["optimizer"])

@@ -11,6 +11,7 @@ import torch
 from nas.util import system
 from nas.util.device import refuse_unknown_device
 from nas.util.errors import SettingError, first_line, setting
+from nas.util.quantities import counted
 
 
 def find_device(name: str) -> torch.device:
@@ -32,11 +33,7 @@ def find_device(name: str) -> torch.device:
         return device
     device = torch.device("cuda", device.index or 0)
     if device.index >= count:
-        there = (
-            "no GPU"
-            if count == 0
-            else f"only {count} GPU{'s' if count > 1 else ''} (cuda:0 to cuda:{count - 1})"
-        )
+        there = "no GPU" if count == 0 else f"only {counted(count, 'GPU')} (cuda:0 to cuda:{count - 1})"
         raise SettingError(
             "device", name, f"this machine has {there}; use {setting('device', 'auto')} or cpu"
         )

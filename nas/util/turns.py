@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from nas.util.quantities import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -101,7 +103,7 @@ def in_turns(
         note(f"{lane.subject.name}: {what}, warming up")
         lane.warm_up(batch_size, warm_up)
     turns = max(lane.wanted for lane in lanes)
-    note(f"{what}: {turns} turns")
+    note(f"{what}: {counted(turns, 'turn')}")
     spoke = time.monotonic()
     for turn in range(turns):
         for lane in lanes:

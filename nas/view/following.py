@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TextIO
 
 from nas.run.liveness import RUNNING
-from nas.util.quantities import format_duration
+from nas.util.quantities import counted, format_duration
 from nas.util.timestamps import from_iso
 from nas.view import panel
 from nas.view.lines import describe, percent
@@ -77,7 +77,7 @@ def _progress(trial: RunningTrial) -> str:
 
 def _outcome(snapshot: Snapshot) -> str:
     used = f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
-    text = f"{snapshot.name} {panel.standing(snapshot)}; {snapshot.finished} trials in {used}"
+    text = f"{snapshot.name} {panel.standing(snapshot)}; {counted(snapshot.finished, 'trial')} in {used}"
     leader = snapshot.incumbent
     if leader is None:
         return f"{text}, no incumbent"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nas.run.objectives import Objectives, costs_of, format_cost, hypervolume, title
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -77,14 +78,13 @@ def words(front: FrontView) -> str:
         return f"limits  {limits(front.limits)}"
     if not front.size:
         return "front  empty: no network within the limits has been trained for all epochs"
-    count = "1 network" if front.size == 1 else f"{front.size} networks"
     shown = ", ".join(
         f"{100 * (1 - one.error):.2f}% at "
         + " and ".join(f"{format_cost(name, one.costs[name])} {title(name)}" for name in cost_names)
         for one in front.shown
     )
     volume = "" if front.hypervolume is None else f"; hypervolume {front.hypervolume:.4f}"
-    return f"front  {count}: {shown}{volume}"
+    return f"front  {counted(front.size, 'network')}: {shown}{volume}"
 
 
 def limits(given: Mapping[str, float]) -> str:

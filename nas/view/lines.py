@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nas.run.events import Ended, NewIncumbent, SessionStarted, SessionStopped
 from nas.run.state import BASELINE
 from nas.util.errors import one_line
-from nas.util.quantities import format_count, format_duration, format_size
+from nas.util.quantities import counted, format_count, format_duration, format_size
 from nas.view import front
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def over_seeds(seeds: int, interval: tuple[float, float] | None) -> str:
     if interval is None:
         return ""
     low, high = (100 * (1 - bound) for bound in reversed(interval))
-    return f" ({seeds} seed{'s' if seeds > 1 else ''}, {low:.2f} to {high:.2f}%)"
+    return f" ({counted(seeds, 'seed')}, {low:.2f} to {high:.2f}%)"
 
 
 def _incumbent(event: NewIncumbent, trial: Trial, state: SearchState) -> str:
@@ -84,7 +84,7 @@ def _session(event: SessionStarted | SessionStopped, state: SearchState) -> str:
 
 def _ended(trial: Trial) -> str:
     origin = f"{trial.origin}, further seed {trial.repeat}" if trial.repeat else trial.origin
-    head = f"trial {trial.trial} {trial.config_id} {trial.epochs} epochs ({origin}), "
+    head = f"trial {trial.trial} {trial.config_id} {counted(trial.epochs, 'epoch')} ({origin}), "
     head += format_duration(trial.seconds)
     if trial.status == "crashed":
         return f"{head}: crashed, {one_line(trial.reason)}"

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from nas.run.liveness import AWAY, COPIED, DEAD, RUNNING, STOPPED
-from nas.util.quantities import format_count, format_duration
+from nas.util.quantities import counted, format_count, format_duration
 from nas.util.timestamps import moment
 from nas.view import front
 from nas.view.fitting import Bar, Figures, Indented
@@ -37,7 +37,7 @@ def draw(snapshot: Snapshot) -> RenderableType:
             parts.append(_curve(trial, snapshot.incumbent))
     hidden = len(snapshot.running) - _MOST_TRIALS
     if hidden > 0:
-        parts.append(Text(f"and {hidden} trials more", style="dim"))
+        parts.append(Text(f"and {counted(hidden, 'trial')} more", style="dim"))
     parts += [Text(), _rungs(snapshot)]
     if snapshot.misleading:
         parts.append(Indented([Text(snapshot.misleading, style="dim")]))
@@ -83,7 +83,8 @@ def _time(snapshot: Snapshot) -> Bar:
     """Draws the limit that will be reached first, and the progress towards it."""
     by_time = snapshot.used_seconds / snapshot.budget_seconds
     by_trials = snapshot.finished / snapshot.trial_limit if snapshot.trial_limit else 0.0
-    limit = "" if snapshot.trial_limit is None else f" of {snapshot.trial_limit}"
+    of = "" if snapshot.trial_limit is None else f"{snapshot.finished:,} of "
+    trials = of + counted(snapshot.trial_limit or snapshot.finished, "trial")
     crashes = f", [yellow]{snapshot.crashed} crashed[/]" if snapshot.crashed else ""
     left = ""
     if snapshot.status == RUNNING and 0 < by_trials < 1 and by_trials > by_time:
@@ -97,7 +98,7 @@ def _time(snapshot: Snapshot) -> Bar:
         "trials" if by_trials > by_time else "time",
         max(by_time, by_trials),
         f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
-        f"  [bold]{snapshot.finished}{limit}[/] trials{crashes}{left}",
+        f"  [bold]{trials}[/]{crashes}{left}",
     )
 
 
@@ -147,13 +148,13 @@ def _leader(snapshot: Snapshot) -> RenderableType:
     leader = snapshot.incumbent
     if leader is None:
         top = snapshot.rungs[-1].epochs if snapshot.rungs else 0
-        return Text(f"no incumbent yet: no trial has been trained for {top} epochs", style="dim")
+        return Text(f"no incumbent yet: no trial has been trained for {counted(top, 'epoch')}", style="dim")
     line = Text.assemble(
         ("incumbent  ", "bold"),
         f"trial {leader.trial} ({leader.config_id}), top-1 ",
         (percent(leader.error), "bold green"),
         over_seeds(leader.seeds, leader.error_interval),
-        f" at {leader.epochs} epochs, {_against_baseline(leader)}",
+        f" at {counted(leader.epochs, 'epoch')}, {_against_baseline(leader)}",
         f"; found after {format_duration(leader.found_after_seconds)}",
     )
     below = [Text(_size(leader), style="dim")]

@@ -11,7 +11,7 @@ from nas.run.commands import RunCommands
 from nas.run.incumbent import ranked
 from nas.util import tables
 from nas.util.commands import interpreter
-from nas.util.quantities import format_count, format_duration
+from nas.util.quantities import counted, format_count, format_duration
 from nas.view.lines import STOP_REASONS, over_seeds, percent
 from nas.view.panel import word
 from search_spaces.hyperparameters import differences
@@ -37,7 +37,7 @@ def show(
     console = console or Console()
     console.print(
         f"\n[bold]{run.name}[/]: {STOP_REASONS[reason]}, after {format_duration(state.clock)} and "
-        f"{state.finished} trials ({len(state.crashed)} crashed)\n"
+        f"{counted(state.finished, 'trial')} ({len(state.crashed)} crashed)\n"
     )
     if reason == "crashes":
         console.print(f"[red]the crash: {state.trials[state.crashed[-1]].reason}[/]\n")

@@ -134,7 +134,7 @@ def test_a_bootstrap_counts_repetitions_and_drops_crashes(answers: dict[str, Any
         ("no such budget", "no successful trial at budget 7"),
         ("no such method", "method: must be one of fanova"),
         ("no such objective", "objective: must be one of error"),
-        ("one trial", "all 1 trials at budget 1 have the same error"),
+        ("one trial", "no two of its trials (1) at budget 1 differ in error"),
         ("only crashed", "no successful trial"),
     ],
 )

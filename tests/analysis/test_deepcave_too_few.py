@@ -103,7 +103,8 @@ def test_budget_correlation_of_many_is_told(of_the_old: dict[str, Any]) -> None:
 def test_cost_over_time_of_few_trials_says_so(young: Path, of_the_young: dict[str, Any]) -> None:
     for epochs, count in successes(young).items():
         trials = "1 trial" if count == 1 else f"{count} trials"
-        assert of_the_young["cost"][str(epochs)] == f"young: {trials} of {epochs} epochs, too few to tell"
+        noun = "epoch" if epochs == 1 else "epochs"
+        assert of_the_young["cost"][str(epochs)] == f"young: {trials} of {epochs} {noun}, too few to tell"
 
 
 def test_cost_over_time_of_many_says_nothing(finished_run: Path, of_the_old: dict[str, Any]) -> None:

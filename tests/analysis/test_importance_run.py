@@ -79,7 +79,7 @@ def test_crashes_change_nothing_but_the_notes(write_run, tmp_path: Path) -> None
     found = importances(run, QUICK)
     overall = found.of("fanova").query("budget == 'overall'").set_index("hyperparameter")["importance"]
     assert overall["stem"] < 0.05
-    assert any("crashed trials take no part" in note and "loss is nan" in note for note in found.notes)
+    assert any("left out (" in note and "loss is nan" in note for note in found.notes)
     assert sum(found.of("lpi").groupby("budget")["trials"].first().drop("overall")) == len(run.measured)
     worst = marginals.crashes(run).iloc[0]
     assert (worst["hyperparameter"], worst["choice"]) == ("stem", "patchify")

@@ -86,7 +86,7 @@ def test_a_run_that_goes_on_is_read_anew(simulate: Callable[..., Any]) -> None:
     search = simulate("new", trials=1)
     search.run()
     run = nas.open_run(search.path)
-    assert repr(run) == f"<Run {search.path}: 1 trials, stopped: trials>"
+    assert repr(run) == f"<Run {search.path}: 1 trial, stopped: trials>"
     with pytest.raises(nas.UserError, match="no incumbent yet.* highest rung of 9 epochs"):
         run.incumbent  # noqa: B018
     search.trials = 4

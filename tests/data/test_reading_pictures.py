@@ -132,6 +132,6 @@ def test_copies_within_and_across_classes_get_a_line_each(tmp_path):
     )
     notes = sources.load(spec, data_dir=tmp_path / "data").notes
     assert notes == (
-        f"{spec}: 2 of 6 images are copies of others of their class, 2 of them of class cat",
-        f"{spec}: 1 images are in more than one class, the first in cat and dog",
+        f"{spec}: 2 copies of other images of the same class among its 6 images, 2 in class cat",
+        f"{spec}: 1 image in more than one class, the first in cat and dog",
     )

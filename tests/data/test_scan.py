@@ -38,7 +38,7 @@ def test_copies_are_told(spec, tmp_path):
     (tmp_path / "p" / "dog" / "3.png").write_bytes((tmp_path / "p" / "cat" / "0.png").read_bytes())
     found = pictures.load(spec, data_dir=tmp_path)
     assert scan.scan(found, tmp_path / "cache")[0].endswith(
-        "1 images are in more than one class, the first in cat and dog"
+        "1 image in more than one class, the first in cat and dog"
     )
 
 

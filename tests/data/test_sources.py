@@ -293,7 +293,7 @@ BAD = {
     ),
     "huge labels": (bad_npz(y_train=np.arange(12) + 10**12), "with only 12 images"),
     "one class": (bad_npz(y_train=np.zeros(12, int)), "has 1 class; must be at least 2"),
-    "lone image": (bad_npz(y_train=np.array([0] * 11 + [1])), "class 1 has 1 images; must be at least 2"),
+    "lone image": (bad_npz(y_train=np.array([0] * 11 + [1])), "class 1 has 1 image; must be at least 2"),
     "missing class": (bad_npz(y_train=np.array([0, 2] * 6)), "class 1 has 0 images"),
     "missing folder": (lambda p: f"folder:{p}/none", "no such folder"),
     "empty folder": (empty_folder, "holds no images"),

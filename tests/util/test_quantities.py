@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nas.util.errors import UserError
 from nas.util.quantities import (
+    counted,
     format_count,
     format_duration,
     format_size,
@@ -104,3 +105,17 @@ def test_counts_people_write(text: str, value: float) -> None:
 def test_what_is_no_count_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(UserError, match="match_macs.*not a number above 0; write for example 600M or 4.5G"):
         parse_count(text, "match_macs")
+
+
+@pytest.mark.parametrize(
+    ("number", "noun", "plural", "text"),
+    [
+        (0, "epoch", "", "0 epochs"),
+        (1, "epoch", "", "1 epoch"),
+        (3000, "epoch", "", "3,000 epochs"),
+        (1, "class", "classes", "1 class"),
+        (2, "class", "classes", "2 classes"),
+    ],
+)
+def test_a_number_agrees_with_its_noun(number: int, noun: str, plural: str, text: str) -> None:
+    assert counted(number, noun, plural) == text

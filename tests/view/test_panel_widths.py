@@ -67,7 +67,7 @@ def test_labels_and_figures_are_whole(width: int) -> None:
         assert label in words
     assert "epoch 40 of 90, 3h 25m to go, top-1 81.23%" in words
     assert "epoch 0 of 9" in words
-    assert "11h 06m of 3d 00h 1331 of 4000 trials, 2 crashed" in words
+    assert "11h 06m of 3d 00h 1,331 of 4,000 trials, 2 crashed" in words
     for figure in ("1020", "80.00%", "70.00%", "75.00%", "85.00%", "kernel_mid 3 → 5"):
         assert figure in words
     cut = [line for line in lines if "…" in line]

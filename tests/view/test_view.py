@@ -66,6 +66,7 @@ def test_every_moment_can_be_drawn_at_every_width(finished_run: Path, share: flo
         (10.0, 10, 40, ("trials", "10 of 40 trials, about 30s to go")),
         (50.0, 10, 40, ("time", "50s of 1m 40s  10 of 40 trials")),
         (10.0, 10, None, ("time", "10s of 1m 40s  10 trials")),
+        (10.0, 1, None, ("time", "10s of 1m 40s  1 trial")),
         (10.0, 40, 40, ("trials", "40 of 40 trials")),
         (0.0, 0, 40, ("time", "0 of 40 trials")),
     ],

@@ -56,7 +56,9 @@ def _evaluate(run: Run, request: dict[str, Any]) -> tuple[int, Any]:
     sample = Sample(run, objective, trials)
     costs = [trial.costs[run.get_objective_id(objective)] for trial in trials]
     if not differ(costs):
-        raise ValueError(f"all {len(trials)} trials at budget {budget} have the same {objective.name}")
+        raise ValueError(
+            f"no two of its trials ({len(trials)}) at budget {budget} differ in {objective.name}"
+        )
     if request.get("incumbent") is not None:
         sample.set_incumbent(_config_of(run, request["incumbent"]))
     trees, seed = request.get("trees", 64), engine_seed(request.get("seed", 0))

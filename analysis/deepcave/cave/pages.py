@@ -89,7 +89,7 @@ def _with_counts(filled: dict[str, Any], key: str, run: Any) -> dict[str, Any]:
     """Says beside each budget how many trials there are."""
     for option, count in zip(filled[key]["options"], _counts(run), strict=True):
         few = "" if count >= jobs.ENOUGH else ", too few"
-        option["label"] = f"{option['label']} ({count} trials{few})"
+        option["label"] = f"{option['label']} ({_trials(count)}{few})"
     return filled
 
 
@@ -118,8 +118,12 @@ def _too_few(run: Any, budget_id: int) -> str:
         return ""
     count = len(successes(run, run.get_budget(budget_id)))
     epochs = run.get_budget(budget_id, human=True)
-    few = f"{count} trial{'' if count == 1 else 's'} of {epochs} epochs"
+    few = f"{_trials(count)} of {epochs} {'epoch' if str(epochs) == '1' else 'epochs'}"
     return "" if count >= jobs.ENOUGH else f"{escape(run.name)}: {few}, too few to tell"
+
+
+def _trials(count: int) -> str:
+    return f"{count} {'trial' if count == 1 else 'trials'}"
 
 
 class BudgetCorrelations(BudgetCorrelation):

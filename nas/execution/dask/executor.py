@@ -23,6 +23,7 @@ from nas.execution.dask.stores import Stores
 from nas.execution.local import LocalExecutor
 from nas.execution.messages import DEVICE, EpochDone, Note, TrialEnded, TrialPaused
 from nas.util.errors import UserError, first_line
+from nas.util.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,8 +201,8 @@ class DaskExecutor:
         if self._client.connected:
             running = [job for job in self._jobs.values() if job.member is not None]
             self._note(
-                f"{self._cluster.name} is gone: the search waits for it, and runs its {len(running)} running "
-                "trials again from their checkpoints"
+                f"{self._cluster.name} is gone: the search waits for it, and runs its "
+                f"{counted(len(running), 'trial')} again from the checkpoints"
             )
             for job in running:
                 self._again(job)
