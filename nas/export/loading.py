@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.export import folder, weights
+from nas.export import folder
+from nas.export.training import Training
 from nas.util.errors import UserError, first_line
 from search_spaces.code import is_trusted, refusal
 
@@ -50,14 +51,29 @@ class LoadableNetwork:
     @property
     def trained(self) -> bool:
         """Whether the folder's weights are trained; assumed of folders that nas.export did not write."""
-        own = self.config.get(folder.OWN_KEY)
+        own = self.config.get(folder.OWN_KEY)  # none in a folder of others
         return self.path is not None and (own is None or own.get("trained") is not None)
 
     @property
-    def by_search(self) -> bool:
-        """Whether a search trained the folder's weights, on part of its images."""
-        trained = self.config.get(folder.OWN_KEY, {}).get("trained")
-        return isinstance(trained, dict) and trained.get("by") == weights.BY_SEARCH
+    def own(self) -> dict[str, Any]:
+        """Our part of config.json; empty if nas.export did not write it."""
+        return dict(self.config.get(folder.OWN_KEY, {}))
+
+    @property
+    def training(self) -> Training:
+        """How the folder's weights were trained."""
+        return Training.of(self.own.get("trained"))
+
+    @property
+    def num_classes(self) -> int | None:
+        """Number of classes, if the folder says it."""
+        number = self.config.get("num_classes")
+        return number if isinstance(number, int) else None
+
+    @property
+    def pretrained_cfg(self) -> dict[str, Any]:
+        """timm's part of config.json: input size, license, ..."""
+        return dict(self.config.get("pretrained_cfg", {}))
 
     @property
     def timm_module(self) -> str | None:

@@ -54,7 +54,7 @@ def export(settings: ExportSettings) -> Exported:
 
     output.doing("building the network and reading its weights")
     model = named.create(weights=True).eval()
-    data_config = forms.data_config(model, named.config.get("pretrained_cfg", {}))
+    data_config = forms.data_config(model, named.pretrained_cfg)
     channels, height, width = data_config["input_size"]
     shape = (int(channels), int(height), int(width))
     pictures = _sample(settings, named, data_config) if settings.int8 else None
@@ -63,7 +63,7 @@ def export(settings: ExportSettings) -> Exported:
     own = summary.measured(settings.output.name, ghost, shape[1], shape[0])
     with folder.appearing(settings.output) as staging:
         written = forms.write(staging, model, shape, settings, pictures)
-        config = _described(named.config, settings, written)
+        config = _described(named, settings, written)
         (staging / folder.CONFIG).write_text(json.dumps(config, indent=2))
         shutil.copyfile(named.path / folder.WEIGHTS, staging / folder.WEIGHTS)
         for path in (named.path / folder.RECIPE, *([] if named.beside is None else [named.beside])):
@@ -81,28 +81,27 @@ def export(settings: ExportSettings) -> Exported:
     )
 
 
-def _described(config: dict[str, Any], settings: ExportSettings, written: list[forms.Form]) -> dict[str, Any]:
+def _described(named: LoadableNetwork, settings: ExportSettings, written: list[forms.Form]) -> dict[str, Any]:
     """What config.json says of the copy."""
-    own = {key: value for key, value in config.get(folder.OWN_KEY, {}).items() if key != folder.FORMS}
+    own = {key: value for key, value in named.own.items() if key != folder.FORMS}
     if written:
         own[folder.FORMS] = {form.file: form.to_json() for form in written}
-    cfg = dict(config.get("pretrained_cfg", {}))
+    cfg = named.pretrained_cfg
     if settings.license is not None:
         cfg["license"] = settings.license
-    return {**config, folder.OWN_KEY: own, "pretrained_cfg": cfg}
+    return {**named.config, folder.OWN_KEY: own, "pretrained_cfg": cfg}
 
 
 def _sample(settings: ExportSettings, named: LoadableNetwork, data_config: dict[str, Any]) -> sample.Sample:
     """Images to calibrate an 8-bit form on: what the network was trained on, or what the user names."""
     if not named.trained:
         raise sample.refuse_untrained()
-    trained = named.config.get(folder.OWN_KEY, {}).get("trained") or {}
-    held_out = sample.HeldOut.of(trained)
+    held_out = named.training.held_out
     spec = settings.data or (None if held_out is None else held_out.data)
     if spec is None:
         raise sample.required()
-    classes = int(named.config.get("num_classes", 0))
+    classes = named.num_classes or 0
     run = images.run_of(spec)
-    if named.by_search and run is not None:
+    if named.training.by_search and run is not None:
         return sample.of_run(run, settings.data_dir, data_config, named.class_names)
     return sample.of_data(spec, settings.data_dir, data_config, named.class_names, classes, held_out)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from nas.data.pictures import Pictures
+    from nas.export.training import HeldOut
     from nas.run.folder import Run
 
 _CALIBRATION = 256  # images, as many as post-training quantisation is usually given
@@ -40,32 +41,6 @@ class Sample:
     judging: Pictures
     judged_in_words: str
     transform: Callable[[Any], Tensor]
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """What a training held out of its images, so that it can be found again.
-
-    Attributes:
-        data: Which images it was.
-        fraction: Share of them; 0 if it learned from all.
-        seed: Seed of ``nas.train``.
-        max_images: How many of them it took; None for all.
-    """
-
-    data: str
-    fraction: float
-    seed: int
-    max_images: int | None = None
-
-    @classmethod
-    def of(cls, trained: Mapping[str, Any]) -> HeldOut | None:
-        """Reads what config.json says of a training, None if it does not say."""
-        try:
-            share, seed = float(trained["val_fraction"]), int(trained["split_seed"])
-            return cls(str(trained["data"]), share, seed, trained.get("max_images"))
-        except (KeyError, TypeError, ValueError):
-            return None
 
 
 def of_run(

@@ -10,6 +10,7 @@ import torch
 
 import search_spaces
 from nas.export import loading, sizes, source
+from nas.export.training import Training
 from nas.run.folder import Run
 from nas.run.objectives import Objectives
 from nas.run.state import SearchState
@@ -49,7 +50,7 @@ class Member:
         top1: What the search measured of the reduced network, 0..1.
         costs: What the search minimised, by name.
         path: None: no folder holds it.
-        config: Nothing: no folder describes it.
+        training: Unknown: no folder describes it.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Member:
     _source: source.Source = field(repr=False)
     _size: Size = field(repr=False)
     path: None = None
-    config: dict[str, Any] = field(default_factory=dict)
+    training: Training = field(default_factory=Training)
 
     @property
     def searched_as(self) -> str:

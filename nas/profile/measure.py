@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from nas.export import folder, loading
+from nas.export import loading
 from nas.export.published import TABLE_3
 from nas.profile.front import neighbours
 from nas.trial.memory import memory_advice
@@ -228,9 +228,8 @@ def _activations(ghost: nn.Module, size: int, channels: int) -> int:
 def _top1(named: LoadableNetwork | Member, settings: ProfileSettings) -> float | None:
     if named.name in settings.accuracies:
         return settings.accuracies[named.name]
-    trained = named.config.get(folder.OWN_KEY, {}).get("trained") or {}
-    if trained.get("test"):
-        return 100 * float(trained["test"]["top1"])
+    if named.training.test_top1 is not None:
+        return 100 * named.training.test_top1
     published = TABLE_3.get(named.name) if settings.published else None
     return None if published is None else published.top1
 

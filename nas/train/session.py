@@ -70,7 +70,7 @@ def train(model: str, settings: TrainCommandSettings, recipe: Recipe) -> dict[st
         test = images.load(settings.data, data_dir=settings.data_dir, test=True)
     if settings.max_images is not None:
         pictures = pictures.limited(settings.max_images, settings.seed)
-    learned = named.trained and not named.by_search  # whose weights have seen what is held out here
+    learned = named.trained and not named.training.by_search  # whose weights have seen what is held out here
     weights = settings.init == "weights" or (settings.init == "auto" and learned)
     _check_classes(named, pictures, settings)
     output.doing("building the network and finding the device")
@@ -165,7 +165,7 @@ def _work(
 
     def finish(target: Path, model: nn.Module, result: dict[str, Any]) -> None:
         shutil.rmtree(target, ignore_errors=True)  # of a process that died before it wrote the result
-        began_with = named.config.get("pretrained_cfg", {}).get("license") if weights else None
+        began_with = named.pretrained_cfg.get("license") if weights else None
         license_ = settings.license or str(began_with or "apache-2.0")
         _publish(target, model, result, named, settings, recipe, pictures, data_config, license_)
 
@@ -189,7 +189,7 @@ def _work(
             one_seed.AMP[accelerator.mixed_precision],
             accelerator.num_processes,
         ),
-        notes=(_SEEN,) if weights and named.by_search and settings.val_fraction else (),
+        notes=(_SEEN,) if weights and named.training.by_search and settings.val_fraction else (),
     )
 
 
@@ -228,7 +228,7 @@ def _publish(
     trained = {key: value for key, value in result.items() if key != "curve"}
     trained |= {"data": settings.data, **split, "max_images": settings.max_images}
     of_other = (folder.RECIPE_OF, folder.CHOSEN, folder.FORMS)
-    own = {k: v for k, v in named.config.get(folder.OWN_KEY, {}).items() if k not in of_other}
+    own = {k: v for k, v in named.own.items() if k not in of_other}
     earlier = ""
     if named.path is not None and (named.path / folder.CARD).is_file():
         earlier = (named.path / folder.CARD).read_text()
@@ -253,7 +253,7 @@ def _beside(code: Path, staging: Path) -> None:
 def _check_classes(named: LoadableNetwork, pictures: Pictures, settings: TrainCommandSettings) -> None:
     if named.path is None or settings.new_head:
         return
-    has, wants = named.config.get("num_classes"), len(pictures.class_names)
+    has, wants = named.num_classes, len(pictures.class_names)
     if has != wants:
         raise SettingError(
             "data",

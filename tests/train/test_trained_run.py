@@ -56,7 +56,7 @@ def test_longer_on_more_images_and_none_held_out_by_the_searchs_recipe(
     assert begun["val_fraction"] == 0
     trained = find(str(output / "seed-0" / "mine"))
     assert trained.trained
-    assert not trained.by_search
+    assert not trained.training.by_search
     assert trained.config["num_classes"] == 10
     assert folder.read_config(output / "mine")["smacnas"]["trained"]["by"] == "search"
 
