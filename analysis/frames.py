@@ -167,8 +167,8 @@ def load(path: Path) -> Run:
     hyperparameters = _hyperparameters(opened.configspace_json, search)
     contents = opened.read_journal()
     state = SearchState.of(contents.events)
-    weighed = Objectives.of(search)
-    costs = () if weighed is None else tuple(COST + name for name in weighed.names)
+    objectives = Objectives.of(search)
+    costs = () if objectives is None else tuple(COST + name for name in objectives.names)
     trials = _trials(state.trials.values(), hyperparameters, costs)
     return Run(
         path=path,

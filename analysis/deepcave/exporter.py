@@ -61,7 +61,7 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         UserError: If the run's files are damaged.
     """
     search = run.read_search()
-    weighed = Objectives.of(search)
+    objectives = Objectives.of(search)
     choice = search.settings.choice
     space = _configspace(run)
     try:
@@ -82,7 +82,7 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
             configs.append(trial.config if flat else levels.named(trial.config, found))
             origins.append(trial.origin)
         trials.append(
-            _trial(trial, numbers[trial.config_id], {} if flat else {"values": trial.config}, weighed)
+            _trial(trial, numbers[trial.config_id], {} if flat else {"values": trial.config}, objectives)
         )
     return {
         "format": FORMAT,
@@ -92,33 +92,34 @@ def snapshot(run: Run, state: SearchState) -> dict[str, Any]:
         "space": search.space.name,
         "data": search.data.name,
         "configspace": space,
-        "objectives": objectives(weighed),
+        "objectives": described(objectives),
         "configs": configs,
         "origins": origins,
         "trials": trials,
     }
 
 
-def objectives(weighed: Objectives | None) -> list[dict[str, Any]]:
+def described(objectives: Objectives | None) -> list[dict[str, Any]]:
     """Returns the objectives for DeepCAVE, with the search's costs last, where its front begins.
 
     Args:
-        weighed: What the search minimises besides the error, None for nothing.
+        objectives: What the search minimises besides the error, None for nothing.
     """
-    if weighed is None:
+    if objectives is None:
         return OBJECTIVES
+    network = objectives.network
     return [
         *OBJECTIVES,
         *(
-            {"name": f"{title(name)} ({weighed.network})", "lower": 0.0, "upper": None, "optimize": "lower"}
-            for name in _weighed_names(weighed)
+            {"name": f"{title(name)} ({network})", "lower": 0.0, "upper": None, "optimize": "lower"}
+            for name in _cost_names(objectives)
         ),
     ]
 
 
-def _weighed_names(weighed: Objectives | None) -> tuple[str, ...]:
+def _cost_names(objectives: Objectives | None) -> tuple[str, ...]:
     """Returns the costs of a search, the first that it minimises last."""
-    return () if weighed is None else weighed.names[::-1]
+    return () if objectives is None else objectives.names[::-1]
 
 
 def _configspace(run: Run) -> Any:
@@ -128,11 +129,13 @@ def _configspace(run: Run) -> Any:
         raise UserError(f"{run.configspace_json}: not readable ({error}); restore it from a copy") from None
 
 
-def _trial(trial: Trial, config: int, more: Mapping[str, Any], weighed: Objectives | None) -> dict[str, Any]:
+def _trial(
+    trial: Trial, config: int, more: Mapping[str, Any], objectives: Objectives | None
+) -> dict[str, Any]:
     measured = trial.metrics
     costs = [trial.error, measured.get("top1"), measured.get("val_loss"), trial.seconds]
     costs += [measured.get("params"), measured.get("macs")]
-    costs += [measured.get(COST + name) for name in _weighed_names(weighed)]
+    costs += [measured.get(COST + name) for name in _cost_names(objectives)]
     return {
         "trial": trial.trial,
         "config": config,

@@ -45,12 +45,12 @@ _TICKS = (  # of a decade, by how many there are
 _ROOM = 0.12  # of the heights shown, above and below them
 
 
-def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Figure:
+def front(run: Run, objectives: Objectives, confirmed: ConfirmedFile | None) -> Figure:
     """Accuracy against the first cost with the front, means over seeds if there are; the front's growth."""
-    cost = weighed.costs[0]
+    cost = objectives.costs[0]
     with drawing(9.4, 4.4, columns=2) as (figure, axes):
         left, right = axes[0]
-        trials = tradeoffs.fitting(run, weighed)
+        trials = tradeoffs.fitting(run, objectives)
         if trials.empty:
             say(left, _NOTHING)
             right.set_axis_off()
@@ -58,7 +58,7 @@ def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Fig
         left.scatter(
             trials[COST + cost], 1 - trials["error"], s=22, color=FAINT, edgecolor=PAPER, label="networks"
         )
-        ends = tradeoffs.front(run, weighed)
+        ends = tradeoffs.front(run, objectives)
         left.step(
             ends[COST + cost],
             1 - ends["error"],
@@ -80,16 +80,16 @@ def front(run: Run, weighed: Objectives, confirmed: ConfirmedFile | None) -> Fig
                 markeredgecolor=PAPER,
                 label="base architecture",
             )
-        if cost in weighed.limits:
-            left.axvline(weighed.limits[cost], color=FAINT, linestyle="--", label="limit")
-        left.set_xlabel(f"{title(cost)} of the {weighed.network} network")
+        if cost in objectives.limits:
+            left.axvline(objectives.limits[cost], color=FAINT, linestyle="--", label="limit")
+        left.set_xlabel(f"{title(cost)} of the {objectives.network} network")
         _cost_axis(left, cost, trials[COST + cost].tolist())
         percent_axis(left.yaxis)
         left.set_ylabel(f"validation top-1 after {budget_label(run.rungs[-1])}")
         left.set_title("The front")
         handles, names = left.get_legend_handles_labels()
         figure.legend(handles, names, loc="outside lower left", ncols=4, fontsize=8)
-        _growth(right, run, weighed)
+        _growth(right, run, objectives)
     return figure
 
 
@@ -137,8 +137,8 @@ def _confirmed(ax: Axes, cost: str, confirmed: ConfirmedFile | None) -> None:
     ax.set_ylim(min(shown) - room, max(shown) + room)  # of two seeds intervals are longer than all else
 
 
-def _growth(ax: Axes, run: Run, weighed: Objectives) -> None:
-    grown = tradeoffs.volume_over_time(run, weighed)
+def _growth(ax: Axes, run: Run, objectives: Objectives) -> None:
+    grown = tradeoffs.volume_over_time(run, objectives)
     if grown.empty:
         say(ax, "the base architecture has not been trained yet")
         return
@@ -149,10 +149,10 @@ def _growth(ax: Axes, run: Run, weighed: Objectives) -> None:
     ax.set_title("How the front grew")
 
 
-def choices(run: Run, weighed: Objectives) -> Figure | None:
+def choices(run: Run, objectives: Objectives) -> Figure | None:
     """What each value buys in accuracy and in the first cost; None for too few trials."""
-    cost = weighed.costs[0]
-    found = tradeoffs.effects(run, weighed)
+    cost = objectives.costs[0]
+    found = tradeoffs.effects(run, objectives)
     if found.empty:
         return None
     size = found["top1"].abs() / max(found["top1"].abs().max(), 1e-9)
@@ -172,16 +172,16 @@ def choices(run: Run, weighed: Objectives) -> Figure | None:
     return figure
 
 
-def objectives(found: pd.DataFrame, weighed: Objectives) -> Figure:
+def importances(found: pd.DataFrame, objectives: Objectives) -> Figure:
     """Importance of each choice along the scalarisation, from the error alone to the cost alone.
 
     Args:
         found: Of :func:`analysis.importance.by_objective.by_objective`.
-        weighed: What the run minimises and its limits.
+        objectives: What the run minimises and its limits.
     """
     table = found.pivot_table(index="hyperparameter", columns="weight", values="importance")
     table = table.loc[table.max(axis=1).sort_values(ascending=False).index, sorted(table.columns)[::-1]]
-    cost = title(weighed.costs[0])
+    cost = title(objectives.costs[0])
     with drawing(7.5, 1.6 + 0.3 * len(table)) as (figure, axes):
         ax = axes[0, 0]
         most = max(float(table.max().max()), 0.01)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WEIGHTS = (1.0, 0.75, 0.5, 0.25, 0.0)  # of the error
 
 
-def by_objective(run: Run, weighed: Objectives, *, trees: int, seed: int) -> pd.DataFrame:
+def by_objective(run: Run, objectives: Objectives, *, trees: int, seed: int) -> pd.DataFrame:
     """Computes the shares of variance that choices explain (fANOVA), from the error alone to the cost alone.
 
     Error and the cost's logarithm are scaled to 0..1 and summed with weights, as ParEGO does (Knowles, IEEE
@@ -27,7 +27,7 @@ def by_objective(run: Run, weighed: Objectives, *, trees: int, seed: int) -> pd.
 
     Args:
         run: The run.
-        weighed: Objectives of the run besides the error; the first cost is used.
+        objectives: Objectives of the run besides the error; the first cost is used.
         trees: Number of trees of a forest.
         seed: Seed of the forests.
 
@@ -35,7 +35,7 @@ def by_objective(run: Run, weighed: Objectives, *, trees: int, seed: int) -> pd.
         One row a weight and hyperparameter: ``weight`` (of the error), ``hyperparameter``, ``importance``
         and ``std_trees``. Empty if no budget has ten such trials.
     """
-    column = COST + weighed.costs[0]
+    column = COST + objectives.costs[0]
     measured = run.measured
     measured = measured[measured[column] > 0]
     counts = measured["epochs"].value_counts()

@@ -168,11 +168,11 @@ def _tradeoffs(run: Run, several: Seeds | None) -> dict[str, Figure]:
     from analysis import tradeoffs
     from analysis.figures import front as figures_front
 
-    weighed = tradeoffs.objectives(run)
-    if weighed is None or not weighed.costs:
+    objectives = tradeoffs.objectives(run)
+    if objectives is None or not objectives.costs:
         return {}
-    drawn = {"front": figures_front.front(run, weighed, None if several is None else several.found)}
-    choices = figures_front.choices(run, weighed)
+    drawn = {"front": figures_front.front(run, objectives, None if several is None else several.found)}
+    choices = figures_front.choices(run, objectives)
     return drawn if choices is None else {**drawn, "front-choices": choices}
 
 
@@ -205,14 +205,14 @@ def _importance_by_objective(run: Run, settings: ImportanceSettings, folder: Pat
     from analysis.figures import front as figures_front
     from analysis.importance.by_objective import by_objective
 
-    weighed = tradeoffs.objectives(run)
-    if weighed is None or not weighed.costs:
+    objectives = tradeoffs.objectives(run)
+    if objectives is None or not objectives.costs:
         return {}
-    found = by_objective(run, weighed, trees=settings.trees, seed=settings.seed)
+    found = by_objective(run, objectives, trees=settings.trees, seed=settings.seed)
     if found.empty:
         return {}
     outputs.write_csv(found, folder / "importance-by-objective.csv")
-    return {"front-importance": figures_front.objectives(found, weighed)}
+    return {"front-importance": figures_front.importances(found, objectives)}
 
 
 def _context(run: Run, several: Seeds | None) -> dict[str, Any]:

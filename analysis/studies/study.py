@@ -61,7 +61,7 @@ class Study:
             UserError: If a file of it is damaged.
         """
         search = run.read_search()
-        weighed = Objectives.of(search)
+        objectives = Objectives.of(search)
         attributes = {
             "space": search.space.name,
             "data": search.data.name,
@@ -70,13 +70,13 @@ class Study:
             "rungs": search.rungs,
             "folder": str(run.path.resolve()),
         }
-        if weighed is not None:
-            attributes |= {"limits": dict(weighed.limits), "costs of": weighed.network}
+        if objectives is not None:
+            attributes |= {"limits": dict(objectives.limits), "costs of": objectives.network}
         return cls(
             name=run.name if name is None else name,
             origin=_origin(run),
-            costs=() if weighed is None else weighed.costs,
-            limits={} if weighed is None else weighed.limits,
+            costs=() if objectives is None else objectives.costs,
+            limits={} if objectives is None else objectives.limits,
             rungs=tuple(search.rungs),
             seed=search.settings.choice.seed,
             distributions=distributions.read(run.configspace_json),

@@ -142,10 +142,10 @@ class Incumbent:
 
     @classmethod
     def of(cls, trial: Journaled, state: SearchState, default: Config) -> Incumbent:
-        """Converts the leader of a search.
+        """Converts the incumbent of a search.
 
         Args:
-            trial: The leader.
+            trial: The incumbent.
             state: State of the search.
             default: The base architecture.
         """

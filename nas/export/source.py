@@ -235,9 +235,9 @@ def _confirmed_note(confirmed: ConfirmedFile, winner: ConfirmedConfig, state: Se
     name = "the base architecture itself" if winner.baseline else f"trial {winner.searched_trial}"
     note = f"the confirmed winner, {name}: lowest mean error over {counted(seeds, 'seed')}"
     confirmed_ids = {row.config_id for row in confirmed.configurations}
-    leader = None if state.incumbent is None else state.trials[state.incumbent]
-    if leader is not None and leader.config_id not in confirmed_ids:
-        note += f"; trial {leader.trial} leads the search since, confirm it too by calling nas.confirm again"
+    number = state.incumbent
+    if number is not None and state.trials[number].config_id not in confirmed_ids:
+        note += f"; trial {number} is the incumbent since, confirm it too by calling nas.confirm again"
     return note
 
 

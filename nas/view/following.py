@@ -78,7 +78,7 @@ def _progress(trial: RunningTrial) -> str:
 def _outcome(snapshot: Snapshot) -> str:
     used = f"{format_duration(snapshot.used_seconds)} of {format_duration(snapshot.budget_seconds)}"
     text = f"{snapshot.name} {panel.standing(snapshot)}; {counted(snapshot.finished, 'trial')} in {used}"
-    leader = snapshot.incumbent
-    if leader is None:
+    best = snapshot.incumbent
+    if best is None:
         return f"{text}, no incumbent"
-    return f"{text}, incumbent trial {leader.trial} ({leader.config_id}), top-1 {percent(leader.error)}"
+    return f"{text}, incumbent trial {best.trial} ({best.config_id}), top-1 {percent(best.error)}"

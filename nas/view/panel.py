@@ -41,7 +41,7 @@ def draw(snapshot: Snapshot) -> RenderableType:
     parts += [Text(), _rungs(snapshot)]
     if snapshot.misleading:
         parts.append(Indented([Text(snapshot.misleading, style="dim")]))
-    parts += [Text(), _leader(snapshot)]
+    parts += [Text(), _incumbent(snapshot)]
     if snapshot.front is not None:
         parts.append(Text(front.words(snapshot.front), style="magenta"))
     parts += [
@@ -118,9 +118,9 @@ def _trial(trial: RunningTrial) -> Bar:
     )
 
 
-def _curve(trial: RunningTrial, leader: IncumbentSummary | None) -> Indented:
+def _curve(trial: RunningTrial, incumbent: IncumbentSummary | None) -> Indented:
     """Draws top-1 by epoch; a full block is the incumbent's top-1, or the trial's if that is higher."""
-    leading = None if leader is None else 1 - leader.error
+    leading = None if incumbent is None else 1 - incumbent.error
     text = Text(f"{spark(trial.curve, leading)}  {100 * trial.curve[0]:.2f}% to {100 * trial.curve[-1]:.2f}%")
     if leading is not None:
         text.append(f"; the incumbent has {100 * leading:.2f}%", style="dim")
@@ -144,39 +144,40 @@ def _rungs(snapshot: Snapshot) -> Figures:
     return Figures(heads, rows)
 
 
-def _leader(snapshot: Snapshot) -> RenderableType:
-    leader = snapshot.incumbent
-    if leader is None:
+def _incumbent(snapshot: Snapshot) -> RenderableType:
+    incumbent = snapshot.incumbent
+    if incumbent is None:
         top = snapshot.rungs[-1].epochs if snapshot.rungs else 0
         return Text(f"no incumbent yet: no trial has been trained for {counted(top, 'epoch')}", style="dim")
     line = Text.assemble(
         ("incumbent  ", "bold"),
-        f"trial {leader.trial} ({leader.config_id}), top-1 ",
-        (percent(leader.error), "bold green"),
-        over_seeds(leader.seeds, leader.error_interval),
-        f" at {counted(leader.epochs, 'epoch')}, {_against_baseline(leader)}",
-        f"; found after {format_duration(leader.found_after_seconds)}",
+        f"trial {incumbent.trial} ({incumbent.config_id}), top-1 ",
+        (percent(incumbent.error), "bold green"),
+        over_seeds(incumbent.seeds, incumbent.error_interval),
+        f" at {counted(incumbent.epochs, 'epoch')}, {_against_baseline(incumbent)}",
+        f"; found after {format_duration(incumbent.found_after_seconds)}",
     )
-    below = [Text(_size(leader), style="dim")]
-    changes = ", ".join(f"{name} {word(old)} → {word(new)}" for name, old, new in leader.changes)
+    below = [Text(_size(incumbent), style="dim")]
+    changes = ", ".join(f"{name} {word(old)} → {word(new)}" for name, old, new in incumbent.changes)
     if changes:
         below.append(Text(changes, style="cyan"))
     return Group(line, Indented(below))
 
 
-def _against_baseline(leader: IncumbentSummary) -> str:
-    if leader.baseline_error is None:
+def _against_baseline(incumbent: IncumbentSummary) -> str:
+    if incumbent.baseline_error is None:
         return "no baseline to compare with"
-    if not leader.changes:
+    if not incumbent.changes:
         return "the baseline itself"
-    return f"{100 * (leader.baseline_error - leader.error):+.2f} points on the baseline"
+    return f"{100 * (incumbent.baseline_error - incumbent.error):+.2f} points on the baseline"
 
 
-def _size(leader: IncumbentSummary) -> str:
-    own = f"{format_count(leader.params)} params, {format_count(leader.macs)} MACs"
-    if leader.baseline_params is None or leader.baseline_macs is None or not leader.changes:
+def _size(incumbent: IncumbentSummary) -> str:
+    own = f"{format_count(incumbent.params)} params, {format_count(incumbent.macs)} MACs"
+    params, macs = incumbent.baseline_params, incumbent.baseline_macs
+    if params is None or macs is None or not incumbent.changes:
         return own
-    return f"{own}; baseline {format_count(leader.baseline_params)}, {format_count(leader.baseline_macs)}"
+    return f"{own}; baseline {format_count(params)}, {format_count(macs)}"
 
 
 def word(value: object) -> str:

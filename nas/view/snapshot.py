@@ -165,7 +165,7 @@ def take(
         if status == "running"
         else [],
         rungs=_rungs(state, search.rungs),
-        incumbent=_leader(state, search),
+        incumbent=_incumbent(state, search),
         training_share=min(state.train_seconds / max(slot_seconds, 1e-9), 1.0),
         optimizer_share=min(state.ask_seconds / elapsed, 1.0),
         crash_reasons=[
@@ -233,7 +233,7 @@ def _rungs(state: SearchState, rungs: Sequence[int]) -> list[Rung]:
     return table
 
 
-def _leader(state: SearchState, search: SearchFile) -> IncumbentSummary | None:
+def _incumbent(state: SearchState, search: SearchFile) -> IncumbentSummary | None:
     if state.incumbent is None:
         return None
     trial = state.trials[state.incumbent]

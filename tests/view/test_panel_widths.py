@@ -11,7 +11,7 @@ from rich.console import Console
 from nas.view import panel
 from nas.view.snapshot import IncumbentSummary, Rung, RunningTrial, Snapshot
 
-LEADER = IncumbentSummary(
+INCUMBENT = IncumbentSummary(
     trial=12,
     config_id="c0ffee",
     epochs=9,
@@ -44,7 +44,7 @@ WEEKEND = Snapshot(
         RunningTrial(1334, "a1b2c3d4e5f7", "model", 9, 0, 3.0, None, None),
     ],
     rungs=[Rung(1, 1020, 1, 1, 0.2, 0.3, 0.25), Rung(30, 308, 1, 0, 0.15, 0.2, None)],
-    incumbent=LEADER,
+    incumbent=INCUMBENT,
     training_share=0.97,
     optimizer_share=0.01,
     crash_reasons=["trial 7: CUDA out of memory. Tried to allocate 2.00 GiB (GPU 0)"],

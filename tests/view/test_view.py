@@ -41,10 +41,10 @@ def test_the_panel_shows_what_a_watcher_wants(finished_run: Path) -> None:
     state, search = at(finished_run, 0.97)
     snapshot = take(state, search, name="mine", status="running", used=state.clock + 1)
     text = draw(panel.draw(snapshot), width=140)
-    leader = state.trials[state.incumbent or 0]
+    best = state.trials[state.incumbent or 0]
     assert "mine running" in text
     assert f"{state.finished} of 150 trials, {len(state.crashed)} crashed" in text
-    assert f"trial {leader.trial} ({leader.config_id}), top-1 {100 * (1 - (leader.error or 0)):.2f}%" in text
+    assert f"trial {best.trial} ({best.config_id}), top-1 {100 * (1 - (best.error or 0)):.2f}%" in text
     assert "points on the baseline" in text
     assert "simulated crash in epoch 2" in text
     for trial in state.running_trials():
