@@ -49,7 +49,7 @@ class ShowCommand:
 
 @dataclass(frozen=True)
 class NewCommand:
-    """Write a commented file that is a search space, to begin a custom one with."""
+    """Write a commented example of a search space, to start a custom one from."""
 
     file: Annotated[Path, tyro.conf.Positional]
     """The file to write, such as my_space.py."""

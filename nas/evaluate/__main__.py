@@ -16,8 +16,8 @@ RENAMED = {"--dataset": "--data", "--crop": "--crop-pct"}  # the search's, and t
 
 _DESCRIPTION = """Evaluate trained networks on images they have not seen.
 
-Prints accuracy, loss and calibration error; writes scores.json, per_class.csv and confusion.png. Of
-several networks or data sets, it also makes one table, like Table 2 of the NEXcepTion paper:
+Prints accuracy, loss and calibration error; writes scores.json, per_class.csv and confusion.png. For
+several networks or data sets it also writes one table, like Table 2 of the NEXcepTion paper:
 A B --suite imagenet-a --data folder:DIR --suite imagenet-r --data folder:OTHER."""
 
 

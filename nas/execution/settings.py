@@ -28,7 +28,7 @@ class MachineSettings:
     cuda_graphs: Annotated[bool | None, flag_help.default("on a GPU")] = None
     """Launch each training step and validation batch as one CUDA graph; the results are the same."""
     reference: flag_help.Switch = False
-    """Use PyTorch's layers only: no faster ones, CUDA graphs or fixed batch shapes; one trial per GPU."""
+    """Use only PyTorch's own layers, without CUDA graphs or fixed batch shapes; one trial per GPU."""
     checkpoint_quota: str = "20GB"
     """Disk space for checkpoints of configurations that may be promoted, and the best networks' weights."""
     workers: Annotated[int | None, flag_help.default("one per GPU", name="trial-workers")] = None

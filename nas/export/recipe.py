@@ -56,7 +56,7 @@ class Recipe:
     crop_padding: float = 0.0
     """Crop randomly from the image padded by this share of its side, as a search does; 0: use --min-scale."""
     flip: Annotated[float, tyro.conf.arg(name="hflip")] = 0.5
-    """Probability of a horizontal flip; never used where it would change the meaning, as of digits."""
+    """Probability of a horizontal flip; never used where it would change the meaning, as with digits."""
     mixup: float = 0.1
     """Alpha of Mixup; 0 switches it off."""
     cutmix: float = 1.0
@@ -82,7 +82,8 @@ class Recipe:
     ema: Annotated[float, tyro.conf.arg(name="model-ema-decay")] = 0.0
     """Decay of the exponential moving average of the weights, which is then validated and kept; 0: none."""
     average: float = 0.0
-    """Validate and keep an average over about this share of the updates so far, as a search does; 0: none."""
+    """Validate and keep an average of the weights over about this share of the updates so far, as a search
+    does; 0: none."""
 
     def __post_init__(self) -> None:
         refuse_outside(self, _RANGES)

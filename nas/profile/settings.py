@@ -25,8 +25,8 @@ class ProfileSettings:
     ] = ()
     """Exported folders, or models that timm knows; needed unless --front names networks."""
     front: Annotated[Path | None, flag_help.default("none")] = None
-    """Run whose front is measured at the size whose costs it minimised (at most five networks of it), beside
-    the models of timm of the nearest cost."""
+    """Run whose front to measure, at the size whose costs it minimised (at most five of its networks), beside
+    timm's models of the nearest cost."""
     output: Annotated[
         Path | None, flag_help.default("print only; with --front RUN/profile", aliases=["-o"])
     ] = None

@@ -58,8 +58,8 @@ class RunFlags:
     plan: flag_help.Switch = False
     """Measure this device, print what fits into the budget, and do not search."""
     log: Log = NONE
-    """Where else to show the search and its trials as they run; --resume goes on with it. All write into the
-    run folder, unless MLFLOW_TRACKING_URI or WANDB_API_KEY names a server."""
+    """Where else to show the search and its trials as they run; --resume continues it. It is written into
+    the run folder, unless MLFLOW_TRACKING_URI or WANDB_API_KEY names a server."""
     quiet: flag_help.Switch = False
     """Print nothing but errors; the log file is still written."""
 

@@ -19,13 +19,13 @@ class AfterwardsFlags:
     """What follows the search, and notifications."""
 
     then: Annotated[tuple[str, ...], flag_help.default("nothing")] = ()
-    """What follows the search in the same command, in this order: confirm or confirm:SEEDS (three of the best
-    trained again; the budget counts it), report, export:SIZE into models/NAME. --resume goes on with it."""
+    """What follows the search in the same command, in this order: confirm or confirm:SEEDS (the best three
+    are trained again, within the budget), report, export:SIZE into models/NAME. --resume continues them."""
     notify: Annotated[str | None, flag_help.default("nobody")] = None
     """A shell command to run at the end and when trials keep crashing, with SMACNAS_EVENT (end, crashes,
     no_improvement), SMACNAS_RUN and SMACNAS_MESSAGE in its environment; to be given again with --resume."""
     notify_after: Annotated[str | None, flag_help.default("never")] = None
-    """Run it too whenever nothing has improved for so long, such as 12h."""
+    """Also run it whenever nothing has improved for this long, such as 12h."""
 
     def __post_init__(self) -> None:
         parse(self.then)

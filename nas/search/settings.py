@@ -94,10 +94,10 @@ class ChoiceSettings:
     optimizer: Literal["smac", "hyperband", "random"] = "smac"
     """smac: model-based; hyperband: the same rungs without a model; random: every trial at --max-epochs."""
     warm_start: Annotated[Path | None, flag_help.default("none")] = None
-    """Run folder whose results the model starts from, even if on other images; it is copied, not changed."""
+    """Run folder whose results the model starts from, even on other images; it is copied, not changed."""
     replicates: float = 0.15
     """The largest share of the epochs for training the best few again with fresh seeds, once they differ by
-    little more than seeds do; 0: never, and the configuration with the best single result leads."""
+    little more than seeds do; 0: never, and the best single result is the incumbent."""
     seed: int = 0
     """Master seed, from which those of the split, the optimiser and every trial are derived."""
 

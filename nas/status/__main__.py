@@ -1,6 +1,6 @@
 """How far a search has come, whether running, stopped or dead: ``python -m nas.status runs/<name>``.
 
-Of a folder with runs, such as ``runs``, all of them are listed."""
+Given a folder of runs, such as ``runs``, it lists them all."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Command:
     """How far a search has come."""
 
     run: Annotated[Path, tyro.conf.Positional] = Path("runs")
-    """The run folder, or a folder of runs, which are listed: those that run first, then the latest."""
+    """A run folder, or a folder of runs to list: those still running first, then the latest."""
     json: flag_help.Switch = False
     """Print the status as JSON."""
     svg: Annotated[Path | None, flag_help.default("print it")] = None
-    """Write it to an SVG picture instead, for a page or a talk."""
+    """Write it as an SVG picture instead, for a page or a talk."""
     watch: flag_help.Switch = False
     """Keep watching until Ctrl-C or the end of the search, updated every second; in a pipe, print a line for
     each event; with --json, one object per line for each change."""

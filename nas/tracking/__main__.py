@@ -34,7 +34,7 @@ class Command:
     run: Annotated[Path, tyro.conf.Positional]
     """The run folder."""
     log: Annotated[Log | None, flag_help.default("the one the run is shown in")] = None
-    """Where to show it; none: no longer."""
+    """Where to show it; none: stop showing it."""
 
 
 @cli.flags(Command)

@@ -62,7 +62,7 @@ class TrainCommandSettings:
     device: str = "auto"
     """auto (a GPU if there is one; with torchrun one per process), cpu, cuda or cuda:N."""
     workers: Annotated[int | None, flag_help.default("cores - 1, at most 32")] = None
-    """Processes that load images, for each GPU, among which the default shares the cores; 0: this process
+    """Processes that load images for each GPU; the default shares the cores among the GPUs; 0: this process
     loads them."""
     checkpoint_steps: int = 1000
     """Updates between checkpoints; there is always one after each epoch."""
