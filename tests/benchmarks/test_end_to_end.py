@@ -175,7 +175,7 @@ def test_a_short_race_of_all_programs(tmp_path: Path) -> None:
         assert racer["trials"] >= 1
         assert 0 < racer["accuracy"] <= 1
         assert len(racer["fresh"]) == 1
-    assert "1 races of 0.3 minutes" in first.stdout
+    assert "1 race of 0.3 min" in first.stdout
     again = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True)
     assert again.stdout.splitlines()[-6:] == first.stdout.splitlines()[-6:]
     assert len((tmp_path / "results.jsonl").read_text().splitlines()) == 1

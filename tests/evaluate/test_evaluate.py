@@ -197,7 +197,7 @@ def test_several_networks_on_several_sets_make_one_table(networks, tmp_path, cap
         ),
         (
             ("{net}/1000", "--data", "digits", "--suite", "imagenet-a", "--suite", "none"),
-            "--suite: given 2 times, --data 1 times",
+            "--suite: given 2 times, --data 1 time;",
         ),
         (("{net}/10", "{net}/none", "--data", "digits"), "must be an exported folder"),
     ],
