@@ -129,7 +129,7 @@ def stages(device: str, sizes: Sizes) -> list[Stage]:
         ),
         benchmark(
             *("loops", "Against the loop with DataLoader workers", "train_throughput", 15, *turns),
-            *("--widths", sizes.narrow, sizes.wide, "--points", "nexception"),
+            *("--widths", *dict.fromkeys((sizes.narrow, sizes.wide)), "--points", "nexception"),
             *("--ways", "ours", plain),
         ),
     ]

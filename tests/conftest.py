@@ -52,35 +52,39 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files that take half a minute or more. They go first, or a worker would end the tests alone with one.
-LONG = {
+# Files that take half a minute or nearly so. They go first, the costliest at the very beginning, or a worker
+# would end the tests alone with one.
+LONG = (
     "test_readme",
-    "test_tutorial",
-    "test_tutorial_own_space",
-    "test_own_space_exported",
-    "test_module_space",
-    "test_objectives_page",
-    "test_page_and_examples",
-    "test_unattended",
     "test_gpu_program",
+    "test_tutorial",
+    "test_page_and_examples",
+    "test_objectives_page",
+    "test_tutorial_own_space",
+    "test_deepcave_pages",
+    "test_unattended",
+    "test_module_space",
+    "test_own_space_exported",
+    "test_docs_site",
+    "test_wheel",
+    "test_faults",
     "test_search_command",
-    "test_training",
-    "test_trained_run",
     "test_weights_of_a_run",
-    "test_forms",
+    "test_training",
     "test_triton",
+    "test_dask_executor",
+    "test_trained_run",
+    "test_forms",
     "test_output",
     "test_quality",
     "test_own_space",
     "test_conformance",
-    "test_deepcave_pages",
-    "test_faults",
-    "test_wheel",
-}
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.stem not in LONG)
+    rank = {stem: place for place, stem in enumerate(LONG)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(LONG)))
     for item in items:  # whole programs, one after another, on a machine that may have other work
         if item.get_closest_marker("acceptance") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(1200))

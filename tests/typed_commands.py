@@ -46,11 +46,36 @@ def small(command: str) -> str:
         command += " --epochs 1 --max-images 200"
     if "nas.profile" in command:
         command += " --repeats 2 --warm-up 0 --batch-size 2"
-    return re.sub(r"(--geometry |export:)t\b", r"\1reduced", command)
+    return few_forests(re.sub(r"(--geometry |export:)t\b", r"\1reduced", command))
+
+
+def few_forests(command: str) -> str:
+    """Returns a command with few and small forests, if it fits any."""
+    return f"{command} --trees 8 --bootstrap 2" if fits_forests(command) else command
+
+
+def without_deepcave(command: str) -> str:
+    """Returns a command without the program of DeepCAVE's that it would start, as it may."""
+    return f"{command} --engine local" if fits_forests(command) else command
+
+
+def fits_forests(command: str) -> bool:
+    """Whether a command computes importances."""
+    return "analysis.report" in command or "analysis.importance" in command
 
 
 def run(command: str, folder: Path) -> None:
-    """Types a command in a folder; it must end well and say something."""
+    """Types a command in a folder as ``run_alone``, without the seconds of its processes' imports."""
+    words = shlex.split(command)
+    assert words[:2] == ["python", "-m"]
+    assert program(shlex.join(words[2:]), folder)
+
+
+def run_alone(command: str, folder: Path) -> None:
+    """Types a command in a folder, an interpreter of its own; it must end well and say something.
+
+    So that it imports all that it needs: the tests of README and of the tutorial type each module so once.
+    """
     process = subprocess.run(
         [sys.executable, *command.split()[1:]],
         capture_output=True,

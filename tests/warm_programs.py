@@ -1,7 +1,7 @@
 """Programs that start in a second: forked from the server of the warm processes, which has imported torch.
 
 They have the arguments, folder, environment, output and exit code of those that are started by themselves, as
-all are that README and the pages tell to type.
+the first of each module is that README and the pages tell to type.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces.nexception.geometry import Geometry
+from tests import warm_programs
 from tests.faults.folders import SEARCH
 from tests.terminals import on_terminal
 
@@ -239,7 +240,9 @@ def test_what_a_command_is_doing_is_not_in_its_output(
 ) -> None:
     (tmp_path / "tiny.json").write_text(json.dumps(tiny_geometry.to_json()))
     args = [word.format(run=finished_run, tmp=tmp_path) for word in command]
-    done = subprocess.run([sys.executable, "-c", EAGER, *args], capture_output=True, text=True)
+    (tmp_path / "eager.py").write_text(EAGER)
+    done = warm_programs.run(["eager", *args], tmp_path, os.environ, timeout=120)
+    assert done.returncode == 0
     assert doing in done.stderr
     assert [line for line in done.stdout.splitlines() if line.endswith(" ...")] == []
 
