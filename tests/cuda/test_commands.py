@@ -87,7 +87,7 @@ def test_a_profile_of_slow_networks_ends_within_its_limit(fake_cuda, monkeypatch
         return taken
 
     monkeypatch.setattr(measure._Subject, "seconds", slow)
-    profile.main(["test_resnet"] * 7 + ["--batch-size", "256"])
+    profile.main(["test_resnet"] * 7 + ["--batch-size", "256", "--input-size", "32"])
     assert clock[0] < 60
 
 
