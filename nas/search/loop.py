@@ -175,20 +175,25 @@ class Search(TrialRunner):
         return [trial for trial in self._queue if trial.key not in running]
 
     def _look_ahead(self) -> None:
-        """Asks in batches, so that the model is fitted once per batch and while all slots are busy."""
+        """Asks in batches, so that the model is fitted once per batch and while all slots are busy.
+
+        At the limit on trials too: a later session may have a higher one, and goes on with what was asked.
+        """
         slots = self._executor.slots
         # With one slot, the next trial may continue the running one.
         queued = len(self._queue if slots <= 1 else self._ready())
         if queued >= max(slots // (2 * _SLOTS_AHEAD), 1):
             return
         for _ in range(max(slots // _SLOTS_AHEAD, 1) - queued):
-            if self._dry or self._limit_reached():
+            if self._dry:
                 return
             self._dry = not self._ask(speculative=True)
 
     def _announce(self) -> None:
         """Announces the next trial to an executor with one slot, once, so that it can prepare."""
         if self._executor.slots != 1 or not self._queue or self._queue[0].trial == self._announced:
+            return
+        if self._limit_reached():
             return
         coming = self._queue[0]
         running = {(trial.key, trial.epochs) for trial in self.state.running_trials()}

@@ -184,7 +184,7 @@ def test_the_report_knows_what_buys_what(limited: Run) -> None:
     of_cost = important[important["weight"] == 0].set_index("hyperparameter")["importance"]
     assert set(of_cost.nlargest(2).index) == {"kernel_mid", "kernel_down"}
     drawn = figures.front(run, costs, None), figures.choices(run, costs)
-    for figure in (*drawn, figures.objectives(important, costs)):
+    for figure in (*drawn, figures.importances(important, costs)):
         assert figure is not None
         figure.savefig(io.BytesIO())
 

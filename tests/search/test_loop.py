@@ -124,6 +124,30 @@ def test_a_journal_cut_anywhere_resumes_to_the_same_ledger(
     assert ledger(killed.path) == expected
 
 
+@pytest.mark.parametrize("replicates", [0.0, 0.15])
+def test_a_search_given_more_trials_goes_on_as_if_it_had_had_them(
+    simulate: Callable[..., Any], replicates: float
+) -> None:
+    whole = simulate("whole", trials=50, replicates=replicates)
+    whole.run()
+    for trials in range(1, 51):
+        stopped = simulate("stopped", trials=trials, replicates=replicates)
+        assert stopped.run() == "trials"
+        assert state_of(stopped.path).finished == trials
+    assert ledger(stopped.path) == ledger(whole.path)
+
+
+def test_a_search_given_more_time_goes_on_as_if_it_had_had_it(
+    simulate: Callable[..., Any], reference: Any
+) -> None:
+    total = state_of(reference.path).clock
+    for part in range(1, 31):
+        simulate("stopped", trials=40, seconds=total * part / 30).run()
+    stopped = simulate("stopped", trials=40)
+    assert stopped.run() == "trials"
+    assert ledger(stopped.path) == ledger(reference.path)
+
+
 def test_a_killed_search_runs_nothing_twice(simulate: Callable[..., Any], reference: Any) -> None:
     lines = Run(reference.path).journal.read_bytes().splitlines(keepends=True)
     ends = [n for n, line in enumerate(lines) if b'"event":"ended"' in line]
