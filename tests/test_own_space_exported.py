@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm_programs
 from tests.typed_commands import OF_A_SPACE, offered, program, read
 
 ROOT = Path(__file__).parents[1]
@@ -121,14 +122,12 @@ def test_the_cards_lines_load_it_and_only_they(here: Path, tmp_path: Path) -> No
     ):
         config["model_args"] |= smuggled
         (mine / "config.json").write_text(json.dumps(config))
-        line = (
+        (tmp_path / "load.py").write_text(
             f"import timm, search_spaces.timm_models\ntimm.create_model('local-dir:{mine}', pretrained=True)"
         )
-        done = subprocess.run(
-            [sys.executable, "-c", line], cwd=tmp_path, env=environment, capture_output=True, check=False
-        )
+        done = warm_programs.run(["load"], tmp_path, environment, timeout=120)
         assert done.returncode
-        assert re.search(rb"(User|Setting)Error", done.stderr)
+        assert re.search(r"(User|Setting)Error", done.stderr)
     assert not (tmp_path / "RAN").exists()
 
 
