@@ -118,7 +118,7 @@ def program(line: str, cwd: Path, code: int = 0, path: Path | None = None) -> st
         )
     else:
         done = warm_programs.run(words, cwd, environment, timeout=600)
-    assert done.returncode == code, done.stdout + done.stderr
+    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}{done.stderr}"
     assert "Traceback" not in done.stderr
     return done.stdout if code == 0 else done.stderr
 
