@@ -348,8 +348,10 @@ def even_runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture(scope="session")
-def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A finished search of 150 trials with some crashes; tests only read it."""
     path = tmp_path_factory.mktemp("runs") / "finished"
     Simulation(path, trials=150, problem=crashing).run()
-    return path
+    before = set(path.rglob("*"))
+    yield path
+    assert set(path.rglob("*")) == before, "a test has written into the run that all read"

@@ -12,7 +12,7 @@ from analysis.studies.study import Study
 from analysis.studies.trials import frozen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from nas.run.folder import Run
 
@@ -48,6 +48,18 @@ class LiveStorage(InMemoryStorage):
         """
         with self._lock:
             self._set_trial(trial._trial_id, trial)
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        """Returns the trials of a study, of all states or of some.
+
+        Raises:
+            KeyError: If there is no such study.
+        """
+        # For this tuple alone Optuna begins after the trials that no longer waited; ours may wait again.
+        among = [TrialState.WAITING] if states == (TrialState.WAITING,) else states
+        return super().get_all_trials(study_id, deepcopy, among)
 
     def get_best_trial(self, study_id: int) -> FrozenTrial:
         """The trial of the least error, within the limits if there is one.

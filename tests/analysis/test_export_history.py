@@ -36,7 +36,7 @@ def test_tables_hold_every_trial_with_its_choices(run: Path, form: str, tmp_path
             assert row["error"] == pytest.approx(trial.error)
         else:
             assert pd.isna(row["error"])
-            assert row["reason"] == trial.reason
+            assert ("" if pd.isna(row["reason"]) else row["reason"]) == trial.reason
 
 
 def test_smac_reads_its_layout_back(run: Path, tmp_path: Path) -> None:

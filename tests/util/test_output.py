@@ -224,7 +224,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
     ("command", "doing"),
     [
         (("nas.status", "{run}", "--json"), ""),
-        (("analysis.history", "{run}", "--format", "csv"), "reading the run ..."),
+        (("analysis.history", "{run}", "--format", "csv", "-o", "{tmp}/x.csv"), "reading the run ..."),
         (
             ("nas.export", "{run}", "-o", "{tmp}/model", "--geometry", "{tmp}/tiny.json"),
             "loading PyTorch ...",

@@ -61,10 +61,13 @@ def test_every_training_is_in_one_trial(finished_run: Path) -> None:
     assert [trial.user_attrs["config_id"] for trial in found] == [
         one[0].config_id for one in trainings.values()
     ]
-    states = {TrialState.COMPLETE: 0, TrialState.PRUNED: 0, TrialState.FAIL: 0}
+    states = dict.fromkeys((TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.WAITING), 0)
     for trial, own in zip(found, trainings.values(), strict=True):
         trial._validate()
         states[trial.state] += 1
+        if not own[-1].finished:  # asked ahead
+            assert trial.state == TrialState.WAITING
+            continue
         assert trial.params == own[0].config
         assert trial.user_attrs["trials"] == [one.trial for one in own]
         curve = {epoch: 1 - metrics["top1"] for one in own for epoch, metrics in one.curve.items()}
@@ -172,9 +175,10 @@ def test_what_trains_is_running_until_the_search_dies(
     (running,) = storage.get_all_trials(0, states=(TrialState.RUNNING,))
     assert running.intermediate_values
     alive = False
-    assert mirror.refresh() == 1
-    (due,) = storage.get_all_trials(0, states=(TrialState.WAITING,))
-    assert due.number == running.number
+    (ahead,) = storage.get_all_trials(0, states=(TrialState.WAITING,))
+    assert mirror.refresh() == 2
+    due, also_due = storage.get_all_trials(0, states=(TrialState.WAITING,))
+    assert (due.number, also_due.number) == (running.number, ahead.number)
     assert due.system_attrs["fixed_params"] == due.params == running.params
 
 
