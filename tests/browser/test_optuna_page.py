@@ -58,18 +58,33 @@ def trials(run: Path, study: int) -> list[FrozenTrial]:
     return storage.get_all_trials(study)
 
 
+def halted(process: subprocess.Popen[bytes], run: Path) -> bool:
+    """Stops a search if it is amid a trial with a curve, which the page shows; between two it goes on."""
+
+    def amid() -> bool:
+        found = trials(run, 1) if (run / "trials.jsonl").exists() else []
+        return any(one.state == TrialState.RUNNING and one.intermediate_values for one in found)
+
+    if not amid():
+        return False
+    process.send_signal(signal.SIGSTOP)
+    if amid():
+        return True
+    process.send_signal(signal.SIGCONT)
+    return False
+
+
 @pytest.fixture(scope="module")
 def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """A search that halts after its first epoch until it is told to go on, and its run folder."""
+    """A search that halts amid a trial, after an epoch, until it is told to go on, and its run folder."""
     folder = tmp_path_factory.mktemp("live")
     process = subprocess.Popen([sys.executable, "-m", "nas.search", *SEARCH.split()], cwd=folder, env=ENV)
     run = folder / "runs" / "live"
     deadline = time.monotonic() + 300
-    while not ((run / "trials.jsonl").exists() and any(one.intermediate_values for one in trials(run, 1))):
-        assert process.poll() is None, "the search ended before its first trial"
+    while not halted(process, run):
+        assert process.poll() is None, "the search ended before it was seen amid a trial"
         assert time.monotonic() < deadline
         time.sleep(0.2)
-    process.send_signal(signal.SIGSTOP)
     yield process, run
     process.kill()
     process.wait()
