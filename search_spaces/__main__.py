@@ -154,8 +154,7 @@ def _print_space(space: SearchSpace) -> None:
 
 
 def _identity(space: SearchSpace) -> str:
-    noun = "configuration" if space.size == 1 else "configurations"
-    return f"{format_whole(space.size)} {noun}, fingerprint {space.fingerprint}"
+    return f"{counted(space.size, 'configuration')}, fingerprint {space.fingerprint}"
 
 
 def _begin(path: Path) -> None:

@@ -100,15 +100,15 @@ def format_whole(number: float | None) -> str:
     return f"{number:,.0f}" if number < 1e15 else f"{float(number):.1e}"
 
 
-def counted(number: int, noun: str, plural: str = "") -> str:
+def counted(number: float | None, noun: str, plural: str = "") -> str:
     """Writes a number with its noun: ``1 epoch``, ``3,000 epochs``.
 
     Args:
-        number: How many there are.
+        number: How many there are, written as by :func:`format_whole`.
         noun: What is counted, in the singular.
         plural: Its plural, where that is not the noun and an s.
     """
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{format_whole(number)} {noun if number == 1 else plural or noun + 's'}"
 
 
 def parse_count(text: str, field: str) -> float:
