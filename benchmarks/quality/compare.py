@@ -21,6 +21,7 @@ from benchmarks.quality.opponents import OPPONENTS, PLANNING, make
 from benchmarks.quality.race import race
 from benchmarks.quality.registry import PROBLEMS, chosen, load
 from benchmarks.quality.traces import key, read, regrets, standing
+from nas.search.settings import ChoiceSettings
 from nas.util.errors import UserError, first_line
 
 HERE = Path(__file__).parent
@@ -57,6 +58,11 @@ def edition(opponent: str) -> str:
     return digest.hexdigest()[:8]
 
 
+def further_seeds(opponent: str) -> float:
+    """Returns the share of the epochs for further seeds: ours has its default, others have none."""
+    return ChoiceSettings().replicates if opponent.partition(":")[0] == OURS else 0.0
+
+
 class _Undocumented(ast.NodeTransformer):
     """Drops docstrings, those of attributes too: a plainer help text is no other optimiser."""
 
@@ -77,7 +83,13 @@ def run(problem: str, opponent: str, seed: int, evaluations: float) -> dict[str,
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
     try:
-        steps = race(load(problem, seed), make(opponent, evaluations), seed=seed, evaluations=evaluations)
+        steps = race(
+            load(problem, seed),
+            make(opponent, evaluations),
+            seed=seed,
+            evaluations=evaluations,
+            replicates=further_seeds(opponent),
+        )
     except Exception as error:  # one that fails must not end hours of races: the tables say how often
         row |= {"failed": f"{type(error).__name__}: {first_line(error)}", "steps": []}
     else:

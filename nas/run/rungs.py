@@ -171,10 +171,10 @@ def _break_even(rungs: Sequence[int]) -> float:
     counts = [rungs[-1] // epochs for epochs in rungs]
     new = [above - below for below, above in pairwise((0, *rungs))]
     fulls = _product(new, counts) / rungs[-1]
-    return _REPEATABLE * _best_of(fulls) / _best_of(counts[0])
+    return _REPEATABLE * best_of(fulls) / best_of(counts[0])
 
 
-def _best_of(n: float) -> float:
+def best_of(n: float) -> float:
     """Returns by how many standard deviations the best of ``n`` exceeds the mean (Blom 1958)."""
     return NormalDist().inv_cdf((n - 0.375) / (n + 0.25))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nas.run.posterior import posterior
+from nas.run.rungs import best_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,15 +17,15 @@ if TYPE_CHECKING:
     from nas.run.state import SearchState, Trial
 
 REPLICATE = "replicate"  # origin of such a training
-_FEWEST = 8  # configurations at the highest rung before any is repeated
-_WORTH = 0.02  # least expected gain of a further seed, in standard deviations of the noise: docs/quality.md
+# Before any is repeated: configurations at the highest rung, and trainings to it that all epochs are worth.
+_FEWEST, _EARLIEST = 8, 16
 
 
 def due(state: SearchState, epochs: int, share: float, objectives: Objectives | None = None) -> Trial | None:
     """Returns the trial to repeat now, None if a new one is worth more.
 
-    That is so when noise is as large as the differences: when a further seed of one of the best is expected
-    to change which of them is the best, with a gain that is worth the training.
+    That is so when noise is as large as the differences: when a further seed of one of the best promises
+    more, by changing which of them is the best, than one more configuration like those so far would.
 
     Args:
         state: The search so far.
@@ -33,13 +34,24 @@ def due(state: SearchState, epochs: int, share: float, objectives: Objectives | 
             between two searches with equal seeds.
         objectives: What is weighed beside the error: then what changes the front within the limits counts.
     """
-    if not share or _after(state, epochs) > share:
+    if not share or _after(state, epochs) > share or state.asked_epochs.total < _EARLIEST * epochs:
         return None
     known = _within(posterior(state, epochs), objectives)
     if len(known.estimates) < _FEWEST:
         return None
     worth, trial = most_valuable(known, objectives)
-    return trial if worth > _WORTH * known.noise else None
+    return trial if worth > gain_of_another(known) else None
+
+
+def gain_of_another(known: Posterior) -> float:
+    """Returns by how much another configuration at the highest rung is expected to lower the least error.
+
+    By as much as each of the latter half did, or if that is more, as one drawn like the others would.
+    """
+    means = [one.mean for one in known.estimates]
+    half = len(means) // 2
+    lately = (min(means[:half]) - min(means)) / (len(means) - half)
+    return max(lately, known.spread * (best_of(len(means) + 1) - best_of(len(means))))
 
 
 def next_best(state: SearchState, epochs: int, objectives: Objectives | None = None) -> Trial | None:
