@@ -242,7 +242,7 @@ def test_turned_on_later_it_changes_nothing_before(simulate: Callable[..., Any])
     simulation = simulate(problem=noisy, trials=60, fidelity=TWO)
     simulation.run()
     before = ledger(simulation.path)
-    simulation.trials, simulation.replicates = 80, 0.3
+    simulation.trials, simulation.replicates = 140, 0.3
     simulation.run()
     after = ledger(simulation.path)
     assert after[: len(before)] == before
@@ -324,6 +324,35 @@ def test_the_most_telling_seed_is_one_of_the_best() -> None:
         story.trained(chr(97 + number), 0.3 + 0.02 * number)
     _, trial = replicates.most_valuable(posterior(story.state, 9))
     assert trial.config_id in "ab"
+
+
+def told(errors: list[float]) -> Story:
+    story = Story()
+    for number, error in enumerate(errors):
+        story.trained(chr(97 + number), error)
+    return story
+
+
+def test_nothing_is_repeated_while_new_configurations_are_better_or_noise_matters_little() -> None:
+    close = [0.30, 0.302, 0.34, 0.36, 0.4, 0.42, 0.5, 0.52] * 2
+    assert replicates.due(told(close).state, 9, 0.3) is not None
+    assert replicates.due(told(close[:15]).state, 9, 0.3) is None, "too early"
+    assert replicates.due(told([0.1, *close[1:]]).state, 9, 0.3) is None, "one is clearly ahead"
+    better = [0.5, 0.4, 0.42, 0.52, 0.36, 0.4, 0.34, 0.45, 0.25, 0.2, 0.15, 0.1, 0.102, 0.13, 0.104, 0.103]
+    assert replicates.due(told(better).state, 9, 0.3) is None, "new ones are better"
+
+
+def test_another_configuration_is_worth_less_the_more_there_are() -> None:
+    rng = random.Random(0)
+    errors = [0.3, *(0.4 + 0.05 * rng.random() for _ in range(60))]
+    gains = [replicates.gain_of_another(posterior(told(errors[:n]).state, 9)) for n in (8, 16, 32, 61)]
+    assert gains == sorted(gains, reverse=True)
+    assert gains[-1] > 0
+    falling = [0.5 - 0.01 * n for n in range(20)]
+    shrunk = posterior(told(falling).state, 9).estimates
+    assert replicates.gain_of_another(posterior(told(falling).state, 9)) == pytest.approx(
+        (shrunk[9].mean - shrunk[19].mean) / 10
+    )
 
 
 def test_the_model_learns_the_noise_from_repeats(watched: Watched) -> None:
