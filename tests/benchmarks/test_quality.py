@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from smac.acquisition.function import EI
 
-from benchmarks.quality import levers, proxy, surrogate, variants
+from benchmarks.quality import compare, levers, proxy, surrogate, variants
 from benchmarks.quality.nexception_table import NexceptionTableSettings, items, known, write
 from benchmarks.quality.opponents import OPPONENTS, make
 from benchmarks.quality.problems import NexceptionSurrogate
@@ -24,6 +24,7 @@ from benchmarks.quality.traces import at, read, regrets
 from nas.optimizers.protocol import Fidelity
 from nas.optimizers.smac.candidates import Candidates
 from nas.optimizers.smac.gaussian_process import GaussianProcess
+from nas.search.settings import ChoiceSettings
 from nas.util.errors import UserError
 from search_spaces.base import config_id
 
@@ -35,6 +36,19 @@ HERE = sorted(name for name in OPPONENTS if name not in ADDED or find_spec(ADDED
 @pytest.fixture(scope="module")
 def problem() -> NexceptionSurrogate:
     return load("nexception")
+
+
+def test_the_default_races_with_its_further_seeds_and_no_other_has_any() -> None:
+    row = compare.run("small", "ours", 0, 40.0)  # 24 configurations: exhausted, then measured again
+    assert "failed" not in row
+    with_them, without = (
+        race(load("small", 0), make("ours"), seed=0, evaluations=40, replicates=share)
+        for share in (ChoiceSettings().replicates, 0.0)
+    )
+    assert row["steps"] == [(round(paid, 3), round(regret, 6)) for paid, regret in with_them]
+    assert with_them != without
+    assert compare.further_seeds("ours:rungs=all") == ChoiceSettings().replicates > 0
+    assert {compare.further_seeds(name) for name in OPPONENTS if name != "ours"} == {0.0}
 
 
 @pytest.mark.parametrize("name", HERE)
