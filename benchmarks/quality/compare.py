@@ -49,7 +49,7 @@ class CompareSettings:
 
 def edition(opponent: str) -> str:
     """Returns a hash of the default search's code, whatever its docstrings say; "" for the others."""
-    if opponent.partition(":")[0] != OURS:
+    if not _is_ours(opponent):
         return ""
     digest = hashlib.sha256()
     for room in ("optimizers", "run", "search"):
@@ -60,7 +60,12 @@ def edition(opponent: str) -> str:
 
 def further_seeds(opponent: str) -> float:
     """Returns the share of the epochs for further seeds: ours has its default, others have none."""
-    return ChoiceSettings().replicates if opponent.partition(":")[0] == OURS else 0.0
+    return ChoiceSettings().replicates if _is_ours(opponent) else 0.0
+
+
+def _is_ours(opponent: str) -> bool:
+    """Whether it is the default search, with other settings or without."""
+    return opponent.partition(":")[0] == OURS
 
 
 class _Undocumented(ast.NodeTransformer):

@@ -318,19 +318,17 @@ def test_of_whom_a_seed_crashed_by_its_own_fault_does_not_lead(reason: str, lead
     assert story.state.next_repeat("a", 9) == (2 if leads == "b" else 1), "what was killed is due again"
 
 
-def test_the_most_telling_seed_is_one_of_the_best() -> None:
-    story = Story()
-    for number in range(12):
-        story.trained(chr(97 + number), 0.3 + 0.02 * number)
-    _, trial = replicates.most_valuable(posterior(story.state, 9))
-    assert trial.config_id in "ab"
-
-
 def told(errors: list[float]) -> Story:
     story = Story()
     for number, error in enumerate(errors):
         story.trained(chr(97 + number), error)
     return story
+
+
+def test_the_most_telling_seed_is_one_of_the_best() -> None:
+    story = told([0.3 + 0.02 * number for number in range(12)])
+    _, trial = replicates.most_valuable(posterior(story.state, 9))
+    assert trial.config_id in "ab"
 
 
 def test_nothing_is_repeated_while_new_configurations_are_better_or_noise_matters_little() -> None:
@@ -348,11 +346,9 @@ def test_another_configuration_is_worth_less_the_more_there_are() -> None:
     gains = [replicates.gain_of_another(posterior(told(errors[:n]).state, 9)) for n in (8, 16, 32, 61)]
     assert gains == sorted(gains, reverse=True)
     assert gains[-1] > 0
-    falling = [0.5 - 0.01 * n for n in range(20)]
-    shrunk = posterior(told(falling).state, 9).estimates
-    assert replicates.gain_of_another(posterior(told(falling).state, 9)) == pytest.approx(
-        (shrunk[9].mean - shrunk[19].mean) / 10
-    )
+    falling = posterior(told([0.5 - 0.01 * n for n in range(20)]).state, 9)
+    shrunk = [one.mean for one in falling.estimates]
+    assert replicates.gain_of_another(falling) == pytest.approx((shrunk[9] - shrunk[19]) / 10)
 
 
 def test_the_model_learns_the_noise_from_repeats(watched: Watched) -> None:
