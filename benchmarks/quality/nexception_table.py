@@ -4,7 +4,7 @@ Every training is recorded epoch by epoch. The training rate is constant and ann
 shorter budget is the beginning of a longer one and one training answers for every rung. Rows go to a JSON
 Lines file as trainings end; what is there or in the table already is not trained again, so the command can
 be killed and repeated. ``--write`` adds the rows to the table, the parquet file of the repository.
-``docs/quality.md`` has the card.
+``docs/proxy.md`` has the card.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from nas.util import flag_help
 from nas.util.errors import SettingError
 
-_FIRST, _FIRST_FULL = 9, 5  # trials before the model; fewer where each is a full training: docs/quality.md
+_FIRST, _FIRST_FULL = 9, 5  # before the model; fewer where each is a full training: docs/quality-settings.md
 
 NO_PRIOR = "none"
 MODEL = "gaussian-process"  # as the command line spells ``process``

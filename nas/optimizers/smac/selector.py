@@ -203,7 +203,7 @@ class DerivedSelector(ConfigSelector):
         return self._scaled(self._evidence.training_data(self._telling))
 
     def _scaled(self, data: TrainingData) -> TrainingData:
-        """Returns errors on the scale that suits the model best: docs/quality.md."""
+        """Returns errors on the scale that suits the model best: docs/quality-settings.md."""
         return data.warped() if len(self._rungs) > 1 or self._model.logarithmic else data.tempered()
 
     def _inform(self) -> None:
